@@ -1,0 +1,108 @@
+"""Reading a file of sequences: plain text, gzip, a CSV column or a Parquet column."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+
+class CorpusError(ValueError):
+    """A file that can't be used; the message names it and says what to do."""
+
+
+@dataclass
+class Corpus:
+    """Sequences of a file and what was wrong with the rest.
+
+    `broken` holds (line number, text, reason) of the first few unusable lines.
+    """
+
+    path: Path
+    sequences: list[str] = field(default_factory=list)
+    broken_count: int = 0
+    broken: list[tuple[int, str, str]] = field(default_factory=list)
+
+    def add_broken(self, line: int, text: str, reason: str) -> None:
+        self.broken_count += 1
+        if len(self.broken) < 5:
+            self.broken.append((line, text, reason))
+
+    def complaints(self) -> str:
+        """What was left out, for people; empty where nothing was."""
+        if not self.broken_count:
+            return ""
+        lines = [f"{self.path}: {self.broken_count} unusable lines left out, for example"]
+        lines += [f"  line {n}: {text[:60]!r}: {why}" for n, text, why in self.broken]
+        return "\n".join(lines)
+
+
+def read_corpus(
+    path: Path, check: Callable[[str], str | None], column: str | None = None
+) -> Corpus:
+    """Read sequences; `check` gives the reason why one can't be used, or None.
+
+    Plain lines may carry a name after white space, as .smi files do. CSV and Parquet need
+    `column`, unless they have one called "smiles" or "sequence". Raises CorpusError.
+    """
+    corpus = Corpus(path)
+    for number, text in _lines(path, column):
+        if not text:
+            continue
+        reason = check(text)
+        if reason is None:
+            corpus.sequences.append(text)
+        else:
+            corpus.add_broken(number, text, reason)
+    if not corpus.sequences:
+        raise CorpusError(
+            f"{path} has no usable sequence. {corpus.complaints()}".strip()
+        )
+    return corpus
+
+
+def _lines(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
+    if not path.is_file():
+        raise CorpusError(f"there is no file {path}")
+    suffixes = [s.lower() for s in path.suffixes]
+    try:
+        if suffixes[-1:] in ([".parquet"], [".pq"]):
+            schema = pq.read_schema(path)
+            chosen = _column(path, schema.names, column)
+            table = pq.read_table(path, columns=[chosen])
+            for i, value in enumerate(table.column(0).to_pylist(), 1):
+                yield i, str(value or "").strip()
+            return
+        opener = gzip.open if suffixes[-1:] == [".gz"] else open
+        with opener(path, "rt", encoding="utf-8", newline="") as stream:
+            if ".csv" in suffixes:
+                rows = csv.DictReader(stream)
+                chosen = _column(path, list(rows.fieldnames or []), column)
+                for row in rows:
+                    yield rows.line_num, (row[chosen] or "").strip()
+            else:
+                for i, line in enumerate(stream, 1):
+                    words = line.split()
+                    yield i, words[0] if words else ""
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
+        raise CorpusError(f"{path} can't be read as text: {error}") from error
+    except pq.lib.ArrowInvalid as error:
+        raise CorpusError(f"{path} is not a Parquet file: {error}") from error
+
+
+def _column(path: Path, names: list[str], wanted: str | None) -> str:
+    if wanted is not None:
+        if wanted in names:
+            return wanted
+        raise CorpusError(f"{path} has no column {wanted!r}; it has: {', '.join(names)}")
+    for name in names:
+        if name.lower() in ("smiles", "sequence"):
+            return name
+    raise CorpusError(
+        f"{path} has no column 'smiles' or 'sequence'; choose one with --column from: "
+        f"{', '.join(names)}"
+    )

@@ -1,0 +1,46 @@
+"""The seam between text that people read and the tokens that networks read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from sequence_tutor.policies.vocabulary import Vocabulary
+
+
+class Encoding(ABC):
+    """Turns a sequence (a string) into tokens and back.
+
+    `max_length` is the longest episode in actions, the end token included; an episode that
+    reaches it is over (terminal) even without an end token.
+    """
+
+    name: str
+
+    def __init__(self, vocabulary: Vocabulary, max_length: int) -> None:
+        self.vocabulary = vocabulary
+        self.max_length = max_length
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, corpus: Iterable[str], max_length: int = 100) -> Encoding:
+        """An encoding whose vocabulary covers the corpus."""
+
+    @abstractmethod
+    def encode(self, sequence: str) -> np.ndarray:
+        """int16 [T] actions of one whole episode. Raises ValueError for what it can't express."""
+
+    @abstractmethod
+    def decode(self, tokens: np.ndarray) -> str:
+        """The sequence that actions [T] spell."""
+
+
+def pad(sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Stack episodes: int16 tokens [B,T] (zeros after the end), int32 lengths [B]."""
+    lengths = np.fromiter((len(s) for s in sequences), dtype=np.int32, count=len(sequences))
+    tokens = np.zeros((len(sequences), int(lengths.max(initial=1))), dtype=np.int16)
+    for row, sequence in zip(tokens, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return tokens, lengths

@@ -1,0 +1,224 @@
+"""Maximum-likelihood training of a prior.
+
+The learning rate warms up, stays, and falls linearly to zero over the last part of training, so
+`--resume` with more epochs goes on from a checkpoint of the constant part without a wasted decay.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import cross_entropy
+
+from sequence_tutor.policies.device import autocast, keep_freed_memory
+from sequence_tutor.policies.encoding import Encoding, pad
+from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
+from sequence_tutor.policies.prior import Prior, token_log_probs
+
+STATE_FILE, WEIGHTS_STATE_FILE = "training.json", "training.safetensors"
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """How to train. `learning_rate` per AdamW step; `dropout` between layers; `validation` is the
+    share held out; `patience` epochs without a better validation NLL end the training."""
+
+    cell: str = "lstm"
+    embedding: int = 128
+    hidden: int = 512
+    layers: int = 3
+    epochs: int = 10
+    batch: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    warmup: int = 200
+    decay_share: float = 0.4
+    validation: float = 0.02
+    patience: int = 3
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the training reports: NLL in nats per sequence, speed in sequences per second."""
+
+    epoch: float
+    step: int
+    steps: int
+    train_nll: float
+    validation_nll: float | None
+    sequences_per_s: float
+
+
+class Pretraining:
+    """The state of one maximum-likelihood training; saves and restores itself whole."""
+
+    def __init__(
+        self, encoding: Encoding, sequences: list[str], settings: PretrainSettings, device: str
+    ) -> None:
+        keep_freed_memory()
+        self.encoding, self.settings, self.device = encoding, settings, torch.device(device)
+        torch.manual_seed(settings.seed)
+        self.random = np.random.default_rng(settings.seed)
+        encoded = [encoding.encode(s) for s in sequences]
+        held_out = max(1, round(settings.validation * len(encoded)))
+        order = np.random.default_rng(settings.seed).permutation(len(encoded))
+        self.validation = pad([encoded[i] for i in order[:held_out]])
+        self.train = pad([encoded[i] for i in order[held_out:]])
+        if len(self.train[0]) == 0:
+            raise ValueError("training needs at least two sequences")
+        self.network = RecurrentNetwork(
+            Architecture(
+                settings.cell,  # type: ignore[arg-type]
+                encoding.vocabulary.size,
+                settings.embedding,
+                settings.hidden,
+                settings.layers,
+            ),
+            settings.dropout,
+        ).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.steps_per_epoch = math.ceil(len(self.train[0]) / settings.batch)
+        self.epoch = self.step = self.bad_epochs = 0
+        self.best_nll = math.inf
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def total_steps(self) -> int:
+        return self.settings.epochs * self.steps_per_epoch
+
+    def learning_rate(self, step: int) -> float:
+        """Warm-up, plateau, linear decay to zero."""
+        s = self.settings
+        decay = max(1.0, s.decay_share * self.total_steps)
+        left = (self.total_steps - step) / decay
+        return s.learning_rate * max(0.0, min(1.0, (step + 1) / max(1, s.warmup), left))
+
+    def run(self, out: Path, report: Callable[[Progress], None]) -> Prior:
+        """Train to the end; checkpoint each epoch under `out`; return the best prior."""
+        import time
+
+        while self.epoch < self.settings.epochs:
+            started, seen, total = time.perf_counter(), 0, 0.0
+            for rows in self._batches():
+                total += self._update(rows) * len(rows)
+                seen += len(rows)
+                if self.step % 50 == 0:
+                    speed = seen / (time.perf_counter() - started)
+                    report(self._progress(total / seen, None, speed))
+            self.epoch += 1
+            nll = self.validation_nll()
+            self.history.append(
+                {"epoch": self.epoch, "train_nll": total / seen, "validation_nll": nll}
+            )
+            report(self._progress(total / seen, nll, seen / (time.perf_counter() - started)))
+            self.bad_epochs = 0 if nll < self.best_nll else self.bad_epochs + 1
+            if nll < self.best_nll:
+                self.best_nll = nll
+                self._prior().save(out)
+            self.save(out)
+            if self.bad_epochs >= self.settings.patience:
+                break
+        return self._prior()
+
+    @torch.no_grad()
+    def validation_nll(self) -> float:
+        """Mean NLL of the held-out sequences, nats per sequence."""
+        return float(-token_log_probs(self.network, *self.validation).mean())
+
+    def _progress(self, train_nll: float, nll: float | None, speed: float) -> Progress:
+        epoch = self.step / self.steps_per_epoch
+        return Progress(epoch, self.step, self.total_steps, train_nll, nll, speed)
+
+    def _batches(self) -> Iterator[np.ndarray]:
+        """Row numbers of one epoch: random pools, sorted by length so batches carry no padding."""
+        size = self.settings.batch
+        order = self.random.permutation(len(self.train[0]))
+        pools = [order[i : i + 50 * size] for i in range(0, len(order), 50 * size)]
+        for pool in pools:
+            pool = pool[np.argsort(self.train[1][pool], kind="stable")]
+            batches = [pool[i : i + size] for i in range(0, len(pool), size)]
+            for i in self.random.permutation(len(batches)):
+                yield batches[i]
+
+    def _update(self, rows: np.ndarray) -> float:
+        """One optimiser step on rows of the training set; returns their mean NLL per sequence."""
+        tokens, lengths = self.train
+        longest = int(lengths[rows].max())
+        actions = torch.from_numpy(tokens[rows, :longest].astype(np.int64)).to(self.device)
+        mask = step_mask(torch.from_numpy(lengths[rows]).to(self.device), longest)
+        self.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.step)
+        with autocast(self.device.type):
+            logits = self.network(actions)
+        nll = cross_entropy(logits[mask], actions[mask], reduction="sum")
+        self.optimizer.zero_grad(set_to_none=True)
+        (nll / mask.sum()).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        return float(nll.detach()) / len(rows)
+
+    def _prior(self) -> Prior:
+        card = {"training": asdict(self.settings), "history": self.history}
+        return Prior(self.encoding, self.network, card)
+
+    def save(self, out: Path) -> None:
+        """Write everything that `restore` needs, each file by an atomic rename."""
+        out.mkdir(parents=True, exist_ok=True)
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        tensors["torch_rng"] = torch.get_rng_state()
+        save_file(tensors, out / (WEIGHTS_STATE_FILE + ".tmp"))
+        state = {
+            "settings": asdict(self.settings),
+            "epoch": self.epoch,
+            "step": self.step,
+            "best_nll": self.best_nll,
+            "bad_epochs": self.bad_epochs,
+            "history": self.history,
+            "numpy_rng": self.random.bit_generator.state,
+        }
+        (out / (STATE_FILE + ".tmp")).write_text(json.dumps(state))
+        for name in (WEIGHTS_STATE_FILE, STATE_FILE):
+            os.replace(out / (name + ".tmp"), out / name)
+
+    def restore(self, out: Path) -> None:
+        """Go on from `save`. Raises ValueError where there is nothing to go on from."""
+        if not (out / STATE_FILE).is_file():
+            raise ValueError(f"{out} holds no training to resume")
+        state = json.loads((out / STATE_FILE).read_text())
+        tensors = load_file(out / WEIGHTS_STATE_FILE)
+        prefix = "network."
+        self.network.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+        optimizer = self.optimizer.state_dict()
+        optimizer["state"] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, i, name = key.split(".")
+                optimizer["state"].setdefault(int(i), {})[name] = value
+        self.optimizer.load_state_dict(optimizer)
+        torch.set_rng_state(tensors["torch_rng"])
+        self.random.bit_generator.state = state["numpy_rng"]
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.best_nll, self.bad_epochs = state["best_nll"], state["bad_epochs"]
+        self.history = state["history"]
