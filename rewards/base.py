@@ -1,0 +1,67 @@
+"""The seam between a reward and whoever asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+
+
+class Status(IntEnum):
+    """What became of a sequence. Anything but OK and INVALID has no reward at all."""
+
+    OK = 0
+    INVALID = 1
+    TIMEOUT = 2
+    CRASHED = 3
+    FAILED = 4
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The judgement of B sequences.
+
+    rewards float64 [B], NaN unless OK or INVALID; status int8 [B] of `Status`; errors, one text
+    per sequence, empty where all went well; raw and transformed values per component, float64
+    [B], NaN where there is none; step_rewards float32 [B,T] where the reward pays along the way
+    (terminal reward included: a row sums to `rewards`), else None.
+    """
+
+    rewards: np.ndarray
+    status: np.ndarray
+    errors: list[str]
+    raw: dict[str, np.ndarray] = field(default_factory=dict)
+    transformed: dict[str, np.ndarray] = field(default_factory=dict)
+    step_rewards: np.ndarray | None = None
+
+
+class Reward(Protocol):
+    """A compiled objective."""
+
+    def score(
+        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
+    ) -> Scores:
+        """Judge sequences; never raises for what a sequence does.
+
+        `tokens`, the text of each action without the end token, is what per-step rewards need.
+        """
+
+
+class Domain(Protocol):
+    """The scoring side of an application, as the distributed part sees it."""
+
+    name: str
+
+    def key(self, sequence: str) -> str | None:
+        """The canonical form, equal for equal things; None for an invalid sequence."""
+
+    def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
+        """Another spelling of the same thing, or None where there is none."""
+
+    def metrics(
+        self, sequences: Sequence[str], training: Collection[str] | None = None
+    ) -> dict[str, float]:
+        """Numbers that describe a sample; novelty against `training` keys where given."""
