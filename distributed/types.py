@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from sequence_tutor.policies.sampler import Episodes
+from sequence_tutor.policies.encoding import Episodes
 from sequence_tutor.rewards.base import Status
 
 
@@ -62,7 +64,7 @@ class Scored:
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Scored:
         """The given rows, in that order."""
-        changes = {}
+        changes: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, np.ndarray):
@@ -73,6 +75,67 @@ class Scored:
                 index = np.asarray(rows, dtype=np.int64)
                 changes[f.name] = {k: v[index] for k, v in value.items()}
         return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class ActorReport:
+    """What the driver sees of a generated batch: rows, weights version, seconds spent and the
+    mean KL to the prior in nats per episode."""
+
+    rows: int
+    version: int
+    seconds: float
+    kl_to_prior: float
+
+
+@dataclass(frozen=True)
+class AddResult:
+    """What became of rows offered to the replay: rows added, rows whose key it had already, and
+    rows added that are valid (these count against the score budget)."""
+
+    added: int
+    duplicates: int
+    new_valid: int
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """What the driver sees of a scored batch: counts of rows, valid and failed ones and those that
+    needed no new score; the sum of rewards over the rows that have one; seconds spent."""
+
+    rows: int
+    valid: int
+    failed: int
+    repeated: int
+    rewarded: int
+    reward_sum: float
+    seconds: float
+    added: int = 0
+    new_valid: int = 0
+
+    def stored(self, result: AddResult | None) -> ScoreReport:
+        """The same, with what the replay said."""
+        if result is None:
+            return self
+        return replace(self, added=result.added, new_valid=result.new_valid)
+
+
+@dataclass(frozen=True)
+class LearnerReport:
+    """What the driver sees of some updates: how many, and since the start; rows consumed; means of
+    loss, |residual| and staleness (in updates); the last value of the start state, nats; and
+    seconds spent fetching batches, learning and publishing."""
+
+    updates: int
+    total_updates: int
+    rows: int
+    loss: float
+    residual: float
+    start_value: float
+    staleness: float
+    fetch_s: float
+    learn_s: float
+    publish_s: float
 
 
 @dataclass(frozen=True)
@@ -95,13 +158,30 @@ class SampleMeta:
     mean_version: float
 
 
+def per_step(scored: Scored) -> np.ndarray:
+    """float32 [B,T] rewards per step: `step_rewards` where the reward pays along the way, else the
+    terminal reward at the last action. Rows without a reward or without actions are all zero."""
+    if scored.step_rewards is not None:
+        return scored.step_rewards
+    steps = np.zeros(scored.tokens.shape, dtype=np.float32)
+    rows = np.flatnonzero(np.isfinite(scored.rewards) & (scored.lengths > 0))
+    steps[rows, scored.lengths[rows] - 1] = scored.rewards[rows]
+    return steps
+
+
 def concatenate(batches: Sequence[Scored]) -> Scored:
-    """One batch of many; all must come from the same reward (the same components)."""
+    """One batch of many. A component that a batch lacks (all its rows failed) is NaN there, and
+    where only some batches have per-step rewards the others' terminal rewards become such.
+
+    Raises ValueError for no batches at all.
+    """
     longest = max(b.tokens.shape[1] for b in batches)
     columns: dict[str, object] = {}
     for f in fields(Scored):
         values = [getattr(b, f.name) for b in batches]
-        if f.name == "tokens" or (f.name == "step_rewards" and values[0] is not None):
+        if f.name == "step_rewards" and any(v is not None for v in values):
+            values = [per_step(b) for b in batches]
+        if f.name in ("tokens", "step_rewards") and values[0] is not None:
             columns[f.name] = np.concatenate(
                 [np.pad(v, ((0, 0), (0, longest - v.shape[1]))) for v in values]
             )
@@ -110,7 +190,11 @@ def concatenate(batches: Sequence[Scored]) -> Scored:
         elif isinstance(values[0], list):
             columns[f.name] = [x for v in values for x in v]
         elif isinstance(values[0], dict):
-            columns[f.name] = {k: np.concatenate([v[k] for v in values]) for k in values[0]}
+            missing = [np.full(len(b), np.nan) for b in batches]
+            columns[f.name] = {
+                k: np.concatenate([v.get(k, m) for v, m in zip(values, missing, strict=True)])
+                for k in dict.fromkeys(k for v in values for k in v)
+            }
         else:
             columns[f.name] = None
     return Scored(**columns)  # type: ignore[arg-type]
@@ -118,7 +202,6 @@ def concatenate(batches: Sequence[Scored]) -> Scored:
 
 def to_table(scored: Scored) -> pa.Table:
     """Rows for Parquet. Component values become columns `raw.NAME` and `transformed.NAME`."""
-    tokens = [row[:n] for row, n in zip(scored.tokens, scored.lengths, strict=True)]
     columns = {
         "sequence": pa.array(scored.sequences, pa.string()),
         "key": pa.array(scored.keys, pa.string()),
@@ -128,14 +211,15 @@ def to_table(scored: Scored) -> pa.Table:
         "source": pa.array(scored.sources, pa.string()),
         "version": pa.array(scored.versions, pa.int32()),
         "actor": pa.array(scored.actors, pa.string()),
-        "scored_at": pa.array((scored.scored_at * 1e6).astype("int64"), pa.timestamp("us", "UTC")),
+        "scored_at": pa.array(
+            np.rint(scored.scored_at * 1e6).astype(np.int64), pa.timestamp("us", "UTC")
+        ),
         "seconds": pa.array(scored.seconds, pa.float32()),
         "log_prob": pa.array(scored.log_probs, pa.float32()),
-        "tokens": pa.array(tokens, pa.list_(pa.int16())),
+        "tokens": _lists(scored.tokens, scored.lengths, pa.int16()),
     }
     if scored.step_rewards is not None:
-        steps = [row[:n] for row, n in zip(scored.step_rewards, scored.lengths, strict=True)]
-        columns["step_rewards"] = pa.array(steps, pa.list_(pa.float32()))
+        columns["step_rewards"] = _lists(scored.step_rewards, scored.lengths, pa.float32())
     columns |= {f"raw.{k}": pa.array(v, pa.float64()) for k, v in scored.raw.items()}
     columns |= {
         f"transformed.{k}": pa.array(v, pa.float64()) for k, v in scored.transformed.items()
@@ -152,25 +236,18 @@ def from_table(table: pa.Table) -> Scored:
     def numbers(name: str) -> np.ndarray:
         return table.column(name).to_numpy()  # type: ignore[no-any-return]
 
-    def ragged(name: str, dtype: type) -> np.ndarray:
-        rows = table.column(name).to_pylist()
-        out = np.zeros((len(rows), max(map(len, rows), default=1)), dtype=dtype)
-        for target, row in zip(out, rows, strict=True):
-            target[: len(row)] = row
-        return out
-
     def components(prefix: str) -> dict[str, np.ndarray]:
         names = [n for n in table.column_names if n.startswith(prefix)]
         return {n.removeprefix(prefix): numbers(n) for n in names}
 
-    tokens = ragged("tokens", np.int16)
+    tokens, lengths = _padded(table.column("tokens"), np.int16)
     has_steps = "step_rewards" in table.column_names
     return Scored(
         tokens=tokens,
-        lengths=np.array([len(r) for r in table.column("tokens").to_pylist()], dtype=np.int32),
+        lengths=lengths,
         log_probs=numbers("log_prob"),
         rewards=numbers("reward"),
-        step_rewards=ragged("step_rewards", np.float32) if has_steps else None,
+        step_rewards=_padded(table.column("step_rewards"), np.float32)[0] if has_steps else None,
         status=np.array([Status[s.upper()] for s in texts("status")], dtype=np.int8),
         versions=numbers("version"),
         scored_at=table.column("scored_at").cast(pa.int64()).to_numpy() / 1e6,
@@ -183,3 +260,18 @@ def from_table(table: pa.Table) -> Scored:
         raw=components("raw."),
         transformed=components("transformed."),
     )
+
+
+def _lists(padded: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:
+    """[B,T] with zeros after the end -> B lists of their own length."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    values = padded[np.arange(padded.shape[1]) < lengths[:, None]]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, dtype))
+
+
+def _padded(column: pa.ChunkedArray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of `_lists`: [B,T], at least one wide, and int32 lengths [B]."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int32)
+    padded: np.ndarray = np.zeros((len(lengths), int(lengths.max(initial=1))), dtype=dtype)
+    padded[np.arange(padded.shape[1]) < lengths[:, None]] = pc.list_flatten(column).to_numpy()
+    return padded, lengths

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from sequence_tutor.policies.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Generated episodes, in the order they were asked for.
+
+    tokens int16 [B,T], zero after the end; lengths int32 [B] in actions, end token included;
+    log_probs float32 [B], nats under the distribution they were really drawn from.
+    """
+
+    tokens: np.ndarray
+    lengths: np.ndarray
+    log_probs: np.ndarray
 
 
 class Encoding(ABC):
@@ -35,6 +49,14 @@ class Encoding(ABC):
     @abstractmethod
     def decode(self, tokens: np.ndarray) -> str:
         """The sequence that actions [T] spell."""
+
+
+def action_texts(encoding: Encoding, tokens: np.ndarray, length: int) -> list[str]:
+    """The text of each action of one episode, the end token left out: int16 [T] -> <= T texts."""
+    ids = tokens[:length].tolist()
+    if ids and ids[-1] == encoding.vocabulary.end_id:
+        ids.pop()
+    return encoding.vocabulary.decode(ids)
 
 
 def pad(sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -46,9 +46,7 @@ class RecurrentNetwork(nn.Module):
         self.architecture = a = architecture
         self.embedding = nn.Embedding(a.vocabulary + 1, a.embedding)
         cell = nn.GRU if a.cell == "gru" else nn.LSTM
-        self.rnn = cell(
-            a.embedding, a.hidden, a.layers, dropout=dropout if a.layers > 1 else 0.0
-        )
+        self.rnn = cell(a.embedding, a.hidden, a.layers, dropout=dropout if a.layers > 1 else 0.0)
         self.head = nn.Linear(a.hidden, a.vocabulary)
 
     def features(self, actions: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ A prior is a directory of `prior.json` (encoding, vocabulary, architecture, wher
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from sequence_tutor.policies.device import autocast
 from sequence_tutor.policies.encoding import Encoding, pad
+from sequence_tutor.policies.encodings import encoding_from_metadata, encoding_to_metadata
 from sequence_tutor.policies.network import (
     Architecture,
     RecurrentNetwork,
@@ -27,11 +28,9 @@ from sequence_tutor.policies.network import (
     step_mask,
 )
 from sequence_tutor.policies.sampler import Sampler
-from sequence_tutor.policies.smiles import SmilesEncoding
-from sequence_tutor.policies.vocabulary import Vocabulary
 
-ENCODINGS: dict[str, type[Encoding]] = {"smiles": SmilesEncoding}
 METADATA_FILE, WEIGHTS_FILE = "prior.json", "weights.safetensors"
+BASE_PREFIX = "base."
 
 
 class PriorError(ValueError):
@@ -40,11 +39,15 @@ class PriorError(ValueError):
 
 @dataclass
 class Prior:
-    """A trained generator: encoding, network and the story of its training."""
+    """A trained generator: encoding, network and the story of its training.
+
+    A policy tuned by G-learning is the network's correction of `base`, p_base(a|s) exp G(s,a).
+    """
 
     encoding: Encoding
     network: RecurrentNetwork
     card: dict[str, Any] = field(default_factory=dict)
+    base: RecurrentNetwork | None = None
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -55,7 +58,7 @@ class Prior:
         """n sequences drawn from the prior, as text (invalid ones included)."""
         generator = torch.Generator()
         generator.manual_seed(seed) if seed is not None else generator.seed()
-        sampler = Sampler(self.network, self.encoding)
+        sampler = Sampler(self.network, self.encoding, self.base)
         out: list[str] = []
         while len(out) < n:
             batch = sampler.sample(min(512, n - len(out)), generator)
@@ -65,30 +68,36 @@ class Prior:
     def log_prob(self, sequences: Sequence[str]) -> np.ndarray:
         """log p(sequence) in nats, float64 [n]. Raises ValueError for one it can't express."""
         tokens, lengths = pad([self.encoding.encode(s) for s in sequences])
-        return token_log_probs(self.network, tokens, lengths)
+        return token_log_probs(self.network, tokens, lengths, base=self.base)
 
     def save(self, directory: Path) -> None:
         """Write the prior's two files; bfloat16 weights, which halves the size."""
         directory.mkdir(parents=True, exist_ok=True)
-        weights = {k: v.detach().to(torch.bfloat16) for k, v in self.network.state_dict().items()}
+        weights = self.network.state_dict()
+        if self.base is not None:
+            weights |= {BASE_PREFIX + k: v for k, v in self.base.state_dict().items()}
+        weights = {k: v.detach().to("cpu", torch.bfloat16) for k, v in weights.items()}
         save_file(weights, directory / WEIGHTS_FILE)
-        metadata = {
-            "format": 1,
-            "encoding": self.encoding.name,
-            "max_length": self.encoding.max_length,
-            "end_id": self.encoding.vocabulary.end_id,
-            "architecture": self.architecture,
-            "card": self.card,
-            "vocabulary": self.encoding.vocabulary.tokens,
-        }
-        (directory / METADATA_FILE).write_text(json.dumps(metadata, indent=1) + "\n")
+        (directory / METADATA_FILE).write_text(self.metadata() + "\n")
+
+    def metadata(self) -> str:
+        """`prior.json` as text."""
+        parts = {"format": 1, "architecture": self.architecture, "card": self.card}
+        return json.dumps(parts | encoding_to_metadata(self.encoding), indent=1)
 
 
 @torch.no_grad()
 def token_log_probs(
-    network: RecurrentNetwork, tokens: np.ndarray, lengths: np.ndarray, batch: int = 256
+    network: RecurrentNetwork,
+    tokens: np.ndarray,
+    lengths: np.ndarray,
+    batch: int = 256,
+    base: RecurrentNetwork | None = None,
 ) -> np.ndarray:
-    """Sum of action log-probabilities per episode: tokens [B,T], lengths [B] -> float64 [B]."""
+    """Sum of action log-probabilities per episode: tokens [B,T], lengths [B] -> float64 [B].
+
+    With `base` the network corrects it, as in `Prior`.
+    """
     device = network.head.weight.device
     was_training = network.training
     network.eval()
@@ -99,17 +108,26 @@ def token_log_probs(
         longest = int(lengths[rows].max())
         actions = torch.from_numpy(tokens[rows, :longest].astype(np.int64)).to(device)
         mask = step_mask(torch.from_numpy(lengths[rows]).to(device), longest)
-        log_probs = action_log_probs(network(actions), actions)
+        logits = network(actions) if base is None else network(actions) + base(actions)
+        log_probs = action_log_probs(logits, actions)
         out[rows] = (log_probs.double() * mask).sum(1).cpu().numpy()
     network.train(was_training)
     return out
 
 
-def make_encoding(name: str, vocabulary: Vocabulary, max_length: int) -> Encoding:
-    """The encoding of a name. Raises PriorError for one that doesn't exist."""
-    if name not in ENCODINGS:
-        raise PriorError(f"unknown encoding {name!r}; there are: {', '.join(ENCODINGS)}")
-    return ENCODINGS[name](vocabulary, max_length)
+def build_prior(metadata: str, weights: Mapping[str, Tensor]) -> Prior:
+    """A prior from `prior.json` as text and its tensors. Raises ValueError or KeyError."""
+    parts = json.loads(metadata)
+    architecture = Architecture(**parts["architecture"])
+    prefixes = ["", BASE_PREFIX] if any(k.startswith(BASE_PREFIX) for k in weights) else [""]
+    networks = []
+    for prefix in prefixes:
+        network = RecurrentNetwork(architecture)
+        own = {k: v for k, v in weights.items() if k.startswith(BASE_PREFIX) == bool(prefix)}
+        network.load_state_dict({k.removeprefix(prefix): v.float() for k, v in own.items()})
+        networks.append(network.eval())
+    base = networks[1] if len(networks) > 1 else None
+    return Prior(encoding_from_metadata(parts), networks[0], parts.get("card", {}), base)
 
 
 def shipped_priors() -> list[str]:
@@ -136,15 +154,6 @@ def load_prior(name_or_path: str | Path) -> Prior:
 
 def _read(path: Path) -> Prior:
     try:
-        metadata = json.loads((path / METADATA_FILE).read_text())
-        vocabulary = Vocabulary(tuple(metadata["vocabulary"]), metadata["end_id"])
-        encoding = make_encoding(metadata["encoding"], vocabulary, metadata["max_length"])
-        network = RecurrentNetwork(Architecture(**metadata["architecture"]))
-        weights = load_file(path / WEIGHTS_FILE)
-        network.load_state_dict({k: v.float() for k, v in weights.items()})
-    except PriorError:
-        raise
+        return build_prior((path / METADATA_FILE).read_text(), load_file(path / WEIGHTS_FILE))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise PriorError(f"{path} is not a whole prior: {error}") from error
-    network.eval()
-    return Prior(encoding, network, metadata.get("card", {}))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
-from sequence_tutor.policies.device import autocast
+from sequence_tutor.policies.device import bfloat16_is_fast
 from sequence_tutor.policies.encoding import Encoding
 from sequence_tutor.policies.network import RecurrentNetwork, State
 
@@ -30,7 +31,11 @@ class Sampler:
     """Steps a network over a batch, dropping finished episodes as it goes.
 
     With `prior` given, the policy is the prior reweighted by the network (G-learning):
-    pi(a|s) proportional to p(a|s) exp G(s,a).
+    pi(a|s) proportional to p(a|s) exp G(s,a). The prior may enter as unnormalised logits: what
+    they lack to log p(a|s) is the same for every action of a state, and cancels.
+
+    The weights are read afresh by each call of `sample`, so they may change between calls and
+    an episode has one version of them.
     """
 
     def __init__(
@@ -44,58 +49,139 @@ class Sampler:
 
     @torch.no_grad()
     def sample(self, batch: int, generator: torch.Generator | None = None) -> Episodes:
-        """Draw `batch` episodes."""
-        vocabulary, steps = self.encoding.vocabulary, self.encoding.max_length
+        """Draw `batch` episodes; `generator` lives on the CPU.
+
+        Raises FloatingPointError where a network's outputs are not finite.
+        """
+        end, steps = self.encoding.vocabulary.end_id, self.encoding.max_length
         device = self.networks[0].head.weight.device
-        tokens = torch.zeros(batch, steps, dtype=torch.int16)
-        lengths = torch.full((batch,), steps, dtype=torch.int32)
+        steppers = [_Stepper(network) for network in self.networks]
+        states = [stepper.start(batch) for stepper in steppers]
+        tokens = torch.zeros(steps, batch, dtype=torch.int64, device=device)
+        lengths = torch.zeros(batch, dtype=torch.int64, device=device)
         totals = torch.zeros(batch, device=device)
-        alive = torch.arange(batch, device=device)
-        inputs = torch.full((batch,), vocabulary.start_id, device=device)
-        states: list[State | None] = [None] * len(self.networks)
+        # `rows` are the episodes still in the batch; some of them may be over (not `alive`)
+        rows = torch.arange(batch, device=device)
+        alive = torch.ones(batch, dtype=torch.bool, device=device)
+        actions = torch.full((batch,), self.encoding.vocabulary.start_id, device=device)
         longest = steps
-        with autocast(device.type):
-            for t in range(steps):
-                logits = torch.zeros(len(alive), vocabulary.size, device=device)
-                for i, network in enumerate(self.networks):
-                    out, states[i] = _step(network, inputs, states[i])
-                    # the prior enters as log-probabilities; the constant drops out below
-                    logits += out
-                log_probs = logits.log_softmax(-1)
-                inputs = _draw(log_probs, generator)
-                totals[alive] += log_probs.gather(1, inputs.unsqueeze(1)).squeeze(1)
-                tokens[alive.cpu(), t] = inputs.to("cpu", torch.int16)
-                if vocabulary.end_id is None:
-                    continue
-                done = inputs == vocabulary.end_id
-                lengths[alive[done].cpu()] = t + 1
-                keep = (~done).nonzero().squeeze(1)
-                if len(keep) == 0:
-                    longest = t + 1
-                    break
-                if len(keep) < len(alive):
-                    alive, inputs = alive[keep], inputs[keep]
-                    states = [tuple(s[:, keep] for s in state) for state in states if state]
+        for t in range(steps):
+            outputs = [s.step(actions, state) for s, state in zip(steppers, states, strict=True)]
+            log_probs = torch.stack(outputs).sum(0).log_softmax(-1)
+            actions = _draw(log_probs, generator)
+            chosen = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)
+            totals[rows] += chosen * alive
+            lengths[rows] += alive
+            tokens[t, rows] = actions * alive
+            if end is None:
+                continue
+            alive = alive & (actions != end)
+            left = int(alive.sum())
+            if left == 0:
+                longest = t + 1
+                break
+            width = _narrowed(len(rows), left)
+            if width < len(rows):
+                keep = alive.byte().argsort(descending=True, stable=True)[:width]
+                rows, alive, actions = rows[keep], alive[keep], actions[keep]
+                states = [tuple(part[:, keep] for part in state) for state in states]
+        if not torch.isfinite(totals).all():
+            raise FloatingPointError("the policy's outputs are not finite; nothing was sampled")
         return Episodes(
-            tokens[:, :longest].numpy(), lengths.numpy(), totals.float().cpu().numpy()
+            tokens[:longest].t().to("cpu", torch.int16).contiguous().numpy(),
+            lengths.to("cpu", torch.int32).numpy(),
+            totals.cpu().numpy(),
         )
 
 
-def _step(network: RecurrentNetwork, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """One step of every layer: inputs int64 [B] -> outputs float32 [B,V] and the new state."""
-    x = network.embedding(inputs).unsqueeze(0)
-    if network.architecture.cell == "lstm":
-        y, new = network.rnn(x, state)
-    else:
-        y, h = network.rnn(x, None if state is None else state[0])
-        new = (h,)
-    return network.head(y[0]).float(), new
+class _Stepper:
+    """A network's weights laid out for stepping through time one action at a time.
+
+    Matrix products run in bfloat16 where that's fast, everything else in float32. The first
+    layer's input product depends on the action alone, so it's looked up in a table.
+    """
+
+    def __init__(self, network: RecurrentNetwork) -> None:
+        self.sizes = network.architecture
+        weight = network.head.weight
+        self.dtype = torch.bfloat16 if bfloat16_is_fast(weight.device.type) else torch.float32
+        self.device = weight.device
+        layers = list(zip(*[iter(network.rnn.parameters())] * 4, strict=True))
+        w_ih, w_hh, b_ih, b_hh = layers[0]
+        self.lstm = self.sizes.cell == "lstm"
+        self.table = linear(network.embedding.weight, w_ih, b_ih)
+        if self.lstm:
+            # one product per layer: [input, hidden] against both weights side by side
+            self.table += b_hh
+            self.first = (w_hh.to(self.dtype), None)
+            self.above = [
+                (torch.cat((wi, wh), 1).to(self.dtype), (bi + bh).to(self.dtype))
+                for wi, wh, bi, bh in layers[1:]
+            ]
+        else:
+            self.first = (w_hh.to(self.dtype), b_hh.to(self.dtype))
+            self.above = [tuple(p.to(self.dtype) for p in layer) for layer in layers[1:]]
+        self.head = (weight.to(self.dtype), network.head.bias.to(self.dtype))
+
+    def start(self, batch: int) -> State:
+        """State before the first action: hidden [L,B,H] and, for an LSTM, cell [L,B,H]."""
+        shape = (self.sizes.layers, batch, self.sizes.hidden)
+        if self.lstm:
+            hidden = torch.zeros(shape, dtype=self.dtype, device=self.device)
+            return hidden, torch.zeros(shape, device=self.device)
+        return (torch.zeros(shape, device=self.device),)
+
+    def step(self, actions: Tensor, state: State) -> Tensor:
+        """Read actions int64 [B], update `state` in place -> outputs float32 [B,V]."""
+        layer = self._lstm_layer if self.lstm else self._gru_layer
+        below = None
+        for i in range(self.sizes.layers):
+            below = layer(i, actions, below, state)
+        assert below is not None
+        return linear(below, *self.head).float()
+
+    def _lstm_layer(self, i: int, actions: Tensor, below: Tensor | None, state: State) -> Tensor:
+        hidden, cell = state[0][i], state[1][i]
+        if below is None:
+            gates = self.table[actions]
+            gates += linear(hidden, *self.first)
+        else:
+            gates = linear(torch.cat((below, hidden), 1), *self.above[i - 1]).float()
+        keep_in, forget, new, out = gates.chunk(4, 1)
+        cell.mul_(forget.sigmoid_()).addcmul_(keep_in.sigmoid_(), new.tanh_())
+        hidden.copy_(cell.tanh().mul_(out.sigmoid_()))
+        return hidden
+
+    def _gru_layer(self, i: int, actions: Tensor, below: Tensor | None, state: State) -> Tensor:
+        hidden = state[0][i]
+        if below is None:
+            gates, recurrent = self.table[actions], self.first
+        else:
+            w_ih, w_hh, b_ih, b_hh = self.above[i - 1]
+            gates, recurrent = linear(below, w_ih, b_ih).float(), (w_hh, b_hh)
+        past = linear(hidden.to(self.dtype), *recurrent).float().chunk(3, 1)
+        reset, update, new = gates.chunk(3, 1)
+        reset.add_(past[0]).sigmoid_()
+        update.add_(past[1]).sigmoid_()
+        new.addcmul_(reset, past[2]).tanh_()
+        hidden.lerp_(new, 1 - update)
+        return hidden.to(self.dtype)
+
+
+def _narrowed(width: int, alive: int) -> int:
+    """How many rows to go on with: the smallest of width, 7/8 width, 49/64 width... that holds
+    the living ones. Few distinct widths, because a CPU's matrix kernels are built per shape."""
+    while alive <= width * 7 // 8:
+        width = width * 7 // 8
+    return width
 
 
 def _draw(log_probs: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One action per row, by Gumbel-max in float64-safe form: [B,V] -> int64 [B].
+    """One action per row, by inverting the cumulative distribution: [B,V] -> int64 [B].
 
-    An exponential race, argmin Exp(1)/p, draws from p with one uniform per action.
+    The action is the number of entries of the cumulative sum that u times its last entry, u
+    uniform in [0,1), reaches; so an action of probability 0 is never drawn, nor one past the end.
     """
-    noise = torch.empty(log_probs.shape).exponential_(generator=generator).to(log_probs.device)
-    return (log_probs - noise.log()).argmax(-1)
+    cumulative = log_probs.exp().cumsum(-1)
+    uniform = torch.rand(len(log_probs), 1, generator=generator).to(log_probs.device)
+    return (cumulative <= uniform * cumulative[:, -1:]).sum(-1)

@@ -1,0 +1,111 @@
+"""Actors: pull the newest weights, generate a batch of episodes, hand on a reference to it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from copy import deepcopy
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import ray
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.env.env_runner import EnvRunner
+
+from sequence_tutor.distributed.types import ActorReport, Generated
+from sequence_tutor.distributed.weights import board_name, fetch_prior
+from sequence_tutor.policies.device import keep_freed_memory
+from sequence_tutor.policies.encoding import Episodes
+from sequence_tutor.policies.prior import build_prior, token_log_probs
+from sequence_tutor.policies.sampler import Sampler
+
+# KL to the prior is measured on this many episodes a batch: the prior's pass isn't free.
+KL_EPISODES = 64
+
+
+class SequenceActor(EnvRunner):
+    """One generating process, an RLlib environment runner without an environment.
+
+    Weights change only between batches, so every episode has exactly one version. A restarted
+    actor gets a new run id.
+    """
+
+    def __init__(self, *, config: Any, **kwargs: Any) -> None:
+        super().__init__(config=config, **kwargs)
+        keep_freed_memory()
+        run = config.run
+        torch.set_num_threads(run.actors.threads)
+        self.run, self.run_id = run, f"actor-{self.worker_index}-{uuid.uuid4().hex[:8]}"
+        self.device = torch.device("cuda" if run.actors.gpus else "cpu")
+        parts = fetch_prior(config.run_id)
+        tensors = {k: torch.from_numpy(v) for k, v in parts.weights.items()}
+        prior = build_prior(parts.metadata, tensors)
+        self.encoding = prior.encoding
+        self.prior = prior.network.to(self.device)
+        self.policy = deepcopy(self.prior)
+        self.version, self.calls = -1, 0
+        self.sampler: Sampler | None = None
+        self.board = ray.get_actor(board_name(config.run_id))
+
+    def sample(self, iteration: int | None = None, **_: Any) -> tuple[ActorReport, list[Any]]:
+        """Generate one batch; returns what the driver may see and a reference to the rest.
+
+        With `iteration` the episodes depend on the run's seed, the iteration and the actor's
+        index alone; without, a restarted actor doesn't repeat itself.
+        """
+        self._pull_weights()
+        self.calls += 1
+        entropy = [self.run.seed, self.worker_index or 0]
+        if iteration is None:
+            entropy += [self.calls, int(self.run_id[-8:], 16)]
+        else:
+            entropy += [iteration]
+        generator = torch.Generator()
+        generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        started = time.perf_counter()
+        assert self.sampler is not None
+        episodes = self.sampler.sample(self.run.actors.batch, generator)
+        seconds = time.perf_counter() - started
+        report = ActorReport(
+            rows=len(episodes.lengths),
+            version=self.version,
+            seconds=seconds,
+            kl_to_prior=self._kl_to_prior(episodes),
+        )
+        batch = Generated(episodes, self.version, self.run_id, "policy", seconds)
+        return report, [ray.put(batch)]
+
+    def _pull_weights(self) -> None:
+        version, reference = ray.get(self.board.newest.remote(self.version))
+        if version < 0:
+            raise RuntimeError("no weights were published before the first episode")
+        if reference:
+            weights = ray.get(reference[0])
+            self.policy.load_state_dict({k: torch.as_tensor(v) for k, v in weights.items()})
+            prior = self.prior if self.run.learner.algorithm == "g" else None
+            self.sampler = Sampler(self.policy, self.encoding, prior)
+            self.version = version
+
+    def _kl_to_prior(self, episodes: Episodes) -> float:
+        """Mean over episodes of log pi(tau) - log p(tau), nats: an unbiased estimate of the KL."""
+        rows = slice(0, KL_EPISODES)
+        log_prior = token_log_probs(self.prior, episodes.tokens[rows], episodes.lengths[rows])
+        return float((episodes.log_probs[rows] - log_prior).mean())
+
+    def assert_healthy(self) -> None:
+        assert self.board is not None
+
+    def get_spaces(self) -> dict[str, tuple[gym.Space[Any], gym.Space[Any]]]:
+        """What RLlib wants to know; the observation is the action before."""
+        vocabulary = self.encoding.vocabulary
+        spaces = (gym.spaces.Discrete(vocabulary.size + 1), gym.spaces.Discrete(vocabulary.size))
+        return {"__env__": spaces, DEFAULT_MODULE_ID: spaces}
+
+    def get_state(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """Nothing: weights come from the board."""
+        return {}
+
+    def set_state(self, *_: Any, **__: Any) -> None:
+        """Nothing: weights come from the board."""

@@ -1,0 +1,412 @@
+"""The algorithm: actors generate, scorers judge, replay shards remember, the learner updates.
+
+The driver only passes references and reports between Ray actors:
+
+    actors --refs--> scorers --rows--> replay shards --refs--> learner --weights--> board --> actors
+
+Asynchronous mode keeps everybody busy and holds the replay ratio by pacing actors and learner.
+Synchronous mode does the same work in rounds, in a fixed order, and is repeatable bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import ray
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+
+from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.actor import SequenceActor
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.learner import KLControlLearner, KLControlModule
+from sequence_tutor.distributed.metrics import Metrics, Tally
+from sequence_tutor.distributed.replay.rate import ReplayRatio
+from sequence_tutor.distributed.replay.sampler import (
+    FreshMix,
+    RankSampler,
+    RowSampler,
+    UniformSampler,
+)
+from sequence_tutor.distributed.replay.sharded import ShardedReplay, combine, create_shards
+from sequence_tutor.distributed.resources import check_resources
+from sequence_tutor.distributed.respell import Respeller
+from sequence_tutor.distributed.scorer import ScorerProcess
+from sequence_tutor.distributed.types import ActorReport, ScoreReport
+from sequence_tutor.distributed.weights import WeightBoard, board_name, prior_parts
+from sequence_tutor.policies.prior import Prior, build_prior, load_prior
+from sequence_tutor.rewards.domains import domain_of
+
+T = TypeVar("T")
+
+# Batches that wait or are being scored, per scorer: enough to never idle, few enough to stay fresh.
+QUEUE_PER_SCORER = 3
+# Seconds the driver waits for news when it has nothing to hand on.
+IDLE_WAIT_S = 0.05
+
+
+class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
+    """RLlib's view of a run: `SequenceTutorConfig().tutor(run, directory)`.
+
+    Everything that is ours is in `run`; RLlib's own settings are derived from it.
+    """
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or SequenceTutor)
+        self.run: RunConfig | None = None
+        self.run_id = ""
+        self.directory: str | None = None
+        self.env_runner_cls = SequenceActor
+
+    def tutor(self, run: RunConfig, directory: Path | None = None) -> SequenceTutorConfig:
+        """Set the run; the record goes under `directory`, by default Tune's trial directory."""
+        self.run = run
+        self.directory = None if directory is None else str(directory)
+        learner, actors = run.learner, run.actors
+        self.framework("torch").debugging(seed=run.seed, log_level="ERROR")
+        self.env_runners(
+            num_env_runners=actors.count,
+            num_cpus_per_env_runner=1,
+            num_gpus_per_env_runner=actors.gpus,
+            create_local_env_runner=False,
+            create_env_on_local_worker=False,
+            merge_env_runner_states=False,
+            broadcast_env_runner_states=False,
+            max_requests_in_flight_per_env_runner=2,
+            validate_env_runners_after_construction=True,
+        )
+        self.learners(
+            num_learners=learner.count,
+            num_cpus_per_learner=1,
+            num_gpus_per_learner=learner.gpus,
+        )
+        self.training(
+            learner_class=KLControlLearner,
+            grad_clip=learner.max_grad_norm,
+            grad_clip_by="global_norm",
+        )
+        self.fault_tolerance(
+            restart_failed_env_runners=True,
+            ignore_env_runner_failures=True,
+            delay_between_env_runner_restarts_s=1.0,
+            env_runner_health_probe_timeout_s=0.05,
+        )
+        self.reporting(min_time_s_per_iteration=0 if run.mode == "synchronous" else 1.0)
+        self._dont_auto_sync_env_runner_states = True
+        return self
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """The networks; they fetch the prior from the run's board."""
+        return RLModuleSpec(
+            module_class=KLControlModule,
+            model_config={"run": self.run, "run_id": self.run_id},
+        )
+
+
+class SequenceTutor(Algorithm):  # type: ignore[misc]
+    """Distributed KL-controlled fine-tuning of a sequence model."""
+
+    config: SequenceTutorConfig
+
+    @classmethod
+    def get_default_config(cls) -> SequenceTutorConfig:
+        return SequenceTutorConfig(cls)
+
+    @classmethod
+    def default_resource_request(cls, config: Any) -> Any:
+        """Tune's request; our own Ray actors run outside its placement group."""
+        return super().default_resource_request(config)
+
+    def setup(self, config: SequenceTutorConfig) -> None:
+        if config.run is None:
+            raise ValueError("call SequenceTutorConfig.tutor(run) before building")
+        self.run_config: RunConfig = config.run
+        run, run_id = config.run, uuid.uuid4().hex[:12]
+        config.run_id = run_id
+        check_resources(run)
+        self.prior = load_prior(run.prior)
+        if self.prior.encoding.name != run.encoding:
+            raise ValueError(
+                f"prior {run.prior} encodes {self.prior.encoding.name}, not {run.encoding}"
+            )
+        self.directory = Path(config.directory or self.logdir)
+        parts = prior_parts(self.prior)
+        # Outside any placement group: under Tune its bundles have no room for these.
+        place = {"scheduling_strategy": "DEFAULT"}
+        self.board = (
+            ray.remote(WeightBoard)
+            .options(name=board_name(run_id), num_cpus=0, **place)
+            .remote(parts)
+        )
+        replay = run.replay
+        sampler: RowSampler = (
+            RankSampler(replay.top, replay.rank_k)
+            if replay.sampling == "rank"
+            else UniformSampler()
+        )
+        self.shards = create_shards(
+            replay.shards,
+            self.directory / "scores",
+            sampler=FreshMix(sampler, replay.fresh, replay.fresh_window),
+            rewrite=Respeller(self.prior.encoding, domain_of(run.encoding)),
+            rewrite_share=replay.rewrite,
+        )
+        self.replay = ShardedReplay(self.shards)
+        self.scorers = [
+            ray.remote(ScorerProcess)
+            .options(num_cpus=1, max_restarts=-1, max_task_retries=0, **place)
+            .remote(run, run_id, self.shards)
+            for _ in range(run.scorers.count)
+        ]
+        self.tally = Tally()
+        learner = run.learner
+        self.rate = ReplayRatio(
+            replay.ratio,
+            replay.min_rows,
+            sample_rows=learner.batch * learner.count * learner.updates_per_call,
+            insert_rows=run.actors.batch,
+        )
+        self.to_score: deque[Any] = deque()
+        self.scoring: dict[Any, int] = {}
+        super().setup(config)
+        self._each_learner(_publish_from_first)
+
+    # -- the control loop -------------------------------------------------------------------
+
+    def training_step(self) -> None:
+        """One pass of the loop; RLlib repeats it until the iteration's time is over."""
+        if self.run_config.mode == "synchronous":
+            self._round()
+        else:
+            self._collect_generated()
+            self._dispatch_scoring()
+            self._collect_scored()
+            if not self._learn_if_allowed():
+                self._wait_for_news()
+        self._log()
+
+    def out_of_budget(self) -> bool:
+        """Whether a limit of [stop] is reached."""
+        stop, tally = self.run_config.stop, self.tally
+        return (
+            (stop.scores is not None and tally.scores_used >= stop.scores)
+            or (stop.updates is not None and tally.updates >= stop.updates)
+            or (stop.seconds is not None and time.monotonic() - tally.started >= stop.seconds)
+        )
+
+    def _round(self) -> None:
+        """Synchronous: everyone generates, all is scored, stored in order, learned from."""
+        iteration = self.tally.rounds
+        results = self.env_runner_group.foreach_env_runner(
+            "sample", kwargs={"iteration": iteration}, local_env_runner=False
+        )
+        jobs = []
+        for i, (report, reference) in enumerate(results):
+            self.tally.add_generated(report)
+            scorer = self.scorers[i % len(self.scorers)]
+            jobs.append((scorer, scorer.score.options(num_returns=2).remote(reference[0])))
+        for scorer, (report_ref, scored_ref) in jobs:
+            score_report = ray.get(report_ref)
+            rows = ray.get(scored_ref)
+            if rows:
+                score_report = ray.get(scorer.store.remote(rows[0], score_report))
+            self.tally.add_scored(score_report)
+        if self.tally.inserted >= self.run_config.replay.min_rows:
+            updates = self.run_config.updates_per_iteration
+            step = self.run_config.learner.updates_per_call
+            for first in range(0, updates, step):
+                self._learn(min(step, updates - first))
+        self.tally.rounds += 1
+
+    def _collect_generated(self) -> None:
+        """Take finished batches; ask for more unless scorers or learner are behind."""
+        waiting = len(self.to_score) + len(self.scoring)
+        full = waiting >= QUEUE_PER_SCORER * len(self.scorers)
+        behind = not self.rate.may_insert(
+            self.tally.inserted, self.tally.sampled, self.run_config.actors.batch
+        )
+        if full or behind or self.out_of_budget():
+            results = self.env_runner_group.fetch_ready_async_reqs(
+                tags="sample", timeout_seconds=0.0, mark_healthy=True
+            )
+        else:
+            results = self.env_runner_group.foreach_env_runner_async_fetch_ready(
+                "sample",
+                tag="sample",
+                timeout_seconds=0.0,
+                mark_healthy=True,
+                return_actor_ids=True,
+            )
+        for _, (report, reference) in results:
+            self._take(report, reference[0])
+
+    def _take(self, report: ActorReport, reference: ray.ObjectRef) -> None:
+        self.tally.add_generated(report)
+        self.to_score.append(reference)
+
+    def _dispatch_scoring(self) -> None:
+        """Keep every scorer supplied, the least busy first."""
+        load = [0] * len(self.scorers)
+        for index in self.scoring.values():
+            load[index] += 1
+        while self.to_score and min(load) < 2:
+            index = load.index(min(load))
+            call = self.scorers[index].score_and_store.remote(self.to_score.popleft())
+            self.scoring[call] = index
+            load[index] += 1
+
+    def _collect_scored(self, timeout: float = 0.0) -> None:
+        """Take the reports of finished batches; a lost batch is lost, the scorer restarts."""
+        if not self.scoring:
+            return
+        ready, _ = ray.wait(
+            list(self.scoring), num_returns=len(self.scoring), timeout=timeout, fetch_local=True
+        )
+        for call in ready:
+            del self.scoring[call]
+            try:
+                report: ScoreReport = ray.get(call)
+            except (
+                ray.exceptions.RayActorError,
+                ray.exceptions.OwnerDiedError,
+                ray.exceptions.ObjectLostError,
+            ):
+                self.tally.lost_batches += 1
+                continue
+            self.tally.add_scored(report)
+
+    def _learn_if_allowed(self) -> bool:
+        """Update while the replay ratio allows it. Returns whether it did."""
+        learner, tally = self.run_config.learner, self.tally
+        rows = learner.batch * learner.count * learner.updates_per_call
+        if not self.rate.may_sample(tally.inserted, tally.sampled, rows):
+            return False
+        self._learn(learner.updates_per_call)
+        return True
+
+    def _learn(self, updates: int) -> None:
+        """`updates` updates on as many batches per learner, and new weights on the board."""
+        learner = self.run_config.learner
+        started = time.perf_counter()
+        samples = [
+            self.replay.sample(learner.batch, self._sample_seed(i))
+            for i in range(updates * learner.count)
+        ]
+        references = [reference for sample in samples for _, reference in sample]
+        self.tally.replay_s += time.perf_counter() - started
+        results = self.learner_group.update(batch_refs=references)
+        # A learner that failed before is silently left out of later results.
+        if len(results) != max(1, learner.count):
+            raise RuntimeError("a learner died; the run ends, its record and checkpoints remain")
+        self.tally.add_learned(results[0])
+
+    def _sample_seed(self, i: int) -> int:
+        return (self.run_config.seed * 1_000_003 + self.tally.updates * 1009 + i) % 2**63
+
+    def _wait_for_news(self) -> None:
+        started = time.perf_counter()
+        if self.scoring:
+            self._collect_scored(IDLE_WAIT_S)
+        else:
+            time.sleep(IDLE_WAIT_S / 5)
+        self.tally.waited_s += time.perf_counter() - started
+
+    def _log(self) -> None:
+        """What Tune and RLlib's own loggers see."""
+        tally = self.tally
+        counts = {
+            "scores_used": tally.scores_used,
+            "updates": tally.updates,
+            "sequences": tally.sequences,
+            "failed": tally.failed,
+        }
+        for name, value in counts.items():
+            self.metrics.log_value(name, value, window=1)
+        if tally.scored and tally.scored[-1].rewarded:
+            mean = tally.scored[-1].reward_sum / tally.scored[-1].rewarded
+            self.metrics.log_value("reward_mean", mean, window=1)
+
+    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+        """Let restarted actors back in; they fetch weights from the board by themselves."""
+        return list(env_runner_group.probe_unhealthy_env_runners())
+
+    # -- what others ask ----------------------------------------------------------------------
+
+    def tick(self) -> Metrics:
+        """Metrics since the last call."""
+        stats = combine(self.replay.stats())
+        best = stats.best[:10]
+        return self.tally.tick(
+            reward_top10=float(best.mean()) if len(best) else float("nan"),
+            replay_rows=stats.rows,
+            waiting_to_be_scored=len(self.to_score),
+            scoring=len(self.scoring),
+            actors_alive=self.env_runner_group.num_healthy_remote_workers(),
+        )
+
+    def drain(self, timeout: float = 60.0) -> None:
+        """Let what is being scored finish and reach the record."""
+        deadline = time.monotonic() + timeout
+        while (self.scoring or self.to_score) and time.monotonic() < deadline:
+            self._dispatch_scoring()
+            self._collect_scored(IDLE_WAIT_S)
+        self.replay.flush()
+
+    def policy(self) -> Prior:
+        """The newest policy, as a prior that can be saved, sampled or tuned further."""
+        version, reference = ray.get(self.board.newest.remote(-1))
+        card = {"tuned_from": self.run_config.prior, "updates": version}
+        weights = {k: torch.from_numpy(v) for k, v in ray.get(reference[0]).items()}
+        network = build_prior(self.prior.metadata(), weights).network
+        base = self.prior.network if self.run_config.learner.algorithm == "g" else None
+        return Prior(self.prior.encoding, network, card, base)
+
+    def save_run_checkpoint(self) -> Path:
+        """A checkpoint of learner and counters in the run directory; the record is its own."""
+        self.replay.flush()
+        root, keep = self.directory / "checkpoints", self.run_config.checkpoint.keep
+        return checkpoint.save(root, self._learner_tensors(), self.tally.counters(), keep)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """What Tune asks for: the same content, no pickles."""
+        self.replay.flush()
+        checkpoint.write(Path(checkpoint_dir), self._learner_tensors(), self.tally.counters())
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Go on from a checkpoint; the shards have reloaded the record by themselves."""
+        tensors, counters = checkpoint.read(Path(checkpoint_dir))
+        reference = ray.put(tensors)
+        updates = counters["updates"]
+        self._each_learner(lambda learner: learner.import_tensors(ray.get(reference), updates))
+        self._each_learner(_publish_from_first)
+        self.tally.restore(counters)
+
+    def _learner_tensors(self) -> dict[str, np.ndarray]:
+        return self._each_learner(lambda learner: learner.export_tensors())[0]
+
+    def _each_learner(self, call: Callable[[KLControlLearner], T]) -> list[T]:
+        """Call something on every learner; unlike RLlib's, raises what they raise."""
+        results = self.learner_group.foreach_learner(call).result_or_errors
+        for result in results:
+            if not result.ok:
+                raise result.get()
+        return [result.get() for result in results]
+
+    def cleanup(self) -> None:
+        self.replay.flush()
+        super().cleanup()
+        for process in (*self.scorers, *self.shards, self.board):
+            ray.kill(process)
+
+
+def _publish_from_first(learner: KLControlLearner) -> None:
+    if learner.rank == 0:
+        learner.publish()

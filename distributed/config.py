@@ -1,0 +1,211 @@
+"""The TOML file of a run: one knob, one name, one default, and a sentence for every mistake."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sequence_tutor.rewards.config import RewardConfig
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+class ConfigError(ValueError):
+    """A config that can't be run; the message names the file, the key and what is allowed."""
+
+
+class Section(BaseModel):
+    """A table of the file; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class LearnerConfig(Section):
+    """`temperature` is c of pi* ~ p exp(r/c), in units of the reward. `lambda` mixes one-step (0)
+    and whole-path (1) targets; by default 1 for path and 0.9 for the others. `updates_per_call`
+    is how many updates go to the learner at once, and so between two published versions."""
+
+    algorithm: Literal["q", "psi", "g", "path"] = "path"
+    temperature: Rate = 0.05
+    gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
+    lam: Annotated[float | None, Field(ge=0, le=1, alias="lambda")] = None
+    log_z: Literal["learned", "batch"] = "learned"
+    batch: Positive = 64
+    learning_rate: Rate = 5e-4
+    value_learning_rate: Rate = 1e-3
+    level_learning_rate: Rate = 0.1
+    huber: Rate | None = None
+    max_grad_norm: Rate = 5.0
+    target_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    value_warmup: Annotated[int, Field(ge=0)] = 50
+    updates_per_call: Positive = 8
+    count: Positive = 1
+    gpus: Annotated[float, Field(ge=0)] = 0
+    threads: Positive = 2
+
+    @property
+    def mixing(self) -> float:
+        """lambda, its default resolved."""
+        if self.lam is not None:
+            return self.lam
+        return 1.0 if self.algorithm == "path" else 0.9
+
+
+class ReplayConfig(Section):
+    """`ratio` is samples consumed per sample inserted; `fresh` the share of a batch drawn from the
+    newest `fresh_window` rows, the rest by `sampling`; `rewrite` the share of sampled valid
+    sequences that are spelled anew; `min_rows` are collected before the first update."""
+
+    shards: Positive = 2
+    ratio: Rate = 8.0
+    sampling: Literal["rank", "uniform"] = "rank"
+    top: Positive = 1024
+    rank_k: Rate = 0.01
+    fresh: Share = 0.25
+    fresh_window: Positive = 1024
+    rewrite: Share = 0.5
+    min_rows: Positive = 64
+
+
+class ActorsConfig(Section):
+    """`batch` episodes are generated at a time; `threads` is CPU threads per actor."""
+
+    count: Positive = 1
+    batch: Positive = 64
+    gpus: Annotated[float, Field(ge=0)] = 0
+    threads: Positive = 1
+
+
+class ScorersConfig(Section):
+    """`count` processes that judge sequences."""
+
+    count: Positive = 1
+
+
+class StopConfig(Section):
+    """The run ends at the first of these: distinct valid sequences scored, updates, seconds."""
+
+    scores: Positive | None = 10_000
+    updates: Positive | None = None
+    seconds: Rate | None = None
+
+
+class CheckpointConfig(Section):
+    """Every `updates` updates and at the end; the last `keep` stay."""
+
+    updates: Positive = 1000
+    keep: Positive = 2
+
+
+class RunConfig(Section):
+    """A whole run."""
+
+    encoding: Literal["smiles"] = "smiles"
+    prior: str = "zinc250k"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    mode: Literal["asynchronous", "synchronous"] = "asynchronous"
+    reward: RewardConfig
+    learner: LearnerConfig = LearnerConfig()
+    replay: ReplayConfig = ReplayConfig()
+    actors: ActorsConfig = ActorsConfig()
+    scorers: ScorersConfig = ScorersConfig()
+    stop: StopConfig = StopConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> RunConfig:
+        calls = self.learner.updates_per_call * self.learner.count * self.learner.batch
+        if self.stop.scores is None and self.stop.updates is None and self.stop.seconds is None:
+            raise ValueError("stop: give at least one of scores, updates, seconds")
+        if self.learner.log_z == "batch" and self.learner.mixing < 1:
+            raise ValueError("learner.log_z = 'batch' needs learner.lambda = 1")
+        if self.mode == "synchronous" and self.learner.gpus:
+            raise ValueError("mode = 'synchronous' needs learner.gpus = 0 to be repeatable")
+        if calls < 1:
+            raise ValueError("learner.batch must be positive")
+        return self
+
+    @property
+    def updates_per_iteration(self) -> int:
+        """Updates that keep the replay ratio for one round of all actors (synchronous mode)."""
+        inserted = self.actors.count * self.actors.batch
+        return max(
+            1, round(self.replay.ratio * inserted / (self.learner.batch * self.learner.count))
+        )
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
+    """Read and check a TOML file; `overrides` are "table.key=value" in TOML. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(f"there is no config file {path}")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    for override in overrides or []:
+        _apply(data, override)
+    return parse_config(data, str(path))
+
+
+def parse_config(data: dict[str, Any], origin: str = "config") -> RunConfig:
+    """Check a config given as nested dicts. Raises ConfigError naming the first wrong key."""
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {_sentence(error)}") from error
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: write it as table.key=value")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value  # a bare word is a string, so that shells need no double quoting
+    *tables, last = key.strip().split(".")
+    for table in tables:
+        data = data.setdefault(table, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set {override!r}: {table} is not a table")
+    data[last] = parsed
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem as one sentence: the key, what is wrong, what is allowed."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "the file"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        allowed = _allowed_keys(problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), allowed, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"unknown key {where}{hint} (allowed: {', '.join(allowed)})"
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    if problem["type"].startswith("value_error"):
+        return message if where == "the file" else f"{where}: {message}"
+    return f"{where}: {message} (got {problem['input']!r})"
+
+
+def _allowed_keys(tables: tuple[int | str, ...]) -> list[str]:
+    model: Any = RunConfig
+    for table in tables:
+        field = getattr(model, "model_fields", {}).get(table)
+        annotation = getattr(field, "annotation", None)
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return [f.alias or name for name, f in model.model_fields.items()]
+
+
+def to_toml(config: RunConfig) -> str:
+    """The resolved config as TOML; values that are None are left out."""
+    return tomli_w.dumps(config.model_dump(by_alias=True, mode="json", exclude_none=True))

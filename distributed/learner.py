@@ -1,0 +1,191 @@
+"""The learner: off-policy KL-control updates inside RLlib's learner group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.types import LearnerReport, TrainingBatch
+from sequence_tutor.distributed.weights import Weights, board_name, fetch_prior
+from sequence_tutor.policies.device import keep_freed_memory
+from sequence_tutor.policies.kl_control import KLControlSettings
+from sequence_tutor.policies.model import KLControlModel
+from sequence_tutor.policies.prior import build_prior
+
+
+class KLControlModule(TorchRLModule):  # type: ignore[misc]
+    """The networks of `policies.model` as RLlib sees them."""
+
+    def setup(self) -> None:
+        run: RunConfig = self.model_config["run"]
+        parts = fetch_prior(self.model_config["run_id"])
+        tensors = {k: torch.from_numpy(v) for k, v in parts.weights.items()}
+        learner = run.learner
+        self.model = KLControlModel(
+            build_prior(parts.metadata, tensors).network,
+            learner.algorithm,
+            KLControlSettings(learner.gamma, learner.mixing, learner.huber),
+            learner.log_z == "learned",
+            learner.target_rate,
+        )
+
+    def _forward_train(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        report = self.model.loss(**batch)
+        return {
+            "loss": report.loss,
+            "residual": report.residual,
+            "start_value": report.start_value,
+        }
+
+    def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        raise NotImplementedError("actors generate with policies.sampler, not with the RLModule")
+
+
+class KLControlLearner(TorchLearner):  # type: ignore[misc]
+    """Takes references to training batches, makes one update of each, publishes the weights."""
+
+    def build(self) -> None:
+        keep_freed_memory()
+        run: RunConfig = self.config.run
+        torch.set_num_threads(run.learner.threads)
+        torch.manual_seed(run.seed)
+        self.updates = 0
+        super().build()
+
+    @property
+    def model(self) -> KLControlModel:
+        """The networks, whether or not DDP wraps them."""
+        module = self.module[DEFAULT_MODULE_ID]
+        return module.unwrapped().model  # type: ignore[no-any-return]
+
+    @property
+    def rank(self) -> int:
+        """Which learner of the group this is."""
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return torch.distributed.get_rank() if distributed else 0
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """Adam for the policy, the value head and the level, each at its own rate."""
+        learner, online = self.config.run.learner, self._module[module_id].unwrapped().model.online
+        groups: list[tuple[str, list[Any], float]] = [
+            ("policy", list(online.network.parameters()), learner.learning_rate),
+            ("level", [online.level], learner.level_learning_rate),
+        ]
+        if online.value is not None:
+            groups.append(("value", list(online.value.parameters()), learner.value_learning_rate))
+        for name, parameters, rate in groups:
+            self.register_optimizer(
+                module_id=module_id,
+                optimizer_name=name,
+                optimizer=torch.optim.Adam(parameters, lr=rate, fused=True),
+                params=parameters,
+                lr_or_lr_schedule=rate,
+            )
+
+    def get_parameters(self, module: Any) -> list[Tensor]:
+        """What learns; prior and target networks don't."""
+        return [p for p in module.parameters() if p.requires_grad]
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
+    ) -> Tensor:
+        return fwd_out["loss"]  # type: ignore[no-any-return]
+
+    def update(self, *, training_data: Any, publish: bool = True, **_: Any) -> LearnerReport:
+        """One update per batch, in order; then the weights go to the board."""
+        started = time.perf_counter()
+        training_data.solve_refs()
+        batches: Iterable[TrainingBatch] = training_data.batches or [training_data.batch]
+        fetched = time.perf_counter()
+        numbers = [self._one_update(batch) for batch in batches]
+        learned = time.perf_counter()
+        if publish and self.rank == 0:
+            self.publish()
+        loss, residual, start_value, staleness, rows = np.array(numbers).T
+        return LearnerReport(
+            updates=len(numbers),
+            total_updates=self.updates,
+            rows=int(rows.sum()),
+            loss=float(loss.mean()),
+            residual=float(residual.mean()),
+            start_value=float(start_value[-1]),
+            staleness=float(staleness.mean()),
+            fetch_s=fetched - started,
+            learn_s=learned - fetched,
+            publish_s=time.perf_counter() - learned,
+        )
+
+    def _one_update(self, batch: TrainingBatch) -> tuple[float, float, float, float, int]:
+        learner, device = self.config.run.learner, self._device
+        tensors = {
+            "actions": torch.from_numpy(batch.tokens.astype(np.int64)).to(device),
+            "lengths": torch.from_numpy(batch.lengths.astype(np.int64)).to(device),
+            "rewards": torch.from_numpy(batch.rewards / np.float32(learner.temperature)).to(device),
+            "freeze_policy": learner.algorithm != "path" and self.updates < learner.value_warmup,
+        }
+        self.module.train()
+        output, losses, _ = self._update({DEFAULT_MODULE_ID: tensors})
+        loss = float(losses[DEFAULT_MODULE_ID].detach())
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss became {loss} after {self.updates} updates; try a larger "
+                "learner.temperature, a smaller learner.learning_rate or learner.huber"
+            )
+        self.model.after_update()
+        # version -1: rows that no policy of this run made
+        staleness = self.updates - batch.versions[batch.versions >= 0]
+        self.updates += 1
+        out = output[DEFAULT_MODULE_ID]
+        return (
+            loss,
+            float(out["residual"]),
+            float(out["start_value"]),
+            float(staleness.mean()) if len(staleness) else 0.0,
+            len(batch.lengths),
+        )
+
+    def publish(self) -> None:
+        """Put the policy's weights once and tell the board."""
+        reference = ray.put(self.policy_weights())
+        board = ray.get_actor(board_name(self.config.run_id))
+        ray.get(board.publish.remote(self.updates, [reference]))
+
+    def policy_weights(self) -> Weights:
+        """The policy's network as float32 arrays by name."""
+        state = self.model.policy.state_dict()
+        return {k: v.detach().cpu().numpy().copy() for k, v in state.items()}
+
+    def export_tensors(self) -> Weights:
+        """Networks and optimiser moments as arrays by name."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for name, optimizer in self.get_optimizers_for_module(DEFAULT_MODULE_ID):
+            for i, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{name}.{i}.{k}": v for k, v in state.items()}
+        return {k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}
+
+    def import_tensors(self, tensors: Weights, updates: int) -> None:
+        """The inverse of `export_tensors`."""
+        parts = {k: torch.as_tensor(v) for k, v in tensors.items()}
+        prefix = "model."
+        self.model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in parts.items() if k.startswith(prefix)}
+        )
+        for name, optimizer in self.get_optimizers_for_module(DEFAULT_MODULE_ID):
+            state: dict[int, dict[str, Tensor]] = {}
+            prefix = f"optimizer.{name}."
+            for key, value in parts.items():
+                if key.startswith(prefix):
+                    i, moment = key.removeprefix(prefix).split(".")
+                    state.setdefault(int(i), {})[moment] = value
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        self.updates = updates

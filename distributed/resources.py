@@ -1,0 +1,53 @@
+"""Whether the cluster has what a run needs, said before anything hangs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import ray
+
+from sequence_tutor.distributed.config import RunConfig
+
+
+class ResourceError(ValueError):
+    """The cluster is too small for the run; the message says what is missing and what to change."""
+
+
+def needed(run: RunConfig) -> dict[str, float]:
+    """Logical CPUs and GPUs: one CPU per actor, scorer and learner; shards and the board are
+    light and share what is left (a hundredth of a CPU each)."""
+    cpus = run.actors.count + run.scorers.count + run.learner.count + 0.01 * run.replay.shards
+    gpus = run.actors.count * run.actors.gpus + run.learner.count * run.learner.gpus
+    return {"CPU": cpus, "GPU": gpus}
+
+
+def check_resources(run: RunConfig) -> None:
+    """Raises ResourceError where the cluster lacks something."""
+    have = ray.cluster_resources()
+    for kind, amount in needed(run).items():
+        if amount > have.get(kind, 0):
+            raise ResourceError(
+                f"the run needs {amount:g} {kind}s and the Ray cluster has {have.get(kind, 0):g}; "
+                "lower actors.count, scorers.count or learner.count"
+                + (" or set learner.gpus and actors.gpus to 0" if kind == "GPU" else "")
+            )
+
+
+def start_ray(run: RunConfig) -> None:
+    """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone.
+
+    A local Ray counts at least the CPUs that the run asks for: more processes than cores is slow
+    but works, and small machines should be able to try everything.
+    """
+    if ray.is_initialized():
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        return
+    # This cluster is for this process alone, on loopback; there is nobody to authenticate.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    cpus = max(os.cpu_count() or 1, int(needed(run)["CPU"]) + 1)
+    ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)

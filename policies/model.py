@@ -1,0 +1,200 @@
+"""The networks that take part in learning, and how the four losses read them.
+
+Every algorithm starts at the prior. Action values are split into a state value and an advantage,
+X(s,a) = V(s) + A(s,a), where A comes from the policy's logits and V from a small head on the
+frozen prior's features (dueling form, Wang et al. 2016, with exact identities instead of a mean):
+
+    psi   A = log pi(a|s)                          so V(s) = logsumexp_a Psi(s,a)
+    g     A = log pi(a|s) - log p(a|s)             so V(s) = logsumexp_a [log p(a|s) + G(s,a)]
+    q     A = logit(a) - max_a' logit(a')          so V(s) = max_a Q(s,a)
+
+The level of the return, tens of nats, then lands on V and never on the logits of single tokens,
+where one nat matters. V itself is a learned scalar level, set from the first batch, plus the head.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sequence_tutor.policies.device import autocast
+from sequence_tutor.policies.kl_control import (
+    ALGORITHMS,
+    Algorithm,
+    KLControlSettings,
+    Trajectories,
+    g_loss,
+    path_loss,
+    polyak_update,
+    psi_loss,
+    q_loss,
+)
+from sequence_tutor.policies.network import RecurrentNetwork, action_log_probs, step_mask
+
+
+@dataclass(frozen=True)
+class LossReport:
+    """One loss and what it says: mean |residual| and mean state value at the start, in nats."""
+
+    loss: Tensor
+    residual: Tensor
+    start_value: Tensor
+
+
+class ValueHead(nn.Module):
+    """V(s) - level from the prior's features: float [.., H] -> float32 [..]; zero at first."""
+
+    def __init__(self, hidden: int, width: int = 256) -> None:
+        super().__init__()
+        self.inner = nn.Linear(hidden, width)
+        self.outer = nn.Linear(width, 1)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.outer(torch.tanh(self.inner(features.float()))).squeeze(-1)  # type: ignore[no-any-return]
+
+
+class Online(nn.Module):
+    """What is being learned: the policy's network, the value head and the level."""
+
+    def __init__(self, prior: RecurrentNetwork, algorithm: Algorithm, with_values: bool) -> None:
+        super().__init__()
+        self.algorithm = algorithm
+        self.network = deepcopy(prior).requires_grad_(True)
+        if algorithm == "g":  # the policy is p exp(G): G must start at exactly zero
+            nn.init.zeros_(self.network.head.weight)
+            nn.init.zeros_(self.network.head.bias)
+        self.value = ValueHead(prior.architecture.hidden) if with_values else None
+        self.level = nn.Parameter(torch.zeros(()))
+
+    def logits(self, actions: Tensor, log_prior: Tensor) -> Tensor:
+        """Unnormalised log policy, float32 [B,T,V]."""
+        with autocast(actions.device.type):
+            out = self.network(actions)
+        return out + log_prior if self.algorithm == "g" else out  # type: ignore[no-any-return]
+
+    def values(self, features: Tensor) -> Tensor:
+        """V(s), float32 [B,T], from the prior's features [B,T,H]."""
+        assert self.value is not None
+        return self.level + self.value(features)  # type: ignore[no-any-return]
+
+    def advantages(self, logits: Tensor, log_prior: Tensor) -> Tensor:
+        """A(s,a), float32 [B,T,V]."""
+        if self.algorithm == "q":
+            return logits - logits.amax(-1, keepdim=True)
+        log_policy = logits.log_softmax(-1)
+        return log_policy - log_prior if self.algorithm == "g" else log_policy
+
+
+class KLControlModel(nn.Module):
+    """Prior, online and target networks of one learner.
+
+    `target_rate` is the Polyak step of the target networks after each update; `path` has none.
+    """
+
+    def __init__(
+        self,
+        prior: RecurrentNetwork,
+        algorithm: Algorithm,
+        settings: KLControlSettings,
+        learned_log_z: bool = True,
+        target_rate: float = 0.01,
+    ) -> None:
+        super().__init__()
+        if algorithm not in ALGORITHMS:
+            raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r}")
+        self.algorithm, self.settings = algorithm, settings
+        self.learned_log_z, self.target_rate = learned_log_z, target_rate
+        self.prior = deepcopy(prior).requires_grad_(False)
+        with_values = algorithm != "path" or settings.lam < 1
+        self.online = Online(self.prior, algorithm, with_values)
+        self.target = None
+        if algorithm != "path":
+            self.target = deepcopy(self.online).requires_grad_(False)
+        self.level_known: Tensor
+        self.register_buffer("level_known", torch.tensor(False))
+
+    @property
+    def policy(self) -> RecurrentNetwork:
+        """The network to sample from; with `g` it corrects the prior."""
+        return self.online.network
+
+    def loss(
+        self, actions: Tensor, lengths: Tensor, rewards: Tensor, freeze_policy: bool = False
+    ) -> LossReport:
+        """The algorithm's loss on B trajectories.
+
+        actions int64 [B,T], lengths int64 [B], rewards float32 [B,T] over the temperature.
+        With `freeze_policy` only the values learn.
+        """
+        with torch.no_grad(), autocast(actions.device.type):
+            features = self.prior.features(actions).transpose(0, 1)
+            log_prior = self.prior.head(features).float().log_softmax(-1)
+        batch = Trajectories(actions, lengths, rewards, log_prior)
+        logits = self.online.logits(actions, log_prior)
+        if freeze_policy:  # a zero gradient rather than none: DDP waits for every parameter
+            logits = logits.detach() + 0 * logits
+        mask = step_mask(lengths, actions.shape[1])
+        self._find_level(logits, batch, mask)
+        if self.algorithm == "path":
+            loss, residual, start = self._path(logits, features, batch)
+        else:
+            loss, residual, start = self._action_values(logits, features, batch)
+        counted = mask if self.online.value is not None else mask[:, :1]
+        mean_residual = residual.abs().sum() / counted.sum()
+        return LossReport(loss, mean_residual, start.detach())
+
+    def _path(
+        self, logits: Tensor, features: Tensor, batch: Trajectories
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        values = self.online.values(features) if self.online.value is not None else None
+        log_z = self.online.level if self.learned_log_z and values is None else None
+        log_policy = logits.log_softmax(-1)
+        loss, residual = path_loss(log_policy, batch, self.settings, values, log_z)
+        start = self.online.level if values is None else values[:, 0].mean()
+        if log_z is None and values is None:
+            loss = loss + 0 * self.online.level
+        return loss, residual, start
+
+    def _action_values(
+        self, logits: Tensor, features: Tensor, batch: Trajectories
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        assert self.target is not None
+        losses = {"q": q_loss, "psi": psi_loss, "g": g_loss}
+        values = self.online.values(features)
+        x = values.unsqueeze(-1) + self.online.advantages(logits, batch.log_prior)
+        with torch.no_grad():
+            target_logits = self.target.logits(batch.actions, batch.log_prior)
+            target = self.target.values(features).unsqueeze(-1)
+            target = target + self.target.advantages(target_logits, batch.log_prior)
+        loss, residual = losses[self.algorithm](x, target, batch, self.settings)
+        return loss, residual, values[:, 0].mean()
+
+    @torch.no_grad()
+    def _find_level(self, logits: Tensor, batch: Trajectories, mask: Tensor) -> None:
+        """Set V's level so that the first batch's path residuals have mean zero, once."""
+        if bool(self.level_known):
+            return
+        advantages = self.online.advantages(logits, batch.log_prior)
+        chosen = advantages.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
+        gain = batch.rewards - chosen
+        if self.algorithm != "g":
+            gain = gain + action_log_probs(batch.log_prior, batch.actions)
+        level = (gain * mask).sum(1).mean()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(level)
+            level = level / torch.distributed.get_world_size()
+        self.online.level.copy_(level)
+        if self.target is not None:
+            self.target.level.copy_(level)
+        self.level_known.fill_(True)
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        """Let the target networks follow."""
+        if self.target is not None:
+            polyak_update(self.target, self.online, self.target_rate)

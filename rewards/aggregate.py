@@ -1,0 +1,36 @@
+"""Aggregation: from the transformed components of B sequences to one reward each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+
+def _normalised(weights: Values, components: int) -> Values:
+    if weights.shape != (components,):
+        raise ValueError(f"{components} components need as many weights, got {weights.shape}")
+    if not (np.all(weights >= 0) and np.isfinite(weights).all() and weights.sum() > 0):
+        raise ValueError(f"weights must be finite, not negative, and not all zero: {weights}")
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def arithmetic_mean(values: Values, weights: Values) -> Values:
+    """sum_k w_k x_k / sum_k w_k: float64 [B,K] and [K] -> [B]."""
+    return np.asarray(values @ _normalised(weights, values.shape[1]), dtype=np.float64)
+
+
+def geometric_mean(values: Values, weights: Values) -> Values:
+    """prod_k x_k^(w_k / sum_k w_k): float64 [B,K] and [K] -> [B].
+
+    One component at 0 makes the whole 0, unless its weight is 0. Raises ValueError for a
+    negative value, which has no geometric mean; NaN gives NaN.
+    """
+    shares = _normalised(weights, values.shape[1])
+    if np.any(values < 0):
+        raise ValueError("the geometric mean needs values that are not negative")
+    return np.asarray(np.prod(values**shares, axis=1), dtype=np.float64)
+
+
+AGGREGATES = {"arithmetic_mean": arithmetic_mean, "geometric_mean": geometric_mean}

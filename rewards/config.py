@@ -1,0 +1,96 @@
+"""The [reward] section of a configuration file.
+
+Names and types are checked here; component names and options when the reward is built, since
+they depend on the domain.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from sequence_tutor.rewards.aggregate import AGGREGATES
+from sequence_tutor.rewards.registry import check_options, unknown
+from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class TransformConfig(BaseModel):
+    """transform = { type = "...", ... }: a transform and its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The transform's own options."""
+        return dict(self.model_extra or {})
+
+    @property
+    def transform(self) -> Transform:
+        """What `type` names."""
+        return TRANSFORMS[self.type]
+
+    def __call__(self, values: Values) -> Values:
+        """float64 [B] -> [B]."""
+        return self.transform.function(values, **self.options)
+
+    @model_validator(mode="after")
+    def _check(self) -> TransformConfig:
+        if self.type not in TRANSFORMS:
+            raise ValueError(unknown("transform type", self.type, TRANSFORMS))
+        check_options("transform", self.type, self.options, self.transform.function)
+        self(np.empty(0))  # the transform itself judges the values of its options
+        return self
+
+
+class ComponentConfig(BaseModel):
+    """One [[reward.component]]; what isn't a field here is an option of the component."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    transform: TransformConfig | None = None
+    label: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The component's own options."""
+        return dict(self.model_extra or {})
+
+
+class RewardConfig(BaseModel):
+    """[reward]. invalid = None means 0, or what a component that stands alone asks for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    aggregate: str = "arithmetic_mean"
+    invalid: Finite | None = None
+    component: Annotated[list[ComponentConfig], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise ValueError(unknown("key of [reward]:", str(key), cls.model_fields))
+        return data
+
+    @field_validator("aggregate")
+    @classmethod
+    def _check_aggregate(cls, value: str) -> str:
+        if value not in AGGREGATES:
+            raise ValueError(unknown("aggregate", value, AGGREGATES))
+        return value
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> RewardConfig:
+        if not any(c.weight > 0 for c in self.component):
+            raise ValueError("at least one reward.component needs a weight above 0")
+        return self

@@ -1,0 +1,100 @@
+"""Molecules as the distributed part sees them: identity, respelling and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+from rdkit import Chem, DataStructs
+
+from sequence_tutor.rewards.molecules.molecule import Molecule, parse, quiet, tokens_of
+from sequence_tutor.rewards.molecules.properties import molecular_weight, tpsa
+
+DIVERSITY_SAMPLE = 1000
+
+
+class MoleculeDomain:
+    """See `Domain`. A key is RDKit's canonical SMILES, stereochemistry and charges included."""
+
+    name = "molecules"
+
+    def key(self, sequence: str) -> str | None:
+        """Canonical SMILES; None for an invalid or empty sequence."""
+        with quiet():
+            mol = parse(sequence)
+        return None if mol is None else str(Chem.MolToSmiles(mol))
+
+    def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
+        """A random SMILES of the same molecule, fixed by the generator's state.
+
+        None where the sequence isn't valid; the same text where there is only one spelling.
+        """
+        seed = int(random.integers(1, 2**31 - 1))
+        with quiet():
+            mol = parse(sequence)
+            if mol is None:
+                return None
+            return str(Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)[0])
+
+    def metrics(
+        self, sequences: Sequence[str], training: Collection[str] | None = None
+    ) -> dict[str, float]:
+        """Numbers that describe N sequences; NaN where nothing is there to average.
+
+        valid: share of sequences; distinct: different keys per valid sequence; novel, only with
+        `training` (keys): share of the distinct keys not in it; mean_*: over valid sequences,
+        mean_length in tokens over all; molecular weight in g/mol, TPSA in square angstrom;
+        internal_diversity: 1 - mean Tanimoto (ECFP4 bits) over pairs of distinct molecules, of
+        at most 1,000 spread evenly over the sample.
+        """
+        with quiet():
+            parsed = ((s, parse(s)) for s in sequences)
+            valid = [Molecule(s, mol) for s, mol in parsed if mol is not None]
+            distinct: dict[str, Molecule] = {}
+            for m in valid:
+                distinct.setdefault(str(Chem.MolToSmiles(m.mol)), m)
+            numbers = {
+                "valid": _share(len(valid), len(sequences)),
+                "distinct": _share(len(distinct), len(valid)),
+                "mean_logp": _mean(m.logp for m in valid),
+                "mean_qed": _mean(m.qed for m in valid),
+                "mean_sa": _mean(m.sa for m in valid),
+                "mean_ring_penalty": _mean(m.ring_penalty for m in valid),
+                "mean_molecular_weight": _mean(molecular_weight(m) for m in valid),
+                "mean_tpsa": _mean(tpsa(m) for m in valid),
+                "mean_length": _mean(float(len(tokens_of(s))) for s in sequences),
+                "internal_diversity": _diversity(list(distinct.values())),
+            }
+        if training is not None:
+            # one set, or a list of 250,000 keys would be searched for each molecule
+            known = training if isinstance(training, (set, frozenset, dict)) else set(training)
+            numbers["novel"] = _share(sum(k not in known for k in distinct), len(distinct))
+        return numbers
+
+    def prepare_training_keys(self, lines: Iterable[str]) -> frozenset[str]:
+        """Keys of a corpus, for `metrics`; lines that aren't valid molecules are left out."""
+        keys = (self.key(line.strip()) for line in lines)
+        return frozenset(k for k in keys if k is not None)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return float(np.mean(listed)) if listed else float("nan")
+
+
+def _diversity(molecules: list[Molecule]) -> float:
+    if len(molecules) < 2:
+        return float("nan")
+    if len(molecules) > DIVERSITY_SAMPLE:
+        chosen = np.linspace(0, len(molecules) - 1, DIVERSITY_SAMPLE).astype(int)
+        molecules = [molecules[i] for i in chosen]
+    prints = [m.fingerprint() for m in molecules]
+    total = sum(
+        sum(DataStructs.BulkTanimotoSimilarity(prints[i], prints[:i]))
+        for i in range(1, len(prints))
+    )
+    return float(1.0 - total / (len(prints) * (len(prints) - 1) / 2))

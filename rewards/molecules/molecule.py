@@ -1,0 +1,92 @@
+"""A parsed molecule, shared by all components so that it is parsed once.
+
+RDKit reports each unreadable SMILES on stderr; `quiet` silences it while a batch is scored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+from rdkit import Chem, rdBase
+from rdkit.Chem import QED, rdFingerprintGenerator, rdMolDescriptors
+
+# one token each: bracket atom, two-letter halogen, %nn ring closure, any other character
+_TOKEN = re.compile(r"\[[^\[\]]+\]|Br|Cl|%\d\d|.", re.DOTALL)
+_GENERATORS: dict[int, Any] = {}
+
+
+def quiet() -> Any:
+    """A context in which RDKit writes no log."""
+    return rdBase.BlockLogs()
+
+
+def tokens_of(smiles: str) -> list[str]:
+    """SMILES tokens; whatever fits no rule counts one token per character."""
+    return _TOKEN.findall(smiles)
+
+
+def parse(smiles: str) -> Chem.Mol | None:
+    """The sanitised molecule; None for text that isn't one, and for no atoms at all.
+
+    Blanks are refused: RDKit would read what follows as a name and call "CC junk" valid.
+    """
+    if not smiles or any(c.isspace() for c in smiles):
+        return None
+    mol = Chem.MolFromSmiles(smiles)
+    return mol if mol is not None and mol.GetNumAtoms() else None
+
+
+def morgan(radius: int) -> Any:
+    """The Morgan fingerprint generator of a radius (2 gives ECFP4), 2048 bits."""
+    if radius not in _GENERATORS:
+        _GENERATORS[radius] = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=2048)
+    return _GENERATORS[radius]
+
+
+class Molecule:
+    """A valid molecule with what components share, each computed at most once.
+
+    smiles: as written; tokens: the actions that spelled it; mol: RDKit's sanitised Mol.
+    """
+
+    def __init__(self, smiles: str, mol: Chem.Mol, tokens: Sequence[str] | None = None) -> None:
+        self.smiles = smiles
+        self.mol = mol
+        self.tokens = tokens_of(smiles) if tokens is None else tokens
+        self._fingerprints: dict[tuple[int, bool], Any] = {}
+
+    @cached_property
+    def logp(self) -> float:
+        """Octanol-water partition coefficient, log10 (Wildman and Crippen 1999)."""
+        return float(rdMolDescriptors.CalcCrippenDescriptors(self.mol)[0])
+
+    @cached_property
+    def qed(self) -> float:
+        """Drug-likeness in [0, 1] (Bickerton et al. 2012)."""
+        return float(QED.qed(self.mol))  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def sa(self) -> float:
+        """Synthetic accessibility, 1 easy to 10 hard (Ertl and Schuffenhauer 2009)."""
+        # the module keeps its fragment table after the first call
+        scorer = import_module("rdkit.Contrib.SA_Score.sascorer")
+        return float(scorer.calculateScore(self.mol))
+
+    @cached_property
+    def ring_penalty(self) -> float:
+        """-max(0, atoms in the largest ring - 6), rings as RDKit's smallest set."""
+        sizes = [len(ring) for ring in self.mol.GetRingInfo().AtomRings()]
+        return float(min(0, 6 - max(sizes, default=0)))
+
+    def fingerprint(self, radius: int = 2, counts: bool = False) -> Any:
+        """Morgan fingerprint: a bit vector of 2048, or sparse counts."""
+        key = (radius, counts)
+        if key not in self._fingerprints:
+            generator = morgan(radius)
+            make = generator.GetSparseCountFingerprint if counts else generator.GetFingerprint
+            self._fingerprints[key] = make(self.mol)
+        return self._fingerprints[key]

@@ -1,0 +1,142 @@
+"""Properties of one molecule as components; each takes a `Molecule` and returns a float."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from rdkit import Chem, DataStructs
+from rdkit.Chem import Descriptors, rdMolDescriptors
+
+from sequence_tutor.rewards.molecules.molecule import Molecule, parse
+from sequence_tutor.rewards.registry import component
+
+# means and standard deviations over ZINC250k, as the literature on penalised logP states them
+_LOGP = (2.4570953396190123, 1.434324401111988)
+_SA = (-3.0525811293166134, 0.8335207024513095)
+_RING = (-0.0485696876403053, 0.2860212110245455)
+
+
+@component("validity", domain="molecules", bounded=True)
+def validity(molecule: Molecule) -> float:
+    """1: invalid sequences never reach a component."""
+    return 1.0
+
+
+@component("logp", domain="molecules")
+def logp(molecule: Molecule) -> float:
+    """Crippen's logP."""
+    return molecule.logp
+
+
+@component("qed", domain="molecules", bounded=True)
+def qed(molecule: Molecule) -> float:
+    """Drug-likeness, 0 to 1."""
+    return molecule.qed
+
+
+@component("sa", domain="molecules")
+def sa(molecule: Molecule) -> float:
+    """Synthetic accessibility, 1 easy to 10 hard."""
+    return molecule.sa
+
+
+@component("ring_penalty", domain="molecules")
+def ring_penalty(molecule: Molecule) -> float:
+    """-max(0, largest ring - 6)."""
+    return molecule.ring_penalty
+
+
+@component("penalised_logp", domain="molecules")
+def penalised_logp(molecule: Molecule, normalized: bool = False) -> float:
+    """logP - SA + ring penalty (Kusner et al. 2017).
+
+    normalized: each term less its mean, over its standard deviation, on ZINC250k.
+    """
+    parts = (molecule.logp, -molecule.sa, molecule.ring_penalty)
+    if not normalized:
+        return sum(parts)
+    return sum((x - m) / s for x, (m, s) in zip(parts, (_LOGP, _SA, _RING), strict=True))
+
+
+@component("molecular_weight", domain="molecules")
+def molecular_weight(molecule: Molecule) -> float:
+    """Average molecular weight, g/mol."""
+    return float(Descriptors.MolWt(molecule.mol))  # type: ignore[attr-defined]
+
+
+@component("tpsa", domain="molecules")
+def tpsa(molecule: Molecule) -> float:
+    """Topological polar surface area, square angstrom."""
+    return float(rdMolDescriptors.CalcTPSA(molecule.mol))
+
+
+@component("hbd", domain="molecules")
+def hbd(molecule: Molecule) -> float:
+    """Hydrogen bond donors."""
+    return float(rdMolDescriptors.CalcNumHBD(molecule.mol))
+
+
+@component("hba", domain="molecules")
+def hba(molecule: Molecule) -> float:
+    """Hydrogen bond acceptors."""
+    return float(rdMolDescriptors.CalcNumHBA(molecule.mol))
+
+
+@component("rotatable_bonds", domain="molecules")
+def rotatable_bonds(molecule: Molecule) -> float:
+    """Rotatable bonds."""
+    return float(rdMolDescriptors.CalcNumRotatableBonds(molecule.mol))
+
+
+@component("ring_count", domain="molecules")
+def ring_count(molecule: Molecule) -> float:
+    """Rings."""
+    return float(rdMolDescriptors.CalcNumRings(molecule.mol))
+
+
+@component("aromatic_ring_count", domain="molecules")
+def aromatic_ring_count(molecule: Molecule) -> float:
+    """Aromatic rings."""
+    return float(rdMolDescriptors.CalcNumAromaticRings(molecule.mol))
+
+
+@lru_cache(maxsize=256)
+def _reference(smiles: str) -> Molecule:
+    mol = parse(smiles)
+    if mol is None:
+        raise ValueError(f"smiles = {smiles!r} is not a valid molecule")
+    return Molecule(smiles, mol)
+
+
+def _check_similarity(smiles: str, radius: int = 2, counts: bool = True) -> None:
+    _reference(smiles)
+    if radius < 0:
+        raise ValueError(f"radius must not be negative, got {radius}")
+
+
+@component("similarity", domain="molecules", bounded=True, check=_check_similarity)
+def similarity(molecule: Molecule, *, smiles: str, radius: int = 2, counts: bool = True) -> float:
+    """Tanimoto similarity of Morgan fingerprints to `smiles`; radius 2 is ECFP4.
+
+    counts: compare how often each environment occurs, else only whether (2048 bits).
+    """
+    other = _reference(smiles).fingerprint(radius, counts)
+    return float(DataStructs.TanimotoSimilarity(molecule.fingerprint(radius, counts), other))
+
+
+@lru_cache(maxsize=256)
+def _pattern(smarts: str) -> Chem.Mol:
+    pattern = Chem.MolFromSmarts(smarts)
+    if pattern is None or not pattern.GetNumAtoms():
+        raise ValueError(f"smarts = {smarts!r} is not a valid pattern")
+    return pattern
+
+
+def _check_substructure(smarts: str, absent: bool = False) -> None:
+    _pattern(smarts)
+
+
+@component("substructure", domain="molecules", bounded=True, check=_check_substructure)
+def substructure(molecule: Molecule, *, smarts: str, absent: bool = False) -> float:
+    """1 where the pattern is found, else 0; the other way round with `absent`."""
+    return float(molecule.mol.HasSubstructMatch(_pattern(smarts)) != absent)

@@ -1,0 +1,137 @@
+"""The registry: components by name, per domain.
+
+A component is a plain function. Its first parameter is the parsed thing (a `Molecule` for the
+molecules domain); the keyword parameters after it are its options in the configuration.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+ENTRY_POINTS = "sequence_tutor.rewards"
+# these keys of [[reward.component]] belong to the configuration, so no option may take them
+RESERVED = frozenset({"name", "weight", "transform", "label"})
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered function. bounded: its raw values lie in [0, 1].
+
+    check: called with the options when a reward is built, raises ValueError for a bad value;
+    invalid: tokens of an invalid sequence -> its reward, where the component stands alone;
+    prefixes: tokens [T] -> the T rewards paid on the way, before the terminal one.
+    """
+
+    name: str
+    domain: str
+    function: Callable[..., Any]
+    bounded: bool
+    check: Callable[..., object] | None = None
+    invalid: Callable[[Sequence[str]], float] | None = None
+    prefixes: Callable[[Sequence[str]], list[float]] | None = None
+
+
+_COMPONENTS: dict[tuple[str, str], Component] = {}
+
+
+def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
+    """One sentence: what is unknown, the nearest name, and what is allowed."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"unknown {kind} {name!r}, allowed: {', '.join(names) or 'none'}{hint}"
+
+
+def signature_options(function: Callable[..., Any]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Options of a function (parameters after the first) and those without a default.
+
+    Raises TypeError where the signature can't be configured from a file.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    where = f"{function.__module__}.{function.__qualname__}"
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if not parameters or parameters[0].kind not in positional:
+        raise TypeError(f"{where} needs a first positional parameter, the thing to judge")
+    keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    for p in parameters[1:]:
+        if p.kind not in keyword:
+            raise TypeError(f"{where}: parameter {p.name!r} can't be set by name")
+    options = parameters[1:]
+    required = frozenset(p.name for p in options if p.default is inspect.Parameter.empty)
+    return tuple(p.name for p in options), required
+
+
+def check_options(kind: str, name: str, given: Mapping[str, Any], function: Any) -> None:
+    """Raises ValueError naming an option that is unknown, missing or of the wrong type."""
+    options, required = signature_options(function)
+    try:
+        hints = get_type_hints(function)
+    except NameError:  # a plug-in may import its types for checkers alone
+        hints = {}
+    for key, value in given.items():
+        if key not in options:
+            raise ValueError(unknown(f"option of {kind} {name!r}:", key, options))
+        try:
+            TypeAdapter(hints.get(key, Any)).validate_python(value, strict=True)
+        except ValidationError as error:
+            detail = error.errors()[0]["msg"]
+            message = f"option {key!r} of {kind} {name!r}: {detail}, got {value!r}"
+            raise ValueError(message) from None
+    missing = sorted(required - set(given))
+    if missing:
+        raise ValueError(f"{kind} {name!r} needs the option {missing[0]!r}")
+
+
+def component(
+    name: str,
+    *,
+    domain: str,
+    bounded: bool = False,
+    check: Callable[..., object] | None = None,
+    invalid: Callable[[Sequence[str]], float] | None = None,
+    prefixes: Callable[[Sequence[str]], list[float]] | None = None,
+) -> Callable[[F], F]:
+    """Register a function as a component of a domain; returns it unchanged.
+
+    The arguments are those of `Component`. Raises TypeError for a signature that can't be
+    configured, ValueError for a name that is taken or an option name that is reserved.
+    """
+
+    def register(function: F) -> F:
+        options, _ = signature_options(function)
+        if clash := RESERVED.intersection(options):
+            raise ValueError(f"component {name!r} may not have an option {min(clash)!r}")
+        if (domain, name) in _COMPONENTS:
+            raise ValueError(f"component {name!r} of {domain!r} is registered already")
+        _COMPONENTS[domain, name] = Component(
+            name, domain, function, bounded, check, invalid, prefixes
+        )
+        return function
+
+    return register
+
+
+@cache
+def _load_entry_points() -> None:
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            entry.load()
+        except Exception as error:
+            message = f"entry point {entry.name!r} ({entry.value}) failed: {error}"
+            raise ValueError(message) from error
+
+
+def components(domain: str) -> dict[str, Component]:
+    """All components of a domain; the first call imports third parties' entry points."""
+    _load_entry_points()
+    return {c.name: c for c in _COMPONENTS.values() if c.domain == domain}

@@ -1,0 +1,117 @@
+"""Transforms: from a component's raw value to something that can be averaged.
+
+Each is a pure function of float64 [B] and its options, and returns float64 [B]; NaN stays NaN.
+Options are checked on every call, so calling one with an empty array validates a configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+
+def _check(low: float, high: float, steepness: float = 1.0) -> None:
+    if not low < high:
+        raise ValueError(f"low must be below high, got low = {low} and high = {high}")
+    if not steepness > 0:
+        raise ValueError(f"steepness must be positive, got {steepness}")
+
+
+def _logistic(z: Values) -> Values:
+    # the tanh form can't overflow, 1 / (1 + exp(-z)) does for z < -709
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)), dtype=np.float64)
+
+
+def sigmoid(x: Values, low: float, high: float, steepness: float = 10.0) -> Values:
+    """1 / (1 + exp(-steepness (x - m) / (high - low))), m the middle of low and high.
+
+    With the default steepness it is 0.0067 at `low`, 0.5 in the middle and 0.9933 at `high`.
+    Raises ValueError unless low < high and steepness > 0.
+    """
+    _check(low, high, steepness)
+    return _logistic(steepness * (x - 0.5 * (low + high)) / (high - low))
+
+
+def reverse_sigmoid(x: Values, low: float, high: float, steepness: float = 10.0) -> Values:
+    """1 - sigmoid(x): near 1 below `low`, near 0 above `high`. Errors as `sigmoid`."""
+    _check(low, high, steepness)
+    return _logistic(-steepness * (x - 0.5 * (low + high)) / (high - low))
+
+
+def double_sigmoid(x: Values, low: float, high: float, steepness: float = 20.0) -> Values:
+    """s(k (x - low)) s(k (high - x)), s the logistic function, k = steepness / (high - low).
+
+    Near 1 between `low` and `high`, half at either, near 0 outside. Errors as `sigmoid`.
+    """
+    _check(low, high, steepness)
+    k = steepness / (high - low)
+    return _logistic(k * (x - low)) * _logistic(k * (high - x))
+
+
+def step(x: Values, low: float = -np.inf, high: float = np.inf) -> Values:
+    """1 where low <= x <= high, else 0. Either side may be left open."""
+    _check(low, high)
+    inside = ((x >= low) & (x <= high)).astype(np.float64)
+    return np.where(np.isnan(x), np.nan, inside)
+
+
+def reverse_step(x: Values, low: float = -np.inf, high: float = np.inf) -> Values:
+    """0 where low <= x <= high, else 1."""
+    return 1.0 - step(x, low, high)
+
+
+def linear(x: Values, low: float, high: float) -> Values:
+    """(x - low) / (high - low), clipped to [0, 1]. Raises ValueError unless low < high."""
+    _check(low, high)
+    return np.clip((x - low) / (high - low), 0.0, 1.0)
+
+
+def gaussian(x: Values, mean: float, sigma: float) -> Values:
+    """exp(-((x - mean) / sigma)^2 / 2). Raises ValueError unless sigma > 0."""
+    if not sigma > 0:
+        raise ValueError(f"sigma must be positive, got {sigma}")
+    # exp(-800) is 0 in float64 already; the clip keeps the square of a huge value finite
+    z = np.clip((x - mean) / sigma, -40.0, 40.0)
+    return np.asarray(np.exp(-0.5 * z * z), dtype=np.float64)
+
+
+def identity(x: Values) -> Values:
+    """x."""
+    return x
+
+
+def negate(x: Values) -> Values:
+    """-x, for what should be small."""
+    return -x
+
+
+def scale(x: Values, factor: float, offset: float = 0.0) -> Values:
+    """factor x + offset."""
+    return factor * x + offset
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A transform by name. bounded: its values lie in [0, 1] whatever comes in."""
+
+    function: Callable[..., Values]
+    bounded: bool
+
+
+TRANSFORMS: dict[str, Transform] = {
+    "sigmoid": Transform(sigmoid, True),
+    "reverse_sigmoid": Transform(reverse_sigmoid, True),
+    "double_sigmoid": Transform(double_sigmoid, True),
+    "step": Transform(step, True),
+    "reverse_step": Transform(reverse_step, True),
+    "linear": Transform(linear, True),
+    "gaussian": Transform(gaussian, True),
+    "identity": Transform(identity, False),
+    "negate": Transform(negate, False),
+    "scale": Transform(scale, False),
+}
