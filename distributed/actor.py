@@ -18,7 +18,7 @@ from sequence_tutor.distributed.types import ActorReport, Generated
 from sequence_tutor.distributed.weights import board_name, fetch_prior
 from sequence_tutor.policies.device import keep_freed_memory
 from sequence_tutor.policies.encoding import Episodes
-from sequence_tutor.policies.prior import build_prior, token_log_probs
+from sequence_tutor.policies.prior import as_tensors, build_prior, token_log_probs
 from sequence_tutor.policies.sampler import Sampler
 
 # KL to the prior is measured on this many episodes a batch: the prior's pass isn't free.
@@ -40,8 +40,7 @@ class SequenceActor(EnvRunner):
         self.run, self.run_id = run, f"actor-{self.worker_index}-{uuid.uuid4().hex[:8]}"
         self.device = torch.device("cuda" if run.actors.gpus else "cpu")
         parts = fetch_prior(config.run_id)
-        tensors = {k: torch.from_numpy(v) for k, v in parts.weights.items()}
-        prior = build_prior(parts.metadata, tensors)
+        prior = build_prior(parts.metadata, as_tensors(parts.weights))
         self.encoding = prior.encoding
         self.prior = prior.network.to(self.device)
         self.policy = deepcopy(self.prior)
@@ -83,7 +82,7 @@ class SequenceActor(EnvRunner):
             raise RuntimeError("no weights were published before the first episode")
         if reference:
             weights = ray.get(reference[0])
-            self.policy.load_state_dict({k: torch.as_tensor(v) for k, v in weights.items()})
+            self.policy.load_state_dict(as_tensors(weights))
             prior = self.prior if self.run.learner.algorithm == "g" else None
             self.sampler = Sampler(self.policy, self.encoding, prior)
             self.version = version

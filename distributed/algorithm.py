@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import ray
-import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -29,6 +28,7 @@ from sequence_tutor.distributed.actor import SequenceActor
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.learner import KLControlLearner, KLControlModule
 from sequence_tutor.distributed.metrics import Metrics, Tally
+from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sampler import (
     FreshMix,
@@ -36,13 +36,13 @@ from sequence_tutor.distributed.replay.sampler import (
     RowSampler,
     UniformSampler,
 )
-from sequence_tutor.distributed.replay.sharded import ShardedReplay, combine, create_shards
+from sequence_tutor.distributed.replay.sharded import ShardedReplay, create_shards
 from sequence_tutor.distributed.resources import check_resources
 from sequence_tutor.distributed.respell import Respeller
 from sequence_tutor.distributed.scorer import ScorerProcess
 from sequence_tutor.distributed.types import ActorReport, ScoreReport
-from sequence_tutor.distributed.weights import WeightBoard, board_name, prior_parts
-from sequence_tutor.policies.prior import Prior, build_prior, load_prior
+from sequence_tutor.distributed.weights import WeightBoard, board_name, prior_parts, shard_name
+from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior
 from sequence_tutor.rewards.domains import domain_of
 
 T = TypeVar("T")
@@ -130,7 +130,9 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             raise ValueError("call SequenceTutorConfig.tutor(run) before building")
         self.run_config: RunConfig = config.run
         run, run_id = config.run, uuid.uuid4().hex[:12]
+        config = self.config = config.copy(copy_frozen=False)  # RLlib hands it over frozen
         config.run_id = run_id
+        config.freeze()
         check_resources(run)
         self.prior = load_prior(run.prior)
         if self.prior.encoding.name != run.encoding:
@@ -158,12 +160,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             sampler=FreshMix(sampler, replay.fresh, replay.fresh_window),
             rewrite=Respeller(self.prior.encoding, domain_of(run.encoding)),
             rewrite_share=replay.rewrite,
+            name=shard_name(run_id),
         )
         self.replay = ShardedReplay(self.shards)
         self.scorers = [
             ray.remote(ScorerProcess)
             .options(num_cpus=1, max_restarts=-1, max_task_retries=0, **place)
-            .remote(run, run_id, self.shards)
+            .remote(run, run_id)
             for _ in range(run.scorers.count)
         ]
         self.tally = Tally()
@@ -296,11 +299,9 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         """`updates` updates on as many batches per learner, and new weights on the board."""
         learner = self.run_config.learner
         started = time.perf_counter()
-        samples = [
-            self.replay.sample(learner.batch, self._sample_seed(i))
-            for i in range(updates * learner.count)
-        ]
-        references = [reference for sample in samples for _, reference in sample]
+        self.replay.stats()  # how much each shard has, so how often it is drawn from
+        sampled = self.replay.sample(learner.batch, self._sample_seed(), updates * learner.count)
+        references = [reference for _, reference in sampled]
         self.tally.replay_s += time.perf_counter() - started
         results = self.learner_group.update(batch_refs=references)
         # A learner that failed before is silently left out of later results.
@@ -308,8 +309,10 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             raise RuntimeError("a learner died; the run ends, its record and checkpoints remain")
         self.tally.add_learned(results[0])
 
-    def _sample_seed(self, i: int) -> int:
-        return (self.run_config.seed * 1_000_003 + self.tally.updates * 1009 + i) % 2**63
+    def _sample_seed(self) -> int:
+        """Depends on the run's seed and the updates so far alone."""
+        sequence = np.random.SeedSequence([self.run_config.seed, self.tally.updates])
+        return int(sequence.generate_state(1)[0])
 
     def _wait_for_news(self) -> None:
         started = time.perf_counter()
@@ -364,8 +367,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         """The newest policy, as a prior that can be saved, sampled or tuned further."""
         version, reference = ray.get(self.board.newest.remote(-1))
         card = {"tuned_from": self.run_config.prior, "updates": version}
-        weights = {k: torch.from_numpy(v) for k, v in ray.get(reference[0]).items()}
-        network = build_prior(self.prior.metadata(), weights).network
+        weights = ray.get(reference[0])
+        network = build_prior(self.prior.metadata(), as_tensors(weights)).network
         base = self.prior.network if self.run_config.learner.algorithm == "g" else None
         return Prior(self.prior.encoding, network, card, base)
 

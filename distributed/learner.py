@@ -20,7 +20,7 @@ from sequence_tutor.distributed.weights import Weights, board_name, fetch_prior
 from sequence_tutor.policies.device import keep_freed_memory
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel
-from sequence_tutor.policies.prior import build_prior
+from sequence_tutor.policies.prior import as_tensors, build_prior
 
 
 class KLControlModule(TorchRLModule):  # type: ignore[misc]
@@ -29,10 +29,9 @@ class KLControlModule(TorchRLModule):  # type: ignore[misc]
     def setup(self) -> None:
         run: RunConfig = self.model_config["run"]
         parts = fetch_prior(self.model_config["run_id"])
-        tensors = {k: torch.from_numpy(v) for k, v in parts.weights.items()}
         learner = run.learner
         self.model = KLControlModel(
-            build_prior(parts.metadata, tensors).network,
+            build_prior(parts.metadata, as_tensors(parts.weights)).network,
             learner.algorithm,
             KLControlSettings(learner.gamma, learner.mixing, learner.huber),
             learner.log_z == "learned",
@@ -133,7 +132,6 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
             "rewards": torch.from_numpy(batch.rewards / np.float32(learner.temperature)).to(device),
             "freeze_policy": learner.algorithm != "path" and self.updates < learner.value_warmup,
         }
-        self.module.train()
         output, losses, _ = self._update({DEFAULT_MODULE_ID: tensors})
         loss = float(losses[DEFAULT_MODULE_ID].detach())
         if not np.isfinite(loss):
@@ -175,7 +173,7 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
 
     def import_tensors(self, tensors: Weights, updates: int) -> None:
         """The inverse of `export_tensors`."""
-        parts = {k: torch.as_tensor(v) for k, v in tensors.items()}
+        parts = as_tensors(tensors)
         prefix = "model."
         self.model.load_state_dict(
             {k.removeprefix(prefix): v for k, v in parts.items() if k.startswith(prefix)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import ray
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
-from sequence_tutor.distributed.weights import encoding_of, fetch_prior
+from sequence_tutor.distributed.weights import encoding_of, fetch_prior, shard_name
 from sequence_tutor.policies.encoding import Encoding, action_texts
 from sequence_tutor.rewards.base import Domain, Reward, Scores, Status
 from sequence_tutor.rewards.domains import domain_of
@@ -122,16 +123,17 @@ def _rows(
 class ScorerProcess:
     """A scorer as a Ray actor: arguments arrive by reference, rows go straight to the shards."""
 
-    def __init__(self, run: RunConfig, run_id: str, shards: list[Any]) -> None:
+    def __init__(self, run: RunConfig, run_id: str) -> None:
         encoding = encoding_of(fetch_prior(run_id))
         reward = build_reward(run.reward, domain_of(run.encoding).name)
-        self.replay = ShardedReplay(shards)
+        names = [f"{shard_name(run_id)}-{i}" for i in range(run.replay.shards)]
+        self.replay = ShardedReplay([ray.get_actor(name) for name in names])
         self.scorer = Scorer(encoding, domain_of(run.encoding), reward, self.replay)
 
     def score_and_store(self, batch: Generated) -> ScoreReport:
         """Asynchronous mode: score, store, report."""
         report, scored = self.scorer.score(batch)
-        return report.stored(self.replay.add(scored) if scored is not None else None)
+        return report if scored is None else self.store(scored, report)
 
     def score(self, batch: Generated) -> tuple[ScoreReport, list[Any]]:
         """Synchronous mode: score only; the driver has the rows stored in a fixed order."""
@@ -139,5 +141,6 @@ class ScorerProcess:
         return report, [ray.put(scored)] if scored is not None else []
 
     def store(self, scored: Scored, report: ScoreReport) -> ScoreReport:
-        """Synchronous mode: store what `score` returned."""
-        return report.stored(self.replay.add(scored))
+        """Store rows that `score` returned; the report with what the replay said."""
+        result = self.replay.add(scored)
+        return replace(report, added=result.added, new_valid=result.new_valid)

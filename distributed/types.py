@@ -89,19 +89,10 @@ class ActorReport:
 
 
 @dataclass(frozen=True)
-class AddResult:
-    """What became of rows offered to the replay: rows added, rows whose key it had already, and
-    rows added that are valid (these count against the score budget)."""
-
-    added: int
-    duplicates: int
-    new_valid: int
-
-
-@dataclass(frozen=True)
 class ScoreReport:
     """What the driver sees of a scored batch: counts of rows, valid and failed ones and those that
-    needed no new score; the sum of rewards over the rows that have one; seconds spent."""
+    needed no new score; the sum of rewards over the rows that have one; seconds spent; and, once
+    stored, rows added to the replay and valid ones among them, which count against the budget."""
 
     rows: int
     valid: int
@@ -112,12 +103,6 @@ class ScoreReport:
     seconds: float
     added: int = 0
     new_valid: int = 0
-
-    def stored(self, result: AddResult | None) -> ScoreReport:
-        """The same, with what the replay said."""
-        if result is None:
-            return self
-        return replace(self, added=result.added, new_valid=result.new_valid)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,11 @@ def board_name(run_id: str) -> str:
     return f"sequence-tutor-{run_id}-board"
 
 
+def shard_name(run_id: str) -> str:
+    """The Ray name of a run's shards, less the number at the end."""
+    return f"sequence-tutor-{run_id}-shard"
+
+
 def fetch_prior(run_id: str) -> PriorParts:
     """The run's prior, for any Ray worker of it."""
     board = ray.get_actor(board_name(run_id))

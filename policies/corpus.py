@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 
@@ -59,9 +61,7 @@ def read_corpus(
         else:
             corpus.add_broken(number, text, reason)
     if not corpus.sequences:
-        raise CorpusError(
-            f"{path} has no usable sequence. {corpus.complaints()}".strip()
-        )
+        raise CorpusError(f"{path} has no usable sequence. {corpus.complaints()}".strip())
     return corpus
 
 
@@ -78,7 +78,7 @@ def _lines(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
                 yield i, str(value or "").strip()
             return
         opener = gzip.open if suffixes[-1:] == [".gz"] else open
-        with opener(path, "rt", encoding="utf-8", newline="") as stream:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
             if ".csv" in suffixes:
                 rows = csv.DictReader(stream)
                 chosen = _column(path, list(rows.fieldnames or []), column)
@@ -88,9 +88,9 @@ def _lines(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
                 for i, line in enumerate(stream, 1):
                     words = line.split()
                     yield i, words[0] if words else ""
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
         raise CorpusError(f"{path} can't be read as text: {error}") from error
-    except pq.lib.ArrowInvalid as error:
+    except pa.ArrowInvalid as error:
         raise CorpusError(f"{path} is not a Parquet file: {error}") from error
 
 

@@ -96,9 +96,9 @@ def lambda_returns(
 ) -> Tensor:
     """y_t = X(s_t,a_t) + sum_{k>=0} (gamma lambda)^k d_{t+k}: float32 [B,T] thrice -> [B,T].
 
-    lambda = 0 is the one-step target base_t + gamma V(s_{t+1}). lambda = 1 corrects the rest of
-    the path: it reads the values of the states ahead, but no longer waits for them to be right
-    one step at a time. For d see `one_step_errors`. Source: Harutyunyan et al. 2016.
+    lambda = 0 is the one-step target base_t + gamma V(s_{t+1}); lambda = 1 adds what every later
+    step of the path paid beyond expectation. For d see `one_step_errors`.
+    Source: Harutyunyan et al. 2016.
     """
     errors = one_step_errors(base, taken, values, lengths, settings.gamma)
     return taken + accumulate(errors, settings.gamma * settings.lam)
@@ -209,8 +209,8 @@ def polyak_update(target: nn.Module, online: nn.Module, eta: float) -> None:
     """target <- (1 - eta) target + eta online, in place; eta = 1 copies. Buffers are copied."""
     for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
         slow.lerp_(fast, eta)
-    for slow, fast in zip(target.buffers(), online.buffers(), strict=True):
-        slow.copy_(fast)
+    for old, new in zip(target.buffers(), online.buffers(), strict=True):
+        old.copy_(new)
 
 
 def _action_value_loss(

@@ -7,6 +7,7 @@ A prior is a directory of `prior.json` (encoding, vocabulary, architecture, wher
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sequence_tutor.policies.encoding import Encoding, pad
@@ -71,14 +72,16 @@ class Prior:
         return token_log_probs(self.network, tokens, lengths, base=self.base)
 
     def save(self, directory: Path) -> None:
-        """Write the prior's two files; bfloat16 weights, which halves the size."""
+        """Write the prior's two files, each by an atomic rename; weights in bfloat16."""
         directory.mkdir(parents=True, exist_ok=True)
         weights = self.network.state_dict()
         if self.base is not None:
             weights |= {BASE_PREFIX + k: v for k, v in self.base.state_dict().items()}
         weights = {k: v.detach().to("cpu", torch.bfloat16) for k, v in weights.items()}
-        save_file(weights, directory / WEIGHTS_FILE)
-        (directory / METADATA_FILE).write_text(self.metadata() + "\n")
+        contents = {WEIGHTS_FILE: save(weights), METADATA_FILE: f"{self.metadata()}\n".encode()}
+        for name, content in contents.items():
+            (directory / f"{name}.tmp").write_bytes(content)
+            os.replace(directory / f"{name}.tmp", directory / name)
 
     def metadata(self) -> str:
         """`prior.json` as text."""
@@ -115,10 +118,20 @@ def token_log_probs(
     return out
 
 
+def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Copies of arrays as tensors; what comes out of Ray's object store is read-only."""
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
 def build_prior(metadata: str, weights: Mapping[str, Tensor]) -> Prior:
     """A prior from `prior.json` as text and its tensors. Raises ValueError or KeyError."""
     parts = json.loads(metadata)
     architecture = Architecture(**parts["architecture"])
+    encoding = encoding_from_metadata(parts)
+    if encoding.vocabulary.size != architecture.vocabulary:
+        raise ValueError(
+            f"{encoding.vocabulary.size} tokens, but a network for {architecture.vocabulary}"
+        )
     prefixes = ["", BASE_PREFIX] if any(k.startswith(BASE_PREFIX) for k in weights) else [""]
     networks = []
     for prefix in prefixes:
@@ -127,7 +140,7 @@ def build_prior(metadata: str, weights: Mapping[str, Tensor]) -> Prior:
         network.load_state_dict({k.removeprefix(prefix): v.float() for k, v in own.items()})
         networks.append(network.eval())
     base = networks[1] if len(networks) > 1 else None
-    return Prior(encoding_from_metadata(parts), networks[0], parts.get("card", {}), base)
+    return Prior(encoding, networks[0], parts.get("card", {}), base)
 
 
 def shipped_priors() -> list[str]:

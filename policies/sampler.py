@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from sequence_tutor.policies.device import bfloat16_is_fast
-from sequence_tutor.policies.encoding import Encoding
+from sequence_tutor.policies.encoding import Encoding, Episodes
 from sequence_tutor.policies.network import RecurrentNetwork, State
-
-
-@dataclass(frozen=True)
-class Episodes:
-    """Generated episodes, in the order they were asked for.
-
-    tokens int16 [B,T], zero after the end; lengths int32 [B] in actions, end token included;
-    log_probs float32 [B], nats under the distribution they were really drawn from.
-    """
-
-    tokens: np.ndarray
-    lengths: np.ndarray
-    log_probs: np.ndarray
 
 
 class Sampler:
@@ -102,26 +86,22 @@ class _Stepper:
     """
 
     def __init__(self, network: RecurrentNetwork) -> None:
-        self.sizes = network.architecture
-        weight = network.head.weight
-        self.dtype = torch.bfloat16 if bfloat16_is_fast(weight.device.type) else torch.float32
-        self.device = weight.device
-        layers = list(zip(*[iter(network.rnn.parameters())] * 4, strict=True))
-        w_ih, w_hh, b_ih, b_hh = layers[0]
+        self.sizes, self.device = network.architecture, network.head.weight.device
+        self.dtype = torch.bfloat16 if bfloat16_is_fast(self.device.type) else torch.float32
         self.lstm = self.sizes.cell == "lstm"
+        # of each layer: input and hidden weights, input and hidden biases
+        weights = list(network.rnn.parameters())
+        (w_ih, w_hh, b_ih, b_hh), *rest = [weights[i : i + 4] for i in range(0, len(weights), 4)]
         self.table = linear(network.embedding.weight, w_ih, b_ih)
         if self.lstm:
             # one product per layer: [input, hidden] against both weights side by side
             self.table += b_hh
-            self.first = (w_hh.to(self.dtype), None)
-            self.above = [
-                (torch.cat((wi, wh), 1).to(self.dtype), (bi + bh).to(self.dtype))
-                for wi, wh, bi, bh in layers[1:]
-            ]
+            self.first = self._cast(w_hh)
+            self.above = [self._cast(torch.cat((wi, wh), 1), bi + bh) for wi, wh, bi, bh in rest]
         else:
-            self.first = (w_hh.to(self.dtype), b_hh.to(self.dtype))
-            self.above = [tuple(p.to(self.dtype) for p in layer) for layer in layers[1:]]
-        self.head = (weight.to(self.dtype), network.head.bias.to(self.dtype))
+            self.first = self._cast(w_hh, b_hh)
+            self.above = [self._cast(*layer) for layer in rest]
+        self.head = self._cast(network.head.weight, network.head.bias)
 
     def start(self, batch: int) -> State:
         """State before the first action: hidden [L,B,H] and, for an LSTM, cell [L,B,H]."""
@@ -139,6 +119,9 @@ class _Stepper:
             below = layer(i, actions, below, state)
         assert below is not None
         return linear(below, *self.head).float()
+
+    def _cast(self, *weights: Tensor) -> tuple[Tensor, ...]:
+        return tuple(weight.to(self.dtype) for weight in weights)
 
     def _lstm_layer(self, i: int, actions: Tensor, below: Tensor | None, state: State) -> Tensor:
         hidden, cell = state[0][i], state[1][i]

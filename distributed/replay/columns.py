@@ -118,8 +118,8 @@ class Columns:
         return sum(p.nbytes for p in parts) + lists + self._string_bytes
 
     def extend(self, scored: Scored) -> None:
-        """Add rows. Raises ValueError, with nothing added, for columns that don't fit together."""
-        longest = _check(scored)
+        """Add rows, whose columns must fit together (`check_shapes`)."""
+        longest = int(scored.lengths.max(initial=1))
         held = len(self)
         if scored.step_rewards is not None and self._steps is None:
             earlier = per_step(self.read(np.arange(held)))
@@ -161,8 +161,9 @@ class Columns:
         )
 
 
-def _check(scored: Scored) -> int:
-    """The longest row. Raises ValueError where shapes disagree, which NumPy might broadcast."""
+def check_shapes(scored: Scored) -> None:
+    """Raises ValueError where columns disagree on the number of rows or actions: NumPy and Arrow
+    would broadcast some of that, or read beyond the end."""
     rows = len(scored)
     sizes = {
         f.name: len(v) for f in fields(scored) if isinstance(v := getattr(scored, f.name), list)
@@ -179,4 +180,3 @@ def _check(scored: Scored) -> int:
     for name in ("tokens", "step_rewards"):
         if name in arrays and arrays[name].shape[1] < longest and rows:
             raise ValueError(f"lengths up to {longest} but {name} {arrays[name].shape}")
-    return longest

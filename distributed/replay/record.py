@@ -59,7 +59,7 @@ class Part(NamedTuple):
 
 
 class PartStore:
-    """The one place that knows where parts lie: everything else goes by their names.
+    """The one place that knows where parts lie, local paths for now: all else goes by names.
 
     Raises RecordError where the directory isn't there. It is not made on the way: a shard that
     restarts on a machine which doesn't see the directory must fail, not start empty.

@@ -2,7 +2,9 @@
 
 Composed of columns, a key index, a sampler and a record writer. Invariants: a key has one row, the
 first that came; a new shard holds what its parts hold, in their order, so a restart loses nothing
-but rows not yet written; every method may be repeated without harm.
+but rows not yet written; every method may be repeated without harm. Memory per row, without room
+to grow, is about 320 + 2 T + 16 C bytes for C components and texts of 45 characters, and 4 T more
+with per-step rewards: 480 for T = 64, C = 2.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from sequence_tutor.distributed.replay.answers import (
     Known,
     ShardStats,
 )
-from sequence_tutor.distributed.replay.columns import Column, Columns
+from sequence_tutor.distributed.replay.columns import Column, Columns, check_shapes
 from sequence_tutor.distributed.replay.record import RecordWriter, read_parts, shard_of
 from sequence_tutor.distributed.replay.sampler import RowSampler, best_rows, round_at_random
 from sequence_tutor.distributed.types import SampleMeta, Scored, TrainingBatch, per_step
@@ -142,6 +144,7 @@ class ReplayShard:
 
     def _remember(self, scored: Scored) -> Scored:
         """Hold the rows with new keys, and return copies of them."""
+        check_shapes(scored)
         held = len(self._columns)
         new: dict[str, int] = {}
         for i, key in enumerate(scored.keys):

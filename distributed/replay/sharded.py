@@ -147,36 +147,28 @@ class ShardedReplay:
         parts = enumerate(split(scored, len(self._handles)))
         return [self._handles[i].add.remote(p) for i, p in parts if len(p)]
 
-    def sample(self, n: int, seed: int) -> list[tuple[SampleMeta, ray.ObjectRef]]:
-        """n trainable rows from all shards: (SampleMeta, reference to a TrainingBatch) of each
-        shard that gave some. The batches stay where they are.
+    def sample(
+        self, n: int, seed: int, batches: int = 1
+    ) -> list[tuple[SampleMeta, ray.ObjectRef]]:
+        """`batches` batches of n trainable rows: (SampleMeta, reference to a TrainingBatch) each.
+        The batches stay where they are.
 
-        A shard gives in proportion to its trainable rows as of the last `stats`, which this calls
-        if it must. Shards that are down or empty are left out until the next `stats`, their share
-        goes to the others; if all are down they are waited for. Raises EmptyReplayError if no
-        shard has anything.
+        Each comes whole from one shard, drawn in proportion to its trainable rows as of the last
+        `stats`, which this calls if it must: keys are spread by a hash, so a shard's rows are a
+        random part of all. Shards that are down or empty are left out until the next `stats`; if
+        all are down they are waited for. Raises EmptyReplayError if no shard has anything.
         """
         random = np.random.default_rng(seed)
-        drawn: list[tuple[SampleMeta, ray.ObjectRef]] = []
-        while n > 0:
-            wanted, n = n, 0
-            for shard, rows, meta, batch in self._draw(wanted, random):
+        sampled: list[tuple[SampleMeta, ray.ObjectRef]] = []
+        while len(sampled) < batches:
+            for shard, meta, batch in self._draw(n, random, batches - len(sampled)):
                 try:
-                    drawn.append((self._get(shard, "sample", meta, self._patience_s), batch))
+                    sampled.append((self._get(shard, "sample", meta, self._patience_s), batch))
                 except EmptyReplayError:  # it came back with less than we knew it to have
                     self._stats[shard] = replace(self._stats[shard], trainable_rows=0)
-                    n += rows
                 except (ActorUnavailableError, TimeoutError):
                     self._stats[shard] = replace(self._stats[shard], live=False)
-                    n += rows
-        return drawn
-
-    def sample_refs(self, n: int, seed: int) -> list[tuple[ray.ObjectRef, ray.ObjectRef]]:
-        """`sample` without waiting, for drawing ahead: references to (SampleMeta, TrainingBatch).
-        On `ray.get` raise ActorUnavailableError where a shard is down, EmptyReplayError where it
-        has nothing."""
-        drawn = self._draw(n, np.random.default_rng(seed))
-        return [(meta, batch) for _, _, meta, batch in drawn]
+        return sampled
 
     def top(self, n: int) -> Scored:
         """The up to n best valid rows of all shards, best first; no rows while there is none."""
@@ -204,9 +196,9 @@ class ShardedReplay:
         self._call("flush", {shard: None for shard in range(len(self._handles))})
 
     def _draw(
-        self, n: int, random: np.random.Generator
-    ) -> list[tuple[int, int, ray.ObjectRef, ray.ObjectRef]]:
-        """(shard, rows asked of it, meta, batch) of the shards that have a share in n rows."""
+        self, n: int, random: np.random.Generator, batches: int
+    ) -> list[tuple[int, ray.ObjectRef, ray.ObjectRef]]:
+        """(shard, meta, batch) of batches of n rows, under way."""
         deadline = time.monotonic() + self._deadline_s
         while not (weights := self._weights()).any():
             if not all(s.live for s in self.stats()) and time.monotonic() < deadline:
@@ -217,13 +209,13 @@ class ShardedReplay:
                     "no shard has a trainable row to sample; not answering: "
                     f"{[s.shard for s in self._stats.values() if not s.live] or 'none'}"
                 )
-        shares = random.multinomial(n, weights / weights.sum())
-        seeds = random.integers(2**63, size=len(shares))
+        shards = random.choice(len(weights), size=batches, p=weights / weights.sum())
+        seeds = random.integers(2**63, size=batches)
         drawn = []
-        for shard in np.flatnonzero(shares).tolist():
+        for shard, seed in zip(shards.tolist(), seeds.tolist(), strict=True):
             method = self._handles[shard].sample.options(num_returns=2)
-            meta, batch = method.remote(int(shares[shard]), int(seeds[shard]))
-            drawn.append((shard, int(shares[shard]), meta, batch))
+            meta, batch = method.remote(n, seed)
+            drawn.append((shard, meta, batch))
         return drawn
 
     def _weights(self) -> np.ndarray:

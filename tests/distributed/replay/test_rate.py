@@ -1,0 +1,63 @@
+"""The replay ratio holds, and never stops both sides."""
+
+import numpy as np
+import pytest
+
+from sequence_tutor.distributed.replay.rate import ReplayRatio
+
+
+def simulate(rate: ReplayRatio, learner_share: float, seed: int) -> tuple[int, int]:
+    """Rows inserted and sampled by a learner and actors of random batch sizes and speeds."""
+    random = np.random.default_rng(seed)
+    inserted = sampled = 0
+    for _ in range(3000):
+        s, i = random.integers(1, rate.sample_rows + 1), random.integers(1, rate.insert_rows + 1)
+        may_sample = rate.may_sample(inserted, sampled, int(s))
+        may_insert = rate.may_insert(inserted, sampled, int(i))
+        assert may_sample or may_insert, "deadlock"
+        if may_sample and (random.random() < learner_share or not may_insert):
+            sampled += int(s)
+        elif may_insert:
+            inserted += int(i)
+        if inserted >= rate.min_rows and sampled:
+            overshoot = rate.ratio * rate.insert_rows  # of the insert that passes min_rows
+            assert -rate.slack <= rate.balance(inserted, sampled) <= max(rate.slack, overshoot)
+    return inserted, sampled
+
+
+@pytest.mark.parametrize("learner_share", [0.02, 0.5, 0.98])
+@pytest.mark.parametrize("ratio,sample_rows,insert_rows", [(8, 64, 64), (0.25, 7, 30), (3, 100, 1)])
+def test_ratio_holds_whoever_is_faster(learner_share, ratio, sample_rows, insert_rows):
+    bound = (sample_rows + ratio * insert_rows) / 2
+    rate = ReplayRatio(ratio, 20, bound, sample_rows=sample_rows, insert_rows=insert_rows)
+    inserted, sampled = simulate(rate, learner_share, seed=0)
+    assert abs(sampled - ratio * (inserted - 20)) <= bound + 1e-9
+
+
+def test_too_little_slack_would_deadlock_and_is_refused():
+    with pytest.raises(ValueError, match="at least 288"):
+        ReplayRatio(8, 20, 287, sample_rows=64, insert_rows=64)
+    rate = ReplayRatio(8, 20, 288, sample_rows=64, insert_rows=64)
+    rate.slack = 200.0  # the control: it really would
+    with pytest.raises(AssertionError, match="deadlock"):
+        simulate(rate, 0.5, seed=0)
+
+
+def test_nothing_is_sampled_before_min_rows():
+    rate = ReplayRatio(1, 100, sample_rows=10, insert_rows=10)
+    assert not rate.may_sample(99, 0, 1) and rate.may_insert(99, 0, 10)
+    assert rate.may_sample(100, 0, 10)
+
+
+@pytest.mark.parametrize("arguments", [(0, 1, 99), (1, 0, 99), (float("nan"), 1, 99)])
+def test_refuses_what_makes_no_sense(arguments):
+    with pytest.raises(ValueError):
+        ReplayRatio(*arguments, sample_rows=1, insert_rows=1)
+
+
+def test_batches_beyond_the_declared_are_refused():
+    rate = ReplayRatio(1, 1, sample_rows=10, insert_rows=20)
+    with pytest.raises(ValueError, match="declared"):
+        rate.may_sample(50, 0, 11)
+    with pytest.raises(ValueError, match="declared"):
+        rate.may_insert(50, 0, 21)

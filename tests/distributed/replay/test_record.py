@@ -1,0 +1,140 @@
+"""Parts on disk: whole, in order, never overwritten."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequence_tutor.distributed.replay.record import (
+    RecordError,
+    RecordWriter,
+    read_record,
+    read_table,
+    shard_of,
+)
+from sequence_tutor.distributed.types import concatenate, from_table, per_step, to_table
+from sequence_tutor.rewards.base import Status
+
+KEYS = [f"key {i}" for i in range(20)]
+
+
+def parts(directory: Path) -> list[str]:
+    return sorted(os.listdir(directory))
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_table_is_inverse_of_scored(make_scored, assert_same, steps):
+    status = [Status(i % 5) for i in range(20)]
+    scored = make_scored(KEYS, status=status, steps=steps)
+    assert_same(from_table(to_table(scored)), scored)
+    # a slice of a table has offsets that don't start at zero
+    assert_same(from_table(to_table(scored).slice(7, 5)), scored.select(range(7, 12)))
+    assert_same(from_table(to_table(scored.select([]))), scored.select([]))
+
+
+def test_concatenate_fills_what_a_batch_lacks(make_scored):
+    paid, failed = make_scored(["a", "b"], steps=True), make_scored(["c", "d"], seed=1)
+    failed.raw.clear()
+    both = concatenate([failed, paid])
+    assert np.isnan(both.raw["qed"][:2]).all() and not np.isnan(both.raw["qed"][2:]).any()
+    np.testing.assert_allclose(both.step_rewards[:2].sum(1), failed.rewards, rtol=1e-6)
+    assert per_step(failed)[0, failed.lengths[0] - 1] == np.float32(failed.rewards[0])
+
+
+def test_reads_back_in_writing_order_after_a_restart(tmp_path, make_scored, assert_same):
+    scored = make_scored(KEYS)
+    for rows in (range(8), range(8, 9), range(9, 20)):
+        writer = RecordWriter(tmp_path, 0)  # a restart each time
+        writer.append(scored.select(rows))
+        writer.flush()
+        writer.flush()  # nothing waits: no empty part
+    assert len(parts(tmp_path)) == 3
+    assert_same(read_record(tmp_path), scored)
+    assert_same(from_table(read_table(tmp_path)), scored)
+
+
+def test_writers_of_the_same_shard_never_overwrite(tmp_path, make_scored):
+    dead, alive = RecordWriter(tmp_path, 0), RecordWriter(tmp_path, 0)
+    for writer, key in ((alive, "a"), (dead, "b"), (alive, "c")):
+        writer.append(make_scored([key]))
+        writer.flush()
+    assert sorted(read_record(tmp_path).keys) == ["a", "b", "c"]
+
+
+def test_flushes_on_rows_or_clock(tmp_path, make_scored):
+    now = 0.0
+    writer = RecordWriter(tmp_path, 0, flush_rows=10, flush_seconds=5.0, clock=lambda: now)
+    writer.append(make_scored(KEYS[:9]))
+    now = 4.9
+    writer.tick()
+    assert (len(parts(tmp_path)), writer.waiting) == (0, 9)
+    now = 5.0
+    writer.tick()
+    assert (len(parts(tmp_path)), writer.waiting) == (1, 0)
+    now = 100.0  # the clock starts with the first row, not with the last flush
+    writer.append(make_scored(KEYS[:9]))
+    assert len(parts(tmp_path)) == 1
+    writer.append(make_scored(KEYS[9:10]))
+    assert (len(parts(tmp_path)), writer.waiting) == (2, 0)
+
+
+def test_a_write_cut_short_is_no_part(tmp_path, make_scored, monkeypatch):
+    writer = RecordWriter(tmp_path, 0)
+    writer.append(make_scored(KEYS))
+
+    def cut(table, file, **_):
+        file.write(b"PAR1")
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", cut)
+        with pytest.raises(OSError, match="no space"):
+            writer.flush()
+    assert parts(tmp_path) == []
+    writer.flush()  # the rows went on waiting
+    (name,) = parts(tmp_path)
+    (tmp_path / f"{name}.tmp").write_bytes(b"PAR1")  # what a killed writer leaves
+    assert read_record(tmp_path).keys == KEYS
+    assert read_table(tmp_path).num_rows == len(KEYS)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and then nothing", None])
+def test_a_broken_part_is_named(tmp_path, make_scored, content):
+    writer = RecordWriter(tmp_path, 0)
+    writer.append(make_scored(KEYS))
+    writer.flush()
+    (name,) = parts(tmp_path)
+    if content is None:
+        pq.write_table(pa.table({"something": [1]}), tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(RecordError, match=name):
+        read_record(tmp_path)
+
+
+def test_a_missing_directory_is_an_error_not_an_empty_record(tmp_path):
+    assert read_record(tmp_path) is None
+    with pytest.raises(RecordError, match="nowhere"):
+        RecordWriter(tmp_path / "nowhere", 0)
+    with pytest.raises(RecordError, match="nowhere"):
+        read_record(tmp_path / "nowhere")
+
+
+def test_another_number_of_shards_finds_its_rows(tmp_path, make_scored):
+    for shard in range(2):
+        writer = RecordWriter(tmp_path, shard, 2)
+        writer.append(make_scored([k for k in KEYS if shard_of(k, 2) == shard]))
+        writer.flush()
+    for shards in (1, 2, 3):
+        held = [read_record(tmp_path, shard, shards).keys for shard in range(shards)]
+        assert sorted(k for keys in held for k in keys) == sorted(KEYS)
+        assert all(shard_of(k, shards) == s for s, keys in enumerate(held) for k in keys)
+
+
+def test_shard_of_is_the_same_in_every_release():
+    assert [shard_of(k, 7) for k in ("", "CCO", "c1ccccc1", "ß")] == [5, 3, 3, 4]
+    counts = np.bincount([shard_of(f"k{i}", 4) for i in range(4000)], minlength=4)
+    assert counts.min() > 900

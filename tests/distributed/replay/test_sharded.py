@@ -1,0 +1,135 @@
+"""Two shards in Ray actors of their own, one of which dies."""
+
+import gc
+import time
+
+import numpy as np
+import pytest
+import ray
+from ray.exceptions import ActorUnavailableError
+
+from sequence_tutor.distributed.replay.answers import EmptyReplayError, combine
+from sequence_tutor.distributed.replay.record import read_record, shard_of
+from sequence_tutor.distributed.replay.sampler import RankSampler, UniformSampler
+from sequence_tutor.distributed.replay.sharded import ShardedReplay, create_shards, split
+from sequence_tutor.distributed.types import concatenate
+from sequence_tutor.rewards.base import Status
+
+KEYS = [f"key {i}" for i in range(300)]
+
+
+def test_split_keeps_every_row_with_its_shard(make_scored, assert_same):
+    scored = make_scored(KEYS)
+    pieces = split(scored, 4)
+    assert all(shard_of(k, 4) == shard for shard, p in enumerate(pieces) for k in p.keys)
+    order = np.argsort([KEYS.index(k) for p in pieces for k in p.keys])
+    assert_same(concatenate(pieces).select(order), scored)
+    assert [len(p) for p in split(make_scored(["a"]), 2)].count(0) == 1
+
+
+@pytest.fixture
+def replay(local_ray, tmp_path):
+    handles = create_shards(2, tmp_path, sampler=UniformSampler(), flush_rows=1)
+    yield ShardedReplay(handles, deadline_s=60.0)
+    for handle in handles:
+        ray.kill(handle)
+
+
+def test_two_shards_look_like_one(replay, make_scored, assert_same):
+    with pytest.raises(EmptyReplayError, match="no shard"):
+        replay.sample(8, seed=0)
+    scored = make_scored(KEYS, status=[Status(i % 5) for i in range(300)])
+    assert replay.add(scored).added == 300
+    refs = replay.add_refs(make_scored(KEYS[:50], seed=1))
+    assert sum(r.duplicates for r in ray.get(refs)) == 50
+
+    known = replay.known([*KEYS[100:200:3], "unknown", KEYS[7]])
+    assert known.found.tolist() == [True] * 34 + [False, True]
+    assert_same(known.rows, scored.select([*range(100, 200, 3), 7]))
+    assert replay.known(["unknown"]).rows is None and replay.known([]).rows is None
+
+    drawn = replay.sample(64, seed=1, batches=6)
+    assert [meta.rows for meta, _ in drawn] == [64] * 6
+    batches = ray.get([ref for _, ref in drawn])
+    assert len({len(np.unique(b.rewards.sum(1))) for b in batches}) > 1  # from both shards
+    for (meta, _), batch in zip(drawn, batches, strict=True):
+        assert len(batch.tokens) == meta.rows
+        assert batch.rewards.sum(1).mean() == pytest.approx(meta.mean_reward, rel=1e-5)
+    again = ray.get([ref for _, ref in replay.sample(64, seed=1, batches=6)])
+    for batch, same in zip(batches, again, strict=True):
+        np.testing.assert_array_equal(batch.tokens, same.tokens)
+
+    total = combine(replay.stats())
+    assert (total.rows, total.trainable_rows, total.valid_rows, total.live) == (300, 120, 60, True)
+    best = np.sort(scored.rewards[scored.status == Status.OK])[::-1]
+    np.testing.assert_array_equal(total.best, best)
+    np.testing.assert_array_equal(replay.top(10).rewards, best[:10])
+
+
+def test_an_empty_shard_gives_nothing(replay, make_scored):
+    replay.add(make_scored([k for k in KEYS if shard_of(k, 2) == 1]))
+    ((meta, _),) = replay.sample(50, seed=0)
+    assert meta.rows == 50
+
+
+def test_a_killed_shard_reloads_itself(replay, make_scored, assert_same):
+    scored = make_scored(KEYS)
+    replay.add(scored)
+    replay.stats()
+    ray.kill(replay._handles[0], no_restart=False)
+    # the control loop goes on with the other shard...
+    start = time.monotonic()
+    drawn = replay.sample(16, seed=0, batches=4)
+    assert sum(meta.rows for meta, _ in drawn) == 64
+    assert time.monotonic() - start < 10
+    # ... and scorers, who mustn't pay twice, wait until it's back
+    assert_same(replay.known(KEYS).rows, scored)
+    assert replay.add(make_scored(KEYS, seed=1)).duplicates == 300
+    stats = replay.stats()
+    assert sum(s.rows for s in stats) == 300 and all(s.live for s in stats)
+    assert sum(meta.rows for meta, _ in replay.sample(16, seed=0)) == 16
+
+
+def test_a_call_in_flight_is_repeated(replay, make_scored, monkeypatch):
+    replay.add(make_scored(KEYS[:100]))
+    start, killed = replay._start, []
+
+    def kill_first(shard, method, argument):
+        ref = start(shard, method, argument)
+        if not killed:
+            killed.append(shard)
+            ray.kill(replay._handles[shard], no_restart=False)
+            with pytest.raises(ActorUnavailableError):
+                ray.get(ref)
+        return ref
+
+    monkeypatch.setattr(replay, "_start", kill_first)
+    assert replay.known(KEYS[:100]).found.all()
+    assert killed
+
+
+def test_a_slow_shard_is_named_at_the_deadline(replay):
+    replay.stats()
+    replay._deadline_s = 0.0
+    with pytest.raises(TimeoutError, match=r"shard 0 of 2 hasn't answered flush\(\)"):
+        replay.flush()
+
+
+def test_a_broken_part_keeps_the_shard_down_and_is_named(local_ray, tmp_path):
+    name = "part-00000000-0000-of-0001-00000000.parquet"
+    (tmp_path / name).write_bytes(b"nonsense")
+    replay = ShardedReplay(create_shards(1, tmp_path, sampler=RankSampler()), deadline_s=30.0)
+    with pytest.raises(RuntimeError, match=f"(?s)can't be brought back.*{name}"):
+        replay.stats()
+
+
+def test_shards_nobody_holds_any_more_flush_what_waits(local_ray, tmp_path, make_scored):
+    replay = ShardedReplay(create_shards(2, tmp_path, sampler=UniformSampler()))
+    replay.add(make_scored(KEYS))
+    assert read_record(tmp_path) is None
+    del replay
+    gc.collect()
+    deadline = time.monotonic() + 20
+    while (record := read_record(tmp_path)) is None or len(record) < 300:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,23 @@
+"""Fixtures of the policies tests: one thread, a tiny encoding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sequence_tutor.policies.smiles import SmilesEncoding
+from sequence_tutor.policies.vocabulary import Vocabulary
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def encoding() -> SmilesEncoding:
+    """Four actions (the end token first), at most 3 of them."""
+    return SmilesEncoding(Vocabulary(("<end>", "C", "N", "O"), end_id=0), max_length=3)

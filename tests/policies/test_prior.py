@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sequence_tutor.policies.network import Architecture, RecurrentNetwork
+from sequence_tutor.policies.prior import (
+    METADATA_FILE,
+    WEIGHTS_FILE,
+    Prior,
+    PriorError,
+    load_prior,
+    shipped_priors,
+    token_log_probs,
+)
+
+
+@pytest.fixture
+def prior(encoding) -> Prior:
+    torch.manual_seed(0)
+    network = RecurrentNetwork(Architecture("gru", encoding.vocabulary.size, 5, 8, 2), dropout=0.5)
+    return Prior(encoding, network, {"data": "made up"})
+
+
+def test_round_trip_keeps_everything_to_bfloat16(prior: Prior, tmp_path: Path):
+    prior.save(tmp_path / "p")
+    loaded = load_prior(tmp_path / "p")
+    assert loaded.card == prior.card and loaded.architecture == prior.architecture
+    assert loaded.encoding.vocabulary == prior.encoding.vocabulary
+    assert loaded.encoding.max_length == prior.encoding.max_length
+    assert not loaded.network.training
+    for name, weight in prior.network.state_dict().items():
+        stored = loaded.network.state_dict()[name]
+        assert stored.dtype == torch.float32
+        assert torch.equal(stored, weight.bfloat16().float())
+    assert any(  # control: bfloat16 did round
+        not torch.equal(w, w.bfloat16().float()) for w in prior.network.state_dict().values()
+    )
+    sequences = ["", "C", "NO"]
+    np.testing.assert_allclose(loaded.log_prob(sequences), prior.log_prob(sequences), atol=0.05)
+    # what has been rounded once stays as it is
+    loaded.save(tmp_path / "q")
+    again = load_prior(tmp_path / "q")
+    np.testing.assert_array_equal(again.log_prob(sequences), loaded.log_prob(sequences))
+    files = sorted(p.name for p in (tmp_path / "q").iterdir())
+    assert files == sorted([METADATA_FILE, WEIGHTS_FILE])
+
+
+def test_a_runs_policy_is_a_prior(prior: Prior, tmp_path: Path):
+    prior.save(tmp_path / "policy")
+    assert load_prior(tmp_path).card == prior.card
+
+
+def test_probabilities_of_all_sequences_sum_to_one(prior: Prior):
+    names = ["", *"CNO"] + [a + b for a in "CNO" for b in "CNO"]
+    limited = [a + b + c for a in "CNO" for b in "CNO" for c in "CNO"]
+    rows = [prior.encoding.encode(s)[:3] for s in limited]
+    whole = token_log_probs(prior.network, np.stack(rows), np.full(len(rows), 3))
+    total = np.exp(prior.log_prob(names)).sum() + np.exp(whole).sum()
+    assert total == pytest.approx(1, abs=1e-5)
+    assert prior.network.training  # dropout was off for the judgement, and is on again
+
+
+def test_log_prob_does_not_depend_on_the_company(prior: Prior):
+    together = prior.log_prob(["NO", "", "C"])
+    alone = [prior.log_prob([s])[0] for s in ("NO", "", "C")]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    with pytest.raises(ValueError, match="'Br'"):
+        prior.log_prob(["Br"])
+
+
+def test_samples_are_text_and_repeat_with_the_seed(prior: Prior):
+    samples = prior.sample(40, seed=1)
+    assert len(samples) == 40 and all(set(s) <= set("CNO") and len(s) <= 3 for s in samples)
+    assert prior.sample(40, seed=1) == samples != prior.sample(40, seed=2)
+
+
+def test_an_unknown_name_lists_what_there_is(tmp_path: Path):
+    with pytest.raises(PriorError, match="no prior at 'nowhere'") as caught:
+        load_prior("nowhere")
+    assert all(name in str(caught.value) for name in shipped_priors())
+    with pytest.raises(PriorError, match="no prior at"):
+        load_prior(tmp_path)
+
+
+@pytest.mark.parametrize("name", shipped_priors())
+def test_every_shipped_prior_loads(name: str):
+    assert load_prior(name).card
+
+
+def _edit(path: Path, **changes) -> None:
+    metadata = json.loads((path / METADATA_FILE).read_text()) | changes
+    (path / METADATA_FILE).write_text(json.dumps(metadata))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: (p / METADATA_FILE).write_text("{"),
+        lambda p: (p / METADATA_FILE).write_text("[]"),
+        lambda p: (p / METADATA_FILE).write_text("{}"),
+        lambda p: (p / METADATA_FILE).write_bytes(b"\xff\xfe"),
+        lambda p: (p / WEIGHTS_FILE).unlink(),
+        lambda p: (p / WEIGHTS_FILE).write_bytes(b"not weights"),
+        lambda p: (p / WEIGHTS_FILE).write_bytes((p / WEIGHTS_FILE).read_bytes()[:-50]),
+        lambda p: _edit(p, encoding="braille"),
+        lambda p: _edit(p, vocabulary=["C", "C"]),
+        lambda p: _edit(p, vocabulary=["<end>", "C"]),
+        lambda p: _edit(
+            p, architecture=Architecture("lstm", 4, 5, 8, 2).to_dict()
+        ),
+    ],
+    ids=[
+        "cut metadata", "list", "empty", "not text", "no weights", "not weights", "cut weights",
+        "encoding", "token twice", "fewer tokens", "other network",
+    ],
+)  # fmt: skip
+def test_a_damaged_prior_is_named(prior: Prior, tmp_path: Path, damage):
+    path = tmp_path / "p"
+    prior.save(path)
+    load_prior(path)
+    damage(path)
+    with pytest.raises(PriorError) as caught:
+        load_prior(path)
+    assert str(path) in str(caught.value) or "braille" in str(caught.value)
