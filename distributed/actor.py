@@ -25,7 +25,7 @@ from sequence_tutor.policies.sampler import Sampler
 KL_EPISODES = 64
 
 
-class SequenceActor(EnvRunner):
+class SequenceActor(EnvRunner):  # type: ignore[misc]
     """One generating process, an RLlib environment runner without an environment.
 
     Weights change only between batches, so every episode has exactly one version. A restarted
@@ -99,7 +99,10 @@ class SequenceActor(EnvRunner):
     def get_spaces(self) -> dict[str, tuple[gym.Space[Any], gym.Space[Any]]]:
         """What RLlib wants to know; the observation is the action before."""
         vocabulary = self.encoding.vocabulary
-        spaces = (gym.spaces.Discrete(vocabulary.size + 1), gym.spaces.Discrete(vocabulary.size))
+        spaces: tuple[Any, Any] = (
+            gym.spaces.Discrete(vocabulary.size + 1),
+            gym.spaces.Discrete(vocabulary.size),
+        )
         return {"__env__": spaces, DEFAULT_MODULE_ID: spaces}
 
     def get_state(self, *_: Any, **__: Any) -> dict[str, Any]:

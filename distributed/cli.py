@@ -182,15 +182,12 @@ def _print_columns(columns: dict[str, dict[str, float]]) -> None:
 def main() -> None:
     """Entry point: what a user did wrong is one sentence and exit code 2."""
     try:
-        app(standalone_mode=False)
-    except typer.TyperException as error:
-        error.show()
-        sys.exit(2)
+        app()
     except (ValueError, OSError) as error:
+        if type(error).__module__.startswith("ray."):  # a failure in a Ray actor, not in the input
+            raise
         Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import ray
 
 from sequence_tutor.distributed.config import RunConfig
 
-
 # Threads that wait must sleep. By default OpenMP's spin, and where there are more threads than
 # cores (learner, actors and scorers on one machine) a training step takes ten times as long.
 PROCESS_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}

@@ -30,8 +30,8 @@ def keep_freed_memory() -> None:
 def bfloat16_is_fast(device_type: str) -> bool:
     """Whether matrix products in bfloat16 have hardware of their own here."""
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device_type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device_type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def autocast(device_type: str, enabled: bool = True) -> AbstractContextManager[None]:
