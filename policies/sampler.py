@@ -97,7 +97,9 @@ class _Stepper:
             # one product per layer: [input, hidden] against both weights side by side
             self.table += b_hh
             self.first = self._cast(w_hh)
-            self.above = [self._cast(torch.cat((wi, wh), 1), bi + bh) for wi, wh, bi, bh in rest]
+            self.above = [
+                (torch.cat(self._cast(wi, wh), 1), *self._cast(bi + bh)) for wi, wh, bi, bh in rest
+            ]
         else:
             self.first = self._cast(w_hh, b_hh)
             self.above = [self._cast(*layer) for layer in rest]
