@@ -2,14 +2,16 @@
 
 Every algorithm starts at the prior. Action values are split into a state value and an advantage,
 X(s,a) = V(s) + A(s,a), where A comes from the policy's logits and V from a small head on the
-frozen prior's features (dueling form, Wang et al. 2016, with exact identities instead of a mean):
+frozen prior's features (the dueling form of Wang et al. 2016, with an exact identity instead of a
+mean):
 
-    psi   A = log pi(a|s)                          so V(s) = logsumexp_a Psi(s,a)
-    g     A = log pi(a|s) - log p(a|s)             so V(s) = logsumexp_a [log p(a|s) + G(s,a)]
-    q     A = logit(a) - max_a' logit(a')          so V(s) = max_a Q(s,a)
+    q, psi  A = log pi(a|s)                 so V(s) = logsumexp_a X(s,a)
+    g       A = log pi(a|s) - log p(a|s)    so V(s) = logsumexp_a [log p(a|s) + G(s,a)]
 
 The level of the return, tens of nats, then lands on V and never on the logits of single tokens,
-where one nat matters. V itself is a learned scalar level, set from the first batch, plus the head.
+where one nat matters. And where V is wrong the error multiplies grad log pi, whose mean under pi
+is zero: it costs variance, not bias. V itself is a learned scalar level, set from the first batch,
+plus the head.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ from sequence_tutor.policies.kl_control import (
     KLControlSettings,
     Trajectories,
     g_loss,
+    one_step_errors,
     path_loss,
     polyak_update,
     psi_loss,
     q_loss,
+    state_values,
 )
 from sequence_tutor.policies.network import RecurrentNetwork, action_log_probs, step_mask
 
@@ -84,8 +88,6 @@ class Online(nn.Module):
 
     def advantages(self, logits: Tensor, log_prior: Tensor) -> Tensor:
         """A(s,a), float32 [B,T,V]."""
-        if self.algorithm == "q":
-            return logits - logits.amax(-1, keepdim=True)
         log_policy = logits.log_softmax(-1)
         return log_policy - log_prior if self.algorithm == "g" else log_policy
 
@@ -139,7 +141,7 @@ class KLControlModel(nn.Module):
         if freeze_policy:  # a zero gradient rather than none: DDP waits for every parameter
             logits = logits.detach() + 0 * logits
         mask = step_mask(lengths, actions.shape[1])
-        self._find_level(logits, batch, mask)
+        self._find_level(logits, batch)
         if self.algorithm == "path":
             loss, residual, start = self._path(logits, features, batch)
         else:
@@ -175,16 +177,20 @@ class KLControlModel(nn.Module):
         return loss, residual, values[:, 0].mean()
 
     @torch.no_grad()
-    def _find_level(self, logits: Tensor, batch: Trajectories, mask: Tensor) -> None:
-        """Set V's level so that the first batch's path residuals have mean zero, once."""
+    def _find_level(self, logits: Tensor, batch: Trajectories) -> None:
+        """Set V's level so that the first batch's undiscounted path residuals have mean zero."""
         if bool(self.level_known):
             return
-        advantages = self.online.advantages(logits, batch.log_prior)
-        chosen = advantages.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
-        gain = batch.rewards - chosen
+        x = self.online.advantages(logits, batch.log_prior)
+        taken = x.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
+        paid = batch.rewards
         if self.algorithm != "g":
-            gain = gain + action_log_probs(batch.log_prior, batch.actions)
-        level = (gain * mask).sum(1).mean()
+            paid = paid + action_log_probs(batch.log_prior, batch.actions)
+        if self.algorithm == "path":  # V(s) = log Z there, and X is log pi
+            values = torch.zeros_like(taken)
+        else:
+            values = state_values(self.algorithm, x, batch.log_prior)
+        level = one_step_errors(paid, taken, values, batch.lengths, 1.0).sum(1).mean()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(level)
             level = level / torch.distributed.get_world_size()

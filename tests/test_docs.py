@@ -97,10 +97,10 @@ def modules_with_doctests() -> list[str]:
     return names
 
 
-def test_doctests():
-    for name in modules_with_doctests():
-        result = doctest.testmod(import_module(name))
-        assert result.attempted and not result.failed, name
+@pytest.mark.parametrize("name", modules_with_doctests())
+def test_doctests(name: str):
+    result = doctest.testmod(import_module(name))
+    assert result.attempted and not result.failed
 
 
 def test_help_needs_no_heavy_imports(tmp_path: Path):

@@ -1,0 +1,126 @@
+"""A tiny prior, small runs of it, and an algorithm that is put away after the test."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from sequence_tutor.distributed.algorithm import SequenceTutor, SequenceTutorConfig
+from sequence_tutor.distributed.config import RunConfig, parse_config
+from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings
+from sequence_tutor.policies.prior import load_prior
+from sequence_tutor.policies.smiles import SmilesEncoding
+
+# Any of these after any other is valid SMILES.
+FRAGMENTS = ("C", "N", "O", "CC", "C(C)", "C(=O)", "C(N)", "C1CCCC1", "C(O)")
+
+# All processes of a small run: fast to start, fast to end.
+BASE: dict[str, Any] = {
+    "seed": 1,
+    "mode": "synchronous",
+    "reward": {"component": [{"name": "logp"}]},
+    "learner": {"batch": 16, "updates_per_call": 2, "temperature": 0.5, "threads": 1},
+    "replay": {"min_rows": 16, "ratio": 2.0},
+    "actors": {"batch": 32},
+    "stop": {"scores": 100},
+}
+
+
+def tiny_corpus(n: int = 600) -> list[str]:
+    """Valid molecules of two to six fragments."""
+    dice = random.Random(0)
+    return ["".join(dice.choices(FRAGMENTS, k=dice.randint(2, 6))) for _ in range(n)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a prior that learned `tiny_corpus` in seconds."""
+    directory = tmp_path_factory.mktemp("prior")
+    corpus = tiny_corpus()
+    encoding = SmilesEncoding.fit(corpus, max_length=32)
+    settings = PretrainSettings(
+        cell="gru",
+        embedding=16,
+        hidden=32,
+        layers=1,
+        epochs=25,
+        batch=32,
+        learning_rate=0.01,
+        warmup=20,
+        dropout=0.0,
+    )
+    torch.set_num_threads(1)
+    Pretraining(encoding, corpus, settings, "cpu").run(directory, lambda _: None)
+    return directory
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    out = deepcopy(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = merged(out[key], value) if both else value
+    return out
+
+
+@pytest.fixture(scope="session")
+def make_run(tiny_prior: Path) -> Callable[..., RunConfig]:
+    """A small synchronous run of the tiny prior; keyword arguments change tables or keys."""
+
+    def make(**changes: Any) -> RunConfig:
+        return parse_config(merged(BASE | {"prior": str(tiny_prior)}, changes))
+
+    return make
+
+
+@contextmanager
+def built(run: RunConfig, directory: Path) -> Iterator[SequenceTutor]:
+    algorithm = SequenceTutorConfig().tutor(run, directory).build_algo()
+    try:
+        yield algorithm
+    finally:
+        algorithm.stop()
+
+
+@pytest.fixture(scope="session")
+def build(local_ray: None) -> Callable[[RunConfig, Path], Any]:
+    """A context manager: `with build(run, directory) as algorithm`."""
+    return built
+
+
+@pytest.fixture(scope="session")
+def weights_of() -> Callable[[SequenceTutor], dict[str, np.ndarray]]:
+    """The newest policy's parameters as arrays."""
+
+    def take(algorithm: SequenceTutor) -> dict[str, np.ndarray]:
+        return {k: v.numpy() for k, v in algorithm.policy().network.state_dict().items()}
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def prior_weights(tiny_prior: Path) -> dict[str, np.ndarray]:
+    return {k: v.numpy() for k, v in load_prior(tiny_prior).network.state_dict().items()}
+
+
+@pytest.fixture
+def quiet() -> Console:
+    """A console that nobody sees; its text is in `quiet.file.getvalue()`."""
+    return Console(file=io.StringIO(), width=200)

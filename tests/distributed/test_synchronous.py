@@ -1,0 +1,109 @@
+"""Synchronous mode is repeatable bit for bit, stopped and resumed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sequence_tutor.distributed.algorithm import SequenceTutor
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.replay.record import read_record
+from sequence_tutor.distributed.types import Scored
+
+ROUNDS, STOP_AFTER = 4, 2
+
+Outcome = tuple[dict[str, np.ndarray], Scored]
+
+
+def rounds(algorithm: SequenceTutor, until: int) -> None:
+    while algorithm.tally.rounds < until:
+        algorithm.train()
+    algorithm.drain()
+
+
+@pytest.fixture(scope="module")
+def wide(make_run: Callable[..., RunConfig]) -> RunConfig:
+    """Two of everything that may come in another order."""
+    return make_run(actors={"count": 2, "batch": 24}, scorers={"count": 2})
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    wide: RunConfig, build: Any, weights_of: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Outcome:
+    out = tmp_path_factory.mktemp("uninterrupted")
+    with build(wide, out) as algorithm:
+        rounds(algorithm, ROUNDS)
+        weights = weights_of(algorithm)
+    return weights, rows(out)
+
+
+def rows(out: Path) -> Scored:
+    scored = read_record(out / "scores")
+    assert scored is not None
+    return scored
+
+
+def same(a: Scored, b: Scored) -> bool:
+    """Everything but times and process names, in the order of each shard."""
+    return (
+        a.sequences == b.sequences
+        and a.keys == b.keys
+        and np.array_equal(a.rewards, b.rewards)
+        and np.array_equal(a.versions, b.versions)
+        and np.array_equal(a.log_probs, b.log_probs)
+        and np.array_equal(a.tokens, b.tokens)
+    )
+
+
+def by_key(scored: Scored) -> Scored:
+    return scored.select(np.argsort(scored.keys))
+
+
+def equal_weights(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
+    wide: RunConfig, uninterrupted: Outcome, build: Any, weights_of: Any, tmp_path: Path
+):
+    weights, record = uninterrupted
+    with build(wide, tmp_path) as algorithm:
+        rounds(algorithm, STOP_AFTER)
+        checkpoint = algorithm.save_run_checkpoint()
+        halfway = weights_of(algorithm)
+    first = rows(tmp_path)
+    assert 0 < len(first) < len(record)
+    assert not equal_weights(halfway, weights)
+
+    with build(wide, tmp_path) as algorithm:
+        algorithm.load_checkpoint(str(checkpoint))
+        assert equal_weights(weights_of(algorithm), halfway)
+        rounds(algorithm, ROUNDS)
+        assert equal_weights(weights_of(algorithm), weights)
+    assert same(by_key(rows(tmp_path)), by_key(record))
+
+
+def test_another_seed_is_another_run(
+    wide: RunConfig, uninterrupted: Outcome, build: Any, weights_of: Any, tmp_path: Path
+):
+    weights, record = uninterrupted
+    with build(wide.model_copy(update={"seed": wide.seed + 1}), tmp_path) as algorithm:
+        rounds(algorithm, 1)
+        assert not equal_weights(weights_of(algorithm), weights)
+    other = rows(tmp_path)
+    assert other.keys != record.keys[: len(other)]
+
+
+def test_policies_have_moved_and_rows_are_distinct(
+    uninterrupted: Outcome, prior_weights: dict[str, np.ndarray]
+):
+    weights, record = uninterrupted
+    assert not equal_weights(weights, prior_weights)
+    assert len(set(record.keys)) == len(record)
+    assert len(set(record.versions)) == ROUNDS
+    assert len(set(record.actors)) == 2
