@@ -14,6 +14,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -162,7 +163,9 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             rewrite_share=replay.rewrite,
             name=shard_name(run_id),
         )
-        self.replay = ShardedReplay(self.shards)
+        # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
+        patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
+        self.replay = ShardedReplay(self.shards, **patience)
         self.scorers = [
             ray.remote(ScorerProcess)
             .options(num_cpus=1, max_restarts=-1, max_task_retries=0, **place)
@@ -307,7 +310,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         # A learner that failed before is silently left out of later results.
         if len(results) != max(1, learner.count):
             raise RuntimeError("a learner died; the run ends, its record and checkpoints remain")
-        self.tally.add_learned(results[0])
+        rows = sum(report.rows for report in results)
+        self.tally.add_learned(replace(results[0], rows=rows))
 
     def _sample_seed(self) -> int:
         """Depends on the run's seed and the updates so far alone."""

@@ -39,7 +39,7 @@ class LearnerConfig(Section):
     log_z: Literal["learned", "batch"] = "learned"
     batch: Positive = 64
     learning_rate: Rate = 5e-4
-    value_learning_rate: Rate = 1e-3
+    value_learning_rate: Rate = 3e-3
     level_learning_rate: Rate = 0.1
     huber: Rate | None = None
     max_grad_norm: Rate = 5.0

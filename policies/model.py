@@ -49,17 +49,22 @@ class LossReport:
 
 
 class ValueHead(nn.Module):
-    """V(s) - level from the prior's features: float [.., H] -> float32 [..]; zero at first."""
+    """V(s) - level from the prior's features: float [.., H] -> float32 [..]; zero at first.
+
+    The features are normalised: their scale is the prior's business, the head's learning rate ours.
+    """
 
     def __init__(self, hidden: int, width: int = 256) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(hidden, elementwise_affine=False)
         self.inner = nn.Linear(hidden, width)
         self.outer = nn.Linear(width, 1)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.outer(torch.tanh(self.inner(features.float()))).squeeze(-1)  # type: ignore[no-any-return]
+        hidden = torch.tanh(self.inner(self.norm(features.float())))
+        return self.outer(hidden).squeeze(-1)  # type: ignore[no-any-return]
 
 
 class Online(nn.Module):

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,9 @@ CPUS = 8
 @pytest.fixture(scope="session")
 def plugins() -> Path:
     """A directory of users' functions that this process and all Ray workers can import from."""
-    return Path(__file__).parent / "plugins"
+    directory = Path(__file__).parent / "plugins"
+    sys.path.append(str(directory))
+    return directory
 
 
 @pytest.fixture(scope="session")

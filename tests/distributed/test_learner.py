@@ -134,19 +134,23 @@ def test_a_learner_taken_up_again_goes_on_where_it_was(configure: Any):
 
 
 def test_a_saved_g_policy_is_the_same_policy(configure: Any, tmp_path: Any):
-    config = configure(learner={"algorithm": "g", "value_warmup": 0, "temperature": 0.2})
+    fast = {"value_warmup": 0, "temperature": 0.2, "learning_rate": 0.02}
+    config = configure(learner={"algorithm": "g"} | fast)
     prior = load_prior(config.run.prior)
     learner = learner_of(config)
-    learn(learner, batch_of(prior, carbons), 8)
+    learn(learner, batch_of(prior, carbons), 20)
     network = build_prior(prior.metadata(), as_tensors(learner.policy_weights())).network
     policy = Prior(prior.encoding, network, {}, prior.network)
     policy.save(tmp_path)
     loaded = load_prior(tmp_path)
     sequences = policy.sample(20, seed=1)
     whole = [s for s in sequences if len(s) < 20]
-    there, here = loaded.log_prob(whole), policy.log_prob(whole)
-    np.testing.assert_allclose(there, here, atol=0.3)  # weights rest in bfloat16
-    assert np.abs(here - prior.log_prob(whole)).max() > 1.0
+    here = policy.log_prob(whole)
+    away = np.abs(here - prior.log_prob(whole)).mean()
+    assert away > 1.0
+    # weights rest in bfloat16
+    assert np.abs(here - loaded.log_prob(whole)).mean() < 0.1 * away
+    assert loaded.base is not None
 
 
 def test_a_loss_that_is_not_finite_is_an_error(configure: Any):

@@ -1,0 +1,65 @@
+"""Ctrl-C ends a run in order: what was learned and scored is there, and it can be resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.config import load_config
+from sequence_tutor.distributed.replay.record import read_record
+from sequence_tutor.distributed.run import prepare
+from sequence_tutor.policies.prior import load_prior
+
+CONFIG = """
+prior = "{prior}"
+[[reward.component]]
+name = "logp"
+[learner]
+threads = 1
+batch = 16
+[replay]
+ratio = 2
+"""
+DEADLINE_S = 180.0
+
+
+def test_ctrl_c_leaves_a_whole_run(tiny_prior: Path, tmp_path: Path):
+    config, out = tmp_path / "run.toml", tmp_path / "out"
+    config.write_text(CONFIG.format(prior=tiny_prior))
+    command = [sys.executable, "-m", "sequence_tutor.distributed.cli", "optimize", config]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    process = subprocess.Popen(
+        [*map(str, command), "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,  # as a terminal does, so that its Ray gets the signal as well
+    )
+    try:
+        deadline = time.monotonic() + DEADLINE_S
+        metrics = out / "metrics.jsonl"
+        while not (metrics.is_file() and metrics.read_text().count("\n") >= 2):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "no metrics yet"
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        text, _ = process.communicate(timeout=DEADLINE_S)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    assert process.returncode == 0, text
+    assert "stopped on request" in text and "Traceback" not in text
+    for name in ("config.toml", "metrics.jsonl", "tensorboard", "scores", "policy", "top.csv"):
+        assert (out / name).exists(), name
+    assert len(load_prior(out).sample(5, seed=0)) == 5
+    record = read_record(out / "scores")
+    assert record is not None and len(set(record.keys)) == len(record) > 0
+    assert checkpoint.complete(out / "checkpoints")
+    prepare(load_config(config), out, resume=True)  # would be resumed

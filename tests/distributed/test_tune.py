@@ -1,0 +1,45 @@
+"""Under Ray Tune, as any RLlib algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ray import tune
+
+from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.algorithm import SequenceTutor, SequenceTutorConfig
+from sequence_tutor.distributed.config import RunConfig
+
+
+def test_two_temperatures_are_tried(
+    local_ray: None, make_run: Callable[..., RunConfig], tmp_path: Path
+):
+    runs = [make_run(learner={"temperature": t}) for t in (0.1, 10.0)]
+    config = SequenceTutorConfig().tutor(runs[0])
+    space = config.to_dict() | {"run": tune.grid_search(runs)}
+    results = tune.Tuner(
+        SequenceTutor,
+        param_space=space,
+        tune_config=tune.TuneConfig(max_concurrent_trials=1),
+        run_config=tune.RunConfig(
+            storage_path=str(tmp_path),
+            stop={"training_iteration": 2},
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
+            # the record lies in the trial's working directory, which Tune doesn't keep by itself
+            sync_config=tune.SyncConfig(sync_artifacts=True),
+            verbose=0,
+        ),
+    ).fit()
+    assert not results.errors
+    assert len(results) == 2
+    temperatures = set()
+    for result in results:
+        assert result.metrics["training_iteration"] == 2
+        assert result.metrics["updates"] > 0
+        tensors, state = checkpoint.read(Path(result.checkpoint.path))
+        assert state["updates"] == result.metrics["updates"]
+        assert tensors
+        temperatures.add(result.config["run"].learner.temperature)
+        assert list(Path(result.path).glob("scores/*.parquet"))
+    assert temperatures == {0.1, 10.0}

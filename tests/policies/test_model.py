@@ -1,0 +1,154 @@
+"""The learner's networks: they start at the prior and, as real networks, reach the optimum.
+
+The oracle is enumeration: V = 4 actions, at most 3 of them, 40 sequences.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from sequence_tutor.policies.kl_control import KLControlSettings
+from sequence_tutor.policies.model import KLControlModel
+from sequence_tutor.policies.network import (
+    Architecture,
+    RecurrentNetwork,
+    action_log_probs,
+    step_mask,
+)
+
+V, T, END = 4, 3, 0
+
+
+@pytest.fixture
+def prior() -> RecurrentNetwork:
+    torch.manual_seed(0)
+    network = RecurrentNetwork(Architecture("gru", V, 8, 24, 1))
+    with torch.no_grad():  # far from uniform
+        network.head.weight.mul_(4)
+        network.head.bias.normal_(0, 0.5)
+    return network
+
+
+@pytest.fixture
+def everything():
+    """Every sequence: actions [N,T], lengths [N], rewards [N,T] paid at the end alone."""
+    inner = range(1, V)
+    whole = [(*p, END) for n in range(T) for p in itertools.product(inner, repeat=n)]
+    whole += list(itertools.product(inner, repeat=T))
+    actions, rewards = torch.zeros(len(whole), T, dtype=torch.int64), torch.zeros(len(whole), T)
+    generator = torch.Generator().manual_seed(1)
+    for i, sequence in enumerate(whole):
+        actions[i, : len(sequence)] = torch.tensor(sequence)
+        rewards[i, len(sequence) - 1] = 10 + 1.5 * torch.randn((), generator=generator)
+    return actions, torch.tensor([len(s) for s in whole]), rewards
+
+
+@torch.no_grad()
+def log_probs(logits, actions, lengths):
+    return (action_log_probs(logits, actions) * step_mask(lengths, T)).sum(1)
+
+
+@torch.no_grad()
+def policy_log_probs(model, actions, lengths):
+    log_prior = model.prior(actions).log_softmax(-1)
+    return log_probs(model.online.logits(actions, log_prior), actions, lengths)
+
+
+def test_enumeration_is_whole(prior, everything):
+    actions, lengths, _ = everything
+    total = log_probs(prior(actions), actions, lengths).exp().sum()
+    assert total.item() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ["q", "psi", "g", "path"])
+def test_the_first_policy_is_the_prior(algorithm, prior, everything):
+    actions, lengths, rewards = everything
+    model = KLControlModel(prior, algorithm, KLControlSettings())
+    torch.testing.assert_close(
+        policy_log_probs(model, actions, lengths),
+        log_probs(prior(actions), actions, lengths),
+        atol=0.05,
+        rtol=0,  # bfloat16 products where the processor has them
+    )
+    model.loss(actions, lengths, rewards)
+    # the level takes the tens of nats, so that the logits needn't: at the prior the residuals of
+    # whole paths have mean zero
+    if algorithm != "q":
+        assert model.online.level.item() == pytest.approx(rewards.sum(1).mean().item(), abs=0.05)
+    level = model.online.level.item()
+    model.loss(actions, lengths, 2 * rewards)
+    assert model.online.level.item() == level  # found once
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "lam", "learned"),
+    [
+        ("psi", 0.0, True),
+        ("psi", 0.9, True),
+        ("g", 0.9, True),
+        ("path", 1.0, True),
+        ("path", 1.0, False),
+        ("path", 0.5, True),
+    ],
+)
+def test_networks_reach_the_optimum_off_policy(algorithm, lam, learned, prior, everything):
+    actions, lengths, rewards = everything
+    settings = KLControlSettings(lam=lam)
+    model = KLControlModel(prior, algorithm, settings, learned, target_rate=0.5)
+    online = model.online
+    groups = [
+        {"params": online.network.parameters(), "lr": 5e-3},
+        {"params": [online.level], "lr": 5e-2},
+    ]
+    if online.value is not None:
+        groups.append({"params": online.value.parameters(), "lr": 3e-2})
+    optimizer = torch.optim.Adam(groups)
+    optimum = (log_probs(prior(actions), actions, lengths) + rewards.sum(1)).softmax(0)
+
+    def distance():
+        return float((policy_log_probs(model, actions, lengths).exp() - optimum).abs().sum() / 2)
+
+    before = distance()
+    generator = torch.Generator().manual_seed(2)
+    for i in range(700):
+        for group, rate in zip(optimizer.param_groups, (5e-3, 5e-2, 3e-2), strict=False):
+            group["lr"] = rate * min(1.0, 2 * (1 - i / 700))
+        rows = torch.randint(len(actions), (64,), generator=generator)  # uniform: nobody's policy
+        report = model.loss(actions[rows], lengths[rows], rewards[rows])
+        optimizer.zero_grad()
+        report.loss.backward()
+        optimizer.step()
+        model.after_update()
+    assert before > 0.3
+    assert distance() < 0.03
+
+
+@pytest.mark.parametrize("algorithm", ["q", "psi", "g"])
+def test_a_frozen_policy_keeps_still_while_values_learn(algorithm, prior, everything):
+    model = KLControlModel(prior, algorithm, KLControlSettings(lam=0.9))
+    model.loss(*everything, freeze_policy=True).loss.backward()
+    assert all(p.grad.abs().max() == 0 for p in model.online.network.parameters())
+    assert model.online.value.outer.weight.grad.abs().max() > 0
+    model.zero_grad()
+    model.loss(*everything).loss.backward()
+    assert max(p.grad.abs().max() for p in model.online.network.parameters()) > 0
+
+
+def test_targets_follow_and_nothing_else_moves_them(prior, everything):
+    model = KLControlModel(prior, "psi", KLControlSettings(), target_rate=0.25)
+    model.loss(*everything).loss.backward()
+    assert all(p.grad is None for p in model.target.parameters())
+    assert all(p.grad is None for p in model.prior.parameters())
+    with torch.no_grad():
+        model.online.level.add_(4.0)
+    before = model.target.level.item()
+    model.after_update()
+    assert model.target.level.item() == pytest.approx(before + 1.0, abs=1e-4)
+
+
+def test_an_unknown_algorithm_is_named(prior):
+    with pytest.raises(ValueError, match="one of q, psi, g, path, not 'sarsa'"):
+        KLControlModel(prior, "sarsa", KLControlSettings())
