@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +20,11 @@ from typing import Any, TypeVar
 import numpy as np
 import ray
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from sequence_tutor.distributed import checkpoint
-from sequence_tutor.distributed.actor import SequenceActor
+from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.learner import KLControlLearner, KLControlModule
+from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.metrics import Metrics, Tally
 from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
@@ -40,76 +37,15 @@ from sequence_tutor.distributed.replay.sampler import (
 from sequence_tutor.distributed.replay.sharded import ShardedReplay, create_shards
 from sequence_tutor.distributed.resources import check_resources
 from sequence_tutor.distributed.respell import Respeller
-from sequence_tutor.distributed.scorer import ScorerProcess
-from sequence_tutor.distributed.types import ActorReport, ScoreReport
+from sequence_tutor.distributed.scoring import ScorerPool
 from sequence_tutor.distributed.weights import WeightBoard, board_name, prior_parts, shard_name
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior
 from sequence_tutor.rewards.domains import domain_of
 
 T = TypeVar("T")
 
-# Batches that wait or are being scored, per scorer: enough to never idle, few enough to stay fresh.
-QUEUE_PER_SCORER = 3
 # Seconds the driver waits for news when it has nothing to hand on.
 IDLE_WAIT_S = 0.05
-
-
-class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
-    """RLlib's view of a run: `SequenceTutorConfig().tutor(run, directory)`.
-
-    Everything that is ours is in `run`; RLlib's own settings are derived from it.
-    """
-
-    def __init__(self, algo_class: type | None = None) -> None:
-        super().__init__(algo_class=algo_class or SequenceTutor)
-        self.run: RunConfig | None = None
-        self.run_id = ""
-        self.directory: str | None = None
-        self.env_runner_cls = SequenceActor
-
-    def tutor(self, run: RunConfig, directory: Path | None = None) -> SequenceTutorConfig:
-        """Set the run; the record goes under `directory`, by default Tune's trial directory."""
-        self.run = run
-        self.directory = None if directory is None else str(directory)
-        learner, actors = run.learner, run.actors
-        self.framework("torch").debugging(seed=run.seed, log_level="ERROR")
-        self.env_runners(
-            num_env_runners=actors.count,
-            num_cpus_per_env_runner=1,
-            num_gpus_per_env_runner=actors.gpus,
-            create_local_env_runner=False,
-            create_env_on_local_worker=False,
-            merge_env_runner_states=False,
-            broadcast_env_runner_states=False,
-            max_requests_in_flight_per_env_runner=2,
-            validate_env_runners_after_construction=True,
-        )
-        self.learners(
-            num_learners=learner.count,
-            num_cpus_per_learner=1,
-            num_gpus_per_learner=learner.gpus,
-        )
-        self.training(
-            learner_class=KLControlLearner,
-            grad_clip=learner.max_grad_norm,
-            grad_clip_by="global_norm",
-        )
-        self.fault_tolerance(
-            restart_failed_env_runners=True,
-            ignore_env_runner_failures=True,
-            delay_between_env_runner_restarts_s=1.0,
-            env_runner_health_probe_timeout_s=0.05,
-        )
-        self.reporting(min_time_s_per_iteration=0 if run.mode == "synchronous" else 1.0)
-        self._dont_auto_sync_env_runner_states = True
-        return self
-
-    def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """The networks; they fetch the prior from the run's board."""
-        return RLModuleSpec(
-            module_class=KLControlModule,
-            model_config={"run": self.run, "run_id": self.run_id},
-        )
 
 
 class SequenceTutor(Algorithm):  # type: ignore[misc]
@@ -120,11 +56,6 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     @classmethod
     def get_default_config(cls) -> SequenceTutorConfig:
         return SequenceTutorConfig(cls)
-
-    @classmethod
-    def default_resource_request(cls, config: Any) -> Any:
-        """Tune's request; our own Ray actors run outside its placement group."""
-        return super().default_resource_request(config)
 
     def setup(self, config: SequenceTutorConfig) -> None:
         if config.run is None:
@@ -166,12 +97,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
         self.replay = ShardedReplay(self.shards, **patience)
-        self.scorers = [
-            ray.remote(ScorerProcess)
-            .options(num_cpus=1, max_restarts=-1, max_task_retries=0, **place)
-            .remote(run, run_id)
-            for _ in range(run.scorers.count)
-        ]
+        self.scorers = ScorerPool(run, run_id)
         self.tally = Tally()
         learner = run.learner
         self.rate = ReplayRatio(
@@ -180,8 +106,6 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             sample_rows=learner.batch * learner.count * learner.updates_per_call,
             insert_rows=run.actors.batch,
         )
-        self.to_score: deque[Any] = deque()
-        self.scoring: dict[Any, int] = {}
         super().setup(config)
         self._each_learner(_publish_from_first)
 
@@ -192,9 +116,9 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         if self.run_config.mode == "synchronous":
             self._round()
         else:
-            self._collect_generated()
-            self._dispatch_scoring()
-            self._collect_scored()
+            self._generate()
+            self.scorers.dispatch()
+            self._take_scores()
             if not self._learn_if_allowed():
                 self._wait_for_news()
         self._log()
@@ -210,83 +134,37 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
 
     def _round(self) -> None:
         """Synchronous: everyone generates, all is scored, stored in order, learned from."""
-        iteration = self.tally.rounds
+        run, tally = self.run_config, self.tally
         results = self.env_runner_group.foreach_env_runner(
-            "sample", kwargs={"iteration": iteration}, local_env_runner=False
+            "sample", kwargs={"iteration": tally.rounds}, local_env_runner=False
         )
-        jobs = []
-        for i, (report, reference) in enumerate(results):
-            self.tally.add_generated(report)
-            scorer = self.scorers[i % len(self.scorers)]
-            jobs.append((scorer, scorer.score.options(num_returns=2).remote(reference[0])))
-        for scorer, (report_ref, scored_ref) in jobs:
-            score_report = ray.get(report_ref)
-            rows = ray.get(scored_ref)
-            if rows:
-                score_report = ray.get(scorer.store.remote(rows[0], score_report))
-            self.tally.add_scored(score_report)
-        if self.tally.inserted >= self.run_config.replay.min_rows:
-            updates = self.run_config.updates_per_iteration
-            step = self.run_config.learner.updates_per_call
-            for first in range(0, updates, step):
-                self._learn(min(step, updates - first))
-        self.tally.rounds += 1
+        for report, _ in results:
+            tally.add_generated(report)
+        for score_report in self.scorers.score_in_order([batch[0] for _, batch in results]):
+            tally.add_scored(score_report)
+        if tally.inserted >= run.replay.min_rows:
+            step = run.learner.updates_per_call
+            for first in range(0, run.updates_per_iteration, step):
+                self._learn(min(step, run.updates_per_iteration - first))
+        tally.rounds += 1
 
-    def _collect_generated(self) -> None:
+    def _generate(self) -> None:
         """Take finished batches; ask for more unless scorers or learner are behind."""
-        waiting = len(self.to_score) + len(self.scoring)
-        full = waiting >= QUEUE_PER_SCORER * len(self.scorers)
-        behind = not self.rate.may_insert(
-            self.tally.inserted, self.tally.sampled, self.run_config.actors.batch
-        )
-        if full or behind or self.out_of_budget():
-            results = self.env_runner_group.fetch_ready_async_reqs(
-                tags="sample", timeout_seconds=0.0, mark_healthy=True
+        group, tally, batch = self.env_runner_group, self.tally, self.run_config.actors.batch
+        under_way = (self.scorers.waiting + self.scorers.scoring) * batch
+        may_insert = self.rate.may_insert(tally.inserted + under_way, tally.sampled, batch)
+        if may_insert and not self.scorers.full and not self.out_of_budget():
+            results = group.foreach_env_runner_async_fetch_ready(
+                "sample", tag="sample", mark_healthy=True, return_actor_ids=True
             )
         else:
-            results = self.env_runner_group.foreach_env_runner_async_fetch_ready(
-                "sample",
-                tag="sample",
-                timeout_seconds=0.0,
-                mark_healthy=True,
-                return_actor_ids=True,
-            )
+            results = group.fetch_ready_async_reqs(tags="sample", mark_healthy=True)
         for _, (report, reference) in results:
-            self._take(report, reference[0])
+            tally.add_generated(report)
+            self.scorers.put(reference[0])
 
-    def _take(self, report: ActorReport, reference: ray.ObjectRef) -> None:
-        self.tally.add_generated(report)
-        self.to_score.append(reference)
-
-    def _dispatch_scoring(self) -> None:
-        """Keep every scorer supplied, the least busy first."""
-        load = [0] * len(self.scorers)
-        for index in self.scoring.values():
-            load[index] += 1
-        while self.to_score and min(load) < 2:
-            index = load.index(min(load))
-            call = self.scorers[index].score_and_store.remote(self.to_score.popleft())
-            self.scoring[call] = index
-            load[index] += 1
-
-    def _collect_scored(self, timeout: float = 0.0) -> None:
-        """Take the reports of finished batches; a lost batch is lost, the scorer restarts."""
-        if not self.scoring:
-            return
-        ready, _ = ray.wait(
-            list(self.scoring), num_returns=len(self.scoring), timeout=timeout, fetch_local=True
-        )
-        for call in ready:
-            del self.scoring[call]
-            try:
-                report: ScoreReport = ray.get(call)
-            except (
-                ray.exceptions.RayActorError,
-                ray.exceptions.OwnerDiedError,
-                ray.exceptions.ObjectLostError,
-            ):
-                self.tally.lost_batches += 1
-                continue
+    def _take_scores(self, timeout_s: float = 0.0) -> None:
+        for report in self.scorers.collect(timeout_s):
             self.tally.add_scored(report)
 
     def _learn_if_allowed(self) -> bool:
@@ -320,8 +198,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
 
     def _wait_for_news(self) -> None:
         started = time.perf_counter()
-        if self.scoring:
-            self._collect_scored(IDLE_WAIT_S)
+        if self.scorers.scoring:
+            self._take_scores(IDLE_WAIT_S)
         else:
             time.sleep(IDLE_WAIT_S / 5)
         self.tally.waited_s += time.perf_counter() - started
@@ -354,17 +232,18 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         return self.tally.tick(
             reward_top10=float(best.mean()) if len(best) else float("nan"),
             replay_rows=stats.rows,
-            waiting_to_be_scored=len(self.to_score),
-            scoring=len(self.scoring),
+            waiting_to_be_scored=self.scorers.waiting,
+            scoring=self.scorers.scoring,
+            lost_batches=self.scorers.lost_batches,
             actors_alive=self.env_runner_group.num_healthy_remote_workers(),
         )
 
     def drain(self, timeout: float = 60.0) -> None:
         """Let what is being scored finish and reach the record."""
         deadline = time.monotonic() + timeout
-        while (self.scoring or self.to_score) and time.monotonic() < deadline:
-            self._dispatch_scoring()
-            self._collect_scored(IDLE_WAIT_S)
+        while (self.scorers.waiting or self.scorers.scoring) and time.monotonic() < deadline:
+            self.scorers.dispatch()
+            self._take_scores(IDLE_WAIT_S)
         self.replay.flush()
 
     def policy(self) -> Prior:
@@ -410,7 +289,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     def cleanup(self) -> None:
         self.replay.flush()
         super().cleanup()
-        for process in (*self.scorers, *self.shards, self.board):
+        self.scorers.kill()
+        for process in (*self.shards, self.board):
             ray.kill(process)
 
 

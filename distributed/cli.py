@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import fields
 from datetime import datetime
@@ -181,6 +182,7 @@ def _print_columns(columns: dict[str, dict[str, float]]) -> None:
 
 def main() -> None:
     """Entry point: what a user did wrong is one sentence and exit code 2."""
+    sys.path.append(os.getcwd())  # where a user's own reward functions are
     try:
         app()
     except (ValueError, OSError) as error:

@@ -39,6 +39,7 @@ class Metrics:
     replay_rows: int = 0
     waiting_to_be_scored: int = 0
     scoring: int = 0
+    lost_batches: int = 0
     actors_alive: int = 0
     generate_s: float = 0.0
     score_s: float = 0.0
@@ -51,7 +52,6 @@ class Metrics:
 COUNTERS = (
     "iteration",
     "rounds",
-    "lost_batches",
     "sequences",
     "inserted",
     "sampled",
@@ -68,7 +68,6 @@ class Tally:
     started: float = field(default_factory=time.monotonic)
     iteration: int = 0
     rounds: int = 0
-    lost_batches: int = 0
     sequences: int = 0
     inserted: int = 0
     sampled: int = 0

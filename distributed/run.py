@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sequence_tutor.distributed import checkpoint
-from sequence_tutor.distributed.algorithm import SequenceTutor, SequenceTutorConfig
+from sequence_tutor.distributed.algorithm import SequenceTutor
+from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
 from sequence_tutor.distributed.evaluation import describe
 from sequence_tutor.distributed.metrics import Metrics, MetricsWriter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -121,9 +122,13 @@ def _rows(
 
 
 class ScorerProcess:
-    """A scorer as a Ray actor: arguments arrive by reference, rows go straight to the shards."""
+    """A scorer as a Ray actor: arguments arrive by reference, rows go straight to the shards.
 
-    def __init__(self, run: RunConfig, run_id: str) -> None:
+    `directory` is where the user started the run: modules of their own rewards are found there.
+    """
+
+    def __init__(self, run: RunConfig, run_id: str, directory: str) -> None:
+        sys.path.append(directory)
         encoding = encoding_of(fetch_prior(run_id))
         reward = build_reward(run.reward, domain_of(run.encoding).name)
         names = [f"{shard_name(run_id)}-{i}" for i in range(run.replay.shards)]

@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from sequence_tutor.distributed import checkpoint
-from sequence_tutor.distributed.algorithm import QUEUE_PER_SCORER
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config
 from sequence_tutor.distributed.metrics import Metrics
 from sequence_tutor.distributed.replay.record import read_record
 from sequence_tutor.distributed.run import RunSummary, optimize, print_summary
+from sequence_tutor.distributed.scoring import QUEUE_PER_SCORER
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.base import Status

@@ -13,7 +13,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
 
 from sequence_tutor.distributed.actor import SequenceActor
-from sequence_tutor.distributed.algorithm import SequenceTutorConfig
+from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.types import TrainingBatch

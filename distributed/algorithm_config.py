@@ -1,0 +1,74 @@
+"""RLlib's view of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+
+from sequence_tutor.distributed.actor import SequenceActor
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.learner import KLControlLearner, KLControlModule
+
+
+class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
+    """RLlib's view of a run: `SequenceTutorConfig().tutor(run, directory)`.
+
+    Everything that is ours is in `run`; RLlib's own settings are derived from it.
+    """
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        if algo_class is None:  # the two classes name each other
+            from sequence_tutor.distributed.algorithm import SequenceTutor
+
+            algo_class = SequenceTutor
+        super().__init__(algo_class=algo_class)
+        self.run: RunConfig | None = None
+        self.run_id = ""
+        self.directory: str | None = None
+        self.env_runner_cls = SequenceActor
+
+    def tutor(self, run: RunConfig, directory: Path | None = None) -> SequenceTutorConfig:
+        """Set the run; the record goes under `directory`, by default Tune's trial directory."""
+        self.run = run
+        self.directory = None if directory is None else str(directory)
+        learner, actors = run.learner, run.actors
+        self.framework("torch").debugging(seed=run.seed, log_level="ERROR")
+        self.env_runners(
+            num_env_runners=actors.count,
+            num_cpus_per_env_runner=1,
+            num_gpus_per_env_runner=actors.gpus,
+            create_local_env_runner=False,
+            create_env_on_local_worker=False,
+            merge_env_runner_states=False,
+            broadcast_env_runner_states=False,
+            max_requests_in_flight_per_env_runner=2,
+            validate_env_runners_after_construction=True,
+        )
+        self.learners(
+            num_learners=learner.count,
+            num_cpus_per_learner=1,
+            num_gpus_per_learner=learner.gpus,
+        )
+        self.training(
+            learner_class=KLControlLearner,
+            grad_clip=learner.max_grad_norm,
+            grad_clip_by="global_norm",
+        )
+        self.fault_tolerance(
+            restart_failed_env_runners=True,
+            ignore_env_runner_failures=True,
+            delay_between_env_runner_restarts_s=1.0,
+            env_runner_health_probe_timeout_s=0.05,
+        )
+        self.reporting(min_time_s_per_iteration=0 if run.mode == "synchronous" else 1.0)
+        self._dont_auto_sync_env_runner_states = True
+        return self
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """The networks; they fetch the prior from the run's board."""
+        return RLModuleSpec(
+            module_class=KLControlModule,
+            model_config={"run": self.run, "run_id": self.run_id},
+        )
