@@ -13,6 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sequence_tutor.policies.pretrain_settings import PretrainSettings
+
+DEFAULT = PretrainSettings()
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
 
@@ -117,25 +120,25 @@ def pretrain(
     resume: Annotated[bool, typer.Option(help="Go on with the training in --out.")] = False,
     licence: Annotated[str, typer.Option(help="Licence of the data, for the model card.")] = "",
     max_length: Annotated[int, typer.Option(min=2, help="Longest sequence in tokens.")] = 100,
-    cell: Annotated[str, typer.Option(help="gru or lstm.")] = "lstm",
-    layers: Annotated[int, typer.Option(min=1)] = 3,
-    hidden: Annotated[int, typer.Option(min=1)] = 512,
-    embedding: Annotated[int, typer.Option(min=1)] = 128,
-    epochs: Annotated[int, typer.Option(min=1)] = 9,
-    batch: Annotated[int, typer.Option(min=1)] = 128,
-    learning_rate: Annotated[float, typer.Option(min=0)] = 1.5e-3,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9)] = 0.1,
-    decay_share: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
-    validation: Annotated[float, typer.Option(min=0.0001, max=0.5)] = 0.02,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better NLL.")] = 3,
-    seed: Annotated[int, typer.Option()] = 0,
+    cell: Annotated[str, typer.Option(help="gru or lstm.")] = DEFAULT.cell,
+    layers: Annotated[int, typer.Option(min=1)] = DEFAULT.layers,
+    hidden: Annotated[int, typer.Option(min=1)] = DEFAULT.hidden,
+    embedding: Annotated[int, typer.Option(min=1)] = DEFAULT.embedding,
+    epochs: Annotated[int, typer.Option(min=1)] = DEFAULT.epochs,
+    batch: Annotated[int, typer.Option(min=1)] = DEFAULT.batch,
+    learning_rate: Annotated[float, typer.Option(min=0)] = DEFAULT.learning_rate,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9)] = DEFAULT.dropout,
+    decay_share: Annotated[float, typer.Option(min=0, max=1)] = DEFAULT.decay_share,
+    validation: Annotated[float, typer.Option(min=0.0001, max=0.5)] = DEFAULT.validation,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Epochs without a better NLL.")
+    ] = DEFAULT.patience,
+    seed: Annotated[int, typer.Option()] = DEFAULT.seed,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     report_samples: Annotated[int, typer.Option(min=0, help="Sample size of the report.")] = 1000,
 ) -> None:
     """Train a prior by maximum likelihood."""
     from sequence_tutor.distributed.pretraining import pretrain_prior
-    from sequence_tutor.policies.pretrain import PretrainSettings
-
     given = locals()
     settings = PretrainSettings(
         **{f.name: given[f.name] for f in fields(PretrainSettings) if f.name in given}

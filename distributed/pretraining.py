@@ -11,13 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sequence_tutor.distributed.evaluation import describe, describe_sequences
 from sequence_tutor.policies.corpus import read_corpus
 from sequence_tutor.policies.encodings import ENCODINGS
-from sequence_tutor.policies.pretrain import (
-    Pretraining,
-    PretrainSettings,
-)
-from sequence_tutor.policies.pretrain import (
-    Progress as TrainingProgress,
-)
+from sequence_tutor.policies.pretrain import Pretraining
+from sequence_tutor.policies.pretrain import Progress as TrainingProgress
+from sequence_tutor.policies.pretrain_settings import PretrainSettings
 from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.domains import domain_of
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,30 +22,10 @@ from torch.nn.functional import cross_entropy
 from sequence_tutor.policies.device import autocast, keep_freed_memory
 from sequence_tutor.policies.encoding import Encoding, pad
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
+from sequence_tutor.policies.pretrain_settings import PretrainSettings
 from sequence_tutor.policies.prior import Prior, token_log_probs
 
 STATE_FILE, WEIGHTS_STATE_FILE = "training.json", "training.safetensors"
-
-
-@dataclass(frozen=True)
-class PretrainSettings:
-    """How to train. `learning_rate` per AdamW step; `dropout` between layers; `validation` is the
-    share held out; `patience` epochs without a better validation NLL end the training."""
-
-    cell: str = "lstm"
-    embedding: int = 128
-    hidden: int = 512
-    layers: int = 3
-    epochs: int = 10
-    batch: int = 128
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    dropout: float = 0.1
-    warmup: int = 200
-    decay_share: float = 0.4
-    validation: float = 0.02
-    patience: int = 3
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,8 +92,6 @@ class Pretraining:
 
     def run(self, out: Path, report: Callable[[Progress], None]) -> Prior:
         """Train to the end; checkpoint each epoch under `out`; return the best prior."""
-        import time
-
         while self.epoch < self.settings.epochs:
             started, seen, total = time.perf_counter(), 0, 0.0
             for rows in self._batches():

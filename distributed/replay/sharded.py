@@ -147,9 +147,7 @@ class ShardedReplay:
         parts = enumerate(split(scored, len(self._handles)))
         return [self._handles[i].add.remote(p) for i, p in parts if len(p)]
 
-    def sample(
-        self, n: int, seed: int, batches: int = 1
-    ) -> list[tuple[SampleMeta, ray.ObjectRef]]:
+    def sample(self, n: int, seed: int, batches: int = 1) -> list[tuple[SampleMeta, ray.ObjectRef]]:
         """`batches` batches of n trainable rows: (SampleMeta, reference to a TrainingBatch) each.
         The batches stay where they are.
 

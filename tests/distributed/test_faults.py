@@ -17,7 +17,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.record import read_record
 from sequence_tutor.distributed.resources import ResourceError, check_resources
 
-BUDGET, DEADLINE_S = 300, 90.0
+BUDGET, DEADLINE_S = 300, 240.0
 
 
 def train_until(algorithm: SequenceTutor, done: Callable[[], bool]) -> None:

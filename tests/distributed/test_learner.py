@@ -61,7 +61,9 @@ def actor_of(config: SequenceTutorConfig, index: int = 1) -> SequenceActor:
 
 def batch_of(prior: Prior, reward: Callable[[str], float], n: int = 32) -> TrainingBatch:
     sequences = prior.sample(n, seed=3)
-    tokens, lengths = pad([prior.encoding.encode(s)[: prior.encoding.max_length] for s in sequences])
+    tokens, lengths = pad(
+        [prior.encoding.encode(s)[: prior.encoding.max_length] for s in sequences]
+    )
     rewards = np.zeros(tokens.shape, dtype=np.float32)
     rewards[np.arange(n), lengths - 1] = [reward(s) for s in sequences]
     return TrainingBatch(tokens, lengths, rewards, np.zeros(n, dtype=np.int32))
