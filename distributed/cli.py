@@ -139,6 +139,7 @@ def pretrain(
 ) -> None:
     """Train a prior by maximum likelihood."""
     from sequence_tutor.distributed.pretraining import pretrain_prior
+
     given = locals()
     settings = PretrainSettings(
         **{f.name: given[f.name] for f in fields(PretrainSettings) if f.name in given}
