@@ -67,10 +67,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         config.freeze()
         check_resources(run)
         self.prior = load_prior(run.prior)
-        if self.prior.encoding.name != run.encoding:
-            raise ValueError(
-                f"prior {run.prior} encodes {self.prior.encoding.name}, not {run.encoding}"
-            )
+        check_encoding(self.prior, run)
         self.directory = Path(config.directory or self.logdir)
         parts = prior_parts(self.prior)
         # Outside any placement group: under Tune its bundles have no room for these.
@@ -274,6 +271,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self._each_learner(lambda learner: learner.import_tensors(ray.get(reference), updates))
         self._each_learner(_publish_from_first)
         self.tally.restore(counters)
+        # The record may be ahead of the checkpoint; what it holds has been paid for.
+        self.tally.scores_used = combine(self.replay.stats()).valid_rows
 
     def _learner_tensors(self) -> dict[str, np.ndarray]:
         return self._each_learner(lambda learner: learner.export_tensors())[0]
@@ -292,6 +291,19 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.scorers.kill()
         for process in (*self.shards, self.board):
             ray.kill(process)
+
+
+def check_encoding(prior: Prior, run: RunConfig) -> None:
+    """Raises ValueError where a prior can't start the run."""
+    if prior.encoding.name != run.encoding:
+        raise ValueError(
+            f"prior {run.prior} encodes {prior.encoding.name}, but encoding = {run.encoding!r}"
+        )
+    if prior.base is not None:
+        raise ValueError(
+            f"{run.prior} was tuned with algorithm 'g', which leaves two networks; start from "
+            "its own prior, or tune with another algorithm"
+        )
 
 
 def _publish_from_first(learner: KLControlLearner) -> None:

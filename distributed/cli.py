@@ -107,7 +107,7 @@ def evaluate(
         part = random.Random(seed).sample(data, min(n, len(data)))
         columns[against.name] = describe_sequences(part, domain, training=training)
         if prior is not None:
-            columns[against.name]["nll"] = nll(prior, part)
+            columns[against.name]["nll"] = nll(prior, _expressible(prior.encoding, part))
     _print_columns(columns)
 
 
@@ -170,6 +170,27 @@ def _read(path: Path, domain: Any, column: str | None) -> list[str]:
     if corpus.broken_count:
         Console(stderr=True).print(corpus.complaints(), markup=False)
     return corpus.sequences
+
+
+def _expressible(encoding: Any, sequences: list[str]) -> list[str]:
+    """Those that the encoding's vocabulary covers; says how many it doesn't."""
+
+    def covered(sequence: str) -> bool:
+        try:
+            encoding.encode(sequence)
+        except ValueError:
+            return False
+        return True
+
+    kept = [s for s in sequences if covered(s)]
+    if len(kept) < len(sequences):
+        Console(stderr=True).print(
+            f"{len(sequences) - len(kept)} of {len(sequences)} sequences have tokens that the "
+            "prior's vocabulary lacks; they don't count in nll"
+        )
+    if not kept:
+        raise ValueError("the prior's vocabulary covers none of the sequences")
+    return kept
 
 
 def _print_columns(columns: dict[str, dict[str, float]]) -> None:

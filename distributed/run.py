@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from sequence_tutor.distributed import checkpoint
-from sequence_tutor.distributed.algorithm import SequenceTutor
+from sequence_tutor.distributed.algorithm import SequenceTutor, check_encoding
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
 from sequence_tutor.distributed.evaluation import describe
 from sequence_tutor.distributed.metrics import Metrics, MetricsWriter
 from sequence_tutor.distributed.progress import Progress
-from sequence_tutor.distributed.resources import start_ray
+from sequence_tutor.distributed.resources import check_resources, start_ray
 from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
@@ -65,35 +65,37 @@ class StopRequest:
         self.wanted = True
 
 
-def prepare(run: RunConfig, out: Path, resume: bool) -> None:
-    """Make the run directory, or check that it holds the run to resume. Raises ConfigError."""
-    config = out / "config.toml"
-    if resume:
-        if not config.is_file():
-            raise ConfigError(f"{out} holds no run to resume")
-        if not checkpoint.complete(out / "checkpoints"):
-            raise ConfigError(f"{out} has no complete checkpoint to resume from")
-        before = load_config(config).model_dump(mode="json")
-        now = run.model_dump(mode="json")
-        changed = [k for k in now if k not in MAY_CHANGE and now[k] != before.get(k)]
-        if changed:
-            raise ConfigError(
-                f"{out} was run with another {', '.join(changed)}; only "
-                f"{', '.join(MAY_CHANGE)} may change on resume"
-            )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} exists already; choose another --out, or --resume it")
-    out.mkdir(parents=True, exist_ok=True)
-    config.write_text(to_toml(run), encoding="utf-8")
+def check_directory(run: RunConfig, out: Path, resume: bool) -> None:
+    """Whether a run may go into `out`; writes nothing. Raises ConfigError."""
+    if not resume:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ConfigError(f"{out} exists already; choose another --out, or --resume it")
+        return
+    if not (out / "config.toml").is_file():
+        raise ConfigError(f"{out} holds no run to resume")
+    if not checkpoint.complete(out / "checkpoints"):
+        raise ConfigError(f"{out} has no complete checkpoint to resume from")
+    before = load_config(out / "config.toml").model_dump(mode="json")
+    now = run.model_dump(mode="json")
+    changed = [k for k in now if k not in MAY_CHANGE and now[k] != before.get(k)]
+    if changed:
+        raise ConfigError(
+            f"{out} was run with another {', '.join(changed)}; only "
+            f"{', '.join(MAY_CHANGE)} may change on resume"
+        )
 
 
 def optimize(run: RunConfig, out: Path, console: Console, resume: bool = False) -> RunSummary:
     """Run to the end of its budget or until asked to stop, and leave a complete run directory."""
     # Whatever is wrong with the files should be said before a cluster is started.
-    load_prior(run.prior)
+    prior = load_prior(run.prior)
+    check_encoding(prior, run)
     reward = build_reward(run.reward, domain_of(run.encoding).name)
-    prepare(run, out, resume)
+    check_directory(run, out, resume)
     start_ray(run)
+    check_resources(run)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.toml").write_text(to_toml(run), encoding="utf-8")
     with StopRequest() as stop, Progress(run, console) as progress:
         algorithm = SequenceTutorConfig().tutor(run, out.resolve()).build_algo()
         writer = MetricsWriter(out)
@@ -125,7 +127,7 @@ def optimize(run: RunConfig, out: Path, console: Console, resume: bool = False) 
     return RunSummary(
         reason,
         metrics,
-        describe(load_prior(run.prior), domain, reward, seed=run.seed),
+        describe(prior, domain, reward, seed=run.seed),
         describe(policy, domain, reward, seed=run.seed),
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.config import load_config
 from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.run import prepare
+from sequence_tutor.distributed.run import check_directory
 from sequence_tutor.policies.prior import load_prior
 
 CONFIG = """
@@ -62,4 +62,4 @@ def test_ctrl_c_leaves_a_whole_run(tiny_prior: Path, tmp_path: Path):
     record = read_record(out / "scores")
     assert record is not None and len(set(record.keys)) == len(record) > 0
     assert checkpoint.complete(out / "checkpoints")
-    prepare(load_config(config), out, resume=True)  # would be resumed
+    check_directory(load_config(config), out, resume=True)  # would be resumed
