@@ -95,19 +95,22 @@ def evaluate(
     else:
         prior, name, sequences = load_prior(source), source, []
         domain = domain_of(prior.encoding.name)
-    training = data = None
+    training = None
+    part: list[str] = []
     if against is not None:
         data = _read(against, domain, column)
         training = {domain.key(s) or s for s in data}
+        part = random.Random(seed).sample(data, min(n, len(data)))
+        if prior is not None:
+            _check_vocabulary(prior.encoding, part, against)
     if prior is None:
         columns[name] = describe_sequences(sequences, domain, training=training)
     else:
         columns[name] = describe(prior, domain, n=n, seed=seed, training=training)
-    if data is not None and against is not None:
-        part = random.Random(seed).sample(data, min(n, len(data)))
+    if against is not None:
         columns[against.name] = describe_sequences(part, domain, training=training)
         if prior is not None:
-            columns[against.name]["nll"] = nll(prior, _expressible(prior.encoding, part))
+            columns[against.name]["nll"] = nll(prior, part)
     _print_columns(columns)
 
 
@@ -172,25 +175,20 @@ def _read(path: Path, domain: Any, column: str | None) -> list[str]:
     return corpus.sequences
 
 
-def _expressible(encoding: Any, sequences: list[str]) -> list[str]:
-    """Those that the encoding's vocabulary covers; says how many it doesn't."""
-
-    def covered(sequence: str) -> bool:
+def _check_vocabulary(encoding: Any, sequences: list[str], path: Path) -> None:
+    """Raises ValueError where the vocabulary lacks a token of some sequence."""
+    lacking = []
+    for sequence in sequences:
         try:
             encoding.encode(sequence)
-        except ValueError:
-            return False
-        return True
-
-    kept = [s for s in sequences if covered(s)]
-    if len(kept) < len(sequences):
-        Console(stderr=True).print(
-            f"{len(sequences) - len(kept)} of {len(sequences)} sequences have tokens that the "
-            "prior's vocabulary lacks; they don't count in nll"
+        except ValueError as error:
+            lacking.append(str(error))
+    if lacking:
+        raise ValueError(
+            f"{path}: the prior's vocabulary lacks tokens of {len(lacking)} of {len(sequences)} "
+            f"sequences, the first: {lacking[0]}; leave these out, or pretrain a prior on data "
+            "that has them"
         )
-    if not kept:
-        raise ValueError("the prior's vocabulary covers none of the sequences")
-    return kept
 
 
 def _print_columns(columns: dict[str, dict[str, float]]) -> None:

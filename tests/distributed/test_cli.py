@@ -180,7 +180,7 @@ def test_a_token_that_the_vocabulary_lacks(command: Command, tiny_prior: Path, t
     data = tmp_path / "data.smi"
     data.write_text("CCO\nCCBr\n")
     done = command("evaluate", tiny_prior, "--against", data, "-n", 20)
-    refused(done, "token 'Br' of 'CCBr' is not in the vocabulary")
+    refused(done, "data.smi", "1 of 2", "token 'Br' of 'CCBr' is not in the vocabulary")
 
 
 SMALL = ("--hidden", 8, "--layers", 1, "--embedding", 4, "--epochs", 1, "--report-samples", 0)
