@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,6 +96,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.replay = ShardedReplay(self.shards, **patience)
         self.scorers = ScorerPool(run, run_id)
         self.tally = Tally()
+        self.last_metrics = Metrics()
         learner = run.learner
         self.rate = ReplayRatio(
             replay.ratio,
@@ -118,7 +119,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self._take_scores()
             if not self._learn_if_allowed():
                 self._wait_for_news()
-        self._log()
+
+    def step(self) -> dict[str, Any]:
+        """One iteration for `train()` and Tune: RLlib's results, and ours under "tutor"; Tune
+        ends the trial when the budget is used."""
+        results: dict[str, Any] = super().step()
+        self.last_metrics = self._tick()
+        return results | {"tutor": asdict(self.last_metrics), "done": self.out_of_budget()}
 
     def out_of_budget(self) -> bool:
         """Whether a limit of [stop] is reached."""
@@ -201,28 +208,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             time.sleep(IDLE_WAIT_S / 5)
         self.tally.waited_s += time.perf_counter() - started
 
-    def _log(self) -> None:
-        """What Tune and RLlib's own loggers see."""
-        tally = self.tally
-        counts = {
-            "scores_used": tally.scores_used,
-            "updates": tally.updates,
-            "sequences": tally.sequences,
-            "failed": tally.failed,
-        }
-        for name, value in counts.items():
-            self.metrics.log_value(name, value, window=1)
-        if tally.scored and tally.scored[-1].rewarded:
-            mean = tally.scored[-1].reward_sum / tally.scored[-1].rewarded
-            self.metrics.log_value("reward_mean", mean, window=1)
-
     def restore_env_runners(self, env_runner_group: Any) -> list[int]:
         """Let restarted actors back in; they fetch weights from the board by themselves."""
         return list(env_runner_group.probe_unhealthy_env_runners())
 
     # -- what others ask ----------------------------------------------------------------------
 
-    def tick(self) -> Metrics:
+    def _tick(self) -> Metrics:
         """Metrics since the last call."""
         stats = combine(self.replay.stats())
         best = stats.best[:10]
@@ -236,12 +228,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         )
 
     def drain(self, timeout: float = 60.0) -> None:
-        """Let what is being scored finish and reach the record."""
+        """Let what is being scored finish and reach the record and the metrics."""
         deadline = time.monotonic() + timeout
         while (self.scorers.waiting or self.scorers.scoring) and time.monotonic() < deadline:
             self.scorers.dispatch()
             self._take_scores(IDLE_WAIT_S)
         self.replay.flush()
+        self.last_metrics = self._tick()
 
     def policy(self) -> Prior:
         """The newest policy, as a prior that can be saved, sampled or tuned further."""

@@ -102,18 +102,17 @@ def optimize(run: RunConfig, out: Path, console: Console, resume: bool = False) 
         try:
             if resume:
                 algorithm.load_checkpoint(str(checkpoint.complete(out / "checkpoints")[-1]))
-            metrics = algorithm.tick()
             saved = algorithm.tally.updates
             while not (stop.wanted or algorithm.out_of_budget()):
                 algorithm.train()
-                metrics = algorithm.tick()
+                metrics = algorithm.last_metrics
                 writer.write(metrics)
                 progress.show(metrics)
                 if metrics.updates - saved >= run.checkpoint.updates:
                     saved = metrics.updates
                     algorithm.save_run_checkpoint()
             algorithm.drain()
-            metrics = algorithm.tick()
+            metrics = algorithm.last_metrics
             writer.write(metrics)
             algorithm.save_run_checkpoint()
             policy = algorithm.policy()

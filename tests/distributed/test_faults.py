@@ -42,7 +42,7 @@ def test_a_run_survives_all_but_its_learner(
         train_until(algorithm, algorithm.out_of_budget)
         assert tally.scores_used > before[0] and tally.updates > before[1]
         # the killed actor comes back, as another one
-        train_until(algorithm, lambda: algorithm.tick().actors_alive == 2)
+        train_until(algorithm, lambda: algorithm.last_metrics.actors_alive == 2)
         algorithm.drain()
         record = read_record(tmp_path / "scores")
         assert record is not None

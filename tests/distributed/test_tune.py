@@ -36,9 +36,9 @@ def test_two_temperatures_are_tried(
     temperatures = set()
     for result in results:
         assert result.metrics["training_iteration"] == 2
-        assert result.metrics["updates"] > 0
+        assert result.metrics["tutor"]["updates"] > 0
         tensors, state = checkpoint.read(Path(result.checkpoint.path))
-        assert state["updates"] == result.metrics["updates"]
+        assert state["updates"] == result.metrics["tutor"]["updates"]
         assert tensors
         temperatures.add(result.config["run"].learner.temperature)
         assert list(Path(result.path).glob("scores/*.parquet"))
