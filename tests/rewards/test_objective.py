@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import json
 import math
 import subprocess
@@ -61,7 +62,7 @@ def python(name: str, **options: Any) -> dict[str, Any]:
 
 def test_qed_agrees_with_the_reference() -> None:
     path = DATA / "pmo_reference.csv.gz"
-    if not path.exists():
+    if not path.exists() and not os.environ.get("CI"):
         pytest.skip("shared/data/pmo_reference.csv.gz is missing")
     with gzip.open(path, "rt") as file:
         rows = list(csv.DictReader(file))
