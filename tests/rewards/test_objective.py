@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
