@@ -121,15 +121,12 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:
-        calls = self.learner.updates_per_call * self.learner.count * self.learner.batch
         if self.stop.scores is None and self.stop.updates is None and self.stop.seconds is None:
             raise ValueError("stop: give at least one of scores, updates, seconds")
         if self.learner.log_z == "batch" and self.learner.mixing < 1:
             raise ValueError("learner.log_z = 'batch' needs learner.lambda = 1")
         if self.mode == "synchronous" and self.learner.gpus:
             raise ValueError("mode = 'synchronous' needs learner.gpus = 0 to be repeatable")
-        if calls < 1:
-            raise ValueError("learner.batch must be positive")
         return self
 
     @property
