@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 from common import EXAMPLES, describe_policy, load_prior, markdown, run  # noqa: E402
 
 from sequence_tutor.distributed.config import load_config  # noqa: E402
-from sequence_tutor.rewards.objective import build_reward  # noqa: E402
+from sequence_tutor.rewards.build import build_reward  # noqa: E402
 
 
 def main() -> None:

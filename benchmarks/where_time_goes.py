@@ -29,7 +29,7 @@ from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel
 from sequence_tutor.policies.sampler import Sampler
 from sequence_tutor.rewards.domains import domain_of
-from sequence_tutor.rewards.objective import build_reward
+from sequence_tutor.rewards.build import build_reward
 
 
 class NothingKnown:

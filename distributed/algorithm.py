@@ -66,8 +66,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         config.run_id = run_id
         config.freeze()
         check_resources(run)
-        self.prior = load_prior(run.prior)
-        check_encoding(self.prior, run)
+        self.prior = starting_prior(run)
         self.directory = Path(config.directory or self.logdir)
         parts = prior_parts(self.prior)
         # Outside any placement group: under Tune its bundles have no room for these.
@@ -286,8 +285,10 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             ray.kill(process)
 
 
-def check_encoding(prior: Prior, run: RunConfig) -> None:
-    """Raises ValueError where a prior can't start the run."""
+def starting_prior(run: RunConfig) -> Prior:
+    """The prior of a run, its episodes as long as the run wants them. Raises ValueError where it
+    can't start the run."""
+    prior = load_prior(run.prior)
     if prior.encoding.name != run.encoding:
         raise ValueError(
             f"prior {run.prior} encodes {prior.encoding.name}, but encoding = {run.encoding!r}"
@@ -297,6 +298,9 @@ def check_encoding(prior: Prior, run: RunConfig) -> None:
             f"{run.prior} was tuned with algorithm 'g', which leaves two networks; start from "
             "its own prior, or tune with another algorithm"
         )
+    if run.max_length is not None:
+        prior.encoding.max_length = run.max_length
+    return prior
 
 
 def _publish_from_first(learner: KLControlLearner) -> None:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from sequence_tutor.policies.encodings import ENCODINGS
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
 
 DEFAULT = PretrainSettings()
@@ -55,74 +55,97 @@ def sample(
     n: Annotated[int, typer.Option("-n", min=1, help="How many sequences.")] = 1000,
     out: Annotated[Path | None, typer.Option(help="File to write, one per line.")] = None,
     seed: SeedOption = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="Longest sequence in tokens, if not the prior's.")
+    ] = None,
+    render: Annotated[
+        Path | None, typer.Option(help="Directory for pictures, and MIDI and WAV of melodies.")
+    ] = None,
 ) -> None:
     """Generate sequences."""
     from sequence_tutor.policies.prior import load_prior
+    from sequence_tutor.rewards.domains import domain_of
 
     loaded = load_prior(prior)
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already; choose another --out")
-    text = "".join(f"{sequence}\n" for sequence in loaded.sample(n, seed))
-    if out is None:
-        sys.stdout.write(text)
-    else:
+    if render is not None and render.exists() and (not render.is_dir() or any(render.iterdir())):
+        raise ValueError(f"{render} exists already; choose another --render")
+    if max_length is not None:
+        loaded.encoding.max_length = max_length
+    sequences = loaded.sample(n, seed)
+    if render is not None:
+        domain_of(loaded.encoding.name).render(sequences, render)
+    text = "".join(f"{sequence}\n" for sequence in sequences)
+    if out is not None:
         out.write_text(text, encoding="utf-8")
+    elif render is None:
+        sys.stdout.write(text)
 
 
 @app.command()
 def evaluate(
     source: Annotated[str, typer.Argument(help="A prior, a run, or a file of sequences.")],
     against: Annotated[
-        Path | None, typer.Option(help="Training data: adds novelty and the data's own numbers.")
+        Path | None, typer.Option(help="Data to compare with, if not what the prior brings.")
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Sample size.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     column: ColumnOption = None,
+    encoding: Annotated[str, typer.Option(help="Of a file: smiles or melody.")] = "smiles",
 ) -> None:
-    """Describe a prior, a run's policy or a file in numbers."""
-    import random
-
-    from sequence_tutor.distributed.evaluation import describe, describe_sequences, nll
-    from sequence_tutor.policies.corpus import read_corpus
+    """Describe a prior, a run's policy or a file in numbers, beside data and noise."""
+    from sequence_tutor.distributed.evaluation import compare, describe, table_of
+    from sequence_tutor.distributed.run import reward_of, starting_prior_of
     from sequence_tutor.policies.prior import load_prior
     from sequence_tutor.rewards.domains import domain_of
 
-    columns: dict[str, dict[str, float]] = {}
-    if Path(source).is_file():
-        domain, prior, name = domain_of("smiles"), None, Path(source).name
-        corpus = read_corpus(Path(source), lambda _: None, column)
-        sequences = corpus.sequences
-    else:
-        prior, name, sequences = load_prior(source), source, []
-        domain = domain_of(prior.encoding.name)
-    training = None
-    part: list[str] = []
+    is_run = (Path(source) / "policy").is_dir()
+    of_file = not is_run and _is_data(Path(source))
+    prior = None if of_file else starting_prior_of(Path(source)) if is_run else load_prior(source)
+    if prior is not None:
+        encoding = prior.encoding.name
+    elif encoding not in ENCODINGS:
+        raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(ENCODINGS)}")
+    domain = domain_of(encoding)
+    length = prior.encoding.max_length if prior is not None else None
+    data, training = None, None
     if against is not None:
-        data = _read(against, domain, column)
+        data = _read(against, encoding, column, length)
         training = {domain.key(s) or s for s in data}
-        part = random.Random(seed).sample(data, min(n, len(data)))
         if prior is not None:
-            _check_vocabulary(prior.encoding, part, against)
+            _check_vocabulary(prior.encoding, data, against)
+    columns: dict[str, Any] = {}
     if prior is None:
-        columns[name] = describe_sequences(sequences, domain, training=training)
+        sequences = _read(Path(source), encoding, column, None)
+        columns[Path(source).name] = describe(sequences, domain, training=training)
+        if data is not None:
+            columns["data"] = describe(data[:n], domain, training=training)
     else:
-        columns[name] = describe(prior, domain, n=n, seed=seed, training=training)
-    if against is not None:
-        columns[against.name] = describe_sequences(part, domain, training=training)
-        if prior is not None:
-            columns[against.name]["nll"] = nll(prior, part)
-    _print_columns(columns)
+        policy = load_prior(source) if is_run else None
+        reward = reward_of(Path(source)) if is_run else None
+        columns |= compare(domain, prior, policy, reward, data, training, n, seed)
+    console.print(table_of(columns | dict(domain.published)))
 
 
 @app.command()
 def pretrain(
-    data: Annotated[Path, typer.Argument(help="Text, gzip, CSV or Parquet file of sequences.")],
+    data: Annotated[
+        Path,
+        typer.Argument(help="Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI."),
+    ],
     out: Annotated[Path, typer.Option(help="Directory of the prior.")],
-    encoding: Annotated[str, typer.Option(help="How sequences become tokens: smiles.")] = "smiles",
+    encoding: Annotated[str, typer.Option(help="smiles or melody.")] = "smiles",
     column: ColumnOption = None,
     resume: Annotated[bool, typer.Option(help="Go on with the training in --out.")] = False,
     licence: Annotated[str, typer.Option(help="Licence of the data, for the model card.")] = "",
-    max_length: Annotated[int, typer.Option(min=2, help="Longest sequence in tokens.")] = 100,
+    include_data: Annotated[
+        bool, typer.Option(help="Put the data beside the weights, for evaluate to compare with.")
+    ] = False,
+    max_length: Annotated[
+        int | None,
+        typer.Option(min=2, help="Longest sequence in tokens; 100 for smiles, 32 for melody."),
+    ] = None,
     cell: Annotated[str, typer.Option(help="gru or lstm.")] = DEFAULT.cell,
     layers: Annotated[int, typer.Option(min=1)] = DEFAULT.layers,
     hidden: Annotated[int, typer.Option(min=1)] = DEFAULT.hidden,
@@ -141,6 +164,7 @@ def pretrain(
     report_samples: Annotated[int, typer.Option(min=0, help="Sample size of the report.")] = 1000,
 ) -> None:
     """Train a prior by maximum likelihood."""
+    from sequence_tutor.distributed.evaluation import table_of
     from sequence_tutor.distributed.pretraining import pretrain_prior
 
     given = locals()
@@ -156,22 +180,31 @@ def pretrain(
         resume=resume,
         licence=licence,
         max_length=max_length,
+        include_data=include_data,
         device=device,
         report_samples=report_samples,
         console=console,
     )
-    _print_columns(columns)
+    console.print(table_of(columns))
 
 
-def _read(path: Path, domain: Any, column: str | None) -> list[str]:
-    """Valid sequences of a file; complains on standard error about the rest."""
-    from sequence_tutor.policies.corpus import read_corpus
+def _is_data(path: Path) -> bool:
+    """Whether a path is a file, or a folder that is no prior."""
+    return path.is_file() or (path.is_dir() and not (path / "prior.json").is_file())
 
-    corpus = read_corpus(
-        path, lambda s: None if domain.key(s) is not None else "not a valid sequence", column
-    )
-    if corpus.broken_count:
-        Console(stderr=True).print(corpus.complaints(), markup=False)
+
+def _read(path: Path, encoding: str, column: str | None, length: int | None) -> list[str]:
+    """Valid sequences of a file or folder; complains on standard error about the rest."""
+    from sequence_tutor.rewards.domains import domain_of
+
+    domain = domain_of(encoding)
+
+    def check(sequence: str) -> str | None:
+        return None if domain.key(sequence) is not None else "not a valid sequence"
+
+    corpus = ENCODINGS[encoding].read(path, check, length, column)
+    for remark in [*corpus.notes, *filter(None, [corpus.complaints()])]:
+        Console(stderr=True).print(remark, markup=False)
     return corpus.sequences
 
 
@@ -189,18 +222,6 @@ def _check_vocabulary(encoding: Any, sequences: list[str], path: Path) -> None:
             f"sequences, the first: {lacking[0]}; leave these out, or pretrain a prior on data "
             "that has them"
         )
-
-
-def _print_columns(columns: dict[str, dict[str, float]]) -> None:
-    table = Table()
-    table.add_column("")
-    for name in columns:
-        table.add_column(name, justify="right")
-    rows = list(dict.fromkeys(key for numbers in columns.values() for key in numbers))
-    for row in rows:
-        cells = [f"{c[row]:.4g}" if row in c else "" for c in columns.values()]
-        table.add_row(row.replace("_", " "), *cells)
-    console.print(table)
 
 
 def main() -> None:

@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from sequence_tutor.policies.encodings import ENCODINGS
 from sequence_tutor.rewards.config import RewardConfig
 
 Positive = Annotated[int, Field(ge=1)]
@@ -105,10 +113,11 @@ class CheckpointConfig(Section):
 
 
 class RunConfig(Section):
-    """A whole run."""
+    """A whole run. `max_length` is the longest episode in actions, by default the prior's."""
 
-    encoding: Literal["smiles"] = "smiles"
+    encoding: str = "smiles"
     prior: str = "zinc250k"
+    max_length: Annotated[int | None, Field(ge=2)] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     mode: Literal["asynchronous", "synchronous"] = "asynchronous"
     reward: RewardConfig
@@ -118,6 +127,13 @@ class RunConfig(Section):
     scorers: ScorersConfig = ScorersConfig()
     stop: StopConfig = StopConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ENCODINGS:
+            raise ValueError(f"unknown encoding {value!r}; there are: {', '.join(ENCODINGS)}")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:

@@ -1,54 +1,126 @@
-"""Describing a prior or policy by a sample of it."""
+"""Describing sequences in numbers, and the table that compares data, noise, prior and policy."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.table import Table
 
-from sequence_tutor.policies.encoding import action_texts, pad
+from sequence_tutor.policies.encoding import Encoding
 from sequence_tutor.rewards.base import Domain, Reward
 
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
 
+Columns = Mapping[str, Mapping[str, float]]
+
 
 def describe(
-    prior: Prior,
+    sequences: Sequence[str],
     domain: Domain,
     reward: Reward | None = None,
-    n: int = 1000,
-    seed: int = 0,
     training: Collection[str] | None = None,
-) -> dict[str, float]:
-    """Sample `n` sequences and measure them.
-
-    The domain's metrics, and with a reward its mean over the sequences that have one.
-    """
-    return describe_sequences(prior.sample(n, seed), domain, prior, reward, training)
-
-
-def describe_sequences(
-    sequences: list[str],
-    domain: Domain,
     prior: Prior | None = None,
-    reward: Reward | None = None,
-    training: Collection[str] | None = None,
+    policy: Prior | None = None,
 ) -> dict[str, float]:
-    """The domain's metrics of given sequences; the mean reward where a reward and the encoding
-    (from `prior`) are given."""
+    """Numbers for a sample.
+
+    With `reward` its mean and that of each component, over the sequences that have one; with
+    `prior` the negative log-likelihood under it, nats per sequence and per action, over those it
+    can express; with `policy` too, whose sample it must be, an estimate of KL(policy || prior) in
+    nats per sequence; then the domain's metrics, against `training` keys where given.
+    """
     numbers: dict[str, float] = {}
-    if reward is not None and prior is not None:
-        tokens, lengths = pad([prior.encoding.encode(s) for s in sequences])
-        texts = [
-            action_texts(prior.encoding, t, int(n)) for t, n in zip(tokens, lengths, strict=True)
-        ]
-        rewards = reward.score(sequences, texts).rewards
-        numbers["reward"] = float(np.nanmean(rewards)) if not np.isnan(rewards).all() else np.nan
+    if reward is not None:
+        scores = reward.score(sequences)
+        numbers["reward"] = _mean(scores.rewards)
+        if len(scores.raw) > 1:
+            numbers |= {f"reward: {key}": _mean(values) for key, values in scores.raw.items()}
+    if prior is not None:
+        log_prior, lengths = _log_probs(prior, sequences)
+        numbers["nll"] = -_mean(log_prior)
+        known = ~np.isnan(log_prior)
+        numbers["nll_per_action"] = -_mean(log_prior) / _mean(lengths[known].astype(float))
+        if policy is not None:
+            numbers["kl_to_prior"] = _mean(_log_probs(policy, sequences)[0] - log_prior)
     return numbers | domain.metrics(sequences, training)
 
 
-def nll(prior: Prior, sequences: list[str]) -> float:
-    """Mean negative log-likelihood of sequences, nats each."""
-    return float(-prior.log_prob(sequences).mean())
+def compare(
+    domain: Domain,
+    prior: Prior,
+    policy: Prior | None = None,
+    reward: Reward | None = None,
+    data: Sequence[str] | None = None,
+    training: Collection[str] | None = None,
+    n: int = 1000,
+    seed: int = 0,
+) -> Columns:
+    """Data, uniformly random actions, the prior's samples and the policy's, `n` each.
+
+    `training` keys are what novelty and distance to data refer to. Without `data` both come from
+    the prior, if it brings any: its held-out data then stands for the data.
+    """
+    if data is None and prior.data is not None:
+        data = prior.data.held_out
+        training = {domain.key(s) or s for s in prior.data.training}
+    columns: dict[str, dict[str, float]] = {}
+    if data:
+        part = [data[i] for i in _spread(len(data), n)]
+        columns["data"] = describe(part, domain, reward, training, prior)
+    random = random_sequences(prior.encoding, n, seed)
+    columns["uniform random"] = describe(random, domain, reward, training, prior)
+    columns["prior"] = describe(prior.sample(n, seed), domain, reward, training, prior)
+    if policy is not None:
+        columns["tuned policy"] = describe(
+            policy.sample(n, seed), domain, reward, training, prior, policy
+        )
+    return columns
+
+
+def table_of(columns: Columns, title: str | None = None) -> Table:
+    """The columns side by side; a row for each number that any of them has."""
+    table = Table(title=title)
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row in dict.fromkeys(key for numbers in columns.values() for key in numbers):
+        cells = [f"{c[row]:.4g}" if row in c else "" for c in columns.values()]
+        table.add_row(row.replace("_", " "), *cells)
+    return table
+
+
+def random_sequences(encoding: Encoding, n: int, seed: int) -> list[str]:
+    """n sequences of uniformly random actions, until the end token or the greatest length."""
+    shape = (n, encoding.max_length)
+    actions = np.random.default_rng(seed).integers(0, encoding.vocabulary.size, shape)
+    return [encoding.decode(row) for row in actions]
+
+
+def _log_probs(prior: Prior, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """float64 [B] in nats, NaN for what the prior can't express, and int64 lengths [B]."""
+    log_probs = np.full(len(sequences), np.nan)
+    lengths = np.zeros(len(sequences), dtype=np.int64)
+    rows = []
+    for i, sequence in enumerate(sequences):
+        try:
+            lengths[i] = len(prior.encoding.encode(sequence))
+        except ValueError:
+            continue
+        rows.append(i)
+    if rows:
+        log_probs[rows] = prior.log_prob([sequences[i] for i in rows])
+    return log_probs, lengths
+
+
+def _mean(values: np.ndarray) -> float:
+    """Over what is a number; NaN where nothing is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _spread(size: int, n: int) -> list[int]:
+    """At most n places spread evenly over `size`."""
+    return [int(i) for i in np.linspace(0, size - 1, min(n, size))]

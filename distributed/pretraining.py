@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sequence_tutor.distributed.evaluation import describe, describe_sequences
-from sequence_tutor.policies.corpus import read_corpus
+from sequence_tutor.distributed.evaluation import describe
 from sequence_tutor.policies.encodings import ENCODINGS
 from sequence_tutor.policies.pretrain import Pretraining
 from sequence_tutor.policies.pretrain import Progress as TrainingProgress
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
-from sequence_tutor.policies.prior import load_prior
+from sequence_tutor.policies.prior import Data, load_prior
 from sequence_tutor.rewards.domains import domain_of
 
 
@@ -28,7 +28,8 @@ def pretrain_prior(
     column: str | None = None,
     resume: bool = False,
     licence: str = "",
-    max_length: int = 100,
+    max_length: int | None = None,
+    include_data: bool = False,
     device: str = "cpu",
     report_samples: int = 1000,
 ) -> dict[str, dict[str, float]]:
@@ -43,22 +44,23 @@ def pretrain_prior(
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device here; use --device cpu")
     domain, kind = domain_of(encoding), ENCODINGS[encoding]
+    longest = max_length or kind.usual_length
 
     def check(sequence: str) -> str | None:
         try:
             length = len(kind.fit([sequence]).encode(sequence))
         except ValueError as error:
             return str(error)
-        if length > max_length:
-            return f"{length} tokens, more than --max-length {max_length}"
+        if length > longest:
+            return f"{length} tokens, more than --max-length {longest}"
         return None if domain.key(sequence) is not None else "not a valid sequence"
 
     console.print(f"reading {data}")
-    corpus = read_corpus(data, check, column)
-    if corpus.broken_count:
-        console.print(corpus.complaints(), markup=False)
-    fitted = kind.fit(corpus.sequences, max_length)
-    training = Pretraining(fitted, corpus.sequences, settings, device)
+    corpus = kind.read(data, check, longest, column)
+    for remark in [*corpus.notes, *filter(None, [corpus.complaints()])]:
+        console.print(remark, markup=False)
+    fitted = kind.fit(corpus.sequences, longest)
+    training = Pretraining(fitted, corpus.sequences, settings, device, corpus.groups)
     if resume:
         training.restore(out)
     columns = [BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()]
@@ -76,18 +78,22 @@ def pretrain_prior(
 
         training.run(out, report)
     best = load_prior(out)
+    held_out = list(compress(corpus.sequences, training.held_out))
+    trained_on = list(compress(corpus.sequences, ~training.held_out))
     best.card |= {
         "data": data.name,
         "licence": licence,
         "sequences": len(corpus.sequences),
         "validation_nll": training.best_nll,
     }
+    if include_data:
+        best.data = Data(trained_on, held_out)
     best.save(out)
     if not report_samples:
         return {}
-    keys = {domain.key(s) or s for s in corpus.sequences}
+    samples = best.sample(report_samples, settings.seed)
+    keys = {domain.key(s) or s for s in trained_on}
     return {
-        "prior": {"validation_nll": training.best_nll}
-        | describe(best, domain, n=report_samples, training=keys),
-        "data": describe_sequences(corpus.sequences[:report_samples], domain),
+        "held-out data": describe(held_out[:report_samples], domain, training=keys, prior=best),
+        "prior": describe(samples, domain, training=keys, prior=best),
     }

@@ -1,6 +1,7 @@
 """One run from config to finished run directory.
 
-RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/  top.csv
+RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/
+      top.csv  best/  samples/
 """
 
 from __future__ import annotations
@@ -13,34 +14,35 @@ from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
-from rich.table import Table
 
 from sequence_tutor.distributed import checkpoint
-from sequence_tutor.distributed.algorithm import SequenceTutor, check_encoding
+from sequence_tutor.distributed.algorithm import starting_prior
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
-from sequence_tutor.distributed.evaluation import describe
+from sequence_tutor.distributed.evaluation import Columns, compare, table_of
 from sequence_tutor.distributed.metrics import Metrics, MetricsWriter
 from sequence_tutor.distributed.progress import Progress
 from sequence_tutor.distributed.resources import check_resources, start_ray
-from sequence_tutor.policies.prior import load_prior
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.distributed.types import Scored
+from sequence_tutor.policies.prior import Prior
+from sequence_tutor.rewards.base import Reward, Status
+from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.domains import domain_of
-from sequence_tutor.rewards.objective import build_reward
 
 TOP_ROWS = 100
+RENDERED = 10
+SUMMARY_SAMPLES = 1000
 # Keys whose change doesn't make a resumed run another run.
 MAY_CHANGE = ("stop", "actors", "scorers", "checkpoint")
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a run ended: why, its last metrics, and samples of prior and policy described."""
+    """How a run ended: why, its last metrics, and data, noise, prior and policy compared."""
 
     reason: str
     metrics: Metrics
-    prior: dict[str, float]
-    policy: dict[str, float]
+    columns: Columns
 
 
 class StopRequest:
@@ -85,12 +87,22 @@ def check_directory(run: RunConfig, out: Path, resume: bool) -> None:
         )
 
 
+def starting_prior_of(out: Path) -> Prior:
+    """The prior that a finished run started from. Raises ConfigError or ValueError."""
+    return starting_prior(load_config(out / "config.toml"))
+
+
+def reward_of(out: Path) -> Reward:
+    """The reward of a finished run. Raises ConfigError or ValueError."""
+    run = load_config(out / "config.toml")
+    return build_reward(run.reward, domain_of(run.encoding).name)
+
+
 def optimize(run: RunConfig, out: Path, console: Console, resume: bool = False) -> RunSummary:
     """Run to the end of its budget or until asked to stop, and leave a complete run directory."""
     # Whatever is wrong with the files should be said before a cluster is started.
-    prior = load_prior(run.prior)
-    check_encoding(prior, run)
-    reward = build_reward(run.reward, domain_of(run.encoding).name)
+    prior, domain = starting_prior(run), domain_of(run.encoding)
+    reward = build_reward(run.reward, domain.name)
     check_directory(run, out, resume)
     start_ray(run)
     check_resources(run)
@@ -117,43 +129,37 @@ def optimize(run: RunConfig, out: Path, console: Console, resume: bool = False) 
             algorithm.save_run_checkpoint()
             policy = algorithm.policy()
             policy.save(out / "policy")
-            _write_top(algorithm, out / "top.csv")
+            top = algorithm.replay.top(TOP_ROWS)
+            _write_top(top, out / "top.csv")
         finally:
             writer.close()
             algorithm.stop()
-    domain = domain_of(run.encoding)
+    domain.render(policy.sample(RENDERED, run.seed), out / "samples")
+    domain.render(top.sequences[:RENDERED] if top is not None else [], out / "best")
     reason = "stopped on request" if stop.wanted else "budget used"
-    return RunSummary(
-        reason,
-        metrics,
-        describe(prior, domain, reward, seed=run.seed),
-        describe(policy, domain, reward, seed=run.seed),
-    )
+    columns = compare(domain, prior, policy, reward, n=SUMMARY_SAMPLES, seed=run.seed)
+    return RunSummary(reason, metrics, columns)
 
 
 def print_summary(summary: RunSummary, out: Path, console: Console) -> None:
     """Prior and tuned policy side by side, and where everything is."""
     m = summary.metrics
-    table = Table(title="1,000 samples each")
-    for name in ("", "prior", "tuned policy"):
-        table.add_column(name, justify="left" if not name else "right")
-    for key, value in summary.policy.items():
-        table.add_row(key.replace("_", " "), f"{summary.prior[key]:.3f}", f"{value:.3f}")
-    console.print(table)
+    console.print(table_of(summary.columns, f"up to {SUMMARY_SAMPLES:,} sequences each"))
     console.print(
         f"{summary.reason}: {m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s; "
         f"best ten {m.reward_top10:.3f} on average; KL to the prior {m.kl_to_prior:.1f} nats"
     )
     console.print(f"the best sequences are in {out / 'top.csv'}, the policy in {out / 'policy'}")
+    console.print(f"to look at: {RENDERED} random samples in {out / 'samples'}, {out / 'best'}")
 
 
-def _write_top(algorithm: SequenceTutor, path: Path) -> None:
+def _write_top(top: Scored | None, path: Path) -> None:
     """The best distinct sequences, their reward and raw components."""
-    top = algorithm.replay.top(TOP_ROWS)
     with path.open("w", newline="", encoding="utf-8") as stream:
         rows = csv.writer(stream)
         names = list(top.raw) if top is not None else []
-        rows.writerow(["key", "sequence", "reward", *names, "version", "source"])
+        columns = [f"raw.{name}" for name in names]
+        rows.writerow(["key", "sequence", "reward", *columns, "version", "source"])
         if top is None:
             return
         for i in range(len(top)):

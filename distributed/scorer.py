@@ -16,8 +16,8 @@ from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
 from sequence_tutor.distributed.weights import encoding_of, fetch_prior, shard_name
 from sequence_tutor.policies.encoding import Encoding, action_texts
 from sequence_tutor.rewards.base import Domain, Reward, Scores, Status
+from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.domains import domain_of
-from sequence_tutor.rewards.objective import build_reward
 
 
 class Scorer:
@@ -94,13 +94,13 @@ def _rows(
     seconds_each: float,
 ) -> Scored:
     n, episodes = len(rows), batch.episodes
+    width = episodes.tokens.shape[1]
     steps = scores.step_rewards
-    if steps is not None:  # as wide as the tokens
-        width = episodes.tokens.shape[1]
-        steps = np.pad(steps, ((0, 0), (0, max(0, width - steps.shape[1]))))
+    if steps is not None:
         # an episode cut at the length limit has no end token to carry the terminal reward
-        steps[:, width - 1] += steps[:, width:].sum(1)
-        steps = steps[:, :width]
+        beyond = steps[:, width:].sum(1)
+        steps = _as_wide(steps, width, 0.0)
+        steps[:, width - 1] += beyond
     return Scored(
         tokens=episodes.tokens[rows],
         lengths=episodes.lengths[rows],
@@ -118,7 +118,16 @@ def _rows(
         actors=[batch.actor] * n,
         raw=scores.raw,
         transformed=scores.transformed,
+        step_raw={k: _as_wide(v, width, np.nan) for k, v in scores.step_raw.items()},
     )
+
+
+def _as_wide(values: np.ndarray, width: int, empty: float) -> np.ndarray:
+    """[B,T] -> a copy [B,width], cut or filled."""
+    out = np.full((len(values), width), empty, dtype=values.dtype)
+    kept = min(width, values.shape[1])
+    out[:, :kept] = values[:, :kept]
+    return out
 
 
 class ScorerProcess:

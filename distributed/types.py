@@ -6,7 +6,7 @@ NumPy in flight, Arrow at rest. A row of the record is one scored sequence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,9 @@ class Scored:
     tokens int16 [B,T] (zeros after the end), lengths int32 [B], log_probs float32 [B] (behaviour,
     nats), rewards float64 [B], step_rewards float32 [B,T] or None, status int8 [B] of `Status`,
     versions int32 [B], scored_at float64 [B] (Unix seconds), seconds float32 [B] spent scoring,
-    raw and transformed component values float64 [B]. The rest are texts.
+    raw and transformed component values float64 [B], step_raw those by the action of the
+    components that judge so, float32 [B,T]: the record keeps them, nobody learns from them. The
+    rest are texts.
     """
 
     tokens: np.ndarray
@@ -58,6 +60,7 @@ class Scored:
     actors: list[str]
     raw: dict[str, np.ndarray]
     transformed: dict[str, np.ndarray]
+    step_raw: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -175,18 +178,30 @@ def concatenate(batches: Sequence[Scored]) -> Scored:
         elif isinstance(values[0], list):
             columns[f.name] = [x for v in values for x in v]
         elif isinstance(values[0], dict):
-            missing = [np.full(len(b), np.nan) for b in batches]
-            columns[f.name] = {
-                k: np.concatenate([v.get(k, m) for v, m in zip(values, missing, strict=True)])
-                for k in dict.fromkeys(k for v in values for k in v)
-            }
+            names = dict.fromkeys(k for v in values for k in v)
+            columns[f.name] = {k: _joined([v.get(k) for v in values], batches) for k in names}
         else:
             columns[f.name] = None
     return Scored(**columns)  # type: ignore[arg-type]
 
 
+def _joined(values: Sequence[np.ndarray | None], batches: Sequence[Scored]) -> np.ndarray:
+    """A component of all batches, [B] or [B,T]; NaN where it lacks a batch or is narrower."""
+    width = max((v.shape[1] for v in values if v is not None and v.ndim == 2), default=0)
+    parts = []
+    for value, batch in zip(values, batches, strict=True):
+        if value is None:
+            value = np.full((len(batch), width) if width else len(batch), np.nan)
+        if width:
+            gap = ((0, 0), (0, width - value.shape[1]))
+            value = np.pad(value.astype(np.float32), gap, constant_values=np.nan)
+        parts.append(value)
+    return np.concatenate(parts)
+
+
 def to_table(scored: Scored) -> pa.Table:
-    """Rows for Parquet. Component values become columns `raw.NAME` and `transformed.NAME`."""
+    """Rows for Parquet. Component values become columns `raw.NAME` and `transformed.NAME`, those by
+    the action lists `steps.NAME`."""
     columns = {
         "sequence": pa.array(scored.sequences, pa.string()),
         "key": pa.array(scored.keys, pa.string()),
@@ -209,6 +224,9 @@ def to_table(scored: Scored) -> pa.Table:
     columns |= {
         f"transformed.{k}": pa.array(v, pa.float64()) for k, v in scored.transformed.items()
     }
+    columns |= {
+        f"steps.{k}": _lists(v, scored.lengths, pa.float32()) for k, v in scored.step_raw.items()
+    }
     return pa.table(columns)
 
 
@@ -224,6 +242,12 @@ def from_table(table: pa.Table) -> Scored:
     def components(prefix: str) -> dict[str, np.ndarray]:
         names = [n for n in table.column_names if n.startswith(prefix)]
         return {n.removeprefix(prefix): numbers(n) for n in names}
+
+    def by_action(prefix: str) -> dict[str, np.ndarray]:
+        names = [n for n in table.column_names if n.startswith(prefix)]
+        return {
+            n.removeprefix(prefix): _padded(table.column(n), np.float32, np.nan)[0] for n in names
+        }
 
     tokens, lengths = _padded(table.column("tokens"), np.int16)
     has_steps = "step_rewards" in table.column_names
@@ -244,6 +268,7 @@ def from_table(table: pa.Table) -> Scored:
         actors=texts("actor"),
         raw=components("raw."),
         transformed=components("transformed."),
+        step_raw=by_action("steps."),
     )
 
 
@@ -254,9 +279,12 @@ def _lists(padded: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.Li
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, dtype))
 
 
-def _padded(column: pa.ChunkedArray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+def _padded(
+    column: pa.ChunkedArray, dtype: type, empty: float = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """The inverse of `_lists`: [B,T], at least one wide, and int32 lengths [B]."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int32)
-    padded: np.ndarray = np.zeros((len(lengths), int(lengths.max(initial=1))), dtype=dtype)
+    shape = (len(lengths), int(lengths.max(initial=1)))
+    padded: np.ndarray = np.full(shape, empty, dtype=dtype)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = pc.list_flatten(column).to_numpy()
     return padded, lengths

@@ -19,28 +19,32 @@ class CorpusError(ValueError):
 
 @dataclass
 class Corpus:
-    """Sequences of a file and what was wrong with the rest.
+    """Sequences of a file or folder and what was wrong with the rest.
 
-    `broken` holds (line number, text, reason) of the first few unusable lines.
+    `groups`: of each sequence the number of the piece it was cut from, so that validation can hold
+    out whole pieces; empty where each sequence is a piece of its own. `notes` are remarks on how
+    the data was read. `broken` names the first few unusable parts, each with the reason.
     """
 
     path: Path
     sequences: list[str] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     broken_count: int = 0
-    broken: list[tuple[int, str, str]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
-    def add_broken(self, line: int, text: str, reason: str) -> None:
+    def add_broken(self, part: str, reason: str) -> None:
+        """`part` is what can't be used: a line and its text, or a file's name."""
         self.broken_count += 1
         if len(self.broken) < 5:
-            self.broken.append((line, text, reason))
+            self.broken.append(f"{part}: {reason}")
 
-    def complaints(self) -> str:
+    def complaints(self, kind: str = "lines") -> str:
         """What was left out, for people; empty where nothing was."""
         if not self.broken_count:
             return ""
-        lines = [f"{self.path}: {self.broken_count} unusable lines left out, for example"]
-        lines += [f"  line {n}: {text[:60]!r}: {why}" for n, text, why in self.broken]
-        return "\n".join(lines)
+        lines = [f"{self.path}: {self.broken_count} unusable {kind} left out, for example"]
+        return "\n".join(lines + [f"  {part}" for part in self.broken])
 
 
 def read_corpus(
@@ -59,7 +63,7 @@ def read_corpus(
         if reason is None:
             corpus.sequences.append(text)
         else:
-            corpus.add_broken(number, text, reason)
+            corpus.add_broken(f"line {number}: {text[:60]!r}", reason)
     if not corpus.sequences:
         raise CorpusError(f"{path} has no usable sequence. {corpus.complaints()}".strip())
     return corpus

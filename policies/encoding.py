@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from sequence_tutor.policies.corpus import Corpus, read_corpus
 from sequence_tutor.policies.vocabulary import Vocabulary
 
 
@@ -32,6 +34,8 @@ class Encoding(ABC):
     """
 
     name: str
+    # what `max_length` is where the user doesn't say
+    usual_length: int
 
     def __init__(self, vocabulary: Vocabulary, max_length: int) -> None:
         self.vocabulary = vocabulary
@@ -39,8 +43,23 @@ class Encoding(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, corpus: Iterable[str], max_length: int = 100) -> Encoding:
+    def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> Encoding:
         """An encoding whose vocabulary covers the corpus."""
+
+    @classmethod
+    def read(
+        cls,
+        path: Path,
+        check: Callable[[str], str | None],
+        max_length: int | None = None,
+        column: str | None = None,
+    ) -> Corpus:
+        """Sequences of a file for training; see `read_corpus`. Raises CorpusError.
+
+        An encoding whose data comes in files of another kind reads those too, and cuts what is
+        longer than `max_length` into pieces where it can.
+        """
+        return read_corpus(path, check, column)
 
     @abstractmethod
     def encode(self, sequence: str) -> np.ndarray:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sequence_tutor.policies.encoding import Encoding
+from sequence_tutor.policies.melody import MelodyEncoding
 from sequence_tutor.policies.smiles import SmilesEncoding
 from sequence_tutor.policies.vocabulary import Vocabulary
 
-ENCODINGS: dict[str, type[Encoding]] = {"smiles": SmilesEncoding}
+ENCODINGS: dict[str, type[Encoding]] = {"melody": MelodyEncoding, "smiles": SmilesEncoding}
 
 
 def encoding_from_metadata(metadata: dict[str, Any]) -> Encoding:

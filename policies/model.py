@@ -183,7 +183,9 @@ class KLControlModel(nn.Module):
 
     @torch.no_grad()
     def _find_level(self, logits: Tensor, batch: Trajectories) -> None:
-        """Set V's level so that the first batch's undiscounted path residuals have mean zero."""
+        """Set V's level, the same in all states, so that the first batch's one-step errors have
+        mean zero. A discounted level is paid for at every step: it costs 1 - gamma there, and the
+        whole of it at the end."""
         if bool(self.level_known):
             return
         x = self.online.advantages(logits, batch.log_prior)
@@ -195,7 +197,9 @@ class KLControlModel(nn.Module):
             values = torch.zeros_like(taken)
         else:
             values = state_values(self.algorithm, x, batch.log_prior)
-        level = one_step_errors(paid, taken, values, batch.lengths, 1.0).sum(1).mean()
+        gamma = self.settings.gamma
+        errors = one_step_errors(paid, taken, values, batch.lengths, gamma).sum(1)
+        level = errors.mean() / (1 + (1 - gamma) * (batch.lengths - 1)).float().mean()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(level)
             level = level / torch.distributed.get_world_size()

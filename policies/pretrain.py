@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,22 +41,30 @@ class Progress:
 
 
 class Pretraining:
-    """The state of one maximum-likelihood training; saves and restores itself whole."""
+    """The state of one maximum-likelihood training; saves and restores itself whole.
+
+    With `groups`, the piece that each sequence was cut from, whole pieces are held out for
+    validation: their sequences may overlap or resemble each other.
+    """
 
     def __init__(
-        self, encoding: Encoding, sequences: list[str], settings: PretrainSettings, device: str
+        self,
+        encoding: Encoding,
+        sequences: list[str],
+        settings: PretrainSettings,
+        device: str,
+        groups: Sequence[int] = (),
     ) -> None:
         keep_freed_memory()
         self.encoding, self.settings, self.device = encoding, settings, torch.device(device)
         torch.manual_seed(settings.seed)
         self.random = np.random.default_rng(settings.seed)
         encoded = [encoding.encode(s) for s in sequences]
-        held_out = max(1, round(settings.validation * len(encoded)))
-        order = np.random.default_rng(settings.seed).permutation(len(encoded))
-        self.validation = pad([encoded[i] for i in order[:held_out]])
-        self.train = pad([encoded[i] for i in order[held_out:]])
-        if len(self.train[0]) == 0:
-            raise ValueError("training needs at least two sequences")
+        self.held_out = _held_out(groups or range(len(encoded)), settings.validation, settings.seed)
+        if self.held_out.all():
+            raise ValueError("training needs at least two sequences, of two pieces")
+        self.validation = pad([encoded[i] for i in np.flatnonzero(self.held_out)])
+        self.train = pad([encoded[i] for i in np.flatnonzero(~self.held_out)])
         self.network = RecurrentNetwork(
             Architecture(
                 settings.cell,  # type: ignore[arg-type]
@@ -201,3 +209,12 @@ class Pretraining:
         self.epoch, self.step = state["epoch"], state["step"]
         self.best_nll, self.bad_epochs = state["best_nll"], state["bad_epochs"]
         self.history = state["history"]
+
+
+def _held_out(groups: Sequence[int], share: float, seed: int) -> np.ndarray:
+    """bool [B]: the sequences of about `share` of the groups, at least one group."""
+    pieces, of = np.unique(np.asarray(groups), return_inverse=True)
+    chosen = np.zeros(len(pieces), dtype=bool)
+    order = np.random.default_rng(seed).permutation(len(pieces))
+    chosen[order[: max(1, round(share * len(pieces)))]] = True
+    return chosen[of]

@@ -1,13 +1,16 @@
 """Priors on disk and in memory.
 
 A prior is a directory of `prior.json` (encoding, vocabulary, architecture, where it came from) and
-`weights.safetensors`. Nothing in it is executable, so a prior from a stranger is safe to load.
+`weights.safetensors`, and may bring the data it was trained on. Nothing in it is executable, so a
+prior from a stranger is safe to load.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
@@ -31,16 +34,36 @@ from sequence_tutor.policies.network import (
 from sequence_tutor.policies.sampler import Sampler
 
 METADATA_FILE, WEIGHTS_FILE = "prior.json", "weights.safetensors"
+TRAINING_FILE, HELD_OUT_FILE = "training.txt.gz", "held_out.txt.gz"
 BASE_PREFIX = "base."
+# what reading broken files raises
+_BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    SafetensorError,
+    EOFError,
+    zlib.error,
+)
 
 
 class PriorError(ValueError):
     """A prior that can't be found or doesn't fit; the message says which file and what to do."""
 
 
+@dataclass(frozen=True)
+class Data:
+    """What a prior was trained on and what was held out to validate it, to compare samples with."""
+
+    training: list[str]
+    held_out: list[str]
+
+
 @dataclass
 class Prior:
-    """A trained generator: encoding, network and the story of its training.
+    """A trained generator: encoding, network and the story of its training, maybe its data.
 
     A policy tuned by G-learning is the network's correction of `base`, p_base(a|s) exp G(s,a).
     """
@@ -49,6 +72,7 @@ class Prior:
     network: RecurrentNetwork
     card: dict[str, Any] = field(default_factory=dict)
     base: RecurrentNetwork | None = None
+    data: Data | None = None
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -72,13 +96,16 @@ class Prior:
         return token_log_probs(self.network, tokens, lengths, base=self.base)
 
     def save(self, directory: Path) -> None:
-        """Write the prior's two files, each by an atomic rename; weights in bfloat16."""
+        """Write the prior's files, each by an atomic rename; weights in bfloat16."""
         directory.mkdir(parents=True, exist_ok=True)
         weights = self.network.state_dict()
         if self.base is not None:
             weights |= {BASE_PREFIX + k: v for k, v in self.base.state_dict().items()}
         weights = {k: v.detach().to("cpu", torch.bfloat16) for k, v in weights.items()}
         contents = {WEIGHTS_FILE: save(weights), METADATA_FILE: f"{self.metadata()}\n".encode()}
+        if self.data is not None:
+            contents[TRAINING_FILE] = _packed(self.data.training)
+            contents[HELD_OUT_FILE] = _packed(self.data.held_out)
         for name, content in contents.items():
             (directory / f"{name}.tmp").write_bytes(content)
             os.replace(directory / f"{name}.tmp", directory / name)
@@ -87,6 +114,11 @@ class Prior:
         """`prior.json` as text."""
         parts = {"format": 1, "architecture": self.architecture, "card": self.card}
         return json.dumps(parts | encoding_to_metadata(self.encoding), indent=1)
+
+
+def _packed(lines: list[str]) -> bytes:
+    """Gzip without a time stamp, so that the same lines are the same bytes."""
+    return gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
 
 
 @torch.no_grad()
@@ -167,6 +199,10 @@ def load_prior(name_or_path: str | Path) -> Prior:
 
 def _read(path: Path) -> Prior:
     try:
-        return build_prior((path / METADATA_FILE).read_text(), load_file(path / WEIGHTS_FILE))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        prior = build_prior((path / METADATA_FILE).read_text(), load_file(path / WEIGHTS_FILE))
+        if (path / TRAINING_FILE).is_file():
+            files = (path / TRAINING_FILE, path / HELD_OUT_FILE)
+            prior.data = Data(*(gzip.decompress(f.read_bytes()).decode().split() for f in files))
+        return prior
+    except _BROKEN as error:
         raise PriorError(f"{path} is not a whole prior: {error}") from error

@@ -36,14 +36,15 @@ class SmilesEncoding(Encoding):
     """SMILES <-> int16 tokens, each sequence closed by the end token."""
 
     name = "smiles"
+    usual_length = 100
 
     @classmethod
-    def fit(cls, corpus: Iterable[str], max_length: int = 100) -> SmilesEncoding:
+    def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> SmilesEncoding:
         """The vocabulary of a corpus, in a fixed order: the end token, then tokens sorted."""
         counts: Counter[str] = Counter()
         for smiles in corpus:
             counts.update(tokenize(smiles))
-        return cls(Vocabulary((END, *sorted(counts)), end_id=0), max_length)
+        return cls(Vocabulary((END, *sorted(counts)), end_id=0), max_length or cls.usual_length)
 
     def encode(self, sequence: str) -> np.ndarray:
         """int16 [T], the end token included. Raises ValueError for what it can't express."""

@@ -1,6 +1,12 @@
-"""Aggregation: from the transformed components of B sequences to one reward each."""
+"""Aggregation: from the transformed components of B sequences to one reward each.
+
+The sum and the arithmetic mean are linear: `LINEAR` gives what one unit of each component is worth,
+so a component that pays by the step can be paid when it is earned.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +20,12 @@ def _normalised(weights: Values, components: int) -> Values:
     if not (np.all(weights >= 0) and np.isfinite(weights).all() and weights.sum() > 0):
         raise ValueError(f"weights must be finite, not negative, and not all zero: {weights}")
     return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def weighted_sum(values: Values, weights: Values) -> Values:
+    """sum_k w_k x_k: float64 [B,K] and [K] -> [B]."""
+    _normalised(weights, values.shape[1])
+    return np.asarray(values @ weights, dtype=np.float64)
 
 
 def arithmetic_mean(values: Values, weights: Values) -> Values:
@@ -33,4 +45,12 @@ def geometric_mean(values: Values, weights: Values) -> Values:
     return np.asarray(np.prod(values**shares, axis=1), dtype=np.float64)
 
 
-AGGREGATES = {"arithmetic_mean": arithmetic_mean, "geometric_mean": geometric_mean}
+AGGREGATES = {
+    "arithmetic_mean": arithmetic_mean,
+    "geometric_mean": geometric_mean,
+    "sum": weighted_sum,
+}
+LINEAR: dict[str, Callable[[Values], Values]] = {
+    "arithmetic_mean": lambda weights: np.asarray(weights / weights.sum()),
+    "sum": lambda weights: weights,
+}

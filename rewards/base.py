@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -27,7 +28,8 @@ class Scores:
     rewards float64 [B], NaN unless OK or INVALID; status int8 [B] of `Status`; errors, one text
     per sequence, empty where all went well; raw and transformed values per component, float64
     [B], NaN where there is none; step_rewards float32 [B,T] where the reward pays along the way
-    (terminal reward included: a row sums to `rewards`), else None.
+    (terminal reward included: a row sums to `rewards`), else None; step_raw float32 [B,T], the
+    values by the action of the components that judge so, NaN after the end.
     """
 
     rewards: np.ndarray
@@ -36,6 +38,7 @@ class Scores:
     raw: dict[str, np.ndarray] = field(default_factory=dict)
     transformed: dict[str, np.ndarray] = field(default_factory=dict)
     step_rewards: np.ndarray | None = None
+    step_raw: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Reward(Protocol):
@@ -54,6 +57,8 @@ class Domain(Protocol):
     """The scoring side of an application, as the distributed part sees it."""
 
     name: str
+    # published results under the keys of `metrics`, by the name of their column
+    published: Mapping[str, Mapping[str, float]]
 
     def key(self, sequence: str) -> str | None:
         """The canonical form, equal for equal things; None for an invalid sequence."""
@@ -64,4 +69,7 @@ class Domain(Protocol):
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
     ) -> dict[str, float]:
-        """Numbers that describe a sample; novelty against `training` keys where given."""
+        """Numbers that describe a sample; what compares it with data needs `training` keys."""
+
+    def render(self, sequences: Sequence[str], directory: Path) -> list[Path]:
+        """Write files that show the valid ones to people: pictures, sounds. Returns the paths."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from sequence_tutor.rewards.base import Domain
-from sequence_tutor.rewards.molecules.domain import MoleculeDomain
+from importlib import import_module
+from typing import cast
 
-DOMAINS: dict[str, type[Domain]] = {"smiles": MoleculeDomain}
+from sequence_tutor.rewards.base import Domain
+
+# module and class, loaded when asked for: who scores molecules needs no MIDI library
+_DOMAINS = {
+    "melody": ("sequence_tutor.rewards.melodies.domain", "MelodyDomain"),
+    "smiles": ("sequence_tutor.rewards.molecules.domain", "MoleculeDomain"),
+}
 
 
 def domain_of(encoding: str) -> Domain:
     """The domain whose sequences an encoding spells. Raises KeyError for an unknown one."""
-    return DOMAINS[encoding]()
+    module, name = _DOMAINS[encoding]
+    return cast(Domain, getattr(import_module(module), name)())

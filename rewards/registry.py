@@ -1,7 +1,8 @@
 """The registry: components by name, per domain.
 
 A component is a plain function. Its first parameter is the parsed thing (a `Molecule` for the
-molecules domain); the keyword parameters after it are its options in the configuration.
+molecules domain); the keyword parameters after it are its options in the configuration. A bundle
+is a function of options that names several components, to be configured as one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Component:
 
     check: called with the options when a reward is built, raises ValueError for a bad value;
     invalid: tokens of an invalid sequence -> its reward, where the component stands alone;
-    prefixes: tokens [T] -> the T rewards paid on the way, before the terminal one.
+    prefixes: tokens [T] -> the T rewards paid on the way, before the terminal one;
+    steps: the function judges B things at once, as the domain's `gather` hands them over, and
+    gives each a value per action, B arrays float64 [T]; its value for a sequence is their sum.
     """
 
     name: str
@@ -39,8 +42,19 @@ class Component:
     check: Callable[..., object] | None = None
     invalid: Callable[[Sequence[str]], float] | None = None
     prefixes: Callable[[Sequence[str]], list[float]] | None = None
+    steps: bool = False
 
 
+@dataclass(frozen=True)
+class Bundle:
+    """A registered function: options -> [[reward.component]] tables, as dicts."""
+
+    name: str
+    domain: str
+    function: Callable[..., list[dict[str, Any]]]
+
+
+_BUNDLES: dict[tuple[str, str], Bundle] = {}
 _COMPONENTS: dict[tuple[str, str], Component] = {}
 
 
@@ -52,28 +66,33 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}, allowed: {', '.join(names) or 'none'}{hint}"
 
 
-def signature_options(function: Callable[..., Any]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Options of a function (parameters after the first) and those without a default.
+def signature_options(
+    function: Callable[..., Any], judges: bool = True
+) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Options of a function and those without a default; where it `judges`, its first parameter
+    is the thing to judge and no option.
 
     Raises TypeError where the signature can't be configured from a file.
     """
     parameters = list(inspect.signature(function).parameters.values())
     where = f"{function.__module__}.{function.__qualname__}"
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if not parameters or parameters[0].kind not in positional:
+    if judges and (not parameters or parameters[0].kind not in positional):
         raise TypeError(f"{where} needs a first positional parameter, the thing to judge")
     keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    for p in parameters[1:]:
+    options = parameters[1:] if judges else parameters
+    for p in options:
         if p.kind not in keyword:
             raise TypeError(f"{where}: parameter {p.name!r} can't be set by name")
-    options = parameters[1:]
     required = frozenset(p.name for p in options if p.default is inspect.Parameter.empty)
     return tuple(p.name for p in options), required
 
 
-def check_options(kind: str, name: str, given: Mapping[str, Any], function: Any) -> None:
+def check_options(
+    kind: str, name: str, given: Mapping[str, Any], function: Any, judges: bool = True
+) -> None:
     """Raises ValueError naming an option that is unknown, missing or of the wrong type."""
-    options, required = signature_options(function)
+    options, required = signature_options(function, judges)
     try:
         hints = get_type_hints(function)
     except NameError:  # a plug-in may import its types for checkers alone
@@ -100,6 +119,7 @@ def component(
     check: Callable[..., object] | None = None,
     invalid: Callable[[Sequence[str]], float] | None = None,
     prefixes: Callable[[Sequence[str]], list[float]] | None = None,
+    steps: bool = False,
 ) -> Callable[[F], F]:
     """Register a function as a component of a domain; returns it unchanged.
 
@@ -111,14 +131,32 @@ def component(
         options, _ = signature_options(function)
         if clash := RESERVED.intersection(options):
             raise ValueError(f"component {name!r} may not have an option {min(clash)!r}")
-        if (domain, name) in _COMPONENTS:
-            raise ValueError(f"component {name!r} of {domain!r} is registered already")
+        _require_free(name, domain)
         _COMPONENTS[domain, name] = Component(
-            name, domain, function, bounded, check, invalid, prefixes
+            name, domain, function, bounded, check, invalid, prefixes, steps
         )
         return function
 
     return register
+
+
+def bundle(name: str, *, domain: str) -> Callable[[F], F]:
+    """Register a function as a bundle of a domain; returns it unchanged. Raises as `component`."""
+
+    def register(function: F) -> F:
+        options, _ = signature_options(function, judges=False)
+        if clash := RESERVED.intersection(options):
+            raise ValueError(f"bundle {name!r} may not have an option {min(clash)!r}")
+        _require_free(name, domain)
+        _BUNDLES[domain, name] = Bundle(name, domain, function)
+        return function
+
+    return register
+
+
+def _require_free(name: str, domain: str) -> None:
+    if (domain, name) in _COMPONENTS or (domain, name) in _BUNDLES:
+        raise ValueError(f"component {name!r} of {domain!r} is registered already")
 
 
 @cache
@@ -135,3 +173,9 @@ def components(domain: str) -> dict[str, Component]:
     """All components of a domain; the first call imports third parties' entry points."""
     _load_entry_points()
     return {c.name: c for c in _COMPONENTS.values() if c.domain == domain}
+
+
+def bundles(domain: str) -> dict[str, Bundle]:
+    """All bundles of a domain."""
+    _load_entry_points()
+    return {b.name: b for b in _BUNDLES.values() if b.domain == domain}

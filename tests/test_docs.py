@@ -13,7 +13,7 @@ import pytest
 
 from sequence_tutor.distributed.config import load_config
 from sequence_tutor.rewards.domains import domain_of
-from sequence_tutor.rewards.objective import build_reward
+from sequence_tutor.rewards.build import build_reward
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").rglob("*.toml"))

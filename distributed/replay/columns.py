@@ -81,7 +81,7 @@ class Texts:
 
 
 class Columns:
-    """Holds `Scored` rows.
+    """Holds `Scored` rows, all but `step_raw`, which is for the record alone.
 
     A component or per-step rewards that only some of the batches have are filled as `concatenate`
     does it: NaN, and the terminal reward at the last action.
@@ -173,10 +173,11 @@ def check_shapes(scored: Scored) -> None:
     }
     arrays |= {f"raw.{k}": v for k, v in scored.raw.items()}
     arrays |= {f"transformed.{k}": v for k, v in scored.transformed.items()}
+    arrays |= {f"steps.{k}": v for k, v in scored.step_raw.items()}
     sizes |= {name: len(array) for name, array in arrays.items()}
     if wrong := {name: size for name, size in sizes.items() if size != rows}:
         raise ValueError(f"{rows} keys but other numbers of rows: {wrong}")
     longest = int(scored.lengths.max(initial=1))
-    for name in ("tokens", "step_rewards"):
+    for name in ("tokens", "step_rewards", *(f"steps.{k}" for k in scored.step_raw)):
         if name in arrays and arrays[name].shape[1] < longest and rows:
             raise ValueError(f"lengths up to {longest} but {name} {arrays[name].shape}")

@@ -171,7 +171,7 @@ def test_evaluate_describes(command: Command, tiny_prior: Path, tmp_path: Path):
     assert done.code == 0
     assert "1 unusable lines left out" in " ".join(done.err.split())
     assert "line 3: 'not'" in done.err
-    for word in ("valid", "novel", "nll", "data.smi"):
+    for word in ("valid", "novel", "nll", "data", "uniform random", "prior"):
         assert word in done.out
     assert command("evaluate", data, "-n", 5).code == 0
 

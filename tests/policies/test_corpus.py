@@ -28,7 +28,7 @@ def test_broken_lines_are_counted_and_numbered(tmp_path: Path):
     path = write(tmp_path / "a.smi", "CC\n\n" + "".join(f"X{i}\n" for i in range(7)) + "N\n")
     corpus = read_corpus(path, check)
     assert corpus.sequences == ["CC", "N"] and corpus.broken_count == 7
-    assert corpus.broken[0] == (3, "X0", "holds an X") and len(corpus.broken) == 5
+    assert corpus.broken[0] == "line 3: 'X0': holds an X" and len(corpus.broken) == 5
     assert "7 unusable lines" in corpus.complaints()
     assert "line 3: 'X0': holds an X" in corpus.complaints()
     assert read_corpus(write(tmp_path / "b.smi", "C"), check).complaints() == ""
@@ -38,7 +38,7 @@ def test_gzip(tmp_path: Path):
     path = tmp_path / "a.smi.gz"
     path.write_bytes(gzip.compress(b"CC\nX\n"))
     corpus = read_corpus(path, check)
-    assert corpus.sequences == ["CC"] and corpus.broken == [(2, "X", "holds an X")]
+    assert corpus.sequences == ["CC"] and corpus.broken == ["line 2: 'X': holds an X"]
 
 
 CSV = 'id,SMILES,note\n1,CC,"a\nb"\n2,X,\n3,,empty\n4,"CO",\n5\n'
@@ -50,7 +50,7 @@ def test_csv_column_by_its_usual_name_or_as_told(tmp_path: Path, packed: bool):
     path.write_bytes(gzip.compress(CSV.encode()) if packed else CSV.encode())
     corpus = read_corpus(path, check)
     assert corpus.sequences == ["CC", "CO"]
-    assert corpus.broken == [(4, "X", "holds an X")]  # the quoted line break counts
+    assert corpus.broken == ["line 4: 'X': holds an X"]  # the quoted line break counts
     assert read_corpus(path, check, "id").sequences == ["1", "2", "3", "4", "5"]
 
 
@@ -65,7 +65,7 @@ def test_parquet(tmp_path: Path):
     table = {"sequence": ["CC", None, "X", "N"], "other": ["O", "O", "O", "O"]}
     pq.write_table(pa.table(table), path)
     corpus = read_corpus(path, check)
-    assert corpus.sequences == ["CC", "N"] and corpus.broken == [(3, "X", "holds an X")]
+    assert corpus.sequences == ["CC", "N"] and corpus.broken == ["line 3: 'X': holds an X"]
     assert read_corpus(path, check, "other").sequences == ["O"] * 4
     with pytest.raises(CorpusError, match="no column 'smiles'; it has: sequence, other"):
         read_corpus(path, check, "smiles")

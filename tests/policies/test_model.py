@@ -10,7 +10,7 @@ import itertools
 import pytest
 import torch
 
-from sequence_tutor.policies.kl_control import KLControlSettings
+from sequence_tutor.policies.kl_control import KLControlSettings, one_step_errors
 from sequence_tutor.policies.model import KLControlModel
 from sequence_tutor.policies.network import (
     Architecture,
@@ -124,6 +124,26 @@ def test_networks_reach_the_optimum_off_policy(algorithm, lam, learned, prior, e
         model.after_update()
     assert before > 0.3
     assert distance() < 0.03
+
+
+@pytest.mark.parametrize("algorithm", ["q", "psi", "g"])
+def test_a_discounted_level_starts_where_one_step_errors_have_mean_zero(
+    algorithm, prior, everything
+):
+    actions, lengths, _ = everything
+    rewards = torch.where(step_mask(lengths, T), 7.0, 0.0)
+    settings = KLControlSettings(gamma=0.5, lam=0.0)
+    model = KLControlModel(prior, algorithm, settings)
+    log_prior = prior(actions).log_softmax(-1)
+    model.loss(actions, lengths, rewards)
+    x = model.online.values(model.prior.features(actions).transpose(0, 1)).unsqueeze(-1)
+    x = x + model.online.advantages(model.online.logits(actions, log_prior), log_prior)
+    values = x.amax(-1) if algorithm == "q" else model.online.level.expand(actions.shape)
+    taken = x.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    paid = rewards if algorithm == "g" else rewards + action_log_probs(log_prior, actions)
+    errors = one_step_errors(paid, taken, values, lengths, settings.gamma)
+    assert errors.sum().item() == pytest.approx(0, abs=0.05 * len(actions))
+    assert model.online.level.item() > 7
 
 
 @pytest.mark.parametrize("algorithm", ["q", "psi", "g"])

@@ -1,0 +1,162 @@
+"""Compiling a [reward] section into an `Objective`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from pydantic import ValidationError
+
+from sequence_tutor.rewards import python_function
+from sequence_tutor.rewards.base import Reward
+from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
+from sequence_tutor.rewards.objective import Judge, Objective, Part
+from sequence_tutor.rewards.registry import (
+    Bundle,
+    Component,
+    bundles,
+    check_options,
+    components,
+    unknown,
+)
+
+# where a domain's components are registered, and its `read`, `split`, `quiet` and, where it has
+# components that pay by the step, `gather`
+_DOMAINS = {
+    "melodies": "sequence_tutor.rewards.melodies.scoring",
+    "molecules": "sequence_tutor.rewards.molecules.scoring",
+}
+
+
+def build_reward(config: RewardConfig, domain: str = "molecules") -> Reward:
+    """Compile the [reward] section. Raises ValueError with one sentence on what is wrong."""
+    if domain not in _DOMAINS:
+        raise ValueError(unknown("domain", domain, _DOMAINS))
+    room = import_module(_DOMAINS[domain])
+    known, groups = components(domain), bundles(domain)
+    chosen: list[ComponentConfig] = []
+    for one in config.component:
+        chosen += _unpack(one, groups[one.name]) if one.name in groups else [one]
+    parts: list[Part] = []
+    for one in chosen:
+        if one.name != "python" and one.name not in known:
+            raise ValueError(unknown("reward.component", one.name, [*known, *groups, "python"]))
+        parts.append(_compile(one, known.get(one.name), _key(one, [p.key for p in parts])))
+        if config.aggregate == "geometric_mean":
+            _require_bounded(one, known.get(one.name))
+    if not any(p.weight > 0 for p in parts):
+        raise ValueError("at least one reward.component needs a weight above 0")
+    sole = known.get(chosen[0].name) if len(parts) == 1 else None
+    if parts[0].transform is not None:
+        sole = None
+    for one in chosen:
+        if one.options.get("prefix_terms") and (sole is None or sole.prefixes is None):
+            raise ValueError(
+                f"prefix_terms of {one.name!r} needs it to be the only component, untransformed"
+            )
+    with_prefixes = bool(chosen[0].options.get("prefix_terms", False))
+    return Objective(config, parts, room, sole, with_prefixes)
+
+
+def _unpack(one: ComponentConfig, found: Bundle) -> list[ComponentConfig]:
+    """The components of a bundle; its weight multiplies theirs. Raises ValueError."""
+    if one.transform is not None or one.label is not None:
+        raise ValueError(f"{one.name!r} is several components: it takes no transform and no label")
+    check_options("component", one.name, one.options, found.function, judges=False)
+    try:
+        unpacked = [ComponentConfig.model_validate(c) for c in found.function(**one.options)]
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise ValueError(f"component {one.name!r}: {where}: {problem['msg']}") from error
+    except ValueError as error:
+        raise ValueError(f"component {one.name!r}: {error}") from error
+    return [c.model_copy(update={"weight": c.weight * one.weight}) for c in unpacked]
+
+
+def _key(one: ComponentConfig, taken: list[str]) -> str:
+    base = one.label or one.name
+    if one.label is not None and base in taken:
+        raise ValueError(f"two components are called {base!r}; give each its own label")
+    key, n = base, 1
+    while key in taken:
+        n += 1
+        key = f"{base}_{n}"
+    return key
+
+
+def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
+    options = one.options
+    if found is None:
+        check_options("component", "python", options, python_function.settings)
+        function = python_function.load(options["function"])
+        judge = _whole(function) if options.get("batched") else _each(function, texts=True)
+        return Part(key, one.weight, judge, one.transform)
+    check_options("component", one.name, options, found.function)
+    if found.check is not None:
+        try:
+            found.check(**options)
+        except ValueError as error:
+            raise ValueError(f"component {one.name!r}: {error}") from error
+    make = _stepwise if found.steps else _each
+    return Part(key, one.weight, make(found.function, options), one.transform, found.steps)
+
+
+def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
+    kept = one.transform is None or one.transform.type == "identity"
+    if one.transform is not None and one.transform.transform.bounded:
+        return
+    # a python function's range is unknown until it is called, so it is checked item by item
+    if kept and (found is None or found.bounded):
+        return
+    what = "no transform" if one.transform is None else f"transform {one.transform.type!r}"
+    raise ValueError(
+        f"geometric_mean needs every component in 0..1, and {one.name!r} with {what} is not; "
+        'give it one that ends there, such as { type = "sigmoid", low = ..., high = ... }'
+    )
+
+
+def _each(
+    function: Callable[..., Any], options: dict[str, Any] | None = None, texts: bool = False
+) -> Judge:
+    def judge(things: list[Any], sequences: list[str]) -> list[Any]:
+        out: list[Any] = []
+        for item in sequences if texts else things:
+            try:
+                out.append(function(item, **(options or {})))
+            except Exception as error:  # recorded as the item's failure
+                out.append(error)
+        return out
+
+    return judge
+
+
+def _whole(function: Callable[..., Any]) -> Judge:
+    def judge(things: list[Any], sequences: list[str]) -> list[Any]:
+        if not sequences:
+            return []
+        try:
+            values = list(function(list(sequences)))
+        except Exception as error:  # nobody can tell which item it was
+            return [error] * len(sequences)
+        if len(values) != len(sequences):
+            wrong = ValueError(f"returned {len(values)} values for {len(sequences)} sequences")
+            return [wrong] * len(sequences)
+        return values
+
+    return judge
+
+
+def _stepwise(function: Callable[..., Any], options: dict[str, Any]) -> Judge:
+    def judge(gathered: Any, sequences: list[str]) -> list[Any]:
+        try:
+            values = list(function(gathered, **options))
+        except Exception as error:  # nobody can tell which item it was
+            return [error] * len(sequences)
+        if len(values) != len(sequences):
+            wrong = ValueError(f"returned {len(values)} rows for {len(sequences)} sequences")
+            return [wrong] * len(sequences)
+        return values
+
+    return judge

@@ -1,0 +1,55 @@
+"""Melodies as the distributed part sees them: identity, metrics and rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sequence_tutor.rewards.melodies.metrics import melody_metrics
+from sequence_tutor.rewards.melodies.rendering import render
+from sequence_tutor.rewards.melodies.rule_metrics import PAPER_COLUMNS
+from sequence_tutor.rewards.melodies.spelling import parse
+
+
+class MelodyDomain:
+    """See `Domain`. A melody has one spelling, which is its key."""
+
+    name = "melodies"
+    published = PAPER_COLUMNS
+
+    def key(self, sequence: str) -> str | None:
+        """The text itself; None for text that isn't a melody."""
+        return None if parse(sequence) is None else sequence
+
+    def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
+        """None: there is no other spelling."""
+        return None
+
+    def metrics(
+        self, sequences: Sequence[str], training: Collection[str] | None = None
+    ) -> dict[str, float]:
+        """`melody_metrics` of the valid ones, which must have one length, and the share of these.
+
+        Raises ValueError for melodies of several lengths: their metrics can't be compared.
+        """
+        melodies = [m for m in map(parse, sequences) if m is not None]
+        numbers = {"valid": len(melodies) / len(sequences) if sequences else float("nan")}
+        if not melodies:
+            return numbers
+        lengths = sorted({len(m) for m in melodies})
+        if len(lengths) > 1:
+            raise ValueError(
+                f"melodies of {lengths[0]} to {lengths[-1]} steps can't share a table of metrics; "
+                "cut them to one length"
+            )
+        known = None
+        if training is not None:
+            # sorted: a set's order changes from one process to the next, the metrics' may not
+            known = [m for m in map(parse, sorted(training)) if m is not None]
+        return numbers | melody_metrics(np.stack(melodies), known)
+
+    def render(self, sequences: Sequence[str], directory: Path) -> list[Path]:
+        """MIDI and WAV of each melody, and a picture of all their piano rolls."""
+        return render([s for s in sequences if parse(s) is not None], directory)

@@ -1,0 +1,123 @@
+"""What the rules know of a batch of melodies: its tokens and what follows from them.
+
+Tokens: 0 hold (no event), 1 note off, 2..37 note-ons of MIDI 48..83, of pitch class
+(token - 2) mod 12 with C = 0. A note-on starts a pitch, which sounds until a note off or the next
+note-on; a hold keeps the state, and a melody starts in silence. A melody is what was generated:
+no priming note, so its first step has no interval.
+
+Shape legend: B melodies, T steps so far, N steps of the whole melody (`length`), T <= N. What is
+said of a step depends on the steps up to it alone.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+HOLD, OFF, FIRST_PITCH = 0, 1, 2
+TOKENS = 38
+C, E, G, A = 0, 4, 7, 9  # pitch classes
+C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
+WINDOW = 8  # the tokens of a motif, half a bar
+
+# the paper's last four steps; below 2^16 no sum of products of tokens leaves int64
+MIN_LENGTH, MAX_LENGTH = 4, 65_535
+_INDEX_BITS = 16
+
+
+def in_classes(*classes: int) -> Bools:
+    """A table over tokens, bool [38]: is it a note-on of one of these pitch classes?"""
+    tokens = np.arange(TOKENS)
+    return (tokens >= FIRST_PITCH) & np.isin((tokens - FIRST_PITCH) % 12, classes)
+
+
+class Melodies:
+    """tokens int64 [B,T], prefixes of melodies of `length` = N steps.
+
+    Raises ValueError for tokens that aren't integers 0..37 in two dimensions, for T > N and for
+    a length out of bounds.
+    """
+
+    def __init__(self, tokens: ArrayLike, length: int = 32) -> None:
+        given = np.asarray(tokens)
+        if not MIN_LENGTH <= length <= MAX_LENGTH:
+            raise ValueError(f"length must be {MIN_LENGTH} to {MAX_LENGTH} steps, not {length}")
+        if given.ndim != 2:
+            raise ValueError(f"melodies must be tokens [B,T], not of shape {given.shape}")
+        if given.dtype.kind not in "iu":
+            raise ValueError(f"tokens must be integers, not {given.dtype}")
+        if given.shape[1] > length:
+            raise ValueError(f"melodies of {given.shape[1]} steps exceed length = {length}")
+        if given.size and not (0 <= given.min() and given.max() < TOKENS):
+            raise ValueError(f"tokens must be 0..{TOKENS - 1}, not {given.min()}..{given.max()}")
+        self.tokens: Ints = given.astype(np.int64)
+        self.length = length
+
+    @cached_property
+    def note_on(self) -> Bools:
+        """[B,T]: does the step start a note?"""
+        return self.tokens >= FIRST_PITCH
+
+    @cached_property
+    def pitch_before(self) -> Ints:
+        """[B,T]: the last note-on before the step, sounding or not; 0 if there is none."""
+        return before(self._latest(self.note_on))
+
+    @cached_property
+    def sounding(self) -> Ints:
+        """[B,T]: the note-on that sounds once the step is taken; 0 in silence."""
+        event = self._latest(self.tokens != HOLD)
+        return np.where(event == OFF, 0, event)
+
+    @cached_property
+    def distinct_pitches(self) -> Ints:
+        """[B,T]: different note-ons among the last 8 tokens; 0 before there are 8."""
+        bits = np.where(self.note_on, 1 << self.tokens, 0)
+        for reach in (1, 2, 4):
+            bits = bits[:, reach:] | bits[:, :-reach]
+        count = np.zeros_like(self.tokens)
+        count[:, WINDOW - 1 :] = np.bitwise_count(bits)
+        return count
+
+    @cached_property
+    def window_repeats(self) -> Bools:
+        """[B,T]: did the last 8 tokens occur before, ending 8 or more steps earlier?"""
+        found = np.zeros(self.tokens.shape, dtype=bool)
+        codes = self.tokens
+        for reach in (1, 2, 4):  # a window as one number of 8 digits to the base 38, < 2^42
+            codes = codes[:, :-reach] * TOKENS**reach + codes[:, reach:]
+        if codes.size == 0:
+            return found
+        # equal windows come to lie side by side, the earliest first
+        stamped = np.sort(codes << _INDEX_BITS | np.arange(codes.shape[1]), axis=1)
+        codes, index = stamped >> _INDEX_BITS, stamped & ((1 << _INDEX_BITS) - 1)
+        is_first = np.ones(codes.shape, dtype=bool)
+        is_first[:, 1:] = codes[:, 1:] != codes[:, :-1]
+        place = np.maximum.accumulate(np.where(is_first, np.arange(codes.shape[1]), 0), axis=1)
+        earliest = np.take_along_axis(index, place, axis=1)
+        np.put_along_axis(found[:, WINDOW - 1 :], index, index - earliest >= WINDOW, axis=1)
+        return found
+
+    def zeros(self) -> Floats:
+        """Rewards to fill in, float64 [B,T]."""
+        return np.zeros(self.tokens.shape)
+
+    def _latest(self, kept: Bools) -> Ints:
+        """[B,T]: the last token up to and including the step among those kept; 0 for none."""
+        # stamped with its step, the latest token is the largest number so far
+        stamped = np.where(kept, np.arange(self.tokens.shape[1]) << 6 | self.tokens, 0)
+        latest: Ints = np.maximum.accumulate(stamped, axis=1) & 63
+        return latest
+
+
+def before(values: Ints) -> Ints:
+    """[B,T] -> [B,T]: the value one step earlier, 0 at the first step."""
+    shifted = np.zeros_like(values)
+    shifted[:, 1:] = values[:, :-1]
+    return shifted

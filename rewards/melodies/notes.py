@@ -1,0 +1,82 @@
+"""The notes of whole melodies as lists of onset, pitch and length, for what measures melodies.
+
+A note sounds from its note-on to the next note-on, note off or the melody's end; a step is a
+sixteenth. For the tokens see `melody`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, OFF, TOKENS
+
+PITCHES = TOKENS - FIRST_PITCH  # three octaves from a C
+STEPS_PER_BEAT, STEPS_PER_BAR = 4, 16
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The N notes of B melodies, melody by melody in time order; int64 [N] each.
+
+    melodies: B; melody: row of the note; start: step of its note-on; pitch: semitones above
+    MIDI 48, 0..35, so pitch % 12 is the pitch class with C = 0; length: steps it sounds.
+    """
+
+    melodies: int
+    melody: np.ndarray
+    start: np.ndarray
+    pitch: np.ndarray
+    length: np.ndarray
+
+    def count(self, values: np.ndarray, kinds: int, of: np.ndarray | None = None) -> np.ndarray:
+        """How often each of `kinds` values occurs in each melody: int64 [N] -> int64 [B,kinds].
+
+        `of`, default all notes, are the melodies that the values belong to.
+        """
+        melody = self.melody if of is None else of
+        counts = np.bincount(melody * kinds + values, minlength=self.melodies * kinds)
+        return counts.reshape(self.melodies, kinds)
+
+
+def find_notes(tokens: np.ndarray) -> Notes:
+    """The notes of int [B,T]. Raises ValueError for other shapes and for tokens outside 0..37."""
+    tokens = np.asarray(tokens)
+    if tokens.ndim != 2:
+        raise ValueError(f"tokens must be [B,T], not of shape {tokens.shape}")
+    if tokens.size and not (tokens.min() >= 0 and tokens.max() < TOKENS):
+        raise ValueError(f"tokens must be 0..{TOKENS - 1}; found {tokens.min()}..{tokens.max()}")
+    # a sentinel OFF past the end: whatever starts has a next event in its own row
+    events = np.pad(tokens.astype(np.int64), ((0, 0), (0, 1)), constant_values=OFF)
+    melody, step = np.nonzero(events)
+    token = events[melody, step]
+    starts = np.flatnonzero(token >= FIRST_PITCH)
+    return Notes(
+        melodies=len(tokens),
+        melody=melody[starts],
+        start=step[starts],
+        pitch=token[starts] - FIRST_PITCH,
+        length=step[starts + 1] - step[starts],
+    )
+
+
+def windows(melodies: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Whole, non-overlapping windows of melodies of any lengths: int [M] each -> [N,length].
+
+    What is left over at a melody's end isn't used.
+    """
+    pieces = [m[: len(m) // length * length].reshape(-1, length) for m in melodies]
+    return np.concatenate([np.zeros((0, length), dtype=np.int64), *pieces])
+
+
+def mean(values: np.ndarray) -> float:
+    """Mean of the values that aren't NaN; NaN where there is none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def share(part: float, whole: float) -> float:
+    """part / whole; NaN of nothing."""
+    return float(part / whole) if whole else float("nan")

@@ -1,0 +1,84 @@
+"""What a compiled reward needs of melodies; importing it registers the nine rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sequence_tutor.rewards.melodies.melody import MIN_LENGTH, Melodies
+from sequence_tutor.rewards.melodies.rules import RULE_NAMES, RULES, Profile
+from sequence_tutor.rewards.melodies.spelling import parse, tokens_of
+from sequence_tutor.rewards.registry import bundle, component, unknown
+
+__all__ = ["Gathered", "gather", "music_theory", "quiet", "read", "split"]
+
+
+def quiet() -> AbstractContextManager[None]:
+    """Nothing here writes a log."""
+    return nullcontext()
+
+
+def split(sequence: str) -> list[str]:
+    """The tokens of a melody; of text that isn't one, its characters."""
+    try:
+        return tokens_of(sequence)
+    except ValueError:
+        return list(sequence)
+
+
+def read(sequence: str, tokens: Sequence[str]) -> np.ndarray | None:
+    """The tokens of a melody, int64 [T]; None for text that isn't one of at least 4 steps."""
+    melody = parse(sequence)
+    return None if melody is None or len(melody) < MIN_LENGTH else melody
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """`size` melodies, those of equal length together, each with its place among all."""
+
+    size: int
+    groups: list[tuple[np.ndarray, Melodies]]
+
+
+def gather(melodies: Sequence[np.ndarray]) -> Gathered:
+    """Melodies int64 [T] by length, whole: T is their N."""
+    lengths = np.array([len(m) for m in melodies], dtype=np.int64)
+    groups = []
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        groups.append((rows, Melodies(np.stack([melodies[int(i)] for i in rows]), int(length))))
+    return Gathered(len(melodies), groups)
+
+
+def _register(name: str) -> Callable[..., list[np.ndarray]]:
+    @component(name, domain="melodies", steps=True)
+    def rule(melodies: Gathered, profile: Profile = "corrected") -> list[np.ndarray]:
+        rewards = [np.empty(0)] * melodies.size
+        for rows, batch in melodies.groups:
+            for row, values in zip(rows, RULES[profile][name](batch), strict=True):
+                rewards[row] = values
+        return rewards
+
+    return rule
+
+
+for _name in RULE_NAMES:
+    _register(_name)
+
+
+@bundle("music_theory", domain="melodies")
+def music_theory(
+    profile: Profile = "corrected", weights: dict[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """All nine rules; a rule that `weights` doesn't name has weight 1."""
+    for name in weights or {}:
+        if name not in RULE_NAMES:
+            raise ValueError(unknown("rule", name, RULE_NAMES))
+    return [
+        {"name": name, "profile": profile, "weight": (weights or {}).get(name, 1.0)}
+        for name in RULE_NAMES
+    ]

@@ -1,0 +1,38 @@
+"""The text of a melody on the scoring side, token by token; for what tokens mean see `melody`.
+
+"-" is hold, "." note off, "C3", "C#3", ... "B5" are note-ons; nothing separates them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+TEXTS = ("-", ".", *(name + octave for octave in "345" for name in _CLASSES))
+_IDS = {text: token for token, text in enumerate(TEXTS)}
+_TOKEN = re.compile("|".join(map(re.escape, TEXTS)))
+
+
+def tokens_of(text: str) -> list[str]:
+    """Split a melody into the texts of its tokens. Raises ValueError for what isn't a melody."""
+    tokens = _TOKEN.findall(text)
+    if "".join(tokens) != text:
+        raise ValueError(f"{text[:60]!r} is not a melody")
+    return tokens
+
+
+def parse(text: str) -> NDArray[np.int64] | None:
+    """int64 [T], T >= 1, of a melody's text; None for text that isn't a melody."""
+    tokens = _TOKEN.findall(text)
+    if not tokens or "".join(tokens) != text:
+        return None
+    return np.array([_IDS[token] for token in tokens], dtype=np.int64)
+
+
+def spell(tokens: Sequence[int] | NDArray[np.integer]) -> str:
+    """The inverse of `parse`: int [T] of 0..37 -> text."""
+    return "".join(TEXTS[token] for token in tokens)

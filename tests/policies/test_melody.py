@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+import pytest
+
+from sequence_tutor.policies.melody import TOKENS, MelodyEncoding, tokenize
+
+ENCODING = MelodyEncoding.fit([])
+
+
+def test_a_token_for_each_event():
+    assert len(TOKENS) == 38 and TOKENS[:5] == ("-", ".", "C3", "C#3", "D3")
+    assert TOKENS[14] == "C4" and TOKENS[37] == "B5"
+    for token, name in enumerate(TOKENS[2:], 2):  # another's names for the same pitches
+        assert pretty_midi.note_name_to_number(name) == token + 46
+
+
+def test_a_melody_in_tokens():
+    tokens = ENCODING.encode("C4---C#4.B5")
+    assert tokens.dtype == np.int16 and tokens.tolist() == [14, 0, 0, 0, 15, 1, 37]
+    assert ENCODING.encode("").tolist() == []
+
+
+def test_one_text_for_one_token_row():
+    rows = np.random.default_rng(0).integers(0, 38, (200, 32), dtype=np.int16)
+    texts = [ENCODING.decode(row) for row in rows]
+    assert len(set(texts)) == 200
+    for text, row in zip(texts, rows, strict=True):
+        assert ENCODING.encode(text).tolist() == row.tolist()
+
+
+@pytest.mark.parametrize(
+    ("melody", "position"),
+    [("C4-x", 4), ("C6", 1), ("C4 D4", 3), ("c4", 1), ("E#4", 1), ("C4-C", 4), ("CCO", 1)],
+)
+def test_what_fits_no_token_is_located(melody: str, position: int):
+    with pytest.raises(ValueError, match=f"is not a melody at character {position}$"):
+        tokenize(melody)
+    with pytest.raises(ValueError):
+        ENCODING.encode(melody)
+
+
+def test_the_vocabulary_is_fixed_and_no_token_ends_an_episode():
+    assert ENCODING.vocabulary == MelodyEncoding.fit(["C4"], 64).vocabulary
+    assert ENCODING.vocabulary.end_id is None and ENCODING.vocabulary.size == 38
+    assert (ENCODING.max_length, MelodyEncoding.fit([], 64).max_length) == (32, 64)
+
+
+def test_lines_of_text_are_read_as_they_are(tmp_path: Path):
+    path = tmp_path / "melodies.csv"
+    path.write_text("id,sequence\n1,C4---\n2,D4..\n3,X\n")
+
+    def check(text: str) -> str | None:
+        try:
+            ENCODING.encode(text)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    corpus = MelodyEncoding.read(path, check)
+    assert corpus.sequences == ["C4---", "D4.."] and corpus.broken_count == 1
+    assert MelodyEncoding.read(path, lambda _: None, column="id").sequences == ["1", "2", "3"]
+
+
+def test_midi_is_cut_to_the_length(tmp_path: Path):
+    midi = pretty_midi.PrettyMIDI()
+    piano = pretty_midi.Instrument(0)
+    piano.notes = [pretty_midi.Note(90, 60 + i % 3, i / 2, (i + 1) / 2) for i in range(16)]
+    midi.instruments = [piano]
+    midi.write(str(tmp_path / "a.mid"))
+    for path in (tmp_path, tmp_path / "a.mid"):
+        corpus = MelodyEncoding.read(path, lambda _: None, 16)
+        assert [len(ENCODING.encode(text)) for text in corpus.sequences] == [16] * 3
+        assert corpus.groups == [0] * 3
+    usual = MelodyEncoding.read(tmp_path, lambda _: None).sequences
+    assert {len(ENCODING.encode(text)) for text in usual} == {32}

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+
+import mido
+import numpy as np
+import pretty_midi
+import pytest
+
+from sequence_tutor.policies.melody import TOKENS
+from sequence_tutor.policies.midi import MAX_BYTES, MidiError, read_instruments, read_midi
+
+TICKS = 480
+STEP = TICKS // 4
+STAR = [60, 60, 67, 67, 69, 69, 67, 65, 65, 64, 64, 62, 62, 60]
+
+
+def track(*notes: tuple[int, float, float], name: str = "", channel: int = 0) -> mido.MidiTrack:
+    """Notes (pitch, start, end) in steps."""
+    events = [(round(end * STEP), 0, pitch, 0) for pitch, _, end in notes]
+    events += [(round(start * STEP), 1, pitch, 90) for pitch, start, _ in notes]
+    messages = mido.MidiTrack([mido.MetaMessage("track_name", name=name)] if name else [])
+    now = 0
+    for tick, _, pitch, velocity in sorted(events):
+        kind = "note_on" if velocity else "note_off"
+        message = mido.Message(kind, note=pitch, velocity=velocity, channel=channel)
+        messages.append(message.copy(time=tick - now))
+        now = tick
+    return messages
+
+
+def midi(*tracks: mido.MidiTrack, meta: tuple[mido.MetaMessage, ...] = (), **options) -> bytes:
+    file = mido.MidiFile(ticks_per_beat=TICKS, tracks=[mido.MidiTrack(meta), *tracks], **options)
+    stream = BytesIO()
+    file.save(file=stream)
+    return stream.getvalue()
+
+
+def texts(data: bytes, transpose: bool = False) -> list[str]:
+    segments = read_midi(data, transpose=transpose).segments
+    return ["".join(TOKENS[token] for token in segment) for segment in segments]
+
+
+def in_quarters(pitches: list[int], shift: int = 0) -> mido.MidiTrack:
+    return track(*((p + shift, i * 4, i * 4 + 4) for i, p in enumerate(pitches)))
+
+
+def test_the_melody_of_one_track():
+    data = midi(track((60, 4, 8), (62, 8, 10), (64, 12, 20)))
+    assert texts(data) == ["C4---D4-.-E4-------"]  # what is silent at the start is left out
+    found = read_midi(data, transpose=False)
+    assert found.segments[0].dtype == np.int16 and found.notes == 3
+    assert (found.shift, found.moved, found.collided, found.vanished, found.out_of_range) == (
+        0,
+    ) * 5
+
+
+def test_as_pretty_midi_writes_it():
+    file = pretty_midi.PrettyMIDI(initial_tempo=97)
+    piano = pretty_midi.Instrument(0)
+    step_s = 60 / 97 / 4
+    piano.notes = [pretty_midi.Note(90, 60 + i, i * step_s, (i + 1) * step_s) for i in range(16)]
+    file.instruments = [piano]
+    stream = BytesIO()
+    file.write(stream)
+    assert texts(stream.getvalue()) == ["".join(TOKENS[14:30])]
+    assert read_midi(stream.getvalue(), transpose=False).moved == 0
+
+
+def test_a_change_of_tempo_changes_nothing():
+    notes = track((60, 0, 4), (62, 4, 8), (64, 8, 16))
+    slower = [mido.MetaMessage("set_tempo", tempo=t, time=5 * STEP) for t in (700_001, 333_333)]
+    assert texts(midi(notes, meta=tuple(slower))) == texts(midi(notes))
+    assert read_midi(midi(notes, meta=tuple(slower))).moved == 0
+
+
+def test_a_file_that_is_read_warns_of_nothing():
+    tune = track((60, 0, 16))
+    tune.insert(0, mido.MetaMessage("key_signature", key="C"))  # out of place: pretty_midi warns
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(texts(midi(tune))) == 1
+
+
+def test_drums_are_left_out():
+    drums = track(*((75, i, i + 1) for i in range(16)), channel=9)
+    tune = track((60, 0, 8), (62, 8, 16))
+    assert texts(midi(drums, tune)) == texts(midi(tune))
+    with pytest.raises(MidiError, match="^it has no notes$"):
+        read_midi(midi(drums))
+
+
+def test_the_track_with_a_melodys_name_has_the_melody():
+    flute = track((72, 0, 16), name="Flute")
+    tune = track((60, 0, 8), (62, 8, 16), name="Lead Vocals")
+    assert texts(midi(flute, tune)) == ["C4-------D4-------"]
+    best = track((64, 0, 16), name="MELODY")
+    assert texts(midi(flute, tune, best)) == ["E4" + "-" * 15]
+
+
+def test_a_named_track_that_changes_its_program_stays_whole():
+    tune = track((60, 0, 8), (62, 8, 16), name="melody")
+    tune.insert(3, mido.Message("program_change", program=40))
+    assert len(read_instruments(midi(tune))[0]) == 2  # or nothing is tested here
+    assert texts(midi(tune, track((72, 0, 16)))) == ["C4-------D4-------"]
+
+
+def test_without_names_the_melody_is_on_top():
+    right = track((64, 0, 4), (67, 0, 4), (72, 4, 12), (71, 12, 16))
+    left = track(*((p, i * 2, i * 2 + 2) for i, p in enumerate([48, 52, 55, 60] * 2)))
+    assert texts(midi(left, right)) == ["G4---C5-------B4---"]
+
+
+def test_off_the_grid():
+    triplet = track(*((60 + i, i * 4 / 3, (i + 1) * 4 / 3) for i in range(3)))
+    assert read_midi(midi(triplet)).moved == 2
+    assert texts(midi(triplet)) == ["C4C#4-D4." + "-" * 11]
+    played = midi(track((60, 0, 3.7), (62, 4.1, 5), (64, 5.95, 5.99), (65, 6, 6.5), (67, 6.5, 8)))
+    found = read_midi(played, transpose=False)
+    assert (found.moved, found.collided, found.vanished) == (1, 1, 1)
+    assert texts(played)[0].startswith("C4---D4.F4")
+
+
+def test_a_long_rest_splits():
+    data = midi(track((60, 0, 4), (62, 19, 20), (64, 36, 40)))
+    assert [s.replace("-", "") for s in texts(data)] == ["C4.D4.", "E4."]
+
+
+@pytest.mark.parametrize("shift", range(-18, 18))
+def test_any_key_is_brought_to_c_by_the_shorter_way(shift: int):
+    data = midi(in_quarters(STAR, shift))
+    found = read_midi(data)
+    assert texts(data, True) == texts(midi(in_quarters(STAR, (shift + found.shift))))
+    assert (shift + found.shift) % 12 == 0
+    assert 48 <= 60 + shift + found.shift and 69 + shift + found.shift <= 83
+    if -12 <= shift <= 12:  # no octave is needed besides
+        assert -6 <= found.shift <= 5
+    assert read_midi(data, transpose=False).shift % 12 == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "moved"),
+    [("C", 0), ("Am", 0), ("G", 5), ("Em", 5), ("F", -5), ("Dm", -5), ("F#", 0), ("Ebm", 0)],
+)
+def test_a_key_signature_decides_between_scales_that_fit(key: str, moved: int):
+    tune = in_quarters([60, 62, 64, 67, 69, 67, 64, 62, 60])
+    data = midi(tune, meta=(mido.MetaMessage("key_signature", key=key),))
+    if key in ("F#", "Ebm"):  # can't be true of these notes
+        assert read_midi(data).shift == read_midi(midi(tune)).shift
+    else:
+        assert read_midi(data).shift == moved
+
+
+def test_two_key_signatures_are_no_help():
+    tune = in_quarters([60, 62, 64, 67, 69, 67, 64, 62, 60])
+    keys = [mido.MetaMessage("key_signature", key=key, time=STEP) for key in ("G", "D")]
+    assert read_instruments(midi(tune, meta=tuple(keys)))[1] is None
+    assert read_instruments(midi(tune, meta=(keys[0], keys[0])))[1] == 7
+    assert read_midi(midi(tune, meta=tuple(keys))).shift == read_midi(midi(tune)).shift
+
+
+def test_what_no_octave_fits_is_dropped():
+    data = midi(track((60, 0, 4), (62, 4, 8), (100, 8, 12), (64, 12, 16)))
+    assert read_midi(data, transpose=False).out_of_range == 1
+    assert texts(data) == ["C4---D4---.---E4---"]
+    low = midi(track((36, 0, 4), (38, 4, 8)))
+    assert texts(low) == ["C3---D3---." + "-" * 7]
+    assert read_midi(low, transpose=False).shift == 12
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return name + len(data).to_bytes(4, "big") + data
+
+
+def raw(events: bytes, kind: int = 1, division: int = TICKS) -> bytes:
+    numbers = (kind, 1, division)
+    header = b"".join(n.to_bytes(2, "big") for n in numbers)
+    return chunk(b"MThd", header) + chunk(b"MTrk", events)
+
+
+NOTE = b"\x00\x90\x3c\x40\x60\x80\x3c\x40"
+END = b"\x00\xff\x2f\x00"
+
+
+def test_control_the_raw_file_is_good():
+    assert read_midi(raw(NOTE + END)).notes == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"Dear diary", "it is not MIDI"),
+        (midi(track((60, 0, 4)))[:-9], "it is cut short"),
+        (raw(END), "it has no notes"),
+        (raw(NOTE[:4] + END), "it has no notes"),  # never ends
+        (raw(b""), "it has no notes"),
+        (raw(NOTE + END, kind=2), "type 2"),
+        (raw(NOTE + END, division=0xE728), "film frames"),
+        (raw(NOTE + END, division=0), "film frames"),
+        (raw(b"\x00\xff\x51\x03\x00\x00\x00" + NOTE + END), "can't be read: ZeroDivisionError"),
+        (raw(b"\x00\xff\x59\x02\x55\x00" + NOTE + END), "can't be read: KeySignatureError"),
+        (raw(b"\x00\x90\x3c\xff" + END), "can't be read: OSError"),
+        (raw(b"\x00\x3c\x40"), "can't be read: OSError running status"),
+        (raw(NOTE[:4] + b"\xff\xff\xff\x7f\x80\x3c\x40" + END), "too long"),
+        (raw(NOTE[:4] + b"\x89\x80\x00\x80\x3c\x40" + END, division=1), "too long"),
+        (raw(b"\xff" * 2000 + NOTE + END), "number without an end"),
+        (raw(b"\xff" * 900 + b"\x00" + NOTE[1:] + END), "too long"),
+        (raw(NOTE + END) + b"\0" * MAX_BYTES, "more than 4 MiB"),
+    ],
+)
+def test_bad_files_have_a_reason(data: bytes, reason: str):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(MidiError, match=reason) as caught:
+            read_midi(data)
+    assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
+
+
+def test_noise_raises_nothing_else():
+    random = np.random.default_rng(0)
+    good = midi(track(*((60 + i % 5, i, i + 1) for i in range(40)), name="melody"))
+    read, refused = 0, 0
+    for _ in range(400):
+        data = bytearray(good)
+        for at in random.integers(4, len(good), 1 + random.integers(6)):
+            data[at] = random.integers(256)
+        try:
+            read_midi(bytes(data))
+            read += 1
+        except MidiError:
+            refused += 1
+    assert read > 20 and refused > 20

@@ -1,0 +1,79 @@
+"""What the scoring side writes as MIDI, the policies' side reads back as the same tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sequence_tutor.policies.melody import HOLD, OFF, TOKENS, MelodyEncoding
+from sequence_tutor.policies.melody_line import notes_to_tokens, quantise, skyline
+from sequence_tutor.policies.midi import melody_notes, read_instruments, read_midi
+from sequence_tutor.rewards.melodies.rendering import write_midi
+from sequence_tutor.rewards.melodies.spelling import TEXTS, parse
+
+
+def canonical(random: np.random.Generator) -> np.ndarray:
+    """A random melody without a note-off in silence: int16 [T]."""
+    length = int(random.integers(1, 200))
+    events = random.choice([0, 1, 2], length, p=random.dirichlet([2, 1, 1]))
+    tokens = np.where(events == 2, random.integers(2, 38, length), events).astype(np.int16)
+    sounding = False
+    for step, token in enumerate(tokens):
+        if token == OFF and not sounding:
+            tokens[step] = HOLD
+        elif token != HOLD:
+            sounding = token != OFF
+    return tokens
+
+
+def read_back(path: Path, length: int) -> np.ndarray:
+    instruments, _ = read_instruments(path.read_bytes())
+    line = quantise(skyline(melody_notes(instruments)))
+    assert line.moved == line.collided == line.vanished == 0
+    return notes_to_tokens(line.notes, length)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "melody.mid"
+
+
+def test_tokens_to_midi_to_tokens(path: Path):
+    random = np.random.default_rng(0)
+    encoding = MelodyEncoding.fit([])
+    starts, ends, offs = set(), set(), 0
+    for _ in range(400):
+        tokens = canonical(random)
+        if tokens.max() < 2:
+            continue
+        starts.add(int(tokens[0]) >= 2)
+        ends.add(int(tokens[-1]))
+        offs += int((tokens == OFF).sum())
+        write_midi(encoding.decode(tokens), path)
+        assert read_back(path, len(tokens)).tolist() == tokens.tolist()
+    # silence and sound at both ends, or less was tried than meant
+    assert starts == {False, True} and {HOLD, OFF, 37} <= ends and offs > 1000
+
+
+def test_control_a_note_off_in_silence_is_not_canonical(path: Path):
+    encoding = MelodyEncoding.fit([])
+    write_midi("C4.-.", path)
+    assert encoding.decode(read_back(path, 4)) == "C4.--"
+
+
+def test_whole_files_read_back_as_segments(path: Path):
+    first, second = "C4---D4-.-E4---F4---", "G4---A4---C5-------"
+    write_midi("---" + first + "." + "-" * 20 + second, path)
+    found = ["".join(TOKENS[t] for t in s) for s in read_midi(path.read_bytes()).segments]
+    assert found == [first + "." + "-" * 13, second]
+
+
+def test_both_sides_spell_alike():
+    assert TOKENS == TEXTS
+    encoding = MelodyEncoding.fit([])
+    for token, text in enumerate(TOKENS):
+        parsed = parse(text)
+        assert parsed is not None and parsed.tolist() == [token]
+        assert encoding.encode(text).tolist() == [token]
