@@ -12,8 +12,8 @@ from common import EXAMPLES, describe_policy, last_metrics, load_prior, markdown
 
 from sequence_tutor.distributed.config import load_config
 from sequence_tutor.policies.corpus import read_corpus
-from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.domains import domain_of
 
 COLUMNS = {
     "reward": "reward",

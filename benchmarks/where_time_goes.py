@@ -28,8 +28,8 @@ from sequence_tutor.distributed.types import Generated
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel
 from sequence_tutor.policies.sampler import Sampler
-from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.domains import domain_of
 
 
 class NothingKnown:

@@ -68,7 +68,7 @@ def skyline(notes: Iterable[Note]) -> list[Note]:
 
 
 def quantise(line: Sequence[Note]) -> Quantised:
-    """A line with every onset and end on the nearest step, each note at least one step long.
+    """A skyline with onsets and ends on the nearest steps, each note at least one step long.
 
     Only onsets count as moved: players and exporters shorten notes as a matter of course.
     """
@@ -88,8 +88,6 @@ def quantise(line: Sequence[Note]) -> Quantised:
             continue
         kept.append((note, distance))
     notes = [note for note, _ in kept]
-    for i, following in enumerate(notes[1:]):
-        notes[i] = notes[i]._replace(end=min(notes[i].end, following.start))
     return Quantised(notes, sum(d > OFF_GRID for _, d in kept), collided, vanished)
 
 

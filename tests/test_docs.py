@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sequence_tutor.distributed.config import load_config
-from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.domains import domain_of
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").rglob("*.toml"))

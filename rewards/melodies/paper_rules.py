@@ -32,6 +32,7 @@ from sequence_tutor.rewards.melodies.melody import (
 
 MIDDLE_C = 14
 LEAP = 7  # semitones
+PATIENCE = 6  # steps
 
 _OUT_OF_KEY = ~in_classes(*C_MAJOR) & (np.arange(TOKENS) >= FIRST_PITCH)
 _SMALL_INTERVALS = {2: 0.4, 5: 0.35, 9: 0.25, 11: -1.5}
@@ -95,7 +96,7 @@ def preferred_intervals(melodies: Melodies) -> Floats:
 def leaps(melodies: Melodies) -> Floats:
     """Leaps of a fifth or more are to be resolved, by `resolved_leaps`; a leap back pays only if
     more than 6 steps lie between the two."""
-    return resolved_leaps(melodies, patience=6)
+    return resolved_leaps(melodies, quick_ones=False)
 
 
 def unique_extremes(melodies: Melodies) -> Floats:
@@ -144,12 +145,13 @@ def repeats(melodies: Melodies) -> tuple[Ints, Bools]:
     return n, np.arange(steps) - other > n
 
 
-def resolved_leaps(melodies: Melodies, patience: int) -> Floats:
+def resolved_leaps(melodies: Melodies, quick_ones: bool) -> Floats:
     """A leap (i >= 7) opens; until it is closed another in its direction earns -5.
 
     It is closed, for +5, by the first step that is no leap and comes back to or beyond the pitch
-    it started from; or by a leap back, which earns +5 iff more than `patience` steps lie between
-    it and the last leap.
+    it started from; or by a leap back, which earns +5 iff more than 6 steps lie between it and the
+    last leap. With `quick_ones` every leap back earns +5, and a leap that opens within 6 steps
+    after a leap back -5.
     """
     steps = melodies.tokens.shape[1]
     # a step's melodies side by side, and small: the loop runs over steps
@@ -161,15 +163,19 @@ def resolved_leaps(melodies: Melodies, patience: int) -> Floats:
     moves = has_interval & (leap == 0)
     at = np.arange(steps)[:, None]
     last_leap = before(np.maximum.accumulate(np.where(leap != 0, at, 0), axis=0).T).T
-    pays_back = at - last_leap - 1 > patience
+    late = at - last_leap - 1 > PATIENCE
 
     earned = np.zeros(tokens.shape, dtype=np.int8)
     direction = origin = np.zeros(tokens.shape[1], dtype=np.int8)
+    leapt_back = np.zeros(tokens.shape[1], dtype=bool)
     for t in range(1, steps):
         meets = leap[t] * direction  # 1: leaps on, -1: leaps back
         returned = moves[t] & (direction != 0) & (direction * (tokens[t] - origin) <= 0)
-        earned[t] = (returned | (meets < 0) & pays_back[t]) - (meets == 1).view(np.int8)
         opened = (direction == 0) & (leap[t] != 0)
+        earned[t] = (returned | (meets < 0) & (late[t] | quick_ones)) - (meets == 1).view(np.int8)
+        if quick_ones:
+            earned[t] -= opened & leapt_back & ~late[t]
+            leapt_back = (meets < 0) | (leapt_back & ~opened)
         origin = np.where(opened, previous[t], origin)
         direction = np.where(opened, leap[t], direction * ~(returned | (meets < 0)))
     return 5 * earned.T.astype(np.float64)

@@ -13,9 +13,9 @@ from sequence_tutor.distributed.types import Generated, Scored, per_step
 from sequence_tutor.policies.encoding import Episodes, pad
 from sequence_tutor.policies.smiles import SmilesEncoding
 from sequence_tutor.rewards.base import Reward, Scores, Status
+from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of
-from sequence_tutor.rewards.build import build_reward
 
 ENCODING = SmilesEncoding.fit(["CCO", "C(N)=O"], max_length=6)
 CUT = "CCCCCC"  # six tokens: no room for the end token

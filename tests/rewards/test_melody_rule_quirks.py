@@ -144,7 +144,7 @@ def test_a_repeated_motif_is_paid_once_a_half_bar() -> None:
     assert paid("repeated_motif", shifted)[1] == [0] * 23 + [5]
     # of period 7: the first window comes again after 7 steps, an overlap, and after 14
     paper, corrected = paid("repeated_motif", (tune[:7] * 4)[:24])
-    assert (paper[:21], paper[21:], corrected) == ([0] * 21, [4] * 3, [0] * 23 + [4])
+    assert (paper[:21], paper[21:], corrected) == ([0] * 21, [5] * 3, [0] * 23 + [5])
 
 
 def test_thirds_in_key_are_those_of_c_and_e() -> None:
@@ -165,7 +165,11 @@ def test_silence_is_not_a_held_note() -> None:
 
 
 def test_a_leap_back_resolves_at_once() -> None:
-    assert paid("leaps", [C4, C5, C4, C5]) == ([0] * 4, [0, 0, 5, 0])
+    assert paid("leaps", [C4, C5, C4, D4]) == ([0] * 4, [0, 0, 5, 0])
+    # but a trill of leaps earns nothing by it
+    assert paid("leaps", [C4, C5, C4, C5, C4]) == ([0] * 5, [0, 0, 5, -5, 5])
+    slow = [C4, C5, C4] + [HOLD] * 7 + [C5]
+    assert paid("leaps", slow)[1] == [0, 0, 5] + [0] * 8
     late = [C4, C5] + [HOLD] * 7 + [C4]
     assert paid("leaps", late) == ([0] * 9 + [5],) * 2
     assert paid("leaps", late[:2] + late[3:])[0] == [0] * 9  # one step less

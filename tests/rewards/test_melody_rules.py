@@ -137,7 +137,7 @@ def preferred_intervals(c, a, n, paper):
 
 def leaps(c, a, n, paper):
     """The state is found anew from the start, then the last step's reward is the answer."""
-    direction, origin, since, paid = 0, 0, 0, 0
+    direction, origin, since, paid, leapt_back = 0, 0, 0, 0, False
     x = [*c, a]
     for t in range(1, len(x)):
         paid, before = 0, pitches(x[:t])
@@ -149,11 +149,13 @@ def leaps(c, a, n, paper):
             way = 1 if x[t] > p else -1
             if direction == 0:
                 direction, origin = way, p
+                paid = -5 if leapt_back and since <= 6 and not paper else 0
+                leapt_back = False
             elif direction == way:
                 paid = -5
             else:
                 paid = 5 if since > 6 or not paper else 0
-                direction = 0
+                direction, leapt_back = 0, True
             since = 0
         else:
             since += 1

@@ -17,10 +17,10 @@ import pytest
 
 from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.base import Scores, Status
+from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.molecules import objective as paper
 from sequence_tutor.rewards.molecules.molecule import Molecule, parse
-from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.registry import component
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
