@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from sequence_tutor.distributed.evaluation import describe_sequences
+from sequence_tutor.distributed.evaluation import describe
 from sequence_tutor.distributed.replay.record import read_table
 from sequence_tutor.policies.prior import Prior, load_prior
 from sequence_tutor.rewards.base import Reward
@@ -62,10 +62,16 @@ def describe_policy(
     policy: Prior, prior: Prior, reward: Reward, training: set[str] | None, n: int, seed: int = 0
 ) -> dict[str, float]:
     """Metrics of n samples, the mean reward, and the KL to the prior in nats per sequence."""
-    sequences = policy.sample(n, seed)
-    numbers = describe_sequences(sequences, domain_of(prior.encoding.name), prior, reward, training)
-    kl = policy.log_prob(sequences) - prior.log_prob(sequences)
-    return numbers | {"kl": float(kl.mean())}
+    domain = domain_of(prior.encoding.name)
+    return describe(policy.sample(n, seed), domain, reward, training, prior, policy)
+
+
+def training_keys(prior: Prior) -> set[str] | None:
+    """The keys of the data that a prior brings, None where it brings none."""
+    if prior.data is None:
+        return None
+    domain = domain_of(prior.encoding.name)
+    return {domain.key(s) or s for s in prior.data.training}
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -88,4 +94,5 @@ __all__ = [
     "markdown",
     "rewards_in_order",
     "run",
+    "training_keys",
 ]

@@ -24,7 +24,7 @@ COLUMNS = {
     "mean_qed": "QED",
     "mean_sa": "SA",
     "mean_ring_penalty": "ring",
-    "kl": "KL, nats",
+    "kl_to_prior": "KL, nats",
 }
 
 

@@ -139,6 +139,9 @@ def pretrain(
     column: ColumnOption = None,
     resume: Annotated[bool, typer.Option(help="Go on with the training in --out.")] = False,
     licence: Annotated[str, typer.Option(help="Licence of the data, for the model card.")] = "",
+    validation_data: Annotated[
+        Path | None, typer.Option(help="Data to validate with, instead of a share of DATA.")
+    ] = None,
     include_data: Annotated[
         bool, typer.Option(help="Put the data beside the weights, for evaluate to compare with.")
     ] = False,
@@ -180,6 +183,7 @@ def pretrain(
         resume=resume,
         licence=licence,
         max_length=max_length,
+        validation_data=validation_data,
         include_data=include_data,
         device=device,
         report_samples=report_samples,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import compress
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from sequence_tutor.policies.encodings import ENCODINGS
 from sequence_tutor.policies.pretrain import Pretraining
 from sequence_tutor.policies.pretrain import Progress as TrainingProgress
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
-from sequence_tutor.policies.prior import Data, load_prior
+from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.domains import domain_of
 
 
@@ -26,6 +25,7 @@ def pretrain_prior(
     *,
     console: Console,
     column: str | None = None,
+    validation_data: Path | None = None,
     resume: bool = False,
     licence: str = "",
     max_length: int | None = None,
@@ -47,20 +47,26 @@ def pretrain_prior(
     longest = max_length or kind.usual_length
 
     def check(sequence: str) -> str | None:
+        own = kind.fit([sequence])
         try:
-            length = len(kind.fit([sequence]).encode(sequence))
+            length = len(own.encode(sequence))
         except ValueError as error:
             return str(error)
         if length > longest:
             return f"{length} tokens, more than --max-length {longest}"
+        if own.vocabulary.end_id is None and length != longest:
+            return f"{length} tokens where every sequence must have --max-length {longest}"
         return None if domain.key(sequence) is not None else "not a valid sequence"
 
     console.print(f"reading {data}")
-    corpus = kind.read(data, check, longest, column)
-    for remark in [*corpus.notes, *filter(None, [corpus.complaints()])]:
-        console.print(remark, markup=False)
-    fitted = kind.fit(corpus.sequences, longest)
-    training = Pretraining(fitted, corpus.sequences, settings, device, corpus.groups)
+    corpora = []
+    for path in filter(None, [data, validation_data]):
+        corpora.append(kind.read(path, check, longest, column))
+        for remark in [*corpora[-1].notes, *filter(None, [corpora[-1].complaints()])]:
+            console.print(remark, markup=False)
+    corpus, held_out = corpora[0], corpora[1].sequences if validation_data else []
+    fitted = kind.fit(corpus.sequences + held_out, longest)
+    training = Pretraining(fitted, corpus.sequences, settings, device, corpus.groups, held_out)
     if resume:
         training.restore(out)
     columns = [BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()]
@@ -78,22 +84,22 @@ def pretrain_prior(
 
         training.run(out, report)
     best = load_prior(out)
-    held_out = list(compress(corpus.sequences, training.held_out))
-    trained_on = list(compress(corpus.sequences, ~training.held_out))
     best.card |= {
         "data": data.name,
         "licence": licence,
-        "sequences": len(corpus.sequences),
+        "sequences": len(training.data.training),
         "validation_nll": training.best_nll,
     }
     if include_data:
-        best.data = Data(trained_on, held_out)
+        best.data = training.data
     best.save(out)
     if not report_samples:
         return {}
     samples = best.sample(report_samples, settings.seed)
-    keys = {domain.key(s) or s for s in trained_on}
+    keys = {domain.key(s) or s for s in training.data.training}
     return {
-        "held-out data": describe(held_out[:report_samples], domain, training=keys, prior=best),
+        "held-out data": describe(
+            training.data.held_out[:report_samples], domain, training=keys, prior=best
+        ),
         "prior": describe(samples, domain, training=keys, prior=best),
     }

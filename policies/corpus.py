@@ -23,10 +23,11 @@ class Corpus:
 
     `groups`: of each sequence the number of the piece it was cut from, so that validation can hold
     out whole pieces; empty where each sequence is a piece of its own. `notes` are remarks on how
-    the data was read. `broken` names the first few unusable parts, each with the reason.
+    the data was read. `broken` names the first few unusable `parts`, each with the reason.
     """
 
     path: Path
+    parts: str = "lines"
     sequences: list[str] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -39,11 +40,11 @@ class Corpus:
         if len(self.broken) < 5:
             self.broken.append(f"{part}: {reason}")
 
-    def complaints(self, kind: str = "lines") -> str:
+    def complaints(self) -> str:
         """What was left out, for people; empty where nothing was."""
         if not self.broken_count:
             return ""
-        lines = [f"{self.path}: {self.broken_count} unusable {kind} left out, for example"]
+        lines = [f"{self.path}: {self.broken_count} unusable {self.parts} left out, for example"]
         return "\n".join(lines + [f"  {part}" for part in self.broken])
 
 

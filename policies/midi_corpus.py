@@ -27,7 +27,7 @@ def read_midi_corpus(path: Path, check: Callable[[str], str | None], length: int
     first. `check` gives the reason why a window can't be used, or None. Files are read in the
     order of their names; those that can't be used are named and skipped. Raises CorpusError.
     """
-    corpus = Corpus(path)
+    corpus = Corpus(path, parts="files")
     pieces: list[MidiMelodies] = []
     seen: set[str] = set()
     cut = 0
@@ -54,7 +54,7 @@ def read_midi_corpus(path: Path, check: Callable[[str], str | None], length: int
     if not pieces and not corpus.broken_count:
         raise CorpusError(f"{path} has no MIDI file, none named *.mid or *.midi")
     if not corpus.sequences:
-        why = corpus.complaints("files") if corpus.broken_count else ""
+        why = corpus.complaints() if corpus.broken_count else ""
         raise CorpusError(f"{path} has no melody of {length} steps. {why}".strip())
     corpus.notes += _remarks(pieces, corpus, length, cut - len(seen))
     return corpus

@@ -38,7 +38,7 @@ class Architecture:
 class RecurrentNetwork(nn.Module):
     """Embedding, GRU or LSTM layers, linear head.
 
-    `dropout` acts between layers and only in training mode.
+    `dropout` acts on each layer's output and only in training mode.
     """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
@@ -47,6 +47,7 @@ class RecurrentNetwork(nn.Module):
         self.embedding = nn.Embedding(a.vocabulary + 1, a.embedding)
         cell = nn.GRU if a.cell == "gru" else nn.LSTM
         self.rnn = cell(a.embedding, a.hidden, a.layers, dropout=dropout if a.layers > 1 else 0.0)
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(a.hidden, a.vocabulary)
 
     def features(self, actions: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ class RecurrentNetwork(nn.Module):
         start = actions.new_full((1, actions.shape[0]), self.architecture.vocabulary)
         inputs = torch.cat((start, actions.t()[:-1]))
         output, _ = self.rnn(self.embedding(inputs))
-        return output  # type: ignore[no-any-return]
+        return self.dropout(output)  # type: ignore[no-any-return]
 
     def forward(self, actions: Tensor) -> Tensor:
         """Outputs before each action: int64 [B,T] -> float32 [B,T,V]."""

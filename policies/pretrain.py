@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from sequence_tutor.policies.device import autocast, keep_freed_memory
 from sequence_tutor.policies.encoding import Encoding, pad
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
-from sequence_tutor.policies.prior import Prior, token_log_probs
+from sequence_tutor.policies.prior import Data, Prior, token_log_probs
 
 STATE_FILE, WEIGHTS_STATE_FILE = "training.json", "training.safetensors"
 
@@ -43,8 +44,9 @@ class Progress:
 class Pretraining:
     """The state of one maximum-likelihood training; saves and restores itself whole.
 
-    With `groups`, the piece that each sequence was cut from, whole pieces are held out for
-    validation: their sequences may overlap or resemble each other.
+    `held_out` are sequences to validate with. Without them a share of `sequences` is held out; with
+    `groups`, the piece that each of these was cut from, whole pieces: what comes from the same
+    piece may overlap or resemble each other.
     """
 
     def __init__(
@@ -54,17 +56,22 @@ class Pretraining:
         settings: PretrainSettings,
         device: str,
         groups: Sequence[int] = (),
+        held_out: Sequence[str] = (),
     ) -> None:
         keep_freed_memory()
         self.encoding, self.settings, self.device = encoding, settings, torch.device(device)
         torch.manual_seed(settings.seed)
         self.random = np.random.default_rng(settings.seed)
-        encoded = [encoding.encode(s) for s in sequences]
-        self.held_out = _held_out(groups or range(len(encoded)), settings.validation, settings.seed)
-        if self.held_out.all():
-            raise ValueError("training needs at least two sequences, of two pieces")
-        self.validation = pad([encoded[i] for i in np.flatnonzero(self.held_out)])
-        self.train = pad([encoded[i] for i in np.flatnonzero(~self.held_out)])
+        if not held_out:
+            groups = groups or range(len(sequences))
+            chosen = _held_out(groups, settings.validation, settings.seed)
+            if chosen.all():
+                raise ValueError("training needs at least two sequences, of two pieces")
+            held_out = list(compress(sequences, chosen))
+            sequences = list(compress(sequences, ~chosen))
+        self.data = Data(list(sequences), list(held_out))
+        self.validation = pad([encoding.encode(s) for s in held_out])
+        self.train = pad([encoding.encode(s) for s in sequences])
         self.network = RecurrentNetwork(
             Architecture(
                 settings.cell,  # type: ignore[arg-type]
