@@ -37,7 +37,8 @@ class Section(BaseModel):
 
 class LearnerConfig(Section):
     """`temperature` is c of pi* ~ p exp(r/c), in units of the reward. `lambda` mixes one-step (0)
-    and whole-path (1) targets; by default 1 for path and 0.9 for the others. `updates_per_call`
+    and whole-path (1) targets; by default 0.9, and 1 for path without a discount (with one, a whole
+    path says next to nothing of its later steps). `updates_per_call`
     is how many updates go to the learner at once, and so between two published versions."""
 
     algorithm: Literal["q", "psi", "g", "path"] = "path"
@@ -63,7 +64,7 @@ class LearnerConfig(Section):
         """lambda, its default resolved."""
         if self.lam is not None:
             return self.lam
-        return 1.0 if self.algorithm == "path" else 0.9
+        return 1.0 if self.algorithm == "path" and self.gamma == 1 else 0.9
 
 
 class ReplayConfig(Section):

@@ -28,8 +28,8 @@ def describe(
     """Numbers for a sample.
 
     With `reward` its mean and that of each component, over the sequences that have one; with
-    `prior` the negative log-likelihood under it, nats per sequence and per action, over those it
-    can express; with `policy` too, whose sample it must be, an estimate of KL(policy || prior) in
+    `prior` the negative log-likelihood under it, nats per sequence (mean and percentiles) and per
+    action, over those it can express; with `policy` too, whose sample it must be, an estimate of KL(policy || prior) in
     nats per sequence; then the domain's metrics, against `training` keys where given.
     """
     numbers: dict[str, float] = {}
@@ -40,8 +40,11 @@ def describe(
             numbers |= {f"reward: {key}": _mean(values) for key, values in scores.raw.items()}
     if prior is not None:
         log_prior, lengths = _log_probs(prior, sequences)
-        numbers["nll"] = -_mean(log_prior)
         known = ~np.isnan(log_prior)
+        numbers["nll"] = -_mean(log_prior)
+        for share in (5, 95):
+            found = np.percentile(-log_prior[known], share) if known.any() else np.nan
+            numbers[f"nll_{share}%"] = float(found)
         numbers["nll_per_action"] = -_mean(log_prior) / _mean(lengths[known].astype(float))
         if policy is not None:
             numbers["kl_to_prior"] = _mean(_log_probs(policy, sequences)[0] - log_prior)

@@ -187,7 +187,8 @@ def concatenate(batches: Sequence[Scored]) -> Scored:
 
 def _joined(values: Sequence[np.ndarray | None], batches: Sequence[Scored]) -> np.ndarray:
     """A component of all batches, [B] or [B,T]; NaN where it lacks a batch or is narrower."""
-    width = max((v.shape[1] for v in values if v is not None and v.ndim == 2), default=0)
+    by_action = any(v is not None and v.ndim == 2 for v in values)
+    width = max(b.tokens.shape[1] for b in batches) if by_action else 0
     parts = []
     for value, batch in zip(values, batches, strict=True):
         if value is None:

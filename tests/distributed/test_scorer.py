@@ -11,6 +11,7 @@ from sequence_tutor.distributed.replay.answers import Known
 from sequence_tutor.distributed.scorer import Scorer
 from sequence_tutor.distributed.types import Generated, Scored, per_step
 from sequence_tutor.policies.encoding import Episodes, pad
+from sequence_tutor.policies.melody import MelodyEncoding
 from sequence_tutor.policies.smiles import SmilesEncoding
 from sequence_tutor.rewards.base import Reward, Scores, Status
 from sequence_tutor.rewards.build import build_reward
@@ -133,3 +134,48 @@ def test_a_terminal_reward_is_paid_by_the_last_action():
     assert steps[0, 3] == np.float32(scored.rewards[0])
     assert steps[1, 5] == np.float32(scored.rewards[1])
     assert np.count_nonzero(steps) == 2
+
+
+MELODIES = ["C4-D4-C#4-E4-D4-.-E4---", "F#4-" * 8, "G4" * 16]
+
+
+def of_melodies(*components: dict[str, object]) -> Scored:
+    """What a scorer makes of `MELODIES`, which have 16 steps and no end token."""
+    encoding = MelodyEncoding.fit([], max_length=16)
+    config = RewardConfig.model_validate({"aggregate": "sum", "component": list(components)})
+    reward = build_reward(config, "melodies")
+    one = Scorer(encoding, domain_of("melody"), reward, FakeReplay())  # type: ignore[arg-type]
+    tokens, lengths = pad([encoding.encode(m) for m in MELODIES])
+    assert lengths.tolist() == [16] * 3
+    episodes = Episodes(tokens, lengths, np.zeros(3, np.float32))
+    _, scored = one.score(Generated(episodes, 0, "actor-1", "policy", 0.1))
+    assert scored is not None
+    return scored
+
+
+def test_an_episode_of_fixed_length_is_paid_within_it():
+    scored = of_melodies({"name": "key", "weight": 2.0}, {"name": "motif"})
+    assert scored.status.tolist() == [Status.OK] * 3
+    assert scored.step_rewards is not None and scored.step_rewards.shape == (3, 16)
+    np.testing.assert_allclose(scored.step_rewards.sum(1), scored.rewards, rtol=1e-5)
+    for name, values in scored.step_raw.items():
+        assert values.shape == (3, 16) and np.isfinite(values).all()
+        np.testing.assert_allclose(values.sum(1), scored.raw[name])
+    assert scored.raw["key"].tolist() == [-1, -8, 0]
+    # each step pays what it earned: the fifth token is the sharp, the eighth ends a motif
+    assert np.flatnonzero(scored.step_raw["key"][0]).tolist() == [4]
+    assert np.flatnonzero(scored.step_raw["motif"][0]).tolist() == [7]
+    worth = 2 * scored.step_raw["key"] + scored.step_raw["motif"]
+    np.testing.assert_allclose(scored.step_rewards, worth, atol=1e-6)
+    np.testing.assert_array_equal(per_step(scored), scored.step_rewards)
+
+
+def test_beside_rewards_by_the_step_the_rest_is_paid_by_the_last_step():
+    squeezed = {"type": "linear", "low": -10, "high": 0}
+    scored = of_melodies({"name": "motif"}, {"name": "key", "transform": squeezed, "weight": 5.0})
+    assert scored.step_rewards is not None
+    assert scored.transformed["key"].tolist() == pytest.approx([0.9, 0.2, 1.0])
+    expected = scored.step_raw["motif"].copy()
+    expected[:, 15] += 5 * scored.transformed["key"]
+    np.testing.assert_allclose(scored.step_rewards, expected, atol=1e-6)
+    np.testing.assert_allclose(scored.step_rewards.sum(1), scored.rewards, rtol=1e-5)

@@ -90,8 +90,45 @@ def test_the_learning_rate_warms_up_stays_and_falls_to_zero():
     assert rates[n] == 0 and rates[3 * n // 4] == pytest.approx(0.5, abs=0.02)
 
 
+def test_whole_pieces_are_held_out():
+    corpus = ["C" * n for n in range(1, 91)]
+    pieces = [i // 9 for i in range(90)]  # ten of nine sequences
+    of = dict(zip(corpus, pieces, strict=True))
+    encoding = SmilesEncoding.fit(corpus)
+    chosen = set()
+    for seed in range(3):
+        settings = replace(SETTINGS, validation=0.3, seed=seed)
+        training = Pretraining(encoding, corpus, settings, "cpu", pieces)
+        out, kept = training.data.held_out, training.data.training
+        assert len(out) == 27 and sorted(out + kept) == sorted(corpus)
+        assert not {of[s] for s in out} & {of[s] for s in kept}
+        assert training.validation[1].tolist() == [len(s) + 1 for s in out]
+        assert training.train[1].tolist() == [len(s) + 1 for s in kept]
+        chosen.add(frozenset(of[s] for s in out))
+    assert len(chosen) > 1
+    # control: of sequences that are pieces of their own, as many come from all over
+    scattered = Pretraining(encoding, corpus, settings, "cpu").data
+    assert len(scattered.held_out) == 27
+    assert {of[s] for s in scattered.held_out} & {of[s] for s in scattered.training}
+
+
+def test_given_sequences_validate_and_never_train(tmp_path: Path):
+    held_out = ["O" * n for n in (1, 2, 3)]
+    encoding = SmilesEncoding.fit(CORPUS + held_out)
+    settings = replace(SETTINGS, validation=0.5, epochs=2)
+    training = Pretraining(encoding, CORPUS, settings, "cpu", range(len(CORPUS)), held_out)
+    assert training.data.training == CORPUS and training.data.held_out == held_out
+    assert len(training.train[0]) == len(CORPUS)
+    assert training.validation[1].tolist() == [2, 3, 4]
+    prior = training.run(tmp_path, lambda _: None)
+    judged = -prior.log_prob(held_out).mean()
+    assert training.history[-1]["validation_nll"] == pytest.approx(judged, abs=1e-4)
+
+
 def test_what_can_not_be_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="at least two sequences"):
         Pretraining(SmilesEncoding.fit(["C"]), ["C"], SETTINGS, "cpu")
+    with pytest.raises(ValueError, match="of two pieces"):
+        Pretraining(SmilesEncoding.fit(CORPUS), CORPUS, SETTINGS, "cpu", [0] * len(CORPUS))
     with pytest.raises(ValueError, match="no training to resume"):
         make().restore(tmp_path)

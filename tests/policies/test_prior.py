@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import torch
 
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork
 from sequence_tutor.policies.prior import (
+    HELD_OUT_FILE,
     METADATA_FILE,
+    TRAINING_FILE,
     WEIGHTS_FILE,
+    Data,
     Prior,
     PriorError,
     load_prior,
@@ -48,6 +52,46 @@ def test_round_trip_keeps_everything_to_bfloat16(prior: Prior, tmp_path: Path):
     np.testing.assert_array_equal(again.log_prob(sequences), loaded.log_prob(sequences))
     files = sorted(p.name for p in (tmp_path / "q").iterdir())
     assert files == sorted([METADATA_FILE, WEIGHTS_FILE])
+
+
+def test_a_prior_may_bring_its_data(prior: Prior, tmp_path: Path):
+    prior.save(tmp_path / "without")
+    assert load_prior(tmp_path / "without").data is None
+    prior.data = Data(["CNO", "C", "NN"], ["ON"])
+    prior.save(tmp_path / "a")
+    loaded = load_prior(tmp_path / "a")
+    assert loaded.data == prior.data
+    loaded.save(tmp_path / "b")
+    for name in (TRAINING_FILE, HELD_OUT_FILE):
+        packed = (tmp_path / "a" / name).read_bytes()
+        assert packed == (tmp_path / "b" / name).read_bytes()
+        assert packed[4:8] == bytes(4)  # no time of writing
+    text = gzip.decompress((tmp_path / "a" / TRAINING_FILE).read_bytes()).decode()
+    assert text == "CNO\nC\nNN\n"  # anybody can read it
+    prior.data = Data(["CNO", "C", "NO"], ["ON"])
+    prior.save(tmp_path / "a")
+    assert load_prior(tmp_path / "a").data == prior.data != loaded.data
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: (p / TRAINING_FILE).write_bytes((p / TRAINING_FILE).read_bytes()[:-9]),
+        lambda p: (p / TRAINING_FILE).write_bytes((p / TRAINING_FILE).read_bytes()[:12]),
+        lambda p: (p / TRAINING_FILE).write_text("CNO\n"),
+        lambda p: (p / TRAINING_FILE).write_bytes(gzip.compress(b"\xff\xfe")),
+        lambda p: (p / HELD_OUT_FILE).unlink(),
+    ],
+    ids=["cut end", "cut", "not packed", "not text", "no held-out data"],
+)
+def test_damaged_data_is_named(prior: Prior, tmp_path: Path, damage):
+    prior.data = Data(["CNO", "C"] * 50, ["ON"])
+    prior.save(tmp_path)
+    load_prior(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(PriorError, match="is not a whole prior") as caught:
+        load_prior(tmp_path)
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_a_runs_policy_is_a_prior(prior: Prior, tmp_path: Path):

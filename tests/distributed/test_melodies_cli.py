@@ -1,0 +1,198 @@
+"""The commands on melodies: MIDI in, tables and renderings out, and what they refuse."""
+
+from __future__ import annotations
+
+import random
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sequence_tutor.distributed import cli
+from sequence_tutor.policies.melody import MelodyEncoding
+from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings
+from sequence_tutor.policies.prior import load_prior
+from sequence_tutor.rewards.melodies import RULE_NAMES
+from sequence_tutor.rewards.melodies.rendering import write_midi
+
+BEATS = ("C4---", "D4---", "E4-.-", "F4---", "G4-A4-", "C5---")
+PAPER = ["paper: Note RNN", "paper: Q", "paper: Psi", "paper: G"]
+THEORY = '[[reward.component]]\nname = "music_theory"\n'
+TINY = {"hidden": 8, "layers": 1, "embedding": 4, "epochs": 1, "validation": 0.25}
+SMALL = [part for k, v in TINY.items() for part in (f"--{k}", v)]
+SMALL += ["--encoding", "melody", "--report-samples", 0]
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run `sequence-tutor ARGUMENTS` in this process, on a wide screen."""
+    monkeypatch.setattr(cli, "console", Console(width=300))
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["sequence-tutor", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return Done(int(caught.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def refused(done: Done, *parts: str) -> None:
+    """One sentence, exit code 2, no traceback."""
+    assert done.code == 2, done
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1, done.err
+    for part in parts:
+        assert part in done.err
+
+
+def table(done: Done) -> tuple[list[str], dict[str, list[str]]]:
+    """The columns that were printed, and the cells of each row."""
+    assert done.code == 0, done
+    lines = [line.strip("┃│").replace("┃", "│").split("│") for line in done.out.splitlines()]
+    cells = [[cell.strip() for cell in line] for line in lines if len(line) > 1]
+    return cells[0][1:], {row[0]: row[1:] for row in cells[1:]}
+
+
+def tunes(n: int, steps: int, seed: int = 0) -> list[str]:
+    dice = random.Random(seed)
+    return ["".join(dice.choices(BEATS, k=steps // 4)) for _ in range(n)]
+
+
+def midi(folder: Path, melodies: list[str]) -> Path:
+    folder.mkdir()
+    for i, text in enumerate(melodies):
+        write_midi(text, folder / f"{i}.mid")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of 32 steps, with its data; it has learned next to nothing."""
+    directory = tmp_path_factory.mktemp("melody_prior")
+    settings = PretrainSettings(cell="gru", **TINY)
+    training = Pretraining(MelodyEncoding.fit([]), tunes(40, 32), settings, "cpu")
+    made = training.run(directory, lambda _: None)
+    made.data = training.data
+    made.save(directory)
+    return directory
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_pretrain_takes_midi(command: Command, tmp_path: Path, kind: str):
+    data, out = midi(tmp_path / "midi", tunes(6, 64)), tmp_path / "prior"
+    (data / "broken.mid").write_text("Dear diary")
+    if kind == "zip":
+        files = sorted(data.iterdir())
+        data = tmp_path / "midi.zip"
+        with zipfile.ZipFile(data, "w") as archive:
+            for file in files:
+                archive.write(file, file.name)
+    done = command("pretrain", data, "--out", out, *SMALL, "--max-length", 16)
+    assert done.code == 0, done
+    assert "windows of 16 steps from 6 of 6 MIDI files" in done.out
+    assert "1 unusable files left out" in done.out
+    assert "broken.mid: it is not MIDI" in done.out
+    made = load_prior(out)
+    assert (made.encoding.name, made.encoding.max_length, made.data) == ("melody", 16, None)
+
+
+def test_pretrain_validates_on_given_data_and_includes_it(command: Command, tmp_path: Path):
+    data, other = midi(tmp_path / "a", tunes(6, 64)), midi(tmp_path / "b", tunes(2, 64, seed=1))
+    out = tmp_path / "prior"
+    given = ("--validation-data", other, "--include-data")
+    done = command("pretrain", data, "--out", out, *SMALL, *given)
+    assert done.code == 0, done
+    brought = load_prior(out).data
+    assert brought is not None
+    for path, part in ((data, brought.training), (other, brought.held_out)):
+        assert part == MelodyEncoding.read(path, lambda _: None, 32).sequences
+    assert brought.training and not set(brought.training) & set(brought.held_out)
+
+
+def test_evaluate_compares_a_prior_with_what_it_brings(command: Command, prior: Path):
+    header, rows = table(command("evaluate", prior, "-n", 20))
+    assert header == ["data", "uniform random", "prior", *PAPER]
+    assert rows["not in key"][header.index("paper: Q")] == "0.01"
+    for name in ("nll", "novel", "overlap pitch class"):
+        assert all(rows[name][:3]) and not any(rows[name][3:])
+    assert "reward" not in rows and "kl to prior" not in rows
+
+
+def test_evaluate_tells_what_a_run_has_changed(command: Command, prior: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").write_text(f'encoding = "melody"\nprior = "{prior}"\n{THEORY}')
+    policy = load_prior(prior)
+    policy.network.head.bias.data[0] += 2.0  # it holds more often
+    policy.save(run / "policy")
+    header, rows = table(command("evaluate", run, "-n", 50))
+    assert header == ["data", "uniform random", "prior", "tuned policy", *PAPER]
+    for name in ("reward", "nll", *(f"reward: {n.replace('_', ' ')}" for n in RULE_NAMES)):
+        assert all(rows[name][:4]) and not any(rows[name][4:])
+    assert [bool(cell) for cell in rows["kl to prior"]] == [n == "tuned policy" for n in header]
+    assert float(rows["kl to prior"][3]) > 1
+    assert float(rows["nll"][3]) < float(rows["nll"][2])  # holding was likely to begin with
+
+
+def test_evaluate_takes_midi(command: Command, tmp_path: Path):
+    folder = midi(tmp_path / "songs", tunes(3, 64))
+    (folder / "broken.mid").write_text("Dear diary")
+    done = command("evaluate", folder, "--encoding", "melody")
+    header, rows = table(done)
+    assert header == ["songs", *PAPER]
+    assert rows["valid"] == ["1", "", "", "", ""] and "nll" not in rows
+    assert "broken.mid: it is not MIDI" in done.err
+
+
+def test_sample_renders(command: Command, prior: Path, tmp_path: Path):
+    arguments = ("sample", prior, "-n", 3, "--seed", 1, "--max-length", 64)
+    done = command(*arguments, "--render", tmp_path / "seen")
+    assert done.code == 0 and done.out == ""
+    files = {p.name: p.stat().st_size for p in (tmp_path / "seen").iterdir()}
+    names = [f"melody-0{i}.{kind}" for i in (1, 2, 3) for kind in ("mid", "wav")]
+    assert sorted(files) == [*names, "piano_rolls.png"]
+    sixteenth = 22_050 // 8
+    assert min(files[n] for n in names if n.endswith("wav")) > 64 * sixteenth * 2
+    lines = command(*arguments).out.split()
+    assert [len(MelodyEncoding.fit([]).encode(line)) for line in lines] == [64] * 3
+    again = command(*arguments, "--render", tmp_path / "seen")
+    refused(again, "seen exists already; choose another --render")
+
+
+def test_pretrain_refuses_a_folder_without_midi(command: Command, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("C4---")
+    done = command("pretrain", tmp_path, "--out", tmp_path / "prior", *SMALL)
+    refused(done, "has no MIDI file, none named *.mid or *.midi")
+    assert not (tmp_path / "prior").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "parts"),
+    [
+        ('encoding = "tune"', "", ["unknown encoding 'tune'; there are: melody, smiles"]),
+        ("", "", ["encodes melody, but encoding = 'smiles'"]),
+        ('encoding = "melody"', "weights = { moti = 2.0 }", ["'moti'", "did you mean 'motif'?"]),
+    ],
+)
+def test_optimize_refuses(
+    command: Command, prior: Path, tmp_path: Path, before: str, after: str, parts: list[str]
+):
+    config, out = tmp_path / "run.toml", tmp_path / "out"
+    config.write_text(f'{before}\nprior = "{prior}"\n{THEORY}{after}\n')
+    refused(command("optimize", config, "--out", out), *parts)
+    assert not out.exists()
