@@ -52,7 +52,9 @@ def optimize(
 @app.command()
 def sample(
     prior: PriorArgument,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many sequences.")] = 1000,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many: 1000, or 10 to render.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, one per line.")] = None,
     seed: SeedOption = None,
     max_length: Annotated[
@@ -73,7 +75,7 @@ def sample(
         raise ValueError(f"{render} exists already; choose another --render")
     if max_length is not None:
         loaded.encoding.max_length = max_length
-    sequences = loaded.sample(n, seed)
+    sequences = loaded.sample(n or (1000 if render is None else 10), seed)
     if render is not None:
         domain_of(loaded.encoding.name).render(sequences, render)
     text = "".join(f"{sequence}\n" for sequence in sequences)
