@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from sequence_tutor.rewards import python_function
@@ -149,9 +150,11 @@ def _whole(function: Callable[..., Any]) -> Judge:
 
 
 def _stepwise(function: Callable[..., Any], options: dict[str, Any]) -> Judge:
-    def judge(gathered: Any, sequences: list[str]) -> list[Any]:
+    def judge(gathered: Any, sequences: list[str]) -> Sequence[Any] | np.ndarray:
         try:
-            values = list(function(gathered, **options))
+            values = function(gathered, **options)
+            if not isinstance(values, np.ndarray):
+                values = list(values)
         except Exception as error:  # nobody can tell which item it was
             return [error] * len(sequences)
         if len(values) != len(sequences):

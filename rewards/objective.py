@@ -21,7 +21,7 @@ from sequence_tutor.rewards.base import Scores, Status
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
 
-Judge = Callable[[Any, list[str]], list[Any]]
+Judge = Callable[[Any, list[str]], Sequence[Any] | np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,15 @@ def _per_action(value: Any, actions: int) -> tuple[Values, str]:
     if not np.isfinite(values).all():
         return wrong, "returned a value that is not finite"
     return values, ""
+
+
+def _is_table(judged: Any, actions: list[int]) -> bool:
+    """Whether these are finite values [B,T] for B sequences of T actions each: then nobody needs
+    to look at them one by one."""
+    if not (isinstance(judged, np.ndarray) and judged.dtype == np.float64 and judged.ndim == 2):
+        return False
+    fits = judged.shape[0] == len(actions) and set(actions) <= {judged.shape[1]}
+    return fits and bool(np.isfinite(judged).all())
 
 
 class Objective:
@@ -150,7 +159,7 @@ class Objective:
     def _take(
         self,
         part: Part,
-        judged: list[Any],
+        judged: Any,
         rows: list[int],
         tokens: Sequence[Sequence[str]],
         scores: Scores,
@@ -160,19 +169,24 @@ class Objective:
         if part.steps:
             steps = np.full(_step_shape(tokens), np.nan, dtype=np.float32)
             scores.step_raw[part.key] = steps
-        for i, value in zip(rows, judged, strict=True):
-            if part.steps:
-                values, complaint = _per_action(value, len(tokens[i]))
-                steps[i, : len(values)] = values
-                raw[i] = values.sum()
-            else:
-                raw[i], complaint = _number(value)
-            _note(scores, i, part.key, complaint)
+        if part.steps and _is_table(judged, [len(tokens[i]) for i in rows]):
+            steps[rows, : judged.shape[1]] = judged
+            raw[rows] = judged.sum(1)
+        else:
+            for i, value in zip(rows, judged, strict=True):
+                if part.steps:
+                    values, complaint = _per_action(value, len(tokens[i]))
+                    steps[i, : len(values)] = values
+                    raw[i] = values.sum()
+                else:
+                    raw[i], complaint = _number(value)
+                _note(scores, i, part.key, complaint)
         with np.errstate(all="ignore"):  # an overflow is noticed below, as a value
             transformed = scores.transformed[part.key] = part.transformed(raw)
-        for i in rows:
-            if not math.isnan(raw[i]):
-                _note(scores, i, part.key, self._out_of_range(transformed[i]))
+        if self._config.aggregate == "geometric_mean" or not np.isfinite(transformed[rows]).all():
+            for i in rows:
+                if not math.isnan(raw[i]):
+                    _note(scores, i, part.key, self._out_of_range(transformed[i]))
 
     def _out_of_range(self, value: float) -> str:
         if not math.isfinite(value):

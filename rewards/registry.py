@@ -32,7 +32,8 @@ class Component:
     invalid: tokens of an invalid sequence -> its reward, where the component stands alone;
     prefixes: tokens [T] -> the T rewards paid on the way, before the terminal one;
     steps: the function judges B things at once, as the domain's `gather` hands them over, and
-    gives each a value per action, B arrays float64 [T]; its value for a sequence is their sum.
+    gives each a value per action, B arrays float64 [T] or one [B,T]; its value for a sequence is
+    their sum.
     """
 
     name: str

@@ -54,9 +54,13 @@ def gather(melodies: Sequence[np.ndarray]) -> Gathered:
     return Gathered(len(melodies), groups)
 
 
-def _register(name: str) -> Callable[..., list[np.ndarray]]:
+def _register(name: str) -> Callable[..., list[np.ndarray] | np.ndarray]:
     @component(name, domain="melodies", steps=True)
-    def rule(melodies: Gathered, profile: Profile = "corrected") -> list[np.ndarray]:
+    def rule(
+        melodies: Gathered, profile: Profile = "corrected"
+    ) -> list[np.ndarray] | np.ndarray:
+        if len(melodies.groups) == 1:
+            return RULES[profile][name](melodies.groups[0][1])
         rewards = [np.empty(0)] * melodies.size
         for rows, batch in melodies.groups:
             for row, values in zip(rows, RULES[profile][name](batch), strict=True):
