@@ -152,7 +152,7 @@ def _whole(function: Callable[..., Any]) -> Judge:
 def _stepwise(function: Callable[..., Any], options: dict[str, Any]) -> Judge:
     def judge(gathered: Any, sequences: list[str]) -> Sequence[Any] | np.ndarray:
         try:
-            values = function(gathered, **options)
+            values: Sequence[Any] | np.ndarray = function(gathered, **options)
             if not isinstance(values, np.ndarray):
                 values = list(values)
         except Exception as error:  # nobody can tell which item it was

@@ -4,6 +4,7 @@ each other."""
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,49 @@ def test_a_scorer_loads_without_torch(tmp_path: Path):
 def test_control_the_block_blocks(tmp_path: Path):
     done = import_with_blocked({"torch"}, ["sequence_tutor.distributed.actor"], tmp_path)
     assert "blocked: torch" in done.stderr
+
+
+# Words that the engine may not know, and the texts in which it does: the default of a config and
+# what the command line says to people.
+APPLICATIONS = re.compile(r"melod|music|midi|chemi|smiles|molecul|rdkit", re.IGNORECASE)
+ALLOWED = {
+    "config.py": ["smiles"],
+    "cli.py": [
+        "Directory for pictures, and MIDI and WAV of melodies.",
+        "Longest sequence in tokens; 100 for smiles, 32 for melody.",
+        "Of a file: smiles or melody.",
+        "Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI.",
+        "smiles",
+        "smiles",
+        "smiles or melody.",
+    ],
+}
+
+
+def mentions(source: str) -> list[str]:
+    """Names and texts in a source that mention an application; docstrings and comments may."""
+    tree = ast.parse(source)
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    nodes = (node for node in ast.walk(tree) if id(node) not in prose)
+    texts = (value for node in nodes for _, value in ast.iter_fields(node))
+    return sorted(t for t in texts if isinstance(t, str) and APPLICATIONS.search(t))
+
+
+def test_the_engine_knows_no_application():
+    room = ROOT / "distributed"
+    found = {str(p.relative_to(room)): mentions(p.read_text()) for p in room.rglob("*.py")}
+    assert {name: texts for name, texts in found.items() if texts} == ALLOWED
+
+
+def test_control_a_mention_is_found():
+    source = '''
+"""Of melodies, for people."""
+from sequence_tutor.policies.melody import x
+def render_midi(smiles: str, *, molecule=1):
+    """Writes MIDI."""  # music
+    return domain.music if f"a {name} of chemistry" else render(rdkit=1, kind="Melody")
+'''
+    assert mentions(source) == sorted(
+        ["Melody", " of chemistry", "molecule", "music", "rdkit", "render_midi", "smiles"]
+        + ["sequence_tutor.policies.melody"]
+    )

@@ -28,7 +28,7 @@ from sequence_tutor.policies.prior import Prior, load_prior
 from sequence_tutor.policies.sampler import Sampler
 from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.melodies import RULE_NAMES
+from sequence_tutor.rewards.melodies import RULE_NAMES, rule_rewards_batch
 
 STEPS, LONGER = 32, 48
 THEORY = {
@@ -149,19 +149,21 @@ def test_the_record_has_what_every_rule_paid_each_step(finished: Finished):
     for prefix in ("steps.", "raw."):
         names = [n.removeprefix(prefix) for n in table.column_names if n.startswith(prefix)]
         assert tuple(names) == RULE_NAMES
+    rules, others = (
+        rule_rewards_batch(record.tokens, LONGER, profile) for profile in ("corrected", "paper")
+    )
     for name in RULE_NAMES:
-        kind = table.schema.field(f"steps.{name}").type
-        assert pa.types.is_list(kind) and kind.value_type == pa.float32()
-        assert set(table.column(f"steps.{name}").combine_chunks().value_lengths().to_pylist()) == {
-            LONGER
-        }
-    worth = {name: 2.0 if name == "key" else 1.0 for name in RULE_NAMES}
-    whole = sum(worth[name] * record.raw[name] for name in RULE_NAMES)
+        column = table.column(f"steps.{name}")
+        assert pa.types.is_list(column.type) and column.type.value_type == pa.float32()
+        assert {len(row) for row in column.to_pylist()} == {LONGER}
+        np.testing.assert_allclose(record.step_raw[name], rules[name], atol=1e-5)
+    assert any(np.ptp(rules[n]) > 0 and not np.allclose(rules[n], others[n]) for n in RULE_NAMES)
+    weights = {name: 2.0 if name == "key" else 1.0 for name in RULE_NAMES}
+    whole = sum(weight * record.raw[name] for name, weight in weights.items())
     np.testing.assert_allclose(record.rewards, whole, atol=1e-9)
-    paid = sum(worth[name] * record.step_raw[name] for name in RULE_NAMES)
+    paid = sum(weight * record.step_raw[name] for name, weight in weights.items())
     assert record.step_rewards is not None
     np.testing.assert_allclose(record.step_rewards, paid, atol=1e-4)
-    assert all(np.ptp(values) > 0 for values in record.raw.values())
 
 
 def test_a_run_may_be_longer_than_its_prior(finished: Finished, melody_prior: Path):
