@@ -77,7 +77,7 @@ def sample(
         loaded.encoding.max_length = max_length
     sequences = loaded.sample(n or (1000 if render is None else 10), seed)
     if render is not None:
-        domain_of(loaded.encoding.name).render(sequences, render)
+        Console(stderr=True).print(domain_of(loaded.encoding.name).render(sequences, render))
     text = "".join(f"{sequence}\n" for sequence in sequences)
     if out is not None:
         out.write_text(text, encoding="utf-8")
@@ -97,7 +97,7 @@ def evaluate(
     encoding: Annotated[str, typer.Option(help="Of a file: smiles or melody.")] = "smiles",
 ) -> None:
     """Describe a prior, a run's policy or a file in numbers, beside data and noise."""
-    from sequence_tutor.distributed.evaluation import compare, describe, table_of
+    from sequence_tutor.distributed.evaluation import compare, describe, print_table
     from sequence_tutor.distributed.run import reward_of, starting_prior_of
     from sequence_tutor.policies.prior import load_prior
     from sequence_tutor.rewards.domains import domain_of
@@ -127,7 +127,7 @@ def evaluate(
         policy = load_prior(source) if is_run else None
         reward = reward_of(Path(source)) if is_run else None
         columns |= compare(domain, prior, policy, reward, data, training, n, seed)
-    console.print(table_of(columns | dict(domain.published)))
+    print_table(columns | dict(domain.published), console)
 
 
 @app.command()
@@ -169,7 +169,7 @@ def pretrain(
     report_samples: Annotated[int, typer.Option(min=0, help="Sample size of the report.")] = 1000,
 ) -> None:
     """Train a prior by maximum likelihood."""
-    from sequence_tutor.distributed.evaluation import table_of
+    from sequence_tutor.distributed.evaluation import print_table
     from sequence_tutor.distributed.pretraining import pretrain_prior
 
     given = locals()
@@ -191,7 +191,7 @@ def pretrain(
         report_samples=report_samples,
         console=console,
     )
-    console.print(table_of(columns))
+    print_table(columns, console)
 
 
 def _is_data(path: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 
 from sequence_tutor.policies.encoding import Encoding
@@ -83,7 +84,7 @@ def compare(
     return columns
 
 
-def table_of(columns: Columns, title: str | None = None) -> Table:
+def print_table(columns: Columns, console: Console, title: str | None = None) -> None:
     """The columns side by side; a row for each number that any of them has."""
     table = Table(title=title)
     table.add_column("")
@@ -92,7 +93,9 @@ def table_of(columns: Columns, title: str | None = None) -> Table:
     for row in dict.fromkeys(key for numbers in columns.values() for key in numbers):
         cells = [f"{c[row]:.4g}" if row in c else "" for c in columns.values()]
         table.add_row(row.replace("_", " "), *cells)
-    return table
+    if not console.is_terminal:  # a file has room
+        console = Console(file=console.file, width=max(console.width, 40 + 16 * len(columns)))
+    console.print(table)
 
 
 def random_sequences(encoding: Encoding, n: int, seed: int) -> list[str]:

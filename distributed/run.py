@@ -19,7 +19,7 @@ from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.algorithm import starting_prior
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
-from sequence_tutor.distributed.evaluation import Columns, compare, table_of
+from sequence_tutor.distributed.evaluation import Columns, compare, print_table
 from sequence_tutor.distributed.metrics import Metrics, MetricsWriter
 from sequence_tutor.distributed.progress import Progress
 from sequence_tutor.distributed.resources import check_resources, start_ray
@@ -38,11 +38,13 @@ MAY_CHANGE = ("stop", "actors", "scorers", "checkpoint")
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a run ended: why, its last metrics, and data, noise, prior and policy compared."""
+    """How a run ended: why, its last metrics, data, noise, prior and policy compared, and where
+    sequences are shown."""
 
     reason: str
     metrics: Metrics
     columns: Columns
+    shown: list[str]
 
 
 class StopRequest:
@@ -134,23 +136,27 @@ def optimize(run: RunConfig, out: Path, console: Console, resume: bool = False) 
         finally:
             writer.close()
             algorithm.stop()
-    domain.render(policy.sample(RENDERED, run.seed), out / "samples")
-    domain.render(top.sequences[:RENDERED] if top is not None else [], out / "best")
+    best = top.sequences[:RENDERED] if top is not None else []
+    shown = [
+        "at random: " + domain.render(policy.sample(RENDERED, run.seed), out / "samples"),
+        "the best: " + domain.render(best, out / "best"),
+    ]
     reason = "stopped on request" if stop.wanted else "budget used"
     columns = compare(domain, prior, policy, reward, n=SUMMARY_SAMPLES, seed=run.seed)
-    return RunSummary(reason, metrics, columns)
+    return RunSummary(reason, metrics, columns, shown)
 
 
 def print_summary(summary: RunSummary, out: Path, console: Console) -> None:
     """Prior and tuned policy side by side, and where everything is."""
     m = summary.metrics
-    console.print(table_of(summary.columns, f"up to {SUMMARY_SAMPLES:,} sequences each"))
+    print_table(summary.columns, console, f"up to {SUMMARY_SAMPLES:,} sequences each")
     console.print(
         f"{summary.reason}: {m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s; "
         f"best ten {m.reward_top10:.3f} on average; KL to the prior {m.kl_to_prior:.1f} nats"
     )
     console.print(f"the best sequences are in {out / 'top.csv'}, the policy in {out / 'policy'}")
-    console.print(f"to look at: {RENDERED} random samples in {out / 'samples'}, {out / 'best'}")
+    for remark in summary.shown:
+        console.print(remark, soft_wrap=True, highlight=False)
 
 
 def _write_top(top: Scored | None, path: Path) -> None:

@@ -23,11 +23,12 @@ class Corpus:
 
     `groups`: of each sequence the number of the piece it was cut from, so that validation can hold
     out whole pieces; empty where each sequence is a piece of its own. `notes` are remarks on how
-    the data was read. `broken` names the first few unusable `parts`, each with the reason.
+    the data was read. `broken` names the first `shown` unusable `parts`, each with the reason.
     """
 
     path: Path
     parts: str = "lines"
+    shown: int = 5
     sequences: list[str] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -37,7 +38,7 @@ class Corpus:
     def add_broken(self, part: str, reason: str) -> None:
         """`part` is what can't be used: a line and its text, or a file's name."""
         self.broken_count += 1
-        if len(self.broken) < 5:
+        if len(self.broken) < self.shown:
             self.broken.append(f"{part}: {reason}")
 
     def complaints(self) -> str:

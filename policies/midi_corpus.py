@@ -27,7 +27,7 @@ def read_midi_corpus(path: Path, check: Callable[[str], str | None], length: int
     first. `check` gives the reason why a window can't be used, or None. Files are read in the
     order of their names; those that can't be used are named and skipped. Raises CorpusError.
     """
-    corpus = Corpus(path, parts="files")
+    corpus = Corpus(path, parts="files", shown=1000)
     pieces: list[MidiMelodies] = []
     seen: set[str] = set()
     cut = 0

@@ -71,5 +71,5 @@ class Domain(Protocol):
     ) -> dict[str, float]:
         """Numbers that describe a sample; what compares it with data needs `training` keys."""
 
-    def render(self, sequences: Sequence[str], directory: Path) -> list[Path]:
-        """Write files that show the valid ones to people: pictures, sounds. Returns the paths."""
+    def render(self, sequences: Sequence[str], directory: Path) -> str:
+        """Write files that show the valid ones to people, pictures or sounds; says what is where."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sequence_tutor.rewards.melodies.metrics import melody_metrics
-from sequence_tutor.rewards.melodies.rendering import render
+from sequence_tutor.rewards.melodies.rendering import lacks_fluidsynth, render
 from sequence_tutor.rewards.melodies.rule_metrics import PAPER_COLUMNS
 from sequence_tutor.rewards.melodies.spelling import parse
 
@@ -50,6 +50,13 @@ class MelodyDomain:
             known = [m for m in map(parse, sorted(training)) if m is not None]
         return numbers | melody_metrics(np.stack(melodies), known)
 
-    def render(self, sequences: Sequence[str], directory: Path) -> list[Path]:
-        """MIDI and WAV of each melody, and a picture of all their piano rolls."""
-        return render([s for s in sequences if parse(s) is not None], directory)
+    def render(self, sequences: Sequence[str], directory: Path) -> str:
+        """MIDI and WAV of each melody, and a picture of all their piano rolls. The sound is
+        FluidSynth's where it is installed, else plain tones."""
+        melodies = [s for s in sequences if parse(s) is not None]
+        if not melodies:
+            return "no melody to render"
+        missing = lacks_fluidsynth()
+        render(melodies, directory, "sine" if missing else "fluidsynth")
+        sound = f"plain tones, since {missing}" if missing else "by FluidSynth"
+        return f"{len(melodies)} melodies are in {directory}: MIDI, piano rolls and WAV ({sound})"

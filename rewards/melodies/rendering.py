@@ -22,7 +22,7 @@ RELEASE_S = 1.0  # what a synthesizer may sound on after the last step
 SYNTHESIZERS = ("sine", "fluidsynth")
 
 
-def render(melodies: Sequence[str], directory: Path) -> list[Path]:
+def render(melodies: Sequence[str], directory: Path, synthesizer: str = "sine") -> list[Path]:
     """Write melody-01.mid, melody-01.wav, ... in the order given, and piano_rolls.png of all.
 
     Makes the directory where it's missing. Raises ValueError for text that isn't a melody.
@@ -34,7 +34,7 @@ def render(melodies: Sequence[str], directory: Path) -> list[Path]:
     for name, text in zip(names, melodies, strict=True):
         paths += [directory / f"{name}.mid", directory / f"{name}.wav"]
         write_midi(text, paths[-2])
-        write_wav(text, paths[-1])
+        write_wav(text, paths[-1], synthesizer)
     if melodies:
         paths.append(directory / "piano_rolls.png")
         write_piano_roll(melodies, paths[-1], names)
@@ -69,7 +69,8 @@ def write_wav(
     notes, steps = _notes(text)
     midi = _midi(notes, program)
     if synthesizer == "fluidsynth":
-        _require_fluidsynth()
+        if missing := lacks_fluidsynth():
+            raise ValueError(f"synthesizer 'fluidsynth': {missing}; or use 'sine'")
         font = None if soundfont is None else str(soundfont)
         sound = midi.fluidsynth(fs=RATE, synthesizer=font, normalize=False)
     else:
@@ -111,11 +112,13 @@ def _timbre(phase: np.ndarray) -> np.ndarray:
     return tone
 
 
-def _require_fluidsynth() -> None:
+def lacks_fluidsynth() -> str:
+    """Why FluidSynth can't be used here and what to do; empty where it can."""
     try:
         import_module("fluidsynth")
-    except ImportError as error:
-        raise ValueError(
-            "synthesizer 'fluidsynth' needs the FluidSynth library and its Python binding: install "
-            "your system's fluidsynth package and `pip install pyfluidsynth`, or use 'sine'"
-        ) from error
+    except (ImportError, OSError, AttributeError):  # the binding, or the library that it binds
+        return (
+            "FluidSynth is missing (install your system's fluidsynth package and "
+            "`pip install pyfluidsynth`)"
+        )
+    return ""

@@ -89,14 +89,14 @@ class MoleculeDomain:
             numbers["novel"] = _share(sum(k not in known for k in distinct), len(distinct))
         return numbers
 
-    def render(self, sequences: Sequence[str], directory: Path) -> list[Path]:
+    def render(self, sequences: Sequence[str], directory: Path) -> str:
         """A picture of the molecules (SVG), in the order given, each under its number."""
         from rdkit.Chem import Draw  # wants graphics libraries, which a scorer's machine may lack
 
         with quiet():
             mols = [mol for mol in map(parse, sequences) if mol is not None]
         if not mols:
-            return []
+            return "no valid molecule to draw"
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "molecules.svg"
         legends = [str(i) for i in range(1, len(mols) + 1)]
@@ -104,7 +104,7 @@ class MoleculeDomain:
             mols, molsPerRow=4, subImgSize=(250, 200), legends=legends, useSVG=True
         )
         path.write_text(str(picture), encoding="iso-8859-1")  # as its header says
-        return [path]
+        return f"{len(mols)} molecules are drawn in {path}"
 
 
 def _share(part: int, whole: int) -> float:
