@@ -30,8 +30,9 @@ def describe(
 
     With `reward` its mean and that of each component, over the sequences that have one; with
     `prior` the negative log-likelihood under it, nats per sequence (mean and percentiles) and per
-    action, over those it can express; with `policy` too, whose sample it must be, an estimate of KL(policy || prior) in
-    nats per sequence; then the domain's metrics, against `training` keys where given.
+    action, over those it can express; with `policy` too, whose sample it must be, an estimate of
+    KL(policy || prior) in nats per sequence; then the domain's metrics, against `training` keys
+    where given.
     """
     numbers: dict[str, float] = {}
     if reward is not None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class PretrainSettings:
     """`learning_rate` is AdamW's, warmed up over `warmup` steps and brought linearly to zero over
-    the last `decay_share` of the training; `dropout` acts on each layer's output; `validation` is the
-    share held out; `patience` epochs without a better validation NLL end the training."""
+    the last `decay_share` of the training; `dropout` acts on each layer's output; `validation` is
+    the share held out; `patience` epochs without a better validation NLL end the training."""
 
     cell: str = "lstm"
     embedding: int = 128

@@ -72,4 +72,4 @@ class Domain(Protocol):
         """Numbers that describe a sample; what compares it with data needs `training` keys."""
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
-        """Write files that show the valid ones to people, pictures or sounds; says what is where."""
+        """Write files that show the valid ones to people, in pictures or sounds; what is where."""

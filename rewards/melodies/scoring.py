@@ -56,9 +56,7 @@ def gather(melodies: Sequence[np.ndarray]) -> Gathered:
 
 def _register(name: str) -> Callable[..., list[np.ndarray] | np.ndarray]:
     @component(name, domain="melodies", steps=True)
-    def rule(
-        melodies: Gathered, profile: Profile = "corrected"
-    ) -> list[np.ndarray] | np.ndarray:
+    def rule(melodies: Gathered, profile: Profile = "corrected") -> list[np.ndarray] | np.ndarray:
         if len(melodies.groups) == 1:
             return RULES[profile][name](melodies.groups[0][1])
         rewards = [np.empty(0)] * melodies.size
