@@ -88,7 +88,7 @@ def compare(
 def print_table(columns: Columns, console: Console, title: str | None = None) -> None:
     """The columns side by side; a row for each number that any of them has."""
     table = Table(title=title)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right")
     for row in dict.fromkeys(key for numbers in columns.values() for key in numbers):

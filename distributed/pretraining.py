@@ -47,8 +47,8 @@ def pretrain_prior(
     longest = max_length or kind.usual_length
 
     def check(sequence: str) -> str | None:
-        own = kind.fit([sequence])
         try:
+            own = kind.fit([sequence])
             length = len(own.encode(sequence))
         except ValueError as error:
             return str(error)

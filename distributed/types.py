@@ -244,20 +244,19 @@ def from_table(table: pa.Table) -> Scored:
         names = [n for n in table.column_names if n.startswith(prefix)]
         return {n.removeprefix(prefix): numbers(n) for n in names}
 
-    def by_action(prefix: str) -> dict[str, np.ndarray]:
-        names = [n for n in table.column_names if n.startswith(prefix)]
-        return {
-            n.removeprefix(prefix): _padded(table.column(n), np.float32, np.nan)[0] for n in names
-        }
-
     tokens, lengths = _padded(table.column("tokens"), np.int16)
+
+    def by_action(name: str, empty: float) -> np.ndarray:
+        return _padded(table.column(name), np.float32, tokens.shape[1], empty)[0]
+
+    steps = [n for n in table.column_names if n.startswith("steps.")]
     has_steps = "step_rewards" in table.column_names
     return Scored(
         tokens=tokens,
         lengths=lengths,
         log_probs=numbers("log_prob"),
         rewards=numbers("reward"),
-        step_rewards=_padded(table.column("step_rewards"), np.float32)[0] if has_steps else None,
+        step_rewards=by_action("step_rewards", 0.0) if has_steps else None,
         status=np.array([Status[s.upper()] for s in texts("status")], dtype=np.int8),
         versions=numbers("version"),
         scored_at=table.column("scored_at").cast(pa.int64()).to_numpy() / 1e6,
@@ -269,7 +268,7 @@ def from_table(table: pa.Table) -> Scored:
         actors=texts("actor"),
         raw=components("raw."),
         transformed=components("transformed."),
-        step_raw=by_action("steps."),
+        step_raw={n.removeprefix("steps."): by_action(n, np.nan) for n in steps},
     )
 
 
@@ -281,11 +280,11 @@ def _lists(padded: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.Li
 
 
 def _padded(
-    column: pa.ChunkedArray, dtype: type, empty: float = 0
+    column: pa.ChunkedArray, dtype: type, width: int = 1, empty: float = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of `_lists`: [B,T], at least one wide, and int32 lengths [B]."""
+    """The inverse of `_lists`: [B,T], at least `width` wide, and int32 lengths [B]."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int32)
-    shape = (len(lengths), int(lengths.max(initial=1)))
+    shape = (len(lengths), int(lengths.max(initial=width)))
     padded: np.ndarray = np.full(shape, empty, dtype=dtype)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = pc.list_flatten(column).to_numpy()
     return padded, lengths

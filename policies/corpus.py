@@ -72,6 +72,8 @@ def read_corpus(
 
 
 def _lines(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
+    if path.is_dir():
+        raise CorpusError(f"{path} is a folder; this encoding reads single files (see --encoding)")
     if not path.is_file():
         raise CorpusError(f"there is no file {path}")
     suffixes = [s.lower() for s in path.suffixes]

@@ -88,6 +88,14 @@ def test_batches_of_several_widths_are_joined(three: Scored):
     np.testing.assert_array_equal(both.raw["leaps"], [2, 5, -8, 5])
 
 
+def test_a_list_that_the_longest_row_lacks_is_as_wide_as_its_tokens(three: Scored):
+    lacking = scored("d", [9], key=[[0] * 9])
+    parts = [to_table(three), to_table(lacking)]
+    found = from_table(pa.concat_tables(parts, promote_options="default"))
+    assert found.step_raw["leaps"].shape == found.tokens.shape == (4, 9)
+    assert to_table(found).num_rows == 4
+
+
 @pytest.mark.parametrize("length", [1, 4, 6])
 def test_a_component_that_a_batch_lacks_is_nan_there(three: Scored, length: int):
     """However long the episodes are that lack it."""

@@ -77,12 +77,14 @@ def test_a_prior_may_bring_its_data(prior: Prior, tmp_path: Path):
     "damage",
     [
         lambda p: (p / TRAINING_FILE).write_bytes((p / TRAINING_FILE).read_bytes()[:-9]),
-        lambda p: (p / TRAINING_FILE).write_bytes((p / TRAINING_FILE).read_bytes()[:12]),
+        lambda p: (p / TRAINING_FILE).write_bytes(
+            (p / TRAINING_FILE).read_bytes()[:10] + b"\xff" * 20
+        ),
         lambda p: (p / TRAINING_FILE).write_text("CNO\n"),
         lambda p: (p / TRAINING_FILE).write_bytes(gzip.compress(b"\xff\xfe")),
         lambda p: (p / HELD_OUT_FILE).unlink(),
     ],
-    ids=["cut end", "cut", "not packed", "not text", "no held-out data"],
+    ids=["cut", "garbled", "not packed", "not text", "no held-out data"],
 )
 def test_damaged_data_is_named(prior: Prior, tmp_path: Path, damage):
     prior.data = Data(["CNO", "C"] * 50, ["ON"])
