@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from sequence_tutor.distributed import cli
 from sequence_tutor.distributed.algorithm import SequenceTutor, SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig, parse_config
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings
@@ -124,3 +127,39 @@ def prior_weights(tiny_prior: Path) -> dict[str, np.ndarray]:
 def quiet() -> Console:
     """A console that nobody sees; its text is in `quiet.file.getvalue()`."""
     return Console(file=io.StringIO(), width=200)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left: exit code, standard output and error."""
+
+    code: int
+    out: str
+    err: str
+
+    def refused(self, *parts: str) -> None:
+        """It was one sentence with these parts, exit code 2, no traceback."""
+        assert self.code == 2, self
+        assert self.err.startswith("error: ") and self.err.count("\n") == 1, self.err
+        for part in parts:
+            assert part in self.err
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Run `sequence-tutor ARGUMENTS` in this process, on a wide screen."""
+    monkeypatch.setattr(cli, "console", Console(width=300))
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["sequence-tutor", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        code = caught.value.code
+        assert code is None or isinstance(code, int)
+        captured = capsys.readouterr()
+        return Done(code or 0, captured.out, captured.err)
+
+    return run
