@@ -123,7 +123,9 @@ def test_the_policy_is_a_prior_that_moved(finished: Finished):
     assert policy.card["updates"] == finished.summary.metrics.updates
     sequences = [s for s in prior.sample(50, seed=1) if len(s) < 20]
     assert np.abs(policy.log_prob(sequences) - prior.log_prob(sequences)).max() > 0.1
-    assert set(finished.summary.policy) == set(finished.summary.prior) >= {"reward", "valid"}
+    columns = finished.summary.columns
+    assert set(columns["tuned policy"]) == {*columns["prior"], "kl_to_prior"} >= {"reward", "valid"}
+    assert columns["uniform random"]["valid"] < columns["prior"]["valid"]
 
 
 def test_the_best_come_first_in_the_table(finished: Finished):
@@ -132,7 +134,7 @@ def test_the_best_come_first_in_the_table(finished: Finished):
     assert rewards == sorted(rewards, reverse=True)
     assert len({row["key"] for row in table}) == len(table) == 100
     assert rewards[0] == finished.record.rewards[finished.record.status == Status.OK].max()
-    assert all(float(row["python"]) == float(row["reward"]) for row in table)
+    assert all(float(row["raw.python"]) == float(row["reward"]) for row in table)
 
 
 def test_the_newest_checkpoints_are_whole(finished: Finished):
