@@ -32,6 +32,8 @@ from sequence_tutor.rewards.domains import domain_of
 TOP_ROWS = 100
 RENDERED = 10
 SUMMARY_SAMPLES = 1000
+# Longer than this, nobody waits for a reward to judge the samples of four columns.
+SUMMARY_SECONDS = 60.0
 # Keys whose change doesn't make a resumed run another run.
 MAY_CHANGE = ("stop", "actors", "scorers", "checkpoint")
 
@@ -142,8 +144,17 @@ def optimize(run: RunConfig, out: Path, console: Console, resume: bool = False) 
         "the best: " + domain.render(best, out / "best"),
     ]
     reason = "stopped on request" if stop.wanted else "budget used"
-    columns = compare(domain, prior, policy, reward, n=SUMMARY_SAMPLES, seed=run.seed)
+    if (cost_s := summary_cost(top)) > SUMMARY_SECONDS:
+        shown.append(f"the samples were not scored, which would have taken {cost_s:.0f} s")
+    affordable = reward if cost_s <= SUMMARY_SECONDS else None
+    columns = compare(domain, prior, policy, affordable, n=SUMMARY_SAMPLES, seed=run.seed)
     return RunSummary(reason, metrics, columns, shown)
+
+
+def summary_cost(top: Scored | None) -> float:
+    """Seconds that scoring the summary's samples would take, going by what these rows took."""
+    each = float(top.seconds.mean()) if top is not None and len(top) else 0.0
+    return 4 * SUMMARY_SAMPLES * each
 
 
 def print_summary(summary: RunSummary, out: Path, console: Console) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,3 +55,23 @@ def test_metrics_of_nothing_keep_their_names() -> None:
     nothing, something = DOMAIN.metrics([]), DOMAIN.metrics(["CC", "CCC"])
     assert nothing.keys() == something.keys() and "novel" not in nothing
     assert math.isnan(nothing["valid"]) and math.isnan(nothing["mean_qed"])
+
+
+def test_valid_molecules_are_drawn_in_one_picture(tmp_path: Path) -> None:
+    said = DOMAIN.render(["CCO", "C1", CHIRAL], tmp_path / "new")
+    picture = tmp_path / "new" / "molecules.svg"
+    assert said == f"2 molecules are drawn in {picture}"
+    assert "<svg" in picture.read_text(encoding="iso-8859-1")
+    assert "no valid molecule" in DOMAIN.render(["C1"], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_machine_without_graphics_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rdkit.Chem
+
+    monkeypatch.delattr(rdkit.Chem, "Draw", raising=False)
+    monkeypatch.setitem(sys.modules, "rdkit.Chem.Draw", None)
+    assert "can't be drawn on this machine" in DOMAIN.render(["CCO"], tmp_path)
+    assert not list(tmp_path.iterdir())
