@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from sequence_tutor.policies.encodings import ENCODINGS
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
 
 DEFAULT = PretrainSettings()
@@ -97,8 +96,9 @@ def evaluate(
     encoding: Annotated[str, typer.Option(help="Of a file: smiles or melody.")] = "smiles",
 ) -> None:
     """Describe a prior, a run's policy or a file in numbers, beside data and noise."""
-    from sequence_tutor.distributed.evaluation import compare, describe, print_table
+    from sequence_tutor.distributed.evaluation import compare, describe, print_table, spread
     from sequence_tutor.distributed.run import reward_of, starting_prior_of
+    from sequence_tutor.policies.encodings import ENCODINGS
     from sequence_tutor.policies.prior import load_prior
     from sequence_tutor.rewards.domains import domain_of
 
@@ -113,16 +113,17 @@ def evaluate(
     length = prior.encoding.max_length if prior is not None else None
     data, training = None, None
     if against is not None:
-        data = _read(against, encoding, column, length)
+        data = _read(against, encoding, column, length, valid=True)
         training = {domain.key(s) or s for s in data}
         if prior is not None:
             _check_vocabulary(prior.encoding, data, against)
     columns: dict[str, Any] = {}
     if prior is None:
-        sequences = _read(Path(source), encoding, column, None)
+        # whoever asks what a file is like wants to know how much of it is valid
+        sequences = _read(Path(source), encoding, column, None, valid=False)
         columns[Path(source).name] = describe(sequences, domain, training=training)
         if data is not None:
-            columns["data"] = describe(data[:n], domain, training=training)
+            columns["data"] = describe(spread(data, n), domain, training=training)
     else:
         policy = load_prior(source) if is_run else None
         reward = reward_of(Path(source)) if is_run else None
@@ -199,17 +200,22 @@ def _is_data(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and not (path / "prior.json").is_file())
 
 
-def _read(path: Path, encoding: str, column: str | None, length: int | None) -> list[str]:
-    """Valid sequences of a file or folder; complains on standard error about the rest."""
+def _read(
+    path: Path, encoding: str, column: str | None, length: int | None, valid: bool
+) -> list[str]:
+    """Sequences of a file or folder, only `valid` ones or all; complains on standard error about
+    the rest."""
+    from sequence_tutor.policies.encodings import ENCODINGS
     from sequence_tutor.rewards.domains import domain_of
 
     domain = domain_of(encoding)
 
     def check(sequence: str) -> str | None:
-        return None if domain.key(sequence) is not None else "not a valid sequence"
+        known = not valid or domain.key(sequence) is not None
+        return None if known else "not a valid sequence"
 
     corpus = ENCODINGS[encoding].read(path, check, length, column)
-    for remark in [*corpus.notes, *filter(None, [corpus.complaints()])]:
+    for remark in corpus.remarks():
         Console(stderr=True).print(remark, markup=False)
     return corpus.sequences
 

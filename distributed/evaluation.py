@@ -73,8 +73,7 @@ def compare(
         training = {domain.key(s) or s for s in prior.data.training}
     columns: dict[str, dict[str, float]] = {}
     if data:
-        part = [data[i] for i in _spread(len(data), n)]
-        columns["data"] = describe(part, domain, reward, training, prior)
+        columns["data"] = describe(spread(data, n), domain, reward, training, prior)
     random = random_sequences(prior.encoding, n, seed)
     columns["uniform random"] = describe(random, domain, reward, training, prior)
     columns["prior"] = describe(prior.sample(n, seed), domain, reward, training, prior)
@@ -128,6 +127,7 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _spread(size: int, n: int) -> list[int]:
-    """At most n places spread evenly over `size`."""
-    return [int(i) for i in np.linspace(0, size - 1, min(n, size))]
+def spread(sequences: Sequence[str], n: int) -> list[str]:
+    """At most n of them, evenly over all."""
+    places = np.linspace(0, len(sequences) - 1, min(n, len(sequences)))
+    return [sequences[int(i)] for i in places]

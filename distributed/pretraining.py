@@ -62,7 +62,7 @@ def pretrain_prior(
     corpora = []
     for path in filter(None, [data, validation_data]):
         corpora.append(kind.read(path, check, longest, column))
-        for remark in [*corpora[-1].notes, *filter(None, [corpora[-1].complaints()])]:
+        for remark in corpora[-1].remarks():
             console.print(remark, markup=False)
     corpus, held_out = corpora[0], corpora[1].sequences if validation_data else []
     fitted = kind.fit(corpus.sequences + held_out, longest)

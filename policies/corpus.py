@@ -48,6 +48,10 @@ class Corpus:
         lines = [f"{self.path}: {self.broken_count} unusable {self.parts} left out, for example"]
         return "\n".join(lines + [f"  {part}" for part in self.broken])
 
+    def remarks(self) -> list[str]:
+        """All that people should know of the reading."""
+        return [*self.notes, *filter(None, [self.complaints()])]
+
 
 def read_corpus(
     path: Path, check: Callable[[str], str | None], column: str | None = None

@@ -145,6 +145,13 @@ def test_evaluate_describes(command: Command, tiny_prior: Path, tmp_path: Path):
     assert command("evaluate", data, "-n", 5).code == 0
 
 
+def test_invalid_lines_of_a_file_count(command: Command, tmp_path: Path):
+    data = tmp_path / "data.smi"
+    data.write_text("CCO\nC1\nCCN\nC(C\n")
+    rows = [line.split() for line in command("evaluate", data).out.splitlines()]
+    assert [row[3] for row in rows if row[1:2] == ["valid"]] == ["0.5"]
+
+
 def test_a_token_that_the_vocabulary_lacks(command: Command, tiny_prior: Path, tmp_path: Path):
     data = tmp_path / "data.smi"
     data.write_text("CCO\nCCBr\n")
