@@ -92,7 +92,10 @@ def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
     if found is None:
         check_options("component", "python", options, python_function.settings)
         function = python_function.load(options["function"])
-        judge = _whole(function) if options.get("batched") else _each(function, texts=True)
+        if options.get("batched"):
+            judge = _at_once(lambda _, sequences: function(list(sequences)), "values")
+        else:
+            judge = _each(function, texts=True)
         return Part(key, one.weight, judge, one.transform)
     check_options("component", one.name, options, found.function)
     if found.check is not None:
@@ -100,8 +103,11 @@ def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
             found.check(**options)
         except ValueError as error:
             raise ValueError(f"component {one.name!r}: {error}") from error
-    make = _stepwise if found.steps else _each
-    return Part(key, one.weight, make(found.function, options), one.transform, found.steps)
+    if found.steps:
+        judge = _at_once(lambda gathered, _: found.function(gathered, **options), "rows")
+    else:
+        judge = _each(found.function, options)
+    return Part(key, one.weight, judge, one.transform, found.steps)
 
 
 def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
@@ -133,33 +139,19 @@ def _each(
     return judge
 
 
-def _whole(function: Callable[..., Any]) -> Judge:
-    def judge(things: list[Any], sequences: list[str]) -> list[Any]:
+def _at_once(call: Callable[[Any, list[str]], Any], what: str) -> Judge:
+    """One call for all things and sequences, which gives as many `what`."""
+
+    def judge(things: Any, sequences: list[str]) -> Sequence[Any] | np.ndarray:
         if not sequences:
             return []
         try:
-            values = list(function(list(sequences)))
+            values = call(things, sequences)
+            values = values if isinstance(values, np.ndarray) else list(values)
+            if len(values) != len(sequences):
+                raise ValueError(f"returned {len(values)} {what} for {len(sequences)} sequences")
         except Exception as error:  # nobody can tell which item it was
             return [error] * len(sequences)
-        if len(values) != len(sequences):
-            wrong = ValueError(f"returned {len(values)} values for {len(sequences)} sequences")
-            return [wrong] * len(sequences)
-        return values
-
-    return judge
-
-
-def _stepwise(function: Callable[..., Any], options: dict[str, Any]) -> Judge:
-    def judge(gathered: Any, sequences: list[str]) -> Sequence[Any] | np.ndarray:
-        try:
-            values: Sequence[Any] | np.ndarray = function(gathered, **options)
-            if not isinstance(values, np.ndarray):
-                values = list(values)
-        except Exception as error:  # nobody can tell which item it was
-            return [error] * len(sequences)
-        if len(values) != len(sequences):
-            wrong = ValueError(f"returned {len(values)} rows for {len(sequences)} sequences")
-            return [wrong] * len(sequences)
         return values
 
     return judge

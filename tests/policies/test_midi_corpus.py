@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from io import BytesIO
@@ -201,7 +202,7 @@ def test_real_songs_are_read_as_they_were_written():
     """Songs in C major or A minor by their scores' key signatures, and windows cut from them."""
     songs, table = DATA / "openscore_lieder_midi.zip", DATA / "lieder_cc0_windows32.npz"
     for path in (songs, table):
-        if not path.is_file():
+        if not path.is_file() and not os.environ.get("CI"):
             pytest.skip(f"shared/data/{path.name} is missing")
     with zipfile.ZipFile(songs) as archive:
         files = [archive.read(name) for name in sorted(archive.namelist())[::16]]
