@@ -68,6 +68,7 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         episodes = self.sampler.sample(self.run.actors.batch, generator)
         seconds = time.perf_counter() - started
         report = ActorReport(
+            worker=self.worker_index or 0,
             rows=len(episodes.lengths),
             version=self.version,
             seconds=seconds,
@@ -78,7 +79,7 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
 
     def _pull_weights(self) -> None:
         version, reference = ray.get(self.board.newest.remote(self.version))
-        if version < 0:
+        if version < 0 and self.version < 0:
             raise RuntimeError("no weights were published before the first episode")
         if reference:
             weights = ray.get(reference[0])

@@ -23,27 +23,24 @@ from ray.rllib.algorithms.algorithm import Algorithm
 
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
-from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config import RunConfig, to_toml
 from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.metrics import Metrics, Tally
+from sequence_tutor.distributed.processes import start_board, start_shards
 from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
-from sequence_tutor.distributed.replay.sampler import (
-    FreshMix,
-    RankSampler,
-    RowSampler,
-    UniformSampler,
-)
-from sequence_tutor.distributed.replay.sharded import ShardedReplay, create_shards
+from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources
-from sequence_tutor.distributed.respell import Respeller
-from sequence_tutor.distributed.scoring import ScorerPool
-from sequence_tutor.distributed.weights import WeightBoard, board_name, prior_parts, shard_name
+from sequence_tutor.distributed.rounds import PATIENCE_S, score_in_order
+from sequence_tutor.distributed.scoring import EpisodeSlice, ScorerPool
+from sequence_tutor.distributed.stopping import RunError
+from sequence_tutor.distributed.types import ActorReport, ScoreReport
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior
-from sequence_tutor.rewards.domains import domain_of
 
 T = TypeVar("T")
 
+# So many failures without one success, and a run is not worth going on.
+FAILED_AT_FIRST = 100
 # Seconds the driver waits for news when it has nothing to hand on.
 IDLE_WAIT_S = 0.05
 
@@ -68,38 +65,22 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         check_resources(run)
         self.prior = starting_prior(run)
         self.directory = Path(config.directory or self.logdir)
-        parts = prior_parts(self.prior)
-        # Outside any placement group: under Tune its bundles have no room for these.
-        place = {"scheduling_strategy": "DEFAULT"}
-        self.board = (
-            ray.remote(WeightBoard)
-            .options(name=board_name(run_id), num_cpus=0, **place)
-            .remote(parts)
-        )
-        replay = run.replay
-        sampler: RowSampler = (
-            RankSampler(replay.top, replay.rank_k)
-            if replay.sampling == "rank"
-            else UniformSampler()
-        )
-        self.shards = create_shards(
-            replay.shards,
-            self.directory / "scores",
-            sampler=FreshMix(sampler, replay.fresh, replay.fresh_window),
-            rewrite=Respeller(self.prior.encoding, domain_of(run.encoding)),
-            rewrite_share=replay.rewrite,
-            name=shard_name(run_id),
-        )
+        self.board = start_board(run_id, self.prior)
+        record = run.replay.record or self.directory / "scores"
+        self.shards = start_shards(run, record, self.prior.encoding)
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
         self.replay = ShardedReplay(self.shards, **patience)
-        self.scorers = ScorerPool(run, run_id)
+        scorers = run.scorers.count if run.actors.count else 0
+        self.scorers: ScorerPool[ScoreReport] = ScorerPool(
+            run, self.shards, scorers, self.prior.encoding
+        )
         self.tally = Tally()
         self.last_metrics = Metrics()
         learner = run.learner
         self.rate = ReplayRatio(
-            replay.ratio,
-            replay.min_rows,
+            run.replay.ratio,
+            run.replay.min_rows,
             sample_rows=learner.batch * learner.count * learner.updates_per_call,
             insert_rows=run.actors.batch,
         )
@@ -114,7 +95,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self._round()
         else:
             self._generate()
-            self.scorers.dispatch()
+            self.scorers.dispatch(self.budget_left())
             self._take_scores()
             if not self._learn_if_allowed():
                 self._wait_for_news()
@@ -132,29 +113,67 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         return (
             (stop.scores is not None and tally.scores_used >= stop.scores)
             or (stop.updates is not None and tally.updates >= stop.updates)
-            or (stop.seconds is not None and time.monotonic() - tally.started >= stop.seconds)
+            or (stop.seconds is not None and tally.elapsed_s >= stop.seconds)
         )
+
+    def budget_left(self) -> int | None:
+        """Distinct valid sequences that may still be scored; None where that isn't limited."""
+        stop = self.run_config.stop
+        return None if stop.scores is None else max(0, stop.scores - self.tally.scores_used)
 
     def _round(self) -> None:
         """Synchronous: everyone generates, all is scored, stored in order, learned from."""
         run, tally = self.run_config, self.tally
-        results = self.env_runner_group.foreach_env_runner(
-            "sample", kwargs={"iteration": tally.rounds}, local_env_runner=False
-        )
-        for report, _ in results:
+        batches = self._sample_round()
+        # what a batch may use of the budget mustn't depend on how the others fared
+        left, allowances = self.budget_left(), []
+        for report, _ in batches:
             tally.add_generated(report)
-        for score_report in self.scorers.score_in_order([batch[0] for _, batch in results]):
-            tally.add_scored(score_report)
-        if tally.inserted >= run.replay.min_rows:
+            allowances.append(report.rows if left is None else min(left, report.rows))
+            left = None if left is None else left - allowances[-1]
+        workers = [report.worker for report, _ in batches]
+        for score_report in score_in_order(
+            self.scorers.processes,
+            [references[0] for _, references in batches],
+            allowances,
+            lambda i: self._sample_round([workers[i]])[0][1][0],
+        ):
+            self._count(score_report)
+        if tally.inserted >= run.replay.min_rows or not run.actors.count:
             step = run.learner.updates_per_call
             for first in range(0, run.updates_per_iteration, step):
                 self._learn(min(step, run.updates_per_iteration - first))
         tally.rounds += 1
 
+    def _sample_round(
+        self, workers: list[int] | None = None
+    ) -> list[tuple[ActorReport, list[Any]]]:
+        """A batch of each actor, in their order, however often one has to be started again: what
+        an actor generates in a round depends on nothing that dies with it."""
+        group = self.env_runner_group
+        missing = set(workers or range(1, self.run_config.actors.count + 1))
+        found: list[tuple[ActorReport, list[Any]]] = []
+        until = time.monotonic() + PATIENCE_S
+        while missing:
+            results = group.foreach_env_runner(
+                "sample",
+                kwargs={"iteration": self.tally.rounds},
+                local_env_runner=False,
+                remote_worker_ids=sorted(missing),
+            )
+            found += results
+            missing -= {report.worker for report, _ in results}
+            if missing:
+                if time.monotonic() > until:
+                    raise RuntimeError(f"actors {sorted(missing)} don't come back")
+                time.sleep(IDLE_WAIT_S)
+                group.probe_unhealthy_env_runners()
+        return sorted(found, key=lambda result: result[0].worker)
+
     def _generate(self) -> None:
         """Take finished batches; ask for more unless scorers or learner are behind."""
         group, tally, batch = self.env_runner_group, self.tally, self.run_config.actors.batch
-        under_way = (self.scorers.waiting + self.scorers.scoring) * batch
+        under_way = self.scorers.waiting + self.scorers.scoring
         may_insert = self.rate.may_insert(tally.inserted + under_way, tally.sampled, batch)
         if may_insert and not self.scorers.full and not self.out_of_budget():
             results = group.foreach_env_runner_async_fetch_ready(
@@ -164,17 +183,30 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             results = group.fetch_ready_async_reqs(tags="sample", mark_healthy=True)
         for _, (report, reference) in results:
             tally.add_generated(report)
-            self.scorers.put(reference[0])
+            self.scorers.put(EpisodeSlice(reference[0], 0, report.rows))
 
     def _take_scores(self, timeout_s: float = 0.0) -> None:
         for report in self.scorers.collect(timeout_s):
-            self.tally.add_scored(report)
+            self._count(report)
+
+    def _count(self, report: ScoreReport) -> None:
+        """Raises RunError for a reward that can score nothing: better said now than in the end."""
+        self.tally.add_scored(report)
+        if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
+            raise RunError(
+                f"the reward failed on all of the first {self.tally.failed} valid sequences, for "
+                f"example: {self.tally.error}"
+            )
 
     def _learn_if_allowed(self) -> bool:
         """Update while the replay ratio allows it. Returns whether it did."""
         learner, tally = self.run_config.learner, self.tally
         rows = learner.batch * learner.count * learner.updates_per_call
-        if not self.rate.may_sample(tally.inserted, tally.sampled, rows):
+        # without actors there is no ratio to keep
+        may = not self.run_config.actors.count or self.rate.may_sample(
+            tally.inserted, tally.sampled, rows
+        )
+        if not may:
             return False
         self._learn(learner.updates_per_call)
         return True
@@ -190,7 +222,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         results = self.learner_group.update(batch_refs=references)
         # A learner that failed before is silently left out of later results.
         if len(results) != max(1, learner.count):
-            raise RuntimeError("a learner died; the run ends, its record and checkpoints remain")
+            raise RunError("a learner died")
         rows = sum(report.rows for report in results)
         self.tally.add_learned(replace(results[0], rows=rows))
 
@@ -222,16 +254,20 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             replay_rows=stats.rows,
             waiting_to_be_scored=self.scorers.waiting,
             scoring=self.scorers.scoring,
-            lost_batches=self.scorers.lost_batches,
+            lost_batches=self.scorers.lost,
+            retried_batches=self.scorers.retried,
+            lost_leases=stats.losses,
             actors_alive=self.env_runner_group.num_healthy_remote_workers(),
         )
 
     def drain(self, timeout: float = 60.0) -> None:
-        """Let what is being scored finish and reach the record and the metrics."""
+        """Let what is being scored finish and reach the record and the metrics; what no scorer has
+        yet costs nothing and is dropped."""
+        self.scorers.drop_waiting()
         deadline = time.monotonic() + timeout
-        while (self.scorers.waiting or self.scorers.scoring) and time.monotonic() < deadline:
-            self.scorers.dispatch()
+        while self.scorers.scoring and time.monotonic() < deadline:
             self._take_scores(IDLE_WAIT_S)
+            self.scorers.drop_waiting()  # what came back from a lost scorer
         self.replay.flush()
         self.last_metrics = self._tick()
 
@@ -245,29 +281,48 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         return Prior(self.prior.encoding, network, card, base)
 
     def save_run_checkpoint(self) -> Path:
-        """A checkpoint of learner and counters in the run directory; the record is its own."""
-        self.replay.flush()
+        """A checkpoint in the run directory; the record is its own."""
         root, keep = self.directory / "checkpoints", self.run_config.checkpoint.keep
-        return checkpoint.save(root, self._learner_tensors(), self.tally.counters(), keep)
+        return checkpoint.save(root, self._snapshot(), keep)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """What Tune asks for: the same content, no pickles."""
-        self.replay.flush()
-        checkpoint.write(Path(checkpoint_dir), self._learner_tensors(), self.tally.counters())
+        checkpoint.write(Path(checkpoint_dir), self._snapshot())
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from a checkpoint; the shards have reloaded the record by themselves."""
-        tensors, counters = checkpoint.read(Path(checkpoint_dir))
-        reference = ray.put(tensors)
-        updates = counters["updates"]
+        saved = checkpoint.read(Path(checkpoint_dir))
+        reference = ray.put(saved.tensors)
+        updates = saved.counters["updates"]
         self._each_learner(lambda learner: learner.import_tensors(ray.get(reference), updates))
         self._each_learner(_publish_from_first)
-        self.tally.restore(counters)
-        # The record may be ahead of the checkpoint; what it holds has been paid for.
-        self.tally.scores_used = combine(self.replay.stats()).valid_rows
+        self.tally.restore(saved.counters, saved.elapsed_s)
+        self._take_up_record(saved.live_rows)
 
-    def _learner_tensors(self) -> dict[str, np.ndarray]:
-        return self._each_learner(lambda learner: learner.export_tensors())[0]
+    def start_anew(self) -> None:
+        """Go on with a record whose run ended before its first checkpoint."""
+        self._take_up_record([0] * self.run_config.replay.shards)
+
+    def _take_up_record(self, live_rows: list[int]) -> None:
+        """The record may be ahead of the checkpoint, and what it holds has been paid for.
+
+        In synchronous mode those rows come back one by one as the same episodes are generated
+        again, so that the run is the uninterrupted one; else they're simply there.
+        """
+        if self.run_config.mode == "synchronous":
+            self.replay.shelve(live_rows)
+        else:
+            self.tally.scores_used = combine(self.replay.stats()).paid_rows
+
+    def _snapshot(self) -> checkpoint.Checkpoint:
+        self.replay.flush()
+        return checkpoint.Checkpoint(
+            tensors=self._each_learner(lambda learner: learner.export_tensors())[0],
+            counters=self.tally.counters(),
+            live_rows=[stats.rows for stats in self.replay.stats()],
+            elapsed_s=self.tally.elapsed_s,
+            config=to_toml(self.run_config),
+        )
 
     def _each_learner(self, call: Callable[[KLControlLearner], T]) -> list[T]:
         """Call something on every learner; unlike RLlib's, raises what they raise."""

@@ -1,4 +1,4 @@
-"""The command line: sequence-tutor pretrain | optimize | sample | evaluate."""
+"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from sequence_tutor.distributed.stopping import RunError
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
 
 DEFAULT = PretrainSettings()
@@ -30,6 +31,10 @@ def optimize(
     config: Annotated[Path, typer.Argument(help="TOML file of the run.")],
     out: Annotated[Path | None, typer.Option(help="Run directory, by default under runs/.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(help="CSV, Parquet or run of sequences with rewards, to learn from at once."),
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: learner.temperature=0.05")
     ] = None,
@@ -37,15 +42,39 @@ def optimize(
     """Tune a policy on a reward, starting from a prior."""
     from sequence_tutor.distributed.config import load_config
     from sequence_tutor.distributed.run import optimize as run_to_the_end
-    from sequence_tutor.distributed.run import print_summary
+    from sequence_tutor.distributed.summary import print_summary
 
     run = load_config(config, set_)
     if resume and out is None:
         raise ValueError("--resume needs --out, the run to go on with")
     directory = out or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
     console.print(f"running {config} into {directory}; Ctrl-C stops cleanly")
-    summary = run_to_the_end(run, directory, console, resume)
+    summary = run_to_the_end(run, directory, console, resume, warm_start)
     print_summary(summary, directory, console)
+
+
+@app.command()
+def score(
+    config: Annotated[Path, typer.Argument(help="TOML file with the [reward].")],
+    file: Annotated[Path, typer.Argument(help="Text, gzip, CSV or Parquet file of sequences.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Result, .csv and .parquet; by default FILE.scored.csv here."),
+    ] = None,
+    column: ColumnOption = None,
+    resume: Annotated[bool, typer.Option(help="Go on with what --out has begun.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: scorers.count=8")
+    ] = None,
+) -> None:
+    """Score a file of any size, one result per line, without any learning."""
+    from sequence_tutor.distributed.bulk.run import print_score_summary, score_file
+    from sequence_tutor.distributed.config import load_config
+
+    run = load_config(config, set_)
+    result = out or Path(f"{file.name.split('.')[0]}.scored.csv")
+    summary = score_file(run, file, result, column, resume, console)
+    print_score_summary(summary, result, console)
 
 
 @app.command()
@@ -246,6 +275,9 @@ def main() -> None:
             raise
         Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+    except RunError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,11 @@ class LearnerConfig(Section):
 class ReplayConfig(Section):
     """`ratio` is samples consumed per sample inserted; `fresh` the share of a batch drawn from the
     newest `fresh_window` rows, the rest by `sampling`; `rewrite` the share of sampled valid
-    sequences that are spelled anew; `min_rows` are collected before the first update."""
+    sequences that are spelled anew; `min_rows` are collected before the first update. A shard holds
+    `memory_rows` rows whole, the best and the newest, and of all others what tells that they are
+    scored. `record` is where the scores go if not under the run directory, a path or a URI
+    (s3://bucket/folder); they are on record after `flush_s` at the latest. A scorer that isn't
+    heard of for `lease_s` is taken for dead, and what it was scoring is given to others."""
 
     shards: Positive = 2
     ratio: Rate = 8.0
@@ -81,12 +85,17 @@ class ReplayConfig(Section):
     fresh_window: Positive = 1024
     rewrite: Share = 0.5
     min_rows: Positive = 64
+    memory_rows: Annotated[int, Field(ge=1024)] = 100_000
+    record: str | None = None
+    flush_s: Rate = 10.0
+    lease_s: Rate = 10.0
 
 
 class ActorsConfig(Section):
-    """`batch` episodes are generated at a time; `threads` is CPU threads per actor."""
+    """`batch` episodes are generated at a time; `threads` is CPU threads per actor. With `count` 0
+    nothing is generated: the learner has what the record and a warm start hold."""
 
-    count: Positive = 1
+    count: Annotated[int, Field(ge=0)] = 1
     batch: Positive = 64
     gpus: Annotated[float, Field(ge=0)] = 0
     threads: Positive = 1
@@ -107,9 +116,11 @@ class StopConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """Every `updates` updates and at the end; the last `keep` stay."""
+    """Every `updates` updates or `seconds` seconds, whichever is first, and at the end; the last
+    `keep` stay."""
 
     updates: Positive = 1000
+    seconds: Rate = 300.0
     keep: Positive = 2
 
 
@@ -140,6 +151,11 @@ class RunConfig(Section):
     def _fits(self) -> RunConfig:
         if self.stop.scores is None and self.stop.updates is None and self.stop.seconds is None:
             raise ValueError("stop: give at least one of scores, updates, seconds")
+        if not self.actors.count and self.stop.updates is None and self.stop.seconds is None:
+            raise ValueError(
+                "actors.count = 0 scores nothing new, so stop.scores never comes: "
+                "give stop.updates or stop.seconds"
+            )
         if self.learner.log_z == "batch" and self.learner.mixing < 1:
             raise ValueError("learner.log_z = 'batch' needs learner.lambda = 1")
         if self.mode == "synchronous" and self.learner.gpus:
@@ -148,7 +164,10 @@ class RunConfig(Section):
 
     @property
     def updates_per_iteration(self) -> int:
-        """Updates that keep the replay ratio for one round of all actors (synchronous mode)."""
+        """Updates that keep the replay ratio for one round of all actors (synchronous mode), or
+        without actors as many as the learner is given at once."""
+        if not self.actors.count:
+            return self.learner.updates_per_call
         inserted = self.actors.count * self.actors.batch
         return max(
             1, round(self.replay.ratio * inserted / (self.learner.batch * self.learner.count))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import ray
 import torch
+from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.rl_module.torch import TorchRLModule
@@ -103,18 +103,21 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
     def update(self, *, training_data: Any, publish: bool = True, **_: Any) -> LearnerReport:
         """One update per batch, in order; then the weights go to the board."""
         started = time.perf_counter()
-        training_data.solve_refs()
-        batches: Iterable[TrainingBatch] = training_data.batches or [training_data.batch]
+        references = list(training_data.batch_refs)
+        batches = self._in_step(_fetch(references))
         fetched = time.perf_counter()
         numbers = [self._one_update(batch) for batch in batches]
         learned = time.perf_counter()
         if publish and self.rank == 0:
             self.publish()
-        loss, residual, start_value, staleness, rows = np.array(numbers).T
+        # one row of NaN where every batch was lost, so that there is something to average
+        table = np.array(numbers or [(np.nan,) * 4 + (0,)])
+        loss, residual, start_value, staleness, rows = table.T
         return LearnerReport(
             updates=len(numbers),
             total_updates=self.updates,
             rows=int(rows.sum()),
+            lost=len(references) - len(numbers),
             loss=float(loss.mean()),
             residual=float(residual.mean()),
             start_value=float(start_value[-1]),
@@ -123,6 +126,14 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
             learn_s=learned - fetched,
             publish_s=time.perf_counter() - learned,
         )
+
+    def _in_step(self, batches: list[TrainingBatch]) -> list[TrainingBatch]:
+        """As many batches as every learner of the group has, or they would wait for each other."""
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return batches
+        fewest = torch.tensor([len(batches)], device=self._device)
+        torch.distributed.all_reduce(fewest, torch.distributed.ReduceOp.MIN)
+        return batches[: int(fewest)]
 
     def _one_update(self, batch: TrainingBatch) -> tuple[float, float, float, float, int]:
         learner, device = self.config.run.learner, self._device
@@ -164,11 +175,13 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         return {k: v.detach().cpu().numpy().copy() for k, v in state.items()}
 
     def export_tensors(self) -> Weights:
-        """Networks and optimiser moments as arrays by name."""
+        """Networks (online, target, log Z), optimiser moments and the state of the random numbers,
+        as arrays by name."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for name, optimizer in self.get_optimizers_for_module(DEFAULT_MODULE_ID):
             for i, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{name}.{i}.{k}": v for k, v in state.items()}
+        tensors["rng.torch"] = torch.get_rng_state()
         return {k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}
 
     def import_tensors(self, tensors: Weights, updates: int) -> None:
@@ -186,4 +199,16 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
                     i, moment = key.removeprefix(prefix).split(".")
                     state.setdefault(int(i), {})[moment] = value
             optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        torch.set_rng_state(parts["rng.torch"])
         self.updates = updates
+
+
+def _fetch(references: list[ray.ObjectRef]) -> list[TrainingBatch]:
+    """The batches that still exist: one may have gone down with its shard's node."""
+    batches = []
+    for reference in references:
+        try:
+            batches.append(ray.get(reference))
+        except (ObjectLostError, OwnerDiedError, RayActorError):
+            continue
+    return batches

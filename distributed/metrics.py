@@ -11,6 +11,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from sequence_tutor.distributed.files import write_text
 from sequence_tutor.distributed.types import ActorReport, LearnerReport, ScoreReport
 
 
@@ -40,6 +41,8 @@ class Metrics:
     waiting_to_be_scored: int = 0
     scoring: int = 0
     lost_batches: int = 0
+    retried_batches: int = 0
+    lost_leases: int = 0
     actors_alive: int = 0
     generate_s: float = 0.0
     score_s: float = 0.0
@@ -58,14 +61,17 @@ COUNTERS = (
     "scores_used",
     "updates",
     "failed",
+    "valid",
 )
 
 
 @dataclass
 class Tally:
-    """Counts since the start of the run and reports since the last tick."""
+    """Counts since the start of the run, the last error of a reward, and reports since the last
+    tick."""
 
     started: float = field(default_factory=time.monotonic)
+    earlier_s: float = 0.0
     iteration: int = 0
     rounds: int = 0
     sequences: int = 0
@@ -74,6 +80,8 @@ class Tally:
     scores_used: int = 0
     updates: int = 0
     failed: int = 0
+    valid: int = 0
+    error: str = ""
     generated: list[ActorReport] = field(default_factory=list)
     scored: list[ScoreReport] = field(default_factory=list)
     learned: list[LearnerReport] = field(default_factory=list)
@@ -86,10 +94,16 @@ class Tally:
         """What a checkpoint keeps."""
         return {name: getattr(self, name) for name in COUNTERS}
 
-    def restore(self, counters: dict[str, int]) -> None:
+    def restore(self, counters: dict[str, int], elapsed_s: float) -> None:
         """Go on counting from a checkpoint."""
         for name in COUNTERS:
             setattr(self, name, counters[name])
+        self.earlier_s, self.started = elapsed_s, time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start of the run, those between a stop and a resume left out."""
+        return self.earlier_s + time.monotonic() - self.started
 
     def add_generated(self, report: ActorReport) -> None:
         self.generated.append(report)
@@ -98,8 +112,10 @@ class Tally:
     def add_scored(self, report: ScoreReport) -> None:
         self.scored.append(report)
         self.inserted += report.added
-        self.scores_used += report.new_valid
+        self.scores_used += report.paid
         self.failed += report.failed
+        self.valid += report.valid
+        self.error = report.error or self.error
 
     def add_learned(self, report: LearnerReport) -> None:
         self.learned.append(report)
@@ -118,7 +134,7 @@ class Tally:
         kl_rows = sum(r.rows for r in self.generated)
         self.last = Metrics(
             iteration=self.iteration,
-            elapsed_s=now - self.started,
+            elapsed_s=self.elapsed_s,
             updates=self.updates,
             scores_used=self.scores_used,
             sequences=self.sequences,
@@ -156,11 +172,18 @@ class Tally:
 
 
 class MetricsWriter:
-    """Appends each tick to `metrics.jsonl` and to TensorBoard event files under `tensorboard/`."""
+    """Appends each tick to `metrics.jsonl` and to TensorBoard event files under `tensorboard/`.
 
-    def __init__(self, directory: Path) -> None:
-        self._lines = (directory / "metrics.jsonl").open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(directory / "tensorboard"))
+    A run that goes on after `iteration` ticks and `updates` updates drops what it had written
+    beyond them, half a line that a killed driver left included.
+    """
+
+    def __init__(self, directory: Path, iteration: int = 0, updates: int = 0) -> None:
+        path = directory / "metrics.jsonl"
+        kept = _ticks_until(path, iteration)
+        write_text(path, "".join(f"{line}\n" for line in kept))
+        self._lines = path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=updates + 1)
 
     def write(self, metrics: Metrics) -> None:
         # NaN is not JSON: what is not known yet is null
@@ -177,3 +200,15 @@ class MetricsWriter:
     def close(self) -> None:
         self._lines.close()
         self._board.close()
+
+
+def _ticks_until(path: Path, iteration: int) -> list[str]:
+    """The whole lines of ticks up to this one."""
+    kept: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            if json.loads(line)["iteration"] <= iteration:
+                kept.append(line)
+        except (ValueError, KeyError):
+            continue
+    return kept

@@ -20,18 +20,22 @@ class ResourceError(ValueError):
     """The cluster is too small for the run; the message says what is missing and what to change."""
 
 
-def needed(run: RunConfig) -> dict[str, float]:
+def needed(run: RunConfig, scoring_only: bool = False) -> dict[str, float]:
     """Logical CPUs and GPUs: one CPU per actor, scorer and learner; shards and the board are
     light and share what is left (a hundredth of a CPU each)."""
-    cpus = run.actors.count + run.scorers.count + run.learner.count + 0.01 * run.replay.shards
+    shards = 0.01 * run.replay.shards
+    if scoring_only:
+        return {"CPU": run.scorers.count + shards}
+    scorers = run.scorers.count if run.actors.count else 0  # without actors there is nothing new
+    cpus = run.actors.count + scorers + run.learner.count + shards
     gpus = run.actors.count * run.actors.gpus + run.learner.count * run.learner.gpus
     return {"CPU": cpus, "GPU": gpus}
 
 
-def check_resources(run: RunConfig) -> None:
+def check_resources(run: RunConfig, scoring_only: bool = False) -> None:
     """Raises ResourceError where the cluster lacks something."""
     have = ray.cluster_resources()
-    for kind, amount in needed(run).items():
+    for kind, amount in needed(run, scoring_only).items():
         if amount > have.get(kind, 0):
             raise ResourceError(
                 f"the run needs {amount:g} {kind}s and the Ray cluster has {have.get(kind, 0):g}; "

@@ -1,99 +1,262 @@
-"""Scorers: judge the sequences of a batch and hand them to the replay."""
+"""Scorers: judge the sequences of a batch, each once in the whole cluster.
+
+A batch goes through four steps: `prepare` finds the keys, `claim` asks the replay which of them
+are this scorer's to score, `score` asks the reward, `store` commits the rows and waits for what
+others were scoring at the same time. From `claim` on nobody else pays for a key, and after `store`
+its score is the replay's to keep.
+"""
 
 from __future__ import annotations
 
-import sys
 import time
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import ray
 
-from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.sharded import ShardedReplay
-from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
-from sequence_tutor.distributed.weights import encoding_of, fetch_prior, shard_name
-from sequence_tutor.policies.encoding import Encoding, action_texts
+from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims
+from sequence_tutor.distributed.replay.claims import MAX_LOSSES
+from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate
+from sequence_tutor.policies.encoding import Encoding, Episodes, action_texts
 from sequence_tutor.rewards.base import Domain, Reward, Scores, Status
-from sequence_tutor.rewards.build import build_reward
-from sequence_tutor.rewards.domains import domain_of
+
+# How often one asks for what another scorer is scoring: at first, and at last.
+FIRST_WAIT_S, LAST_WAIT_S = 0.02, 1.0
+
+
+class ScoreKeeper(Protocol):
+    """What a scorer needs of the replay; `replay.claimant.Claimant` is one."""
+
+    def claim(self, keys: Sequence[str]) -> Claims: ...
+
+    def release(self, keys: Sequence[str]) -> None: ...
+
+    def add(self, scored: Scored) -> AddResult: ...
+
+
+class Outcome(NamedTuple):
+    """What became of a key; raw component values are empty where there are none."""
+
+    reward: float
+    status: int
+    seconds: float
+    error: str
+    raw: dict[str, float]
+
+
+@dataclass
+class Work:
+    """A batch of B sequences on its way. version, actor, source: as in `Generated`.
+
+    actions: the text of each action, or None where the reward splits the sequences itself;
+    keys [B]; valid bool [B]; open: rows, one for each key that has no outcome yet; mine: those of
+    them that this scorer has claimed, with the rows of the replay where they are paid already;
+    allowance: how many more scores this batch may use; refused: keys beyond it.
+    """
+
+    episodes: Episodes
+    version: int
+    actor: str
+    source: str
+    texts: list[str]
+    actions: list[list[str]] | None
+    keys: list[str]
+    valid: np.ndarray
+    allowance: int
+    open: list[int]
+    mine: list[int] = field(default_factory=list)
+    paid: dict[int, Scored] = field(default_factory=dict)
+    condemned: set[int] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    seconds: float = 0.0
+    fresh: int = 0
+    added: int = 0
+    used: int = 0
 
 
 class Scorer:
-    """Turns generated episodes into rows of the record.
-
-    A sequence whose key the replay knows already is not scored again.
-    """
+    """Turns sequences into rows of the record."""
 
     def __init__(
-        self, encoding: Encoding, domain: Domain, reward: Reward, replay: ShardedReplay
+        self, domain: Domain, reward: Reward, replay: ScoreKeeper, encoding: Encoding | None = None
     ) -> None:
         self.encoding, self.domain, self.reward, self.replay = encoding, domain, reward, replay
 
-    def score(self, batch: Generated) -> tuple[ScoreReport, Scored | None]:
-        """Judge a batch; returns the report and the rows that are new, None where none is."""
-        started = time.perf_counter()
-        episodes = batch.episodes
+    def prepare(self, batch: Generated, allowance: int | None = None) -> Work:
+        """Decode a batch and find its keys; of valid sequences at most `allowance` are scored."""
+        assert self.encoding is not None
+        episodes, encoding = batch.episodes, self.encoding
         texts = [
-            self.encoding.decode(t[:n])
+            encoding.decode(t[:n]) for t, n in zip(episodes.tokens, episodes.lengths, strict=True)
+        ]
+        actions = [
+            action_texts(encoding, t, n)
             for t, n in zip(episodes.tokens, episodes.lengths, strict=True)
         ]
-        # An invalid sequence has no canonical form; it stands for itself.
-        keys = [self.domain.key(text) or text for text in texts]
-        known = self.replay.known(keys)
-        rewards = np.full(len(keys), np.nan)
-        status = np.full(len(keys), Status.FAILED, dtype=np.int8)
-        if known.rows is not None:
-            rewards[known.found] = known.rows.rewards
-            status[known.found] = known.rows.status
-        fresh = _first_of_each(keys, known.found)
-        scored = None
-        if len(fresh):
+        origin = (batch.version, batch.actor, batch.source)
+        return self._work(texts, actions, episodes, origin, allowance)
+
+    def prepare_texts(self, texts: list[str], actor: str, source: str) -> Work:
+        """Find the keys of sequences that no policy made and nobody will learn from."""
+        n = len(texts)
+        nothing = Episodes(
+            np.zeros((n, 1), np.int16), np.zeros(n, np.int32), np.full(n, np.nan, np.float32)
+        )
+        return self._work(texts, None, nothing, (-1, actor, source), None)
+
+    def claim(self, work: Work) -> None:
+        """Ask whose the open keys are: known ones get their outcome, free ones become ours."""
+        if not work.open:
+            return
+        claims = self.replay.claim([work.keys[i] for i in work.open])
+        self._take_known(work, claims)
+        paid = {int(at): i for i, at in enumerate(claims.paid_at)}
+        ours, waiting, unwanted = [], [], []
+        for at, i in enumerate(work.open):
+            if claims.state[at] == Claim.BUSY:
+                waiting.append(i)
+            elif claims.state[at] == Claim.YOURS:
+                if work.valid[i] and work.allowance < 1:
+                    unwanted.append(work.keys[i])
+                    continue
+                work.allowance -= int(work.valid[i])
+                ours.append(i)
+                if at in paid:
+                    assert claims.paid is not None
+                    work.paid[i] = claims.paid.select([paid[at]])
+                elif claims.losses[at] >= MAX_LOSSES:
+                    work.condemned.add(i)
+        if unwanted:
+            work.refused.update(unwanted)
+            self.replay.release(unwanted)
+        work.mine, work.open = ours, waiting
+
+    def score(self, work: Work) -> Scored | None:
+        """The rows of the keys that are ours, in the order of the batch; None where none is."""
+        if not work.mine:
+            return None
+        parts: list[Scored] = [work.paid[i] for i in work.mine if i in work.paid]
+        order = [i for i in work.mine if i in work.paid]
+        fresh = [i for i in work.mine if i not in work.paid and i not in work.condemned]
+        lost = [i for i in work.mine if i in work.condemned]
+        if fresh:
+            started = time.perf_counter()
+            actions = work.actions
             scores = self.reward.score(
-                [texts[i] for i in fresh],
-                [
-                    action_texts(self.encoding, episodes.tokens[i], episodes.lengths[i])
-                    for i in fresh
-                ],
+                [work.texts[i] for i in fresh],
+                None if actions is None else [actions[i] for i in fresh],
             )
-            seconds = time.perf_counter() - started
-            scored = _rows(batch, fresh, texts, keys, scores, seconds / len(fresh))
-            at = dict(zip((keys[i] for i in fresh), range(len(fresh)), strict=True))
-            for i in np.flatnonzero(~known.found):
-                rewards[i] = scores.rewards[at[keys[i]]]
-                status[i] = scores.status[at[keys[i]]]
-        rewarded = ~np.isnan(rewards)
-        report = ScoreReport(
-            rows=len(keys),
-            valid=int((status == Status.OK).sum()),
-            failed=int((status > Status.INVALID).sum()),
-            repeated=len(keys) - len(fresh),
-            rewarded=int(rewarded.sum()),
-            reward_sum=float(rewards[rewarded].sum()),
+            if scores.seconds is None:
+                each = (time.perf_counter() - started) / len(fresh)
+                scores = replace(scores, seconds=np.full(len(fresh), each, np.float32))
+            parts.append(_rows(work, fresh, scores))
+            work.fresh += len(fresh)
+            work.seconds += float(parts[-1].seconds.sum())
+        if lost:
+            parts.append(_rows(work, lost, _condemned(len(lost))))
+        order += fresh + lost
+        return concatenate(parts).select(np.argsort(order))
+
+    def store(self, work: Work, scored: Scored | None) -> ScoreReport:
+        """Commit the rows, wait for the keys that others have, and report."""
+        self._commit(work, scored)
+        wait_s = FIRST_WAIT_S
+        while work.open:
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, LAST_WAIT_S)
+            self.claim(work)
+            self._commit(work, self.score(work))
+        return self._report(work)
+
+    def _work(
+        self,
+        texts: list[str],
+        actions: list[list[str]] | None,
+        episodes: Episodes,
+        origin: tuple[int, str, str],
+        allowance: int | None,
+    ) -> Work:
+        started = time.perf_counter()
+        keys = [self.domain.key(text) for text in texts]
+        # An invalid sequence has no canonical form; it stands for itself.
+        named = [text if key is None else key for key, text in zip(keys, texts, strict=True)]
+        first: dict[str, int] = {}
+        for i, key in enumerate(named):
+            first.setdefault(key, i)
+        return Work(
+            episodes,
+            *origin,
+            texts=texts,
+            actions=actions,
+            keys=named,
+            valid=np.array([key is not None for key in keys], dtype=bool),
+            allowance=len(texts) if allowance is None else allowance,
+            open=list(first.values()),
             seconds=time.perf_counter() - started,
         )
-        return report, scored
+
+    def _take_known(self, work: Work, claims: Claims) -> None:
+        known = np.flatnonzero(claims.state == Claim.KNOWN)
+        for at, row in enumerate(known.tolist()):
+            work.outcomes[work.keys[work.open[row]]] = Outcome(
+                float(claims.known.rewards[at]),
+                int(claims.known.status[at]),
+                float(claims.known.seconds[at]),
+                claims.known.errors[at],
+                {name: float(values[at]) for name, values in claims.known.raw.items()},
+            )
+
+    def _commit(self, work: Work, scored: Scored | None) -> None:
+        if scored is None:
+            return
+        result = self.replay.add(scored)
+        work.added += result.added
+        work.used += result.paid
+        for i, key in enumerate(scored.keys):
+            work.outcomes[key] = Outcome(
+                float(scored.rewards[i]),
+                int(scored.status[i]),
+                float(scored.seconds[i]),
+                scored.errors[i],
+                {name: float(values[i]) for name, values in scored.raw.items()},
+            )
+        work.mine = []
+
+    def _report(self, work: Work) -> ScoreReport:
+        found = [work.outcomes[key] for key in work.keys if key not in work.refused]
+        rewards = np.array([o.reward for o in found], dtype=np.float64)
+        status = np.array([o.status for o in found], dtype=np.int8)
+        rewarded = ~np.isnan(rewards)
+        failed = [o.error for o in found if o.status > Status.INVALID]
+        return ScoreReport(
+            rows=len(found),
+            valid=int((status == Status.OK).sum()),
+            failed=len(failed),
+            repeated=len(found) - work.fresh,
+            rewarded=int(rewarded.sum()),
+            reward_sum=float(rewards[rewarded].sum()),
+            seconds=work.seconds,
+            added=work.added,
+            paid=work.used,
+            error=failed[0] if failed else "",
+        )
 
 
-def _first_of_each(keys: list[str], known: np.ndarray) -> list[int]:
-    """Rows whose key is neither known nor seen earlier in the batch."""
-    first: dict[str, int] = {}
-    for i, key in enumerate(keys):
-        if not known[i]:
-            first.setdefault(key, i)
-    return list(first.values())
+def _condemned(rows: int) -> Scores:
+    """The judgement of sequences that nobody dares to score again."""
+    text = f"not tried again: {MAX_LOSSES} scorers were lost while they had it"
+    return Scores(
+        rewards=np.full(rows, np.nan),
+        status=np.full(rows, Status.CRASHED, dtype=np.int8),
+        errors=[text] * rows,
+        seconds=np.zeros(rows, dtype=np.float32),
+    )
 
 
-def _rows(
-    batch: Generated,
-    rows: list[int],
-    texts: list[str],
-    keys: list[str],
-    scores: Scores,
-    seconds_each: float,
-) -> Scored:
-    n, episodes = len(rows), batch.episodes
+def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
+    n, episodes = len(rows), work.episodes
     width = episodes.tokens.shape[1]
     steps = scores.step_rewards
     if steps is not None:
@@ -101,6 +264,7 @@ def _rows(
         beyond = steps[:, width:].sum(1)
         steps = _as_wide(steps, width, 0.0)
         steps[:, width - 1] += beyond
+    assert scores.seconds is not None
     return Scored(
         tokens=episodes.tokens[rows],
         lengths=episodes.lengths[rows],
@@ -108,14 +272,14 @@ def _rows(
         rewards=scores.rewards,
         step_rewards=steps,
         status=scores.status,
-        versions=np.full(n, batch.version, dtype=np.int32),
+        versions=np.full(n, work.version, dtype=np.int32),
         scored_at=np.full(n, time.time()),
-        seconds=np.full(n, seconds_each, dtype=np.float32),
-        sequences=[texts[i] for i in rows],
-        keys=[keys[i] for i in rows],
+        seconds=scores.seconds,
+        sequences=[work.texts[i] for i in rows],
+        keys=[work.keys[i] for i in rows],
         errors=scores.errors,
-        sources=[batch.source] * n,
-        actors=[batch.actor] * n,
+        sources=[work.source] * n,
+        actors=[work.actor] * n,
         raw=scores.raw,
         transformed=scores.transformed,
         step_raw={k: _as_wide(v, width, np.nan) for k, v in scores.step_raw.items()},
@@ -128,33 +292,3 @@ def _as_wide(values: np.ndarray, width: int, empty: float) -> np.ndarray:
     kept = min(width, values.shape[1])
     out[:, :kept] = values[:, :kept]
     return out
-
-
-class ScorerProcess:
-    """A scorer as a Ray actor: arguments arrive by reference, rows go straight to the shards.
-
-    `directory` is where the user started the run: modules of their own rewards are found there.
-    """
-
-    def __init__(self, run: RunConfig, run_id: str, directory: str) -> None:
-        sys.path.append(directory)
-        encoding = encoding_of(fetch_prior(run_id))
-        reward = build_reward(run.reward, domain_of(run.encoding).name)
-        names = [f"{shard_name(run_id)}-{i}" for i in range(run.replay.shards)]
-        self.replay = ShardedReplay([ray.get_actor(name) for name in names])
-        self.scorer = Scorer(encoding, domain_of(run.encoding), reward, self.replay)
-
-    def score_and_store(self, batch: Generated) -> ScoreReport:
-        """Asynchronous mode: score, store, report."""
-        report, scored = self.scorer.score(batch)
-        return report if scored is None else self.store(scored, report)
-
-    def score(self, batch: Generated) -> tuple[ScoreReport, list[Any]]:
-        """Synchronous mode: score only; the driver has the rows stored in a fixed order."""
-        report, scored = self.scorer.score(batch)
-        return report, [ray.put(scored)] if scored is not None else []
-
-    def store(self, scored: Scored, report: ScoreReport) -> ScoreReport:
-        """Store rows that `score` returned; the report with what the replay said."""
-        result = self.replay.add(scored)
-        return replace(report, added=result.added, new_valid=result.new_valid)

@@ -31,6 +31,12 @@ class Generated:
     source: str
     seconds: float
 
+    def slice(self, first: int, last: int) -> Generated:
+        """Rows first to last - 1."""
+        e = self.episodes
+        part = Episodes(e.tokens[first:last], e.lengths[first:last], e.log_probs[first:last])
+        return replace(self, episodes=part)
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -82,9 +88,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class ActorReport:
-    """What the driver sees of a generated batch: rows, weights version, seconds spent and the
-    mean KL to the prior in nats per episode."""
+    """What the driver sees of a generated batch: the actor's number, rows, weights version, seconds
+    spent and the mean KL to the prior in nats per episode."""
 
+    worker: int
     rows: int
     version: int
     seconds: float
@@ -94,8 +101,8 @@ class ActorReport:
 @dataclass(frozen=True)
 class ScoreReport:
     """What the driver sees of a scored batch: counts of rows, valid and failed ones and those that
-    needed no new score; the sum of rewards over the rows that have one; seconds spent; and, once
-    stored, rows added to the replay and valid ones among them, which count against the budget."""
+    needed no new score; the sum of rewards over the rows that have one; seconds spent; rows added
+    to the replay, and those of them that count against the score budget; and the first error."""
 
     rows: int
     valid: int
@@ -105,18 +112,20 @@ class ScoreReport:
     reward_sum: float
     seconds: float
     added: int = 0
-    new_valid: int = 0
+    paid: int = 0
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class LearnerReport:
-    """What the driver sees of some updates: how many, and since the start; rows consumed; means of
-    loss, |residual| and staleness (in updates); the last value of the start state, nats; and
-    seconds spent fetching batches, learning and publishing."""
+    """What the driver sees of some updates: how many, and since the start; rows consumed; batches
+    that were lost on the way; means of loss, |residual| and staleness (in updates); the last value
+    of the start state, nats; and seconds spent fetching batches, learning and publishing."""
 
     updates: int
     total_updates: int
     rows: int
+    lost: int
     loss: float
     residual: float
     start_value: float

@@ -7,15 +7,11 @@ and gets nothing back when that's still the newest.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import ray
-
-from sequence_tutor.policies.encoding import Encoding
-from sequence_tutor.policies.encodings import encoding_from_metadata
 
 Weights = dict[str, np.ndarray]
 
@@ -57,11 +53,6 @@ def board_name(run_id: str) -> str:
     return f"sequence-tutor-{run_id}-board"
 
 
-def shard_name(run_id: str) -> str:
-    """The Ray name of a run's shards, less the number at the end."""
-    return f"sequence-tutor-{run_id}-shard"
-
-
 def fetch_prior(run_id: str) -> PriorParts:
     """The run's prior, for any Ray worker of it."""
     board = ray.get_actor(board_name(run_id))
@@ -72,8 +63,3 @@ def prior_parts(prior: Any) -> PriorParts:
     """Take a `policies.prior.Prior` apart for travelling."""
     weights = {k: v.detach().cpu().numpy() for k, v in prior.network.state_dict().items()}
     return PriorParts(prior.metadata(), weights)
-
-
-def encoding_of(parts: PriorParts) -> Encoding:
-    """The prior's encoding, without loading torch."""
-    return encoding_from_metadata(json.loads(parts.metadata))

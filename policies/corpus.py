@@ -1,20 +1,13 @@
-"""Reading a file of sequences: plain text, gzip, a CSV column or a Parquet column."""
+"""Sequences to learn from: a file of them, checked one by one."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-
-class CorpusError(ValueError):
-    """A file that can't be used; the message names it and says what to do."""
+from sequence_tutor.policies.rows import CorpusError as CorpusError
+from sequence_tutor.policies.rows import read_sequences
 
 
 @dataclass
@@ -58,11 +51,12 @@ def read_corpus(
 ) -> Corpus:
     """Read sequences; `check` gives the reason why one can't be used, or None.
 
-    Plain lines may carry a name after white space, as .smi files do. CSV and Parquet need
-    `column`, unless they have one called "smiles" or "sequence". Raises CorpusError.
+    Blank lines don't count; for `column` and the rest see `read_sequences`. Raises CorpusError.
     """
+    if path.is_dir():
+        raise CorpusError(f"{path} is a folder; this encoding reads single files (see --encoding)")
     corpus = Corpus(path)
-    for number, text in _lines(path, column):
+    for number, text in read_sequences(path, column):
         if not text:
             continue
         reason = check(text)
@@ -73,48 +67,3 @@ def read_corpus(
     if not corpus.sequences:
         raise CorpusError(f"{path} has no usable sequence. {corpus.complaints()}".strip())
     return corpus
-
-
-def _lines(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
-    if path.is_dir():
-        raise CorpusError(f"{path} is a folder; this encoding reads single files (see --encoding)")
-    if not path.is_file():
-        raise CorpusError(f"there is no file {path}")
-    suffixes = [s.lower() for s in path.suffixes]
-    try:
-        if suffixes[-1:] in ([".parquet"], [".pq"]):
-            schema = pq.read_schema(path)
-            chosen = _column(path, schema.names, column)
-            table = pq.read_table(path, columns=[chosen])
-            for i, value in enumerate(table.column(0).to_pylist(), 1):
-                yield i, str(value or "").strip()
-            return
-        opener = gzip.open if suffixes[-1:] == [".gz"] else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            if ".csv" in suffixes:
-                rows = csv.DictReader(stream)
-                chosen = _column(path, list(rows.fieldnames or []), column)
-                for row in rows:
-                    yield rows.line_num, (row[chosen] or "").strip()
-            else:
-                for i, line in enumerate(stream, 1):
-                    words = line.split()
-                    yield i, words[0] if words else ""
-    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
-        raise CorpusError(f"{path} can't be read as text: {error}") from error
-    except pa.ArrowInvalid as error:
-        raise CorpusError(f"{path} is not a Parquet file: {error}") from error
-
-
-def _column(path: Path, names: list[str], wanted: str | None) -> str:
-    if wanted is not None:
-        if wanted in names:
-            return wanted
-        raise CorpusError(f"{path} has no column {wanted!r}; it has: {', '.join(names)}")
-    for name in names:
-        if name.lower() in ("smiles", "sequence"):
-            return name
-    raise CorpusError(
-        f"{path} has no column 'smiles' or 'sequence'; choose one with --column from: "
-        f"{', '.join(names)}"
-    )

@@ -1,7 +1,8 @@
 """Aggregation: from the transformed components of B sequences to one reward each.
 
 The sum and the arithmetic mean are linear: `LINEAR` gives what one unit of each component is worth,
-so a component that pays by the step can be paid when it is earned.
+so a component that pays by the step can be paid when it is earned. A sequence's reward doesn't
+depend on the others in its batch, not in the last bit: hence no matrix products.
 """
 
 from __future__ import annotations
@@ -17,20 +18,22 @@ Values = NDArray[np.float64]
 def _normalised(weights: Values, components: int) -> Values:
     if weights.shape != (components,):
         raise ValueError(f"{components} components need as many weights, got {weights.shape}")
-    if not (np.all(weights >= 0) and np.isfinite(weights).all() and weights.sum() > 0):
+    total = weights.sum()
+    if not (weights.min(initial=0) >= 0 and 0 < total < np.inf):
         raise ValueError(f"weights must be finite, not negative, and not all zero: {weights}")
-    return np.asarray(weights / weights.sum(), dtype=np.float64)
+    return np.asarray(weights / total, dtype=np.float64)
 
 
 def weighted_sum(values: Values, weights: Values) -> Values:
     """sum_k w_k x_k: float64 [B,K] and [K] -> [B]."""
     _normalised(weights, values.shape[1])
-    return np.asarray(values @ weights, dtype=np.float64)
+    return np.asarray((values * weights).sum(axis=1), dtype=np.float64)
 
 
 def arithmetic_mean(values: Values, weights: Values) -> Values:
     """sum_k w_k x_k / sum_k w_k: float64 [B,K] and [K] -> [B]."""
-    return np.asarray(values @ _normalised(weights, values.shape[1]), dtype=np.float64)
+    shares = _normalised(weights, values.shape[1])
+    return np.asarray((values * shares).sum(axis=1), dtype=np.float64)
 
 
 def geometric_mean(values: Values, weights: Values) -> Values:

@@ -25,11 +25,12 @@ class Status(IntEnum):
 class Scores:
     """The judgement of B sequences.
 
-    rewards float64 [B], NaN unless OK or INVALID; status int8 [B] of `Status`; errors, one text
-    per sequence, empty where all went well; raw and transformed values per component, float64
-    [B], NaN where there is none; step_rewards float32 [B,T] where the reward pays along the way
+    rewards float64 [B], NaN unless OK or INVALID, or where the configuration pays failures; status
+    int8 [B] of `Status`; errors, one text per sequence, empty where all went well; raw and
+    transformed values per component, float64 [B], NaN where there is none; step_rewards float32 [B,T] where the reward pays along the way
     (terminal reward included: a row sums to `rewards`), else None; step_raw float32 [B,T], the
-    values by the action of the components that judge so, NaN after the end.
+    values by the action of the components that judge so, NaN after the end; seconds float32 [B],
+    wall time spent on each, None where nobody looked at the clock.
     """
 
     rewards: np.ndarray
@@ -39,6 +40,7 @@ class Scores:
     transformed: dict[str, np.ndarray] = field(default_factory=dict)
     step_rewards: np.ndarray | None = None
     step_raw: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: np.ndarray | None = None
 
 
 class Reward(Protocol):

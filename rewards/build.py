@@ -10,7 +10,6 @@ import numpy as np
 from pydantic import ValidationError
 
 from sequence_tutor.rewards import python_function
-from sequence_tutor.rewards.base import Reward
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.objective import Judge, Objective, Part
 from sequence_tutor.rewards.registry import (
@@ -30,7 +29,11 @@ _DOMAINS = {
 }
 
 
-def build_reward(config: RewardConfig, domain: str = "molecules") -> Reward:
+# a valid sequence of each
+EXAMPLES = {"melodies": "C4-------", "molecules": "CC(N)=O"}
+
+
+def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
     """Compile the [reward] section. Raises ValueError with one sentence on what is wrong."""
     if domain not in _DOMAINS:
         raise ValueError(unknown("domain", domain, _DOMAINS))
@@ -96,7 +99,8 @@ def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
             judge = _at_once(lambda _, sequences: function(list(sequences)), "values")
         else:
             judge = _each(function, texts=True)
-        return Part(key, one.weight, judge, one.transform)
+        at_once = bool(options.get("batched"))
+        return Part(key, one.weight, judge, one.transform, at_once=at_once)
     check_options("component", one.name, options, found.function)
     if found.check is not None:
         try:
@@ -107,7 +111,8 @@ def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
         judge = _at_once(lambda gathered, _: found.function(gathered, **options), "rows")
     else:
         judge = _each(found.function, options)
-    return Part(key, one.weight, judge, one.transform, found.steps)
+    ours = found.function.__module__.startswith("sequence_tutor.")
+    return Part(key, one.weight, judge, one.transform, found.steps, ours=ours)
 
 
 def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
@@ -132,6 +137,8 @@ def _each(
         for item in sequences if texts else things:
             try:
                 out.append(function(item, **(options or {})))
+            except MemoryError:
+                raise
             except Exception as error:  # recorded as the item's failure
                 out.append(error)
         return out
@@ -150,6 +157,8 @@ def _at_once(call: Callable[[Any, list[str]], Any], what: str) -> Judge:
             values = values if isinstance(values, np.ndarray) else list(values)
             if len(values) != len(sequences):
                 raise ValueError(f"returned {len(values)} {what} for {len(sequences)} sequences")
+        except MemoryError:
+            raise
         except Exception as error:  # nobody can tell which item it was
             return [error] * len(sequences)
         return values

@@ -6,6 +6,8 @@ they depend on the domain.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Any
 
 import numpy as np
@@ -65,13 +67,24 @@ class ComponentConfig(BaseModel):
 
 
 class RewardConfig(BaseModel):
-    """[reward]. invalid = None means 0, or what a component that stands alone asks for."""
+    """[reward]. invalid = None means 0, or what a component that stands alone asks for.
+
+    timeout_s: how long a sequence may take; memory_mb: what the reward's process may allocate
+    beyond what it starts with; retries: how often a sequence that failed, crashed or timed out is
+    tried again; failed: what such a sequence is paid in training (None: nothing is learned from
+    it); waiting: how many sequences may hang while others are scored.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     aggregate: str = "arithmetic_mean"
     invalid: Finite | None = None
     component: Annotated[list[ComponentConfig], Field(min_length=1)]
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
+    memory_mb: Annotated[int, Field(gt=0)] = 4096
+    retries: Annotated[int, Field(ge=0)] = 0
+    failed: Finite | None = None
+    waiting: Annotated[int, Field(ge=0)] = 8
 
     @model_validator(mode="before")
     @classmethod
@@ -94,3 +107,10 @@ class RewardConfig(BaseModel):
         if not any(c.weight > 0 for c in self.component):
             raise ValueError("at least one reward.component needs a weight above 0")
         return self
+
+    def identity(self) -> str:
+        """16 hexadecimal characters, equal for what gives equal scores: how long a score may take,
+        or what is paid for none, isn't part of that."""
+        judged = self.model_dump(include={"aggregate", "invalid", "component"})
+        text = json.dumps(judged, sort_keys=True, separators=(",", ":"), default=str)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

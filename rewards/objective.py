@@ -27,13 +27,16 @@ Judge = Callable[[Any, list[str]], Sequence[Any] | np.ndarray]
 @dataclass(frozen=True)
 class Part:
     """One compiled component. judge: parsed things and sequences -> values or exceptions, a value
-    being a number. With `steps`: gathered things -> one number per action each."""
+    being a number. With `steps`: gathered things -> one number per action each. at_once: it is
+    somebody's function of a whole batch; ours: its function is part of this package."""
 
     key: str
     weight: float
     judge: Judge
     transform: TransformConfig | None
     steps: bool = False
+    at_once: bool = False
+    ours: bool = False
 
     def transformed(self, raw: Values) -> Values:
         return raw if self.transform is None else self.transform(raw)
@@ -78,7 +81,12 @@ def _is_table(judged: Any, actions: list[int]) -> bool:
 
 
 class Objective:
-    """A compiled reward; see `Reward`. `keys` are the names of its components, in order."""
+    """A compiled reward; see `Reward`.
+
+    keys: the names of its components, in order; step_keys: of those that judge by the step;
+    pays_steps: whether its scores have `step_rewards`; judges_batches: whether it needs to see
+    whole batches, or gains by it with no function of anybody else's to beware of.
+    """
 
     def __init__(
         self,
@@ -89,6 +97,7 @@ class Objective:
         with_prefixes: bool = False,
     ) -> None:
         self.keys = tuple(p.key for p in parts)
+        self.step_keys = tuple(p.key for p in parts if p.steps)
         self._config, self._parts, self._room, self._sole = config, parts, room, sole
         self._weights = np.array([p.weight for p in parts])
         self._prefixes = sole.prefixes if sole is not None and with_prefixes else None
@@ -101,13 +110,28 @@ class Objective:
                 for p, w in zip(parts, worth, strict=True)
                 if p.steps and p.transform is None
             }
+        self.pays_steps = self._prefixes is not None or bool(self._worth)
+        one_by_one = any(not (p.ours or p.steps or p.at_once) for p in parts)
+        self.judges_batches = any(p.at_once for p in parts) or (
+            bool(self.step_keys) and not one_by_one
+        )
+
+    def warm_up(self, sequence: str) -> None:
+        """Have our own components load their tables, by judging a valid sequence that nobody asked
+        about; nobody else's function is called."""
+        with self._room.quiet():
+            thing = self._room.read(sequence, self._room.split(sequence))
+            for part in self._parts:
+                if part.ours and not part.steps:
+                    part.judge([thing], [sequence])
 
     def score(
         self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
     ) -> Scores:
         """Judge B sequences; `tokens` without the end token, else they are split here.
 
-        Raises ValueError only where `tokens` isn't one entry per sequence.
+        Raises ValueError only where `tokens` isn't one entry per sequence, and MemoryError, which
+        is no property of a sequence: it tells of the process.
         """
         if tokens is not None and len(tokens) != len(sequences):
             raise ValueError(f"{len(sequences)} sequences came with {len(tokens)} token lists")
@@ -121,19 +145,18 @@ class Objective:
         scores = Scores(np.full(size, np.nan), np.full(size, Status.OK, np.int8), [""] * size)
         things, rows = self._read(sequences, tokens, scores)
         read = [sequences[i] for i in rows]
-        gathered = None
-        if any(part.steps for part in self._parts):
-            gathered = self._room.gather(things)
+        gathered = self._room.gather(things) if self.step_keys else None
         for part in self._parts:
             judged = part.judge(gathered if part.steps else things, read)
             self._take(part, judged, rows, tokens, scores)
         ok = np.flatnonzero(scores.status == Status.OK)
         if len(ok):
-            table = np.stack([scores.transformed[k][ok] for k in self.keys], axis=1)
+            table = np.array([scores.transformed[k][ok] for k in self.keys]).T.copy()
             scores.rewards[ok] = AGGREGATES[self._config.aggregate](table, self._weights)
-        if self._prefixes is None and not self._worth:
-            return scores
-        return replace(scores, step_rewards=self._pay(tokens, ok, scores))
+        if self.pays_steps:
+            scores = replace(scores, step_rewards=self._pay(tokens, ok, scores))
+        pay_failed(scores, self._config.failed, [len(row) for row in tokens])
+        return scores
 
     def _read(
         self, sequences: list[str], tokens: Sequence[Sequence[str]], scores: Scores
@@ -144,6 +167,8 @@ class Objective:
         for i, sequence in enumerate(sequences):
             try:
                 thing = self._room.read(sequence, tokens[i])
+            except MemoryError:
+                raise
             except Exception as error:
                 scores.status[i] = Status.FAILED
                 scores.errors[i] = f"parsing: {type(error).__name__}: {error}"
@@ -211,7 +236,9 @@ class Objective:
         if self._prefixes is not None:
             self._add_prefixes(tokens, steps, scores)
         ends = [len(row) for row in tokens]
-        steps[np.arange(len(tokens)), ends] += scores.rewards - steps.sum(1)
+        # added up one by one: the zeros after a short episode mustn't change how sums are rounded
+        paid = np.cumsum(steps, axis=1)[:, -1]
+        steps[np.arange(len(tokens)), ends] += scores.rewards - paid
         steps[np.isnan(scores.rewards)] = np.nan
         return steps.astype(np.float32)
 
@@ -223,12 +250,26 @@ class Objective:
             if scores.status[i] in (Status.OK, Status.INVALID):
                 try:
                     terms = self._prefixes(row)
+                except MemoryError:
+                    raise
                 except Exception as error:
                     _note(scores, i, self.keys[0], f"prefix: {type(error).__name__}: {error}")
                     scores.rewards[i] = np.nan
                 else:
                     steps[i, : len(row)] += terms
                     scores.rewards[i] += sum(terms)
+
+
+def pay_failed(scores: Scores, reward: float | None, ends: Sequence[int]) -> None:
+    """Give the sequences that have no reward this one, if any, by their last action: `ends` [B].
+    Their status stays what it is."""
+    rows = np.flatnonzero(np.isnan(scores.rewards)) if reward is not None else ()
+    if not len(rows):
+        return
+    scores.rewards[rows] = reward
+    if scores.step_rewards is not None:
+        scores.step_rewards[rows] = 0.0
+        scores.step_rewards[rows, np.asarray(ends)[rows]] = reward
 
 
 def _note(scores: Scores, row: int, key: str, complaint: str) -> None:

@@ -1,19 +1,177 @@
-"""What all tests share."""
+"""What all tests share: a real Ray, a tiny prior, small runs of it, and the command line."""
 
+from __future__ import annotations
+
+import io
 import os
+import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 # before Ray is imported: a client in another mode than its cluster gets a bare ConnectionError
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 # before torch is imported: threads that spin starve the other processes of a small machine
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from sequence_tutor.distributed import cli  # noqa: E402
+from sequence_tutor.distributed.algorithm import SequenceTutor  # noqa: E402
+from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig  # noqa: E402
+from sequence_tutor.distributed.config import RunConfig, parse_config  # noqa: E402
+from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings  # noqa: E402
+from sequence_tutor.policies.prior import load_prior  # noqa: E402
+from sequence_tutor.policies.smiles import SmilesEncoding  # noqa: E402
+
+# Any of these after any other is valid SMILES.
+FRAGMENTS = ("C", "N", "O", "CC", "C(C)", "C(=O)", "C(N)", "C1CCCC1", "C(O)")
+
 # Logical CPUs: the largest test run has 2 actors, 2 scorers and 2 learners.
 CPUS = 8
+# All processes of a small run: fast to start, fast to end.
+BASE: dict[str, Any] = {
+    "seed": 1,
+    "mode": "synchronous",
+    "reward": {"component": [{"name": "logp"}]},
+    "learner": {"batch": 16, "updates_per_call": 2, "temperature": 0.5, "threads": 1},
+    "replay": {"min_rows": 16, "ratio": 2.0},
+    "actors": {"batch": 32},
+    "stop": {"scores": 100},
+}
+
+
+def tiny_corpus(n: int = 600) -> list[str]:
+    """Valid molecules of two to six fragments."""
+    dice = random.Random(0)
+    return ["".join(dice.choices(FRAGMENTS, k=dice.randint(2, 6))) for _ in range(n)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a prior that learned `tiny_corpus` in seconds."""
+    directory = tmp_path_factory.mktemp("prior")
+    corpus = tiny_corpus()
+    encoding = SmilesEncoding.fit(corpus, max_length=32)
+    settings = PretrainSettings(
+        cell="gru",
+        embedding=16,
+        hidden=32,
+        layers=1,
+        epochs=25,
+        batch=32,
+        learning_rate=0.01,
+        warmup=20,
+        dropout=0.0,
+    )
+    torch.set_num_threads(1)
+    Pretraining(encoding, corpus, settings, "cpu").run(directory, lambda _: None)
+    return directory
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    out = deepcopy(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = merged(out[key], value) if both else value
+    return out
+
+
+@pytest.fixture(scope="session")
+def make_run(tiny_prior: Path) -> Callable[..., RunConfig]:
+    """A small synchronous run of the tiny prior; keyword arguments change tables or keys."""
+
+    def make(**changes: Any) -> RunConfig:
+        return parse_config(merged(BASE | {"prior": str(tiny_prior)}, changes))
+
+    return make
+
+
+@contextmanager
+def built(run: RunConfig, directory: Path) -> Iterator[SequenceTutor]:
+    algorithm = SequenceTutorConfig().tutor(run, directory).build_algo()
+    try:
+        yield algorithm
+    finally:
+        algorithm.stop()
+
+
+@pytest.fixture(scope="session")
+def build(local_ray: None) -> Callable[[RunConfig, Path], Any]:
+    """A context manager: `with build(run, directory) as algorithm`."""
+    return built
+
+
+@pytest.fixture(scope="session")
+def weights_of() -> Callable[[SequenceTutor], dict[str, np.ndarray]]:
+    """The newest policy's parameters as arrays."""
+
+    def take(algorithm: SequenceTutor) -> dict[str, np.ndarray]:
+        return {k: v.numpy() for k, v in algorithm.policy().network.state_dict().items()}
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def prior_weights(tiny_prior: Path) -> dict[str, np.ndarray]:
+    return {k: v.numpy() for k, v in load_prior(tiny_prior).network.state_dict().items()}
+
+
+@pytest.fixture
+def quiet() -> Console:
+    """A console that nobody sees; its text is in `quiet.file.getvalue()`."""
+    return Console(file=io.StringIO(), width=200)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left: exit code, standard output and error."""
+
+    code: int
+    out: str
+    err: str
+
+    def refused(self, *parts: str) -> None:
+        """It was one sentence with these parts, exit code 2, no traceback."""
+        assert self.code == 2, self
+        assert self.err.startswith("error: ") and self.err.count("\n") == 1, self.err
+        for part in parts:
+            assert part in self.err
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Run `sequence-tutor ARGUMENTS` in this process, on a wide screen."""
+    monkeypatch.setattr(cli, "console", Console(width=300))
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["sequence-tutor", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        code = caught.value.code
+        assert code is None or isinstance(code, int)
+        captured = capsys.readouterr()
+        return Done(code or 0, captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +203,9 @@ def local_ray(plugins: Path) -> Iterator[None]:
         del os.environ["PYTHONPATH"]
     else:
         os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="session")
+def molecules() -> list[str]:
+    """Distinct small molecules, as many as `tiny_corpus` has."""
+    return list(dict.fromkeys(tiny_corpus(2000)))

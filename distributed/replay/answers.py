@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from sequence_tutor.distributed.types import Scored
 
 BEST = 100  # how many of the best rewards stats tell
 
+# The source of rows that were brought along, not scored in the run: they aren't paid for.
+WARM_START = "warm-start"
+
 
 class EmptyReplayError(RuntimeError):
     """Nothing to sample from yet."""
@@ -19,36 +23,105 @@ class EmptyReplayError(RuntimeError):
 
 @dataclass(frozen=True)
 class AddResult:
-    """What became of added rows: added, duplicates ignored (keys known or twice in the batch), and
-    new_valid, how many of the added have Status.OK."""
+    """What became of added rows.
+
+    added; duplicates ignored (keys known or twice in the batch); paid, how many of the added count
+    against the score budget: any status but INVALID, any source but WARM_START. Of one shard also
+    epoch, the id of its present life, position, the rows it has accepted in it so far, these
+    included, and durable, how many of those are on record; "" and 0 in sums over shards.
+    """
 
     added: int
     duplicates: int
-    new_valid: int
+    paid: int
+    epoch: str = ""
+    position: int = 0
+    durable: int = 0
+
+
+class Claim(IntEnum):
+    """Whose a key is: KNOWN, its outcome is there; YOURS to score; BUSY, somebody is at it."""
+
+    KNOWN = 0
+    YOURS = 1
+    BUSY = 2
 
 
 @dataclass(frozen=True)
-class Known:
-    """An answer about B keys: found bool [B], and the rows of those found, in their order, or None
-    if there are none."""
+class Outcomes:
+    """What became of K known keys: rewards float64 [K], NaN unless OK or INVALID; status int8 [K]
+    of `Status`; seconds float32 [K] spent scoring; errors, K texts, empty where all went well; raw
+    component values float64 [K], NaN where there is none."""
 
-    found: np.ndarray
-    rows: Scored | None
+    rewards: np.ndarray
+    status: np.ndarray
+    seconds: np.ndarray
+    errors: list[str]
+    raw: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.errors)
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> Outcomes:
+        """The given rows, in that order."""
+        index = np.asarray(rows, dtype=np.int64)
+        return Outcomes(
+            self.rewards[index],
+            self.status[index],
+            self.seconds[index],
+            [self.errors[i] for i in index.tolist()],
+            {name: values[index] for name, values in self.raw.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Claims:
+    """An answer about B keys.
+
+    state int8 [B] of `Claim`. losses int8 [B]: how many holders have been lost with the key in
+    their hands; from `claims.MAX_LOSSES` on it shouldn't be tried again. known: outcomes of the
+    KNOWN ones, in their order. paid: rows of YOURS keys that were scored and paid for before
+    (`ReplayShard.shelve`), to be handed back by `add` unscored; paid_at int64 [P]: where those keys
+    are among the B, increasing; a key that is there twice has its paid row at the first place.
+    """
+
+    state: np.ndarray
+    losses: np.ndarray
+    known: Outcomes
+    paid: Scored | None
+    paid_at: np.ndarray
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a shard answers to a sign of life: epoch, the id of its present life, and durable, how
+    many of the rows it accepted in it are on record."""
+
+    epoch: str
+    durable: int
 
 
 @dataclass(frozen=True)
 class ShardStats:
-    """shard; rows held; trainable_rows, those that can be sampled; valid_rows, of Status.OK;
-    failed_rows, neither OK nor INVALID; waiting_rows, not yet on record; held_bytes in memory,
-    room to grow included; best, the up to 100 highest rewards of valid rows, float64, best first;
-    live, False where the shard didn't answer and these are its last known numbers."""
+    """shard; rows, all that are part of the replay; trainable_rows, those that can be sampled now;
+    valid_rows, of Status.OK; failed_rows, neither OK nor INVALID; paid_rows, that count against the
+    score budget; hot_rows held whole; shelved_rows, on record but not part of the replay;
+    waiting_rows, not yet on record; claimed_keys; losses, claims taken from holders that were not
+    heard of; held_bytes in memory, room to grow included; best, the up to 100 highest rewards of
+    valid rows, float64, best first; live, False where the shard didn't answer and these are its
+    last known numbers."""
 
     shard: int
     rows: int
     trainable_rows: int
     valid_rows: int
     failed_rows: int
+    paid_rows: int
+    hot_rows: int
+    shelved_rows: int
     waiting_rows: int
+    claimed_keys: int
+    losses: int
     held_bytes: int
     best: np.ndarray
     live: bool = True
@@ -63,8 +136,30 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
         trainable_rows=sum(s.trainable_rows for s in stats),
         valid_rows=sum(s.valid_rows for s in stats),
         failed_rows=sum(s.failed_rows for s in stats),
+        paid_rows=sum(s.paid_rows for s in stats),
+        hot_rows=sum(s.hot_rows for s in stats),
+        shelved_rows=sum(s.shelved_rows for s in stats),
         waiting_rows=sum(s.waiting_rows for s in stats),
+        claimed_keys=sum(s.claimed_keys for s in stats),
+        losses=sum(s.losses for s in stats),
         held_bytes=sum(s.held_bytes for s in stats),
         best=best[best_rows(best, BEST)],
         live=all(s.live for s in stats),
+    )
+
+
+def merge_outcomes(outcomes: Sequence[Outcomes]) -> Outcomes:
+    """Outcomes one after the other; a component that some lack is NaN there. Of none: no rows."""
+    names = dict.fromkeys(name for o in outcomes for name in o.raw)
+    nothing = [Outcomes(np.zeros(0), np.zeros(0, np.int8), np.zeros(0, np.float32), [])]
+    several = list(outcomes) or nothing
+    return Outcomes(
+        np.concatenate([o.rewards for o in several]),
+        np.concatenate([o.status for o in several]),
+        np.concatenate([o.seconds for o in several]),
+        [text for o in several for text in o.errors],
+        {
+            name: np.concatenate([o.raw.get(name, np.full(len(o), np.nan)) for o in several])
+            for name in names
+        },
     )

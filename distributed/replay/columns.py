@@ -1,13 +1,12 @@
-"""Scored sequences in memory, as columns that grow at the end.
+"""Whole scored sequences in memory, as columns of slots that are written again and again.
 
-Numbers lie in arrays that double; texts of few different values are codes; sequences and keys are
-strings, one object where they are equal. A row is known by its number, which never changes.
+Numbers lie in arrays that double; sequences and keys are strings, one object where they are equal.
+Which slots are in use is for others to know (`hot`).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -24,60 +23,42 @@ _NUMBERS: dict[str, type] = {
     "scored_at": np.float64,
     "seconds": np.float32,
 }
+_TEXTS = ("sequences", "keys", "errors", "sources", "actors")
+_FEW = ("errors", "sources", "actors")  # few different ones: equal ones are one object
 
 
 class Column:
-    """An array that grows: [rows], or [rows, width], as wide as the widest values given to it."""
+    """An array that grows: [slots], or [slots, width], as wide as the widest values given to it."""
 
     def __init__(self, dtype: type, *width: int) -> None:
         self._data: np.ndarray = np.zeros((0, *width), dtype)
-        self._size = 0
-
-    @property
-    def rows(self) -> np.ndarray:
-        """What is held, as a view that is valid until the next `extend`."""
-        return self._data[: self._size]
 
     @property
     def nbytes(self) -> int:
         """Allocated bytes, of which up to a half is room to grow."""
         return self._data.nbytes
 
-    def extend(self, values: np.ndarray) -> None:
-        """Add [B] or [B, width] values; zeros where they are narrower than the column."""
-        end = self._size + len(values)
-        # doubled rows, and columns in steps of eight: each growth copies everything
-        need = [max(1024, 1 << (end - 1).bit_length()), *(-(-n // 8) * 8 for n in values.shape[1:])]
-        if end > len(self._data) or need[1:] > list(self._data.shape[1:]):
-            old = self.rows
-            shape = [max(a, b) for a, b in zip(need, self._data.shape, strict=True)]
+    def write(self, slots: np.ndarray, values: np.ndarray) -> None:
+        """Put [B] or [B, width] values into slots (int [B]); zeros where they are narrower than the
+        column."""
+        last = int(slots.max(initial=-1))
+        # doubled slots, and columns in steps of eight: each growth copies everything
+        need = [max(1024, 1 << last.bit_length()), *(-(-n // 8) * 8 for n in values.shape[1:])]
+        if last >= len(self._data) or need[1:] > list(self._data.shape[1:]):
+            old = self._data
+            shape = [max(a, b) for a, b in zip(need, old.shape, strict=True)]
             self._data = np.zeros(shape, old.dtype)
             self._data[tuple(slice(n) for n in old.shape)] = old
-        self._data[(slice(self._size, end), *(slice(n) for n in values.shape[1:]))] = values
-        self._size = end
+        if values.ndim == 1:
+            self._data[slots] = values
+        else:
+            self._data[slots, : values.shape[1]] = values
+            self._data[slots, values.shape[1] :] = 0
 
-
-class Texts:
-    """A growing column of texts with few different values."""
-
-    def __init__(self) -> None:
-        self._codes = Column(np.int32)
-        self._code_of: dict[str, int] = {}
-        self._texts: list[str] = []
-
-    @property
-    def nbytes(self) -> int:
-        return self._codes.nbytes + sum(map(sys.getsizeof, self._texts))
-
-    def extend(self, texts: list[str]) -> None:
-        for text in texts:
-            if text not in self._code_of:
-                self._code_of[text] = len(self._texts)
-                self._texts.append(text)
-        self._codes.extend(np.array([self._code_of[t] for t in texts], dtype=np.int32))
-
-    def read(self, rows: np.ndarray) -> list[str]:
-        return [self._texts[code] for code in self._codes.rows[rows]]
+    def read(self, slots: np.ndarray) -> np.ndarray:
+        """Copies of slots that have been written, [B] or [B, width]."""
+        values: np.ndarray = self._data[slots]
+        return values
 
 
 class Columns:
@@ -89,74 +70,86 @@ class Columns:
 
     def __init__(self) -> None:
         self._numbers = {name: Column(dtype) for name, dtype in _NUMBERS.items()}
-        self._texts = {name: Texts() for name in ("errors", "sources", "actors")}
         self._components: dict[str, dict[str, Column]] = {"raw": {}, "transformed": {}}
         self._tokens = Column(np.int16, 8)
         self._steps: Column | None = None
-        self._sequences: list[str] = []
-        self._keys: list[str] = []
+        self._texts: dict[str, list[str]] = {name: [] for name in _TEXTS}
         self._string_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._keys)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """A view of a column of numbers ([rows]), by its name in `Scored`."""
-        return self._numbers[name].rows
+        """One more than the highest slot ever written."""
+        return len(self._texts["keys"])
 
     @property
     def nbytes(self) -> int:
         """Bytes held: arrays as allocated, strings and the lists of them."""
-        parts: Iterable[Column | Texts] = [
+        columns = [
             *self._numbers.values(),
-            *self._texts.values(),
-            *(c for columns in self._components.values() for c in columns.values()),
+            *(c for components in self._components.values() for c in components.values()),
             self._tokens,
             *([self._steps] if self._steps else []),
         ]
-        lists = sys.getsizeof(self._sequences) + sys.getsizeof(self._keys)
-        return sum(p.nbytes for p in parts) + lists + self._string_bytes
+        lists = sum(sys.getsizeof(texts) for texts in self._texts.values())
+        return sum(c.nbytes for c in columns) + lists + self._string_bytes
 
-    def extend(self, scored: Scored) -> None:
-        """Add rows, whose columns must fit together (`check_shapes`)."""
-        longest = int(scored.lengths.max(initial=1))
-        held = len(self)
-        if scored.step_rewards is not None and self._steps is None:
-            earlier = per_step(self.read(np.arange(held)))
+    def pay_by_step(self) -> None:
+        """From now on all rows have per-step rewards; the terminal ones of earlier rows are moved
+        to the last action."""
+        if self._steps is None:
+            slots = np.arange(len(self))
+            earlier = per_step(self.read(slots))
             self._steps = Column(np.float32, 8)
-            self._steps.extend(earlier)
+            self._steps.write(slots, earlier)
+
+    def write(self, slots: np.ndarray, scored: Scored) -> None:
+        """Put B rows, whose columns must fit together (`check_shapes`), into slots, int [B], all
+        different."""
+        if scored.step_rewards is not None:
+            self.pay_by_step()
+        longest = int(scored.lengths.max(initial=1))
         if self._steps is not None:
-            self._steps.extend(per_step(scored)[:, :longest])
-        self._tokens.extend(scored.tokens[:, :longest])
+            self._steps.write(slots, per_step(scored)[:, :longest])
+        self._tokens.write(slots, scored.tokens[:, :longest])
         for name, column in self._numbers.items():
-            column.extend(getattr(scored, name))
-        for name, texts in self._texts.items():
-            texts.extend(getattr(scored, name))
+            column.write(slots, getattr(scored, name))
         for kind, columns in self._components.items():
             values = getattr(scored, kind)
             for name in [n for n in values if n not in columns]:
                 columns[name] = Column(np.float64)
-                columns[name].extend(np.full(held, np.nan))
+                columns[name].write(np.arange(len(self)), np.full(len(self), np.nan))
             for name, column in columns.items():
-                column.extend(values.get(name, np.full(len(scored), np.nan)))
-        for key, sequence in zip(scored.keys, scored.sequences, strict=True):
-            self._keys.append(key)
-            self._sequences.append(key if sequence == key else sequence)
-            self._string_bytes += sys.getsizeof(key)
-            self._string_bytes += 0 if sequence == key else sys.getsizeof(sequence)
+                column.write(slots, values.get(name, np.full(len(scored), np.nan)))
+        self._write_texts(slots.tolist(), scored)
 
-    def read(self, rows: np.ndarray) -> Scored:
-        """Copies of the given rows (int [B]), in that order, trimmed to the longest of them."""
-        columns: dict[str, Any] = {name: c.rows[rows] for name, c in self._numbers.items()}
-        columns |= {name: texts.read(rows) for name, texts in self._texts.items()}
+    def _write_texts(self, slots: list[int], scored: Scored) -> None:
+        held = len(self)
+        self._string_bytes -= sum(self._size(slot) for slot in slots if slot < held)
+        for name, texts in self._texts.items():
+            texts.extend([""] * (max(slots, default=-1) + 1 - held))
+            for slot, text in zip(slots, getattr(scored, name), strict=True):
+                texts[slot] = sys.intern(text) if name in _FEW else text
+        sequences, keys = self._texts["sequences"], self._texts["keys"]
+        for slot in slots:
+            if sequences[slot] == keys[slot]:
+                sequences[slot] = keys[slot]
+        self._string_bytes += sum(self._size(slot) for slot in slots)
+
+    def _size(self, slot: int) -> int:
+        """Bytes of a slot's own strings."""
+        sequence, key = self._texts["sequences"][slot], self._texts["keys"][slot]
+        return sys.getsizeof(key) + (0 if sequence is key else sys.getsizeof(sequence))
+
+    def read(self, slots: np.ndarray) -> Scored:
+        """Copies of the given slots (int [B]), in that order, trimmed to the longest of them."""
+        columns: dict[str, Any] = {name: c.read(slots) for name, c in self._numbers.items()}
         for kind, components in self._components.items():
-            columns[kind] = {name: c.rows[rows] for name, c in components.items()}
+            columns[kind] = {name: c.read(slots) for name, c in components.items()}
+        for name, texts in self._texts.items():
+            columns[name] = [texts[slot] for slot in slots.tolist()]
         longest = int(columns["lengths"].max(initial=1))
         return Scored(
-            tokens=self._tokens.rows[rows, :longest],
-            step_rewards=None if self._steps is None else self._steps.rows[rows, :longest],
-            sequences=[self._sequences[i] for i in rows],
-            keys=[self._keys[i] for i in rows],
+            tokens=self._tokens.read(slots)[:, :longest],
+            step_rewards=None if self._steps is None else self._steps.read(slots)[:, :longest],
             **columns,
         )
 

@@ -1,32 +1,33 @@
 """The durable form of the replay: a directory of Parquet parts, written once and never changed.
 
 A part's name tells its place in the writing order, the shard that wrote it out of how many, and
-the run of the writer. Invariants: a part is whole or it isn't there (temporary name, fsync,
-rename); no writer ever overwrites a part, its own before a restart and those of a twin that was
-only believed dead included; names in alphabetical order are parts in writing order (for one shard;
-among shards nearly so).
+the run of the writer. Invariants: a part is whole or it isn't there (`store`); no writer ever
+overwrites a part, its own before a restart and those of a twin that was only believed dead
+included; names in alphabetical order are parts in writing order (for one shard; among shards nearly
+so).
+
+A row is what one reward configuration said about one key: its column `reward_id` says which, so
+runs with different rewards can share a directory. Parts from before there was such a column count
+as of reward_id "".
 """
 
 from __future__ import annotations
 
-import os
-import re
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
+from sequence_tutor.distributed.replay.store import Part, PartStore, Place, RecordError
 from sequence_tutor.distributed.types import Scored, concatenate, from_table, to_table
 
-
-class RecordError(RuntimeError):
-    """A part, or the directory of them, can't be used. The text names it."""
+__all__ = ["RecordError", "RecordWriter", "read_parts", "read_record", "read_table", "shard_of"]
 
 
 def shard_of(key: str, shards: int) -> int:
@@ -37,66 +38,6 @@ def shard_of(key: str, shards: int) -> int:
 def _check_shard(shard: int, shards: int) -> None:
     if not 0 <= shard < shards <= 9999:
         raise ValueError(f"shard {shard} of {shards}: need 0 <= shard < shards <= 9999")
-
-
-class Part(NamedTuple):
-    """A part's name, taken apart."""
-
-    sequence: int
-    shard: int
-    shards: int
-    run: str
-
-    @classmethod
-    def parse(cls, name: str) -> Part | None:
-        """None for a file that isn't a part, temporary files among them."""
-        match = re.fullmatch(r"part-(\d{8})-(\d{4})-of-(\d{4})-([0-9a-f]{8})\.parquet", name)
-        return match and cls(int(match[1]), int(match[2]), int(match[3]), match[4])
-
-    @property
-    def name(self) -> str:
-        return f"part-{self.sequence:08d}-{self.shard:04d}-of-{self.shards:04d}-{self.run}.parquet"
-
-
-class PartStore:
-    """The one place that knows where parts lie, local paths for now: all else goes by names.
-
-    Raises RecordError where the directory isn't there. It is not made on the way: a shard that
-    restarts on a machine which doesn't see the directory must fail, not start empty.
-    """
-
-    def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
-        if not self.directory.is_dir():
-            raise RecordError(f"there is no record directory {self.directory} on this machine")
-
-    def parts(self) -> list[Part]:
-        """In writing order."""
-        return sorted(part for f in self.directory.iterdir() if (part := Part.parse(f.name)))
-
-    def write(self, part: Part, table: pa.Table) -> None:
-        """Put a part there, whole or not at all."""
-        path = self.directory / part.name
-        temporary = path.with_name(f"{path.name}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                pq.write_table(table, file, compression="zstd")
-                file.flush()
-                # or a power cut leaves an empty file under the final name
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)  # a full disk must not fill up with attempts
-            raise
-
-    def read(self, part: Part) -> pa.Table:
-        """One part. Raises RecordError, naming the file, where it isn't readable."""
-        path = self.directory / part.name
-        try:
-            with pq.ParquetFile(path) as file:
-                return file.read()
-        except (OSError, pa.ArrowException) as error:
-            raise RecordError(f"broken part {path}: {error}") from error
 
 
 class RecordWriter:
@@ -111,10 +52,11 @@ class RecordWriter:
 
     def __init__(
         self,
-        directory: str | Path,
+        place: Place,
         shard: int,
         shards: int = 1,
         *,
+        reward_id: str = "",
         flush_rows: int = 4096,
         flush_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
@@ -122,7 +64,7 @@ class RecordWriter:
         _check_shard(shard, shards)
         if flush_rows < 1 or flush_seconds < 0:
             raise ValueError(f"need flush_rows >= 1, got {flush_rows}, flush_seconds >= 0")
-        self._store = PartStore(directory)
+        self._store, self._reward_id = PartStore(place), reward_id
         self._flush_rows, self._flush_seconds, self._clock = flush_rows, flush_seconds, clock
         # behind every shard's parts, so that the order survives a change of the number of shards
         sequence = max((p.sequence for p in self._store.parts()), default=-1) + 1
@@ -143,6 +85,17 @@ class RecordWriter:
             self.flush()
         self.tick()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays and lists that wait; their strings are shared."""
+        values = [v for scored in self._waiting for v in vars(scored).values()]
+        values += [v for value in values if isinstance(value, dict) for v in value.values()]
+        return sum(
+            v.nbytes if isinstance(v, np.ndarray) else sys.getsizeof(v)
+            for v in values
+            if isinstance(v, np.ndarray | list)
+        )
+
     def tick(self) -> None:
         """Write if the oldest row has waited for long enough."""
         if self._waiting and self._clock() - self._waiting_since >= self._flush_seconds:
@@ -152,45 +105,98 @@ class RecordWriter:
         """Write what waits. If that fails the error propagates and the rows go on waiting."""
         if not self._waiting:
             return
-        self._store.write(self._next, to_table(concatenate(self._waiting)))
+        table = to_table(concatenate(self._waiting))
+        whose = pa.DictionaryArray.from_arrays(
+            pa.array(np.zeros(len(table), np.int32)), pa.array([self._reward_id], pa.string())
+        )
+        self._store.write(self._next, table.append_column("reward_id", whose))
         self._next = self._next._replace(sequence=self._next.sequence + 1)
         self._waiting, self.waiting = [], 0
 
 
-def read_parts(directory: str | Path, shard: int = 0, shards: int = 1) -> Iterator[Scored]:
-    """The rows that shard `shard` of `shards` owns, part by part in writing order.
+def scan(
+    store: PartStore,
+    shard: int = 0,
+    shards: int = 1,
+    reward_id: str | None = None,
+    wanted: Callable[[str], bool] | None = None,
+) -> Iterator[tuple[Part, pa.Table, np.ndarray]]:
+    """The rows that shard `shard` of `shards` owns, part by part in writing order: the part, the
+    rows as a table (the columns whose names are wanted), and their places in the part, int64 [B].
 
-    Parts written by another number of shards are looked through for rows of ours, so a run can be
-    taken up with more or fewer shards. Raises RecordError for a part that can't be read, ValueError
-    for a shard that can't be.
+    Parts written by another number of shards are looked through for keys of ours, so a run can be
+    taken up with more or fewer shards. With a reward_id, rows of others are left out. Raises
+    RecordError for a part that can't be read, ValueError for a shard that can't be.
     """
     _check_shard(shard, shards)
-    store = PartStore(directory)
+
+    def needed(name: str) -> bool:
+        return name in ("key", "reward_id") or wanted is None or wanted(name)
+
     for part in store.parts():
         if part.shards == shards and part.shard != shard:
             continue
-        try:
-            scored = from_table(store.read(part))
-        except (KeyError, ValueError, pa.ArrowException) as error:
-            path = store.directory / part.name
-            raise RecordError(f"part {path} isn't a table of scores: {error!r}") from error
-        if part.shards != shards and shards > 1:
-            ours = [shard_of(key, shards) == shard for key in scored.keys]
-            scored = scored.select(np.flatnonzero(ours))
-        if len(scored):
-            yield scored
+        table = store.read(part, needed)
+        with readable(store, part):
+            ours = np.ones(len(table), bool)
+            if reward_id is not None:
+                ours &= _scored_by(table, reward_id)
+            if part.shards != shards and shards > 1:
+                keys = table.column("key").to_pylist()
+                ours &= np.array([shard_of(key, shards) == shard for key in keys], bool)
+        rows = np.flatnonzero(ours)
+        if len(rows):
+            yield part, table if len(rows) == len(table) else table.take(rows), rows
 
 
-def read_record(directory: str | Path, shard: int | None = None, shards: int = 1) -> Scored | None:
-    """Everything recorded, in writing order, or what shard `shard` of `shards` owns; None if that
-    is nothing. Two rows can share a key only where a shard believed dead wrote on."""
-    batches = list(read_parts(directory, shard or 0, 1 if shard is None else shards))
+@contextmanager
+def readable(store: PartStore, part: Part) -> Iterator[None]:
+    """What goes wrong inside is the content of a part: raises RecordError with its name."""
+    try:
+        yield
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        path = store.path(part)
+        raise RecordError(f"part {path} isn't a table of scores: {error!r}") from error
+
+
+def read_parts(
+    place: Place, shard: int = 0, shards: int = 1, reward_id: str | None = None
+) -> Iterator[Scored]:
+    """The rows that shard `shard` of `shards` owns, part by part in writing order; see `scan`."""
+    store = PartStore(place)
+    for part, table, _ in scan(store, shard, shards, reward_id):
+        with readable(store, part):
+            scored = from_table(table)
+        yield scored
+
+
+def read_rows(store: PartStore, part: Part, rows: np.ndarray) -> Scored:
+    """Rows of a part by their places in it (int [B]), in the order given."""
+    with readable(store, part):
+        return from_table(store.read(part).take(rows))
+
+
+def read_record(
+    place: Place, shard: int | None = None, shards: int = 1, reward_id: str | None = None
+) -> Scored | None:
+    """Everything recorded, in writing order, or what shard `shard` of `shards` owns, or what one
+    reward configuration said; None if that is nothing. Two rows of the same reward_id can share a
+    key only where a shard believed dead wrote on."""
+    batches = list(read_parts(place, shard or 0, 1 if shard is None else shards, reward_id))
     return concatenate(batches) if batches else None
 
 
-def read_table(directory: str | Path) -> pa.Table:
-    """Everything recorded as one table (see `to_table`), in writing order; a column that a part
-    lacks is null there. A table without columns if nothing was recorded yet."""
-    store = PartStore(directory)
+def read_table(place: Place) -> pa.Table:
+    """Everything recorded as one table (see `to_table`; and reward_id), in writing order; a column
+    that a part lacks is null there. A table without columns if nothing was recorded yet."""
+    store = PartStore(place)
     tables = [store.read(part) for part in store.parts()]
     return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+
+
+def _scored_by(table: pa.Table, reward_id: str) -> np.ndarray:
+    """bool [B]: whose reward_id it is."""
+    if "reward_id" not in table.column_names:
+        return np.full(len(table), reward_id == "")
+    same = pc.equal(table.column("reward_id").cast(pa.string()), reward_id)
+    return pc.fill_null(same, reward_id == "").to_numpy()  # type: ignore[no-any-return]

@@ -1,6 +1,11 @@
 """Which rows the learner sees: pure choices of row numbers, given the rewards.
 
 Rows are in the order of their arrival, so a higher number is a newer row. Rewards are finite.
+
+A replay of R shards draws each batch from one of them, whose rows are a random R-th of all. For a
+row to be drawn as often as if there were one shard, two things are divided by R. The number of rows
+that count as best or newest; and the batch, into R draws of n/R rows: as a whole it would take so
+much of the shard's best that their weights hardly mattered. So a row may be in a batch R times.
 """
 
 from __future__ import annotations
@@ -19,6 +24,10 @@ class RowSampler(Protocol):
         No row twice where there are enough eligible ones, else drawn with replacement. Depends on
         nothing but its arguments. Raises ValueError for N = 0.
         """
+
+    def per_shard(self, shards: int) -> RowSampler:
+        """What each of so many shards is to use so that all together sample as this one would from
+        all rows, up to the luck of which rows lie where."""
 
 
 def best_rows(rewards: np.ndarray, n: int) -> np.ndarray:
@@ -40,10 +49,13 @@ def best_rows(rewards: np.ndarray, n: int) -> np.ndarray:
 
 
 class UniformSampler:
-    """Every row alike."""
+    """Every row that is held alike."""
 
     def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
         return _draw(np.arange(len(rewards)), n, random)
+
+    def per_shard(self, shards: int) -> UniformSampler:
+        return self
 
 
 class RankSampler:
@@ -57,17 +69,26 @@ class RankSampler:
     deep generative models via weighted retraining"). k -> 0 takes the best alone, k -> infinity is
     uniform over the top. Without replacement the weights hold for the first row drawn, and for
     each further one among those left. O(N) per call, see `best_rows`.
+
+    On each of R `shards` the best top/R are eligible, and the s-th of them has the weight of rank
+    R s + (R - 1)/2, in the middle of the R that it stands for.
     """
 
-    def __init__(self, top: int = 1024, k: float = 0.01) -> None:
+    def __init__(self, top: int = 1024, k: float = 0.01, shards: int = 1) -> None:
         if top < 1 or not k > 0:
             raise ValueError(f"need top >= 1 and k > 0, got {top} and {k}")
-        self.top, self.k = top, k
+        self.top, self.k, self.shards = top, k, shards
 
     def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
-        rows = best_rows(rewards, self.top)
-        weights = 1.0 / (self.k * len(rows) + np.arange(len(rows)))
-        return _draw(rows, n, random, weights / weights.sum())
+        rows = best_rows(rewards, max(1, round(self.top / self.shards)))
+        ranks = self.shards * np.arange(len(rows)) + (self.shards - 1) / 2
+        weights = 1.0 / (self.k * self.shards * len(rows) + ranks)
+        shares = weights / weights.sum()
+        drawn = [_draw(rows, size, random, shares) for size in parts_of(n, self.shards)]
+        return np.concatenate(drawn)
+
+    def per_shard(self, shards: int) -> RankSampler:
+        return RankSampler(self.top, self.k, shards)
 
 
 class FreshMix:
@@ -75,23 +96,39 @@ class FreshMix:
 
     fresh: the share, 0 to 1, kept in the mean where it doesn't divide n; fresh_window: how many
     rows count as newest. Rows that `base` chose are left out of the fresh ones while others remain.
+    On each of R `shards` the window is an R-th of that.
     """
 
-    def __init__(self, base: RowSampler, fresh: float = 0.25, fresh_window: int = 1024) -> None:
+    def __init__(
+        self, base: RowSampler, fresh: float = 0.25, fresh_window: int = 1024, shards: int = 1
+    ) -> None:
         if not 0 <= fresh <= 1 or fresh_window < 1:
             raise ValueError(
                 f"need 0 <= fresh <= 1 and fresh_window >= 1, got {fresh} and {fresh_window}"
             )
         self.base, self.fresh, self.fresh_window = base, fresh, fresh_window
+        self.shards = shards
 
     def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
         fresh = round_at_random(n * self.fresh, random)
         rows = self.base.choose(rewards, n - fresh, random)
-        newest = np.arange(max(0, len(rewards) - self.fresh_window), len(rewards))
-        others = np.setdiff1d(newest, rows)
-        return np.concatenate(
-            [rows, _draw(others if len(others) >= fresh else newest, fresh, random)]
-        )
+        window = max(1, round(self.fresh_window / self.shards))
+        newest = np.arange(max(0, len(rewards) - window), len(rewards))
+        drawn, done = [rows], 0
+        sizes = zip(parts_of(n - fresh, self.shards), parts_of(fresh, self.shards), strict=True)
+        for from_base, size in sizes:
+            others = np.setdiff1d(newest, rows[done : done + from_base])
+            drawn.append(_draw(others if len(others) >= size else newest, size, random))
+            done += from_base
+        return np.concatenate(drawn)
+
+    def per_shard(self, shards: int) -> FreshMix:
+        return FreshMix(self.base.per_shard(shards), self.fresh, self.fresh_window, shards)
+
+
+def parts_of(n: int, parts: int) -> list[int]:
+    """n in so many whole parts, as equal as can be."""
+    return [n // parts + (i < n % parts) for i in range(parts)]
 
 
 def round_at_random(x: float, random: np.random.Generator) -> int:

@@ -1,32 +1,46 @@
 """One shard of the replay: the rows whose keys it owns, in memory and on record.
 
-Composed of columns, a key index, a sampler and a record writer. Invariants: a key has one row, the
-first that came; a new shard holds what its parts hold, in their order, so a restart loses nothing
-but rows not yet written; every method may be repeated without harm. Memory per row, without room
-to grow, is about 320 + 2 T + 16 C bytes for C components and texts of 45 characters, and 4 T more
-with per-step rewards: 480 for T = 64, C = 2.
+Composed of the content, the leases on keys that are being scored, a sampler and a record writer.
+Invariants: a key has one row, the first that came; a new shard holds what its parts hold, in their
+order, so a restart loses nothing but rows not yet written, which `Claimant`s hand over again; every
+method may be repeated without harm.
+
+Memory, without room to grow: about 70 + 8 C bytes for every row (C components), and for up to
+1.25 `memory_rows` whole ones 320 + 2 T + 16 C more each with texts of 45 characters; 4 T more with
+per-step rewards.
 """
 
 from __future__ import annotations
 
-import sys
+import time
+import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from sequence_tutor.distributed.replay.answers import (
-    BEST,
     AddResult,
+    Beat,
+    Claim,
+    Claims,
     EmptyReplayError,
-    Known,
     ShardStats,
 )
-from sequence_tutor.distributed.replay.columns import Column, Columns, check_shapes
-from sequence_tutor.distributed.replay.record import RecordWriter, read_parts, shard_of
-from sequence_tutor.distributed.replay.sampler import RowSampler, best_rows, round_at_random
-from sequence_tutor.distributed.types import SampleMeta, Scored, TrainingBatch, per_step
+from sequence_tutor.distributed.replay.claims import Leases
+from sequence_tutor.distributed.replay.columns import check_shapes
+from sequence_tutor.distributed.replay.record import RecordWriter, shard_of
+from sequence_tutor.distributed.replay.reload import reload
+from sequence_tutor.distributed.replay.sampler import RowSampler, round_at_random
+from sequence_tutor.distributed.replay.store import PartStore, Place
+from sequence_tutor.distributed.types import (
+    SampleMeta,
+    Scored,
+    TrainingBatch,
+    concatenate,
+    per_step,
+)
 from sequence_tutor.rewards.base import Status
 
 # another spelling of a sequence as int16 [T] actions, or None where there is none
@@ -36,44 +50,97 @@ Rewrite = Callable[[str, np.random.Generator], np.ndarray | None]
 class ReplayShard:
     """Remembers what it's given; answers, samples, and reloads itself after a restart.
 
+    place: the directory of the record. sampler: as for all rows, see `RowSampler.per_shard`.
     rewrite_share of the sampled valid rows are replaced by another spelling that `rewrite` makes;
-    never where there are per-step rewards, which belong to the spelling. Rows with Status.OK or
-    INVALID, a finite reward and at least one action are trainable; the rest are on record only.
+    never where there are per-step rewards, which belong to the spelling. reward_id: whose scores
+    these are; rows of another one in the same directory are never seen. memory_rows: how many rows
+    are held whole, the newest and the best (`HotSet`); they are what is sampled. lease_s: see
+    `Leases`. restarted: whether there may be holders from before, who are then given half a lease
+    to say what they are scoring. clock: seconds, monotonic.
+
+    Rows with Status.OK or INVALID, a finite reward and at least one action are trainable; of the
+    rest only the outcome is known.
 
     Raises RecordError where the directory isn't there or a part in it is broken.
     """
 
     def __init__(
         self,
-        directory: str | Path,
+        place: Place,
         shard: int = 0,
         shards: int = 1,
         *,
         sampler: RowSampler,
         rewrite: Rewrite | None = None,
         rewrite_share: float = 0.0,
+        reward_id: str = "",
+        memory_rows: int = 100_000,
+        lease_s: float = 10.0,
+        restarted: bool = False,
         flush_rows: int = 4096,
         flush_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not 0 <= rewrite_share <= 1 or (rewrite_share > 0 and rewrite is None):
             raise ValueError(f"rewrite_share {rewrite_share} must be 0 to 1 and needs a rewrite")
         self._shard, self._shards = shard, shards
-        self._sampler, self._rewrite, self._rewrite_share = sampler, rewrite, rewrite_share
-        self._columns = Columns()
-        self._row_of: dict[str, int] = {}
-        # the trainable rows and their rewards side by side, so that a sampler needn't gather them
-        self._trainable, self._rewards = Column(np.int32), Column(np.float64)
-        self._failed = 0
-        self._valid = 0
-        self._best = np.zeros(0)
-        for scored in read_parts(directory, shard, shards):
-            self._remember(scored)
+        self._sampler = sampler.per_shard(shards)
+        self._rewrite, self._rewrite_share = rewrite, rewrite_share
+        self._source = PartStore(place), shard, shards, reward_id, memory_rows
+        self._content, self._shelf = reload(*self._source)
         self._writer = RecordWriter(
-            directory, shard, shards, flush_rows=flush_rows, flush_seconds=flush_seconds
+            place,
+            shard,
+            shards,
+            reward_id=reward_id,
+            flush_rows=flush_rows,
+            flush_seconds=flush_seconds,
+            clock=clock,
+        )
+        self._epoch = uuid.uuid4().hex
+        self._accepted = 0  # rows in this life
+        self._written = 0  # of those, how many were accepted before the first that waits
+        # from now, when the first of them can be answered
+        self._leases = Leases(lease_s, lease_s / 2 if restarted else 0.0, clock)
+
+    def claim(self, holder: str, keys: Sequence[str]) -> Claims:
+        """Whose each of the keys is; unknown ones that nobody is scoring are the holder's now."""
+        self._writer.tick()
+        keys = list(keys)
+        rows = self._content.find(keys)
+        unknown = np.flatnonzero(rows < 0)
+        state = np.full(len(keys), Claim.KNOWN, np.int8)
+        losses = np.zeros(len(keys), np.int8)
+        asked = [keys[i] for i in unknown.tolist()]
+        state[unknown], losses[unknown] = self._leases.ask(holder, asked)
+        paid_at: dict[str, int] = {}
+        for i in np.flatnonzero(state == Claim.YOURS).tolist() if len(self._shelf) else []:
+            if keys[i] in self._shelf:
+                paid_at.setdefault(keys[i], i)
+        return Claims(
+            state=state,
+            losses=losses,
+            known=self._content.ledger.read(rows[rows >= 0]),
+            paid=self._shelf.read(list(paid_at)) if paid_at else None,
+            paid_at=np.array(list(paid_at.values()), np.int64),
         )
 
-    def add(self, scored: Scored) -> AddResult:
-        """Store the rows whose keys aren't known yet; they are on record after the next flush.
+    def release(self, holder: str, keys: Sequence[str]) -> None:
+        """Give up claims without a score."""
+        self._leases.release(holder, keys)
+
+    def renew(self, holder: str, keys: Sequence[str]) -> Beat:
+        """A sign of life, with all keys that the holder believes to have here."""
+        with suppress(OSError):  # a full disk is told to those who add
+            self._writer.tick()
+        rows = self._content.find(list(keys))
+        self._leases.renew(holder, [keys[i] for i in np.flatnonzero(rows < 0).tolist()])
+        return Beat(self._epoch, self._durable())
+
+    def add(self, scored: Scored, holder: str = "") -> AddResult:
+        """Store the rows whose keys aren't known yet; they are on record after the next flush. The
+        claims on all the keys end, whoever had them. A row from the shelf becomes part of the
+        replay as the record has it.
 
         Raises ValueError, with nothing stored, for keys that another shard owns or columns that
         don't fit together.
@@ -81,90 +148,105 @@ class ReplayShard:
         for key in scored.keys:
             if (owner := shard_of(key, self._shards)) != self._shard:
                 raise ValueError(f"key {key!r} is for shard {owner}, this is {self._shard}")
-        new = self._remember(scored)
-        self._writer.append(new)
+        check_shapes(scored)
+        if holder:
+            self._leases.heard(holder)
+        # copied: what Ray hands over lies in its object store, which this would keep from freeing
+        new = scored.select(self._content.new_rows(scored.keys))
+        rows, unwritten = self._unshelve(new) if len(self._shelf) else (new, new)
+        paid = self._content.remember(rows)
+        self._leases.settle(scored.keys)
+        if not self._writer.waiting:
+            self._written = self._accepted
+        self._accepted += len(rows)
+        self._writer.append(unwritten)
         self._writer.tick()
         return AddResult(
-            len(new), len(scored) - len(new), int(np.count_nonzero(new.status == Status.OK))
+            added=len(rows),
+            duplicates=len(scored) - len(rows),
+            paid=paid,
+            epoch=self._epoch,
+            position=self._accepted,
+            durable=self._durable(),
         )
 
-    def known(self, keys: Sequence[str]) -> Known:
-        """Which of the keys have been scored, and their rows."""
-        self._writer.tick()
-        rows = [self._row_of.get(key, -1) for key in keys]
-        found = np.array(rows, dtype=np.int64) >= 0
-        hits = np.array(rows, dtype=np.int64)[found]
-        return Known(found, self._columns.read(hits) if len(hits) else None)
+    def shelve(self, live_rows: int) -> None:
+        """Go back to the first `live_rows` rows of the record. The later ones are put on the shelf:
+        whoever claims such a key is handed the row, and when it's added it becomes part of the
+        replay, and counts, as if it had been scored just now, but isn't written again. So a run
+        that goes on from a checkpoint and repeats itself pays for nothing twice.
+
+        Before the run goes on; a later restart of the shard takes the whole record as its content.
+        """
+        if live_rows < 0:
+            raise ValueError(f"can't keep {live_rows} rows")
+        self._writer.flush()
+        self._content, self._shelf = reload(*self._source, live_rows)
 
     def sample(self, n: int, seed: int) -> tuple[SampleMeta, TrainingBatch]:
-        """n >= 1 trainable rows, T their greatest length; the same for the same content and seed.
+        """n >= 1 trainable rows of those held whole, T their greatest length; the same for the same
+        content and seed.
 
         Raises EmptyReplayError while there is no trainable row.
         """
         self._writer.tick()
         if n < 1:
             raise ValueError(f"can't sample {n} rows")
-        if len(self._trainable.rows) == 0:
+        slots, rewards = self._content.hot.trainable()
+        if len(slots) == 0:
             raise EmptyReplayError(
                 f"shard {self._shard} of {self._shards} has no trainable row yet"
-                f" ({len(self._columns)} rows held)"
+                f" ({len(self._content)} rows held)"
             )
         random = np.random.default_rng(seed)
-        chosen = self._sampler.choose(self._rewards.rows, n, random)
-        scored = self._columns.read(self._trainable.rows[chosen])
+        chosen = self._sampler.choose(rewards, n, random)
+        scored = self._content.columns.read(slots[chosen])
         if self._rewrite is not None and scored.step_rewards is None:
             scored = self._respell(scored, self._rewrite, random)
         meta = SampleMeta(n, float(scored.rewards.mean()), float(scored.versions.mean()))
         return meta, TrainingBatch(scored.tokens, scored.lengths, per_step(scored), scored.versions)
 
     def top(self, n: int) -> Scored:
-        """The up to n best valid rows, best first; no rows while there is none."""
-        valid = self._columns["status"] == Status.OK
-        valid = np.flatnonzero(valid & np.isfinite(self._columns["rewards"]))
-        return self._columns.read(valid[best_rows(self._columns["rewards"][valid], n)])
+        """The up to n best valid rows of those held whole, best first; no rows while there is
+        none."""
+        return self._content.top(n)
 
     def stats(self) -> ShardStats:
         self._writer.tick()
-        index = sys.getsizeof(self._row_of) + 32 * len(self._row_of)  # 32: an int object
-        columns = self._columns.nbytes + self._trainable.nbytes + self._rewards.nbytes
+        content = self._content
         return ShardStats(
             shard=self._shard,
-            rows=len(self._columns),
-            trainable_rows=len(self._trainable.rows),
-            valid_rows=self._valid,
-            failed_rows=self._failed,
+            rows=len(content),
+            trainable_rows=len(content.hot.trainable()[0]),
+            valid_rows=content.valid,
+            failed_rows=content.failed,
+            paid_rows=content.paid,
+            hot_rows=len(content.hot),
+            shelved_rows=len(self._shelf),
             waiting_rows=self._writer.waiting,
-            held_bytes=columns + index,
-            best=self._best,
+            claimed_keys=len(self._leases),
+            losses=self._leases.losses,
+            held_bytes=content.nbytes + self._shelf.nbytes + self._writer.nbytes,
+            best=content.best,
         )
 
     def flush(self) -> None:
         """Put on record what isn't yet."""
         self._writer.flush()
 
-    def _remember(self, scored: Scored) -> Scored:
-        """Hold the rows with new keys, and return copies of them."""
-        check_shapes(scored)
-        held = len(self._columns)
-        new: dict[str, int] = {}
-        for i, key in enumerate(scored.keys):
-            if key not in self._row_of:
-                new.setdefault(key, i)
-        # copied: what Ray hands over lies in its object store, which this would keep from freeing
-        fresh = scored.select(list(new.values()))
-        self._columns.extend(fresh)
-        self._row_of.update(zip(new, range(held, held + len(new)), strict=True))
+    def _durable(self) -> int:
+        return self._written if self._writer.waiting else self._accepted
 
-        valid = fresh.status == Status.OK
-        judged = valid | (fresh.status == Status.INVALID)
-        trainable = np.flatnonzero(judged & np.isfinite(fresh.rewards) & (fresh.lengths > 0))
-        self._trainable.extend(held + trainable)
-        self._rewards.extend(fresh.rewards[trainable])
-        self._valid += int(np.count_nonzero(valid))
-        self._failed += int(np.count_nonzero(~judged))
-        best = np.concatenate([self._best, fresh.rewards[valid & np.isfinite(fresh.rewards)]])
-        self._best = best[best_rows(best, BEST)]
-        return fresh
+    def _unshelve(self, new: Scored) -> tuple[Scored, Scored]:
+        """New rows with those that come from the shelf as they stand there; and those that don't,
+        which aren't on record."""
+        back = np.array([key in self._shelf for key in new.keys], bool)
+        others = new.select(np.flatnonzero(~back))
+        if not back.any():
+            return others, others
+        shelved = self._shelf.take([new.keys[i] for i in np.flatnonzero(back)])
+        order = np.argsort(np.argsort(back, kind="stable"))
+        return concatenate([others, shelved]).select(order), others
 
     def _respell(self, scored: Scored, rewrite: Rewrite, random: np.random.Generator) -> Scored:
         """The rows with a share of the valid ones spelled differently, as wide as they need."""

@@ -1,53 +1,57 @@
 """The client of the replay: many shards, each in its own Ray actor, as if they were one.
 
-Scorers hold a copy of it and call `known` and `add`; the driver calls `sample` and `stats`. What
-crosses is scored data, never references to scores still being made, which would block a shard for
-everybody behind them. A shard that dies is restarted by Ray on any node and reloads itself from the
-record, whose directory all nodes must see; what was not yet flushed is gone, so counts come from
-`stats` and never from adding up `AddResult`s.
+The driver calls `sample` and `stats`; scorers hold a `Claimant` instead. What crosses is scored
+data, never references to scores still being made, which would block a shard for everybody behind
+them. A shard that dies is restarted by Ray on any node and reloads itself from the record, whose
+directory all nodes must see; what was not yet flushed its claimants hand over again, so counts come
+from `stats` and never from adding up `AddResult`s.
 
-Every method of a shard may be repeated, so `known`, `add`, `top` and `flush` just wait and ask
-again while a shard restarts. `sample` and `stats`, on the way of the control loop, go on without
-it. A shard that can't start (its directory missing, a part broken) fails every call.
+Every method of a shard may be repeated, so `add`, `top` and `flush` just wait and ask again while a
+shard restarts. `sample` and `stats`, on the way of the control loop, go on without it. A shard that
+can't start (its directory missing, a part broken) fails every call.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError
+from ray.exceptions import ActorUnavailableError
 
-from sequence_tutor.distributed.replay.answers import (
-    AddResult,
-    EmptyReplayError,
-    Known,
-    ShardStats,
-)
+from sequence_tutor.distributed.replay.answers import AddResult, EmptyReplayError, ShardStats
+from sequence_tutor.distributed.replay.calls import ShardCalls
 from sequence_tutor.distributed.replay.record import shard_of
 from sequence_tutor.distributed.replay.sampler import RowSampler, best_rows
 from sequence_tutor.distributed.replay.shard import ReplayShard, Rewrite
+from sequence_tutor.distributed.replay.store import PartStore, Place
 from sequence_tutor.distributed.types import SampleMeta, Scored, concatenate
 
 
 class _ShardActor(ReplayShard):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        super().__init__(*arguments, restarted=restarted, **options)
+
     def __ray_shutdown__(self) -> None:
         self.flush()  # Ray calls it when the last handle goes, not when it kills
 
 
 def create_shards(
     count: int,
-    directory: str | Path,
+    place: Place,
     *,
     sampler: RowSampler,
     rewrite: Rewrite | None = None,
     rewrite_share: float = 0.0,
+    reward_id: str = "",
+    memory_rows: int = 100_000,
+    lease_s: float = 10.0,
     flush_rows: int = 4096,
     flush_seconds: float = 10.0,
     name: str | None = None,
@@ -56,11 +60,14 @@ def create_shards(
 ) -> list[ActorHandle]:
     """Start the shards of a record, reloading what is there; makes the directory if need be.
 
-    With `name`, shard i can be found as "NAME-i" in the namespace. They live as long as a handle
-    or, if named, their maker. See `ReplayShard` for the rest. Returns at once: wait with
-    `ShardedReplay.stats`, which also raises what kept a shard from starting.
+    sampler: for all rows, each shard makes its own of it. With `name`, shard i can be found as
+    "NAME-i" in the namespace. They live as long as a handle or, if named, their maker. See
+    `ReplayShard` for the rest. Returns at once: wait with `ShardedReplay.stats`, which also raises
+    what kept a shard from starting.
     """
-    Path(directory).mkdir(parents=True, exist_ok=True)
+    PartStore.make(place)
+    if not isinstance(place, tuple) and "://" not in str(place):
+        place = os.path.abspath(place)  # the shards may have another working directory
     actor = ray.remote(_ShardActor)
     return [
         actor.options(
@@ -72,12 +79,15 @@ def create_shards(
             max_task_retries=0,  # we repeat calls ourselves: Ray would repeat what killed a shard
             scheduling_strategy="DEFAULT",  # or Tune's placement group would capture it
         ).remote(
-            str(Path(directory).absolute()),
+            place,
             shard,
             count,
             sampler=sampler,
             rewrite=rewrite,
             rewrite_share=rewrite_share,
+            reward_id=reward_id,
+            memory_rows=memory_rows,
+            lease_s=lease_s,
             flush_rows=flush_rows,
             flush_seconds=flush_seconds,
         )
@@ -85,10 +95,24 @@ def create_shards(
     ]
 
 
-def split(scored: Scored, shards: int) -> list[Scored]:
-    """The rows of each shard, in their order; batches may be empty."""
-    owners = np.array([shard_of(key, shards) for key in scored.keys], dtype=np.int64)
-    return [scored.select(np.flatnonzero(owners == shard)) for shard in range(shards)]
+def owners(keys: Sequence[str], shards: int) -> dict[int, np.ndarray]:
+    """The shards concerned, and which of the keys are theirs: int64, increasing."""
+    of = np.array([shard_of(key, shards) for key in keys], dtype=np.int64)
+    return {shard: np.flatnonzero(of == shard) for shard in np.unique(of).tolist()}
+
+
+def split(scored: Scored, shards: int) -> dict[int, Scored]:
+    """The rows of the shards concerned, in their order."""
+    return {shard: scored.select(rows) for shard, rows in owners(scored.keys, shards).items()}
+
+
+def total(results: Sequence[AddResult]) -> AddResult:
+    """Results of several shards as one."""
+    return AddResult(
+        sum(r.added for r in results),
+        sum(r.duplicates for r in results),
+        sum(r.paid for r in results),
+    )
 
 
 class ShardedReplay:
@@ -105,47 +129,28 @@ class ShardedReplay:
         deadline_s: float = 120.0,
         patience_s: float = 2.0,
     ) -> None:
-        if not handles:
-            raise ValueError("a replay needs at least one shard")
-        self._handles = list(handles)
-        self._deadline_s, self._patience_s = deadline_s, patience_s
+        self.calls = ShardCalls(handles, deadline_s, patience_s)
         self._stats: dict[int, ShardStats] = {}
 
-    def known(self, keys: Sequence[str]) -> Known:
-        """Which of the keys have been scored, and their rows in the order of the keys."""
-        owners = np.array([shard_of(key, len(self._handles)) for key in keys], dtype=np.int64)
-        asked = {s: np.flatnonzero(owners == s) for s in np.unique(owners).tolist()}
-        answers = self._call(
-            "known", {s: [keys[i] for i in at.tolist()] for s, at in asked.items()}
-        )
-        found = np.zeros(len(keys), dtype=bool)
-        for shard, at in asked.items():
-            found[at] = answers[shard].found
-        rows = [a.rows for a in answers.values() if a.rows is not None]
-        if not rows:
-            return Known(found, None)
-        order = np.concatenate([at[found[at]] for at in asked.values()])
-        return Known(found, concatenate(rows).select(np.argsort(order)))
-
     def add(self, scored: Scored) -> AddResult:
-        """Store rows whose keys aren't known. Returns when the shards hold them.
+        """Store rows whose keys aren't known. Returns when the shards hold them; rows that aren't
+        on record die with their shard, unlike those that a `Claimant` adds.
 
         After a shard's death in the middle of the call, rows it had already put on record count
         as duplicates.
         """
-        parts = {i: p for i, p in enumerate(split(scored, len(self._handles))) if len(p)}
-        results = list(self._call("add", parts).values())
-        return AddResult(
-            sum(r.added for r in results),
-            sum(r.duplicates for r in results),
-            sum(r.new_valid for r in results),
-        )
+        parts = {shard: (part,) for shard, part in split(scored, len(self.calls)).items()}
+        return total(list(self.calls.call("add", parts).values()))
 
-    def add_refs(self, scored: Scored) -> list[ray.ObjectRef]:
-        """`add` without waiting: references to the AddResults of the shards concerned. Raise
-        RayActorError on `ray.get` where a shard died: add the same rows again."""
-        parts = enumerate(split(scored, len(self._handles)))
-        return [self._handles[i].add.remote(p) for i, p in parts if len(p)]
+    def shelve(self, live_rows_per_shard: Sequence[int]) -> None:
+        """Go back to the first rows of each shard's record; see `ReplayShard.shelve`. Raises
+        ValueError for another number of shards: their rows can't be told apart by numbers."""
+        if len(live_rows_per_shard) != len(self.calls):
+            raise ValueError(
+                f"rows of {len(live_rows_per_shard)} shards for a replay of {len(self.calls)}"
+            )
+        self.calls.call("shelve", {i: (rows,) for i, rows in enumerate(live_rows_per_shard)})
+        self._stats = {}
 
     def sample(self, n: int, seed: int, batches: int = 1) -> list[tuple[SampleMeta, ray.ObjectRef]]:
         """`batches` batches of n trainable rows: (SampleMeta, reference to a TrainingBatch) each.
@@ -161,7 +166,8 @@ class ShardedReplay:
         while len(sampled) < batches:
             for shard, meta, batch in self._draw(n, random, batches - len(sampled)):
                 try:
-                    sampled.append((self._get(shard, "sample", meta, self._patience_s), batch))
+                    answer = self.calls.get(shard, "sample", meta, self.calls.patience_s)
+                    sampled.append((answer, batch))
                 except EmptyReplayError:  # it came back with less than we knew it to have
                     self._stats[shard] = replace(self._stats[shard], trainable_rows=0)
                 except (ActorUnavailableError, TimeoutError):
@@ -170,34 +176,32 @@ class ShardedReplay:
 
     def top(self, n: int) -> Scored:
         """The up to n best valid rows of all shards, best first; no rows while there is none."""
-        everything = {shard: n for shard in range(len(self._handles))}
-        best = concatenate(list(self._call("top", everything).values()))
+        best = concatenate(list(self.calls.call("top", self._all(n)).values()))
         return best.select(best_rows(best.rewards, n))
 
     def stats(self) -> list[ShardStats]:
         """Numbers of each shard (`combine` sums up). One that is down has its last known numbers,
         marked as not live; one that never answered is waited for."""
-        unknown = {i: None for i in range(len(self._handles)) if i not in self._stats}
-        self._stats |= self._call("stats", unknown)
-        refs = {i: self._handles[i].stats.remote() for i in self._stats if i not in unknown}
-        until = time.monotonic() + self._patience_s
-        for shard, ref in refs.items():
-            try:
-                left = max(0.0, until - time.monotonic())
-                self._stats[shard] = self._get(shard, "stats", ref, left)
-            except (ActorUnavailableError, TimeoutError):
-                self._stats[shard] = replace(self._stats[shard], live=False)
-        return [self._stats[shard] for shard in range(len(self._handles))]
+        unknown = {shard: () for shard in self._all() if shard not in self._stats}
+        known = self.calls.send("stats", {shard: () for shard in self._stats})
+        self._stats |= self.calls.call("stats", unknown)
+        answers = self.calls.gather("stats", known)
+        for shard in known:
+            self._stats[shard] = answers.get(shard) or replace(self._stats[shard], live=False)
+        return [self._stats[shard] for shard in self._all()]
 
     def flush(self) -> None:
         """Put everything on record."""
-        self._call("flush", {shard: None for shard in range(len(self._handles))})
+        self.calls.call("flush", self._all())
+
+    def _all(self, *arguments: Any) -> dict[int, tuple[Any, ...]]:
+        return {shard: arguments for shard in range(len(self.calls))}
 
     def _draw(
         self, n: int, random: np.random.Generator, batches: int
     ) -> list[tuple[int, ray.ObjectRef, ray.ObjectRef]]:
         """(shard, meta, batch) of batches of n rows, under way."""
-        deadline = time.monotonic() + self._deadline_s
+        deadline = time.monotonic() + self.calls.deadline_s
         while not (weights := self._weights()).any():
             if not all(s.live for s in self.stats()) and time.monotonic() < deadline:
                 time.sleep(0.2)
@@ -211,46 +215,14 @@ class ShardedReplay:
         seeds = random.integers(2**63, size=batches)
         drawn = []
         for shard, seed in zip(shards.tolist(), seeds.tolist(), strict=True):
-            method = self._handles[shard].sample.options(num_returns=2)
+            method = self.calls.handles[shard].sample.options(num_returns=2)
             meta, batch = method.remote(n, seed)
             drawn.append((shard, meta, batch))
         return drawn
 
     def _weights(self) -> np.ndarray:
         """Trainable rows of each shard, float64 [R], zero for those not known to be there."""
-        weights = np.zeros(len(self._handles))
+        weights = np.zeros(len(self.calls))
         for shard, stats in self._stats.items():
             weights[shard] = stats.trainable_rows if stats.live else 0
         return weights
-
-    def _call(self, method: str, arguments: dict[int, Any]) -> dict[int, Any]:
-        """Call a method of several shards at once, again for as long as one is restarting."""
-        deadline = time.monotonic() + self._deadline_s
-        answers: dict[int, Any] = {}
-        refs = {shard: self._start(shard, method, a) for shard, a in arguments.items()}
-        for shard, ref in refs.items():
-            while shard not in answers:
-                left = max(0.0, deadline - time.monotonic())
-                try:
-                    answers[shard] = self._get(shard, method, ref, left)
-                except ActorUnavailableError:
-                    if left == 0.0:
-                        raise
-                    time.sleep(min(0.2, left))
-                    ref = self._start(shard, method, arguments[shard])
-        return answers
-
-    def _start(self, shard: int, method: str, argument: Any) -> ray.ObjectRef:
-        call: Callable[..., ray.ObjectRef] = getattr(self._handles[shard], method).remote
-        return call() if argument is None else call(argument)
-
-    def _get(self, shard: int, method: str, ref: ray.ObjectRef, seconds: float) -> Any:
-        try:
-            return ray.get(ref, timeout=seconds)
-        except GetTimeoutError as error:
-            raise TimeoutError(
-                f"replay shard {shard} of {len(self._handles)} hasn't answered {method}() within "
-                f"{seconds:.3g} s"
-            ) from error
-        except ActorDiedError as error:
-            raise RuntimeError(f"replay shard {shard} can't be brought back: {error}") from error

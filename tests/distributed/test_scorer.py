@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.replay.answers import Known
+from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims, Outcomes
+from sequence_tutor.distributed.replay.claims import MAX_LOSSES
 from sequence_tutor.distributed.scorer import Scorer
-from sequence_tutor.distributed.types import Generated, Scored, per_step
+from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate, per_step
 from sequence_tutor.policies.encoding import Episodes, pad
 from sequence_tutor.policies.melody import MelodyEncoding
 from sequence_tutor.policies.smiles import SmilesEncoding
@@ -23,17 +25,50 @@ CUT = "CCCCCC"  # six tokens: no room for the end token
 
 
 class FakeReplay:
-    """Knows the rows it is given."""
+    """Knows the rows it is given; `busy` keys are another's for so many claims."""
 
-    def __init__(self, rows: Scored | None = None) -> None:
-        self.rows = rows
+    def __init__(self, rows: Scored | None = None, busy: dict[str, int] | None = None) -> None:
+        self.rows, self.busy = rows, busy or {}
+        self.losses: dict[str, int] = {}
+        self.released: list[str] = []
+        self.held: set[str] = set()
 
-    def known(self, keys: Sequence[str]) -> Known:
+    def claim(self, keys: Sequence[str]) -> Claims:
         held = self.rows.keys if self.rows is not None else []
-        found = np.array([key in held for key in keys])
-        if self.rows is None or not found.any():
-            return Known(found, None)
-        return Known(found, self.rows.select([held.index(k) for k in keys if k in held]))
+        state = np.full(len(keys), Claim.YOURS, dtype=np.int8)
+        found = []
+        for i, key in enumerate(keys):
+            if key in held:
+                state[i] = Claim.KNOWN
+                found.append(held.index(key))
+            elif self.busy.get(key, 0) > 0:
+                state[i] = Claim.BUSY
+                self.busy[key] -= 1
+            else:
+                self.held.add(key)
+        return Claims(
+            state=state,
+            losses=np.array([self.losses.get(k, 0) for k in keys], dtype=np.int8),
+            known=outcomes(self.rows.select(found) if self.rows is not None else None),
+            paid=None,
+            paid_at=np.zeros(0, np.int64),
+        )
+
+    def release(self, keys: Sequence[str]) -> None:
+        self.released += keys
+        self.held -= set(keys)
+
+    def add(self, scored: Scored) -> AddResult:
+        assert set(scored.keys) <= self.held
+        self.held -= set(scored.keys)
+        self.rows = scored if self.rows is None else concatenate([self.rows, scored])
+        return AddResult(len(scored), 0, int((scored.status != Status.INVALID).sum()))
+
+
+def outcomes(rows: Scored | None) -> Outcomes:
+    if rows is None:
+        return Outcomes(np.zeros(0), np.zeros(0, np.int8), np.zeros(0, np.float32), [])
+    return Outcomes(rows.rewards, rows.status, rows.seconds, rows.errors, rows.raw)
 
 
 class Counting:
@@ -59,12 +94,22 @@ def generated(*texts: str) -> Generated:
 def scorer(replay: FakeReplay, **component: object) -> tuple[Scorer, Counting]:
     config = RewardConfig.model_validate({"component": [{"name": "logp"} | component]})
     reward = Counting(build_reward(config))
-    return Scorer(ENCODING, domain_of("smiles"), reward, replay), reward  # type: ignore[arg-type]
+    return Scorer(domain_of("smiles"), reward, replay, ENCODING), reward
+
+
+def score(
+    one: Scorer, batch: Generated, allowance: int | None = None
+) -> tuple[ScoreReport, Scored | None]:
+    """All four steps; the report and the rows that were new at once."""
+    work = one.prepare(batch, allowance)
+    one.claim(work)
+    scored = one.score(work)
+    return one.store(work, scored), scored
 
 
 def test_rows_carry_everything_of_their_episode():
     one, _ = scorer(FakeReplay())
-    report, scored = one.score(generated("CCO", "C(", "CCN"))
+    report, scored = score(one, generated("CCO", "C(", "CCN"))
     assert scored is not None
     assert scored.sequences == ["CCO", "C(", "CCN"]
     assert scored.keys == ["CCO", "C(", "CCN"]
@@ -78,7 +123,7 @@ def test_rows_carry_everything_of_their_episode():
 
 def test_another_spelling_in_the_batch_is_not_scored_again():
     one, reward = scorer(FakeReplay())
-    report, scored = one.score(generated("CCO", "OCC", "CCO", "CCN"))
+    report, scored = score(one, generated("CCO", "OCC", "CCO", "CCN"))
     assert reward.asked == ["CCO", "CCN"]
     assert scored is not None and scored.keys == ["CCO", "CCN"]
     assert (report.rows, report.repeated, report.valid, report.rewarded) == (4, 2, 4, 4)
@@ -87,10 +132,10 @@ def test_another_spelling_in_the_batch_is_not_scored_again():
 
 def test_what_the_replay_knows_is_not_scored_again():
     first, _ = scorer(FakeReplay())
-    _, before = first.score(generated("CCO"))
+    _, before = score(first, generated("CCO"))
     assert before is not None
     one, reward = scorer(FakeReplay(before))
-    report, scored = one.score(generated("OCC", "CCC"))
+    report, scored = score(one, generated("OCC", "CCC"))
     assert reward.asked == ["CCC"]
     assert scored is not None and scored.keys == ["CCC"]
     assert report.repeated == 1
@@ -99,17 +144,82 @@ def test_what_the_replay_knows_is_not_scored_again():
 
 def test_a_batch_without_news_has_no_rows():
     first, _ = scorer(FakeReplay())
-    _, before = first.score(generated("CCO"))
+    _, before = score(first, generated("CCO"))
     one, reward = scorer(FakeReplay(before))
-    report, scored = one.score(generated("CCO", "OCC"))
+    report, scored = score(one, generated("CCO", "OCC"))
     assert scored is None and reward.asked == []
     assert (report.rows, report.repeated, report.rewarded) == (2, 2, 2)
+
+
+def test_what_another_scorer_has_is_waited_for_and_not_scored_again():
+    elsewhere, _ = scorer(FakeReplay())
+    _, before = score(elsewhere, generated("CCO"))
+    assert before is not None
+    replay = FakeReplay(busy={"CCO": 2})
+    one, reward = scorer(replay)
+    work = one.prepare(generated("CCO", "CCC", "OCC"))
+    one.claim(work)
+    scored = one.score(work)
+    assert scored is not None and scored.keys == ["CCC"] and reward.asked == ["CCC"]
+    replay.rows, replay.busy = before, {"CCO": 1}  # the other one is done after a while
+    report = one.store(work, scored)
+    assert reward.asked == ["CCC"]
+    assert (report.rows, report.added, report.repeated, report.valid) == (3, 1, 2, 3)
+    assert report.reward_sum == pytest.approx(2 * before.rewards[0] + scored.rewards[0])
+
+
+def test_what_a_dead_scorer_had_is_scored_in_the_end():
+    replay = FakeReplay(busy={"CCO": 2})
+    one, reward = scorer(replay)
+    report, _ = score(one, generated("CCO", "CCC"))
+    assert reward.asked == ["CCC", "CCO"]
+    assert (report.added, report.paid, report.valid) == (2, 2, 2)
+    assert not replay.held
+
+
+def test_of_valid_sequences_no_more_are_scored_than_allowed():
+    replay = FakeReplay()
+    one, reward = scorer(replay)
+    report, _ = score(one, generated("CCO", "C(", "OCC", "CCN", "CCC", "CCN"), allowance=2)
+    assert reward.asked == ["CCO", "C(", "CCN"]
+    assert replay.released == ["CCC"] and not replay.held
+    assert (report.paid, report.added, report.rows) == (2, 3, 5)
+
+
+def test_what_took_scorers_down_is_not_tried_again():
+    replay = FakeReplay()
+    replay.losses = {"CCO": MAX_LOSSES, "CCC": MAX_LOSSES - 1}
+    one, reward = scorer(replay)
+    report, scored = score(one, generated("CCO", "CCC"))
+    assert reward.asked == ["CCC"]
+    assert scored is not None and scored.keys == ["CCO", "CCC"]
+    assert scored.status.tolist() == [Status.CRASHED, Status.OK]
+    assert np.isnan(scored.rewards[0]) and "scorers were lost" in scored.errors[0]
+    assert report.failed == 1
+
+
+def test_what_is_paid_already_is_handed_back_as_it_is():
+    first, _ = scorer(FakeReplay())
+    _, before = score(first, generated("CCO"))
+    assert before is not None
+
+    class Shelved(FakeReplay):
+        def claim(self, keys: Sequence[str]) -> Claims:
+            at = [i for i, key in enumerate(keys) if key == "CCO"]
+            return replace(super().claim(keys), paid=before, paid_at=np.array(at))
+
+    one, reward = scorer(Shelved())
+    report, scored = score(one, generated("CCC", "OCC", "CCN"))
+    assert reward.asked == ["CCC", "CCN"]
+    assert scored is not None and scored.keys == ["CCC", "CCO", "CCN"]
+    assert scored.scored_at[1] == before.scored_at[0] and scored.rewards[1] == before.rewards[0]
+    assert (report.added, report.paid) == (3, 3)
 
 
 def test_rewards_along_the_way_fit_the_tokens():
     one, _ = scorer(FakeReplay(), name="sequence_tutor", prefix_terms=True)
     batch = generated("CCO", CUT, "C(")
-    _, scored = one.score(batch)
+    _, scored = score(one, batch)
     assert scored is not None and scored.step_rewards is not None
     assert scored.step_rewards.shape == batch.episodes.tokens.shape == (3, 6)
     np.testing.assert_allclose(scored.step_rewards.sum(1), scored.rewards, rtol=1e-5)
@@ -127,7 +237,7 @@ def test_rewards_along_the_way_fit_the_tokens():
 
 def test_a_terminal_reward_is_paid_by_the_last_action():
     one, _ = scorer(FakeReplay())
-    _, scored = one.score(generated("CCO", CUT))
+    _, scored = score(one, generated("CCO", CUT))
     assert scored is not None and scored.step_rewards is None
     steps = per_step(scored)
     assert steps.shape == (2, 6)
@@ -144,11 +254,11 @@ def of_melodies(*components: dict[str, object]) -> Scored:
     encoding = MelodyEncoding.fit([], max_length=16)
     config = RewardConfig.model_validate({"aggregate": "sum", "component": list(components)})
     reward = build_reward(config, "melodies")
-    one = Scorer(encoding, domain_of("melody"), reward, FakeReplay())  # type: ignore[arg-type]
+    one = Scorer(domain_of("melody"), reward, FakeReplay(), encoding)
     tokens, lengths = pad([encoding.encode(m) for m in MELODIES])
     assert lengths.tolist() == [16] * 3
     episodes = Episodes(tokens, lengths, np.zeros(3, np.float32))
-    _, scored = one.score(Generated(episodes, 0, "actor-1", "policy", 0.1))
+    _, scored = score(one, Generated(episodes, 0, "actor-1", "policy", 0.1))
     assert scored is not None
     return scored
 

@@ -81,26 +81,6 @@ def test_flushes_on_rows_or_clock(tmp_path, make_scored):
     assert (len(parts(tmp_path)), writer.waiting) == (2, 0)
 
 
-def test_a_write_cut_short_is_no_part(tmp_path, make_scored, monkeypatch):
-    writer = RecordWriter(tmp_path, 0)
-    writer.append(make_scored(KEYS))
-
-    def cut(table, file, **_):
-        file.write(b"PAR1")
-        raise OSError("no space left")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pq, "write_table", cut)
-        with pytest.raises(OSError, match="no space"):
-            writer.flush()
-    assert parts(tmp_path) == []
-    writer.flush()  # the rows went on waiting
-    (name,) = parts(tmp_path)
-    (tmp_path / f"{name}.tmp").write_bytes(b"PAR1")  # what a killed writer leaves
-    assert read_record(tmp_path).keys == KEYS
-    assert read_table(tmp_path).num_rows == len(KEYS)
-
-
 @pytest.mark.parametrize("content", [b"", b"PAR1 and then nothing", None])
 def test_a_broken_part_is_named(tmp_path, make_scored, content):
     writer = RecordWriter(tmp_path, 0)
@@ -138,3 +118,30 @@ def test_shard_of_is_the_same_in_every_release():
     assert [shard_of(k, 7) for k in ("", "CCO", "c1ccccc1", "ß")] == [5, 3, 3, 4]
     counts = np.bincount([shard_of(f"k{i}", 4) for i in range(4000)], minlength=4)
     assert counts.min() > 900
+
+
+def test_rows_know_which_reward_scored_them(tmp_path, make_scored, assert_same):
+    for reward, rows in (("qed", range(0, 12)), ("logp", range(5, 20))):
+        writer = RecordWriter(tmp_path, 0, reward_id=reward)
+        writer.append(make_scored([KEYS[i] for i in rows]))
+        writer.flush()
+    assert_same(read_record(tmp_path, reward_id="qed"), make_scored(KEYS[:12]))
+    assert read_record(tmp_path, reward_id="logp").keys == KEYS[5:]
+    assert read_record(tmp_path, reward_id="") is None
+    assert read_record(tmp_path, 1, 2, "qed").keys == [k for k in KEYS[:12] if shard_of(k, 2) == 1]
+    assert len(read_record(tmp_path)) == 27
+    column = read_table(tmp_path).column("reward_id")
+    assert pa.types.is_dictionary(column.type)
+    assert column.to_pylist() == ["qed"] * 12 + ["logp"] * 15
+
+
+def test_parts_from_before_there_were_reward_ids(tmp_path, make_scored):
+    pq.write_table(
+        to_table(make_scored(KEYS[:5])), tmp_path / "part-00000000-0000-of-0001-00000000.parquet"
+    )
+    writer = RecordWriter(tmp_path, 0, reward_id="qed")
+    writer.append(make_scored(KEYS[5:9]))
+    writer.flush()
+    assert read_record(tmp_path, reward_id="").keys == KEYS[:5]
+    assert read_record(tmp_path, reward_id="qed").keys == KEYS[5:9]
+    assert read_table(tmp_path).column("reward_id").to_pylist() == [None] * 5 + ["qed"] * 4

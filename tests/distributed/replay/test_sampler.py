@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2_contingency
 
 from sequence_tutor.distributed.replay.sampler import (
     FreshMix,
@@ -93,3 +94,77 @@ def test_fresh_share_comes_from_the_newest_rows():
 def test_refuses_what_makes_no_sense(make):
     with pytest.raises(ValueError):
         make()
+
+
+ROWS, TOP, WINDOW = 8000, 1024, 1024
+REWARDS = np.random.default_rng(5).permutation(ROWS).astype(float)
+
+
+def drawn_by_shards(shards: int, sampler, batches: int = 600, n: int = 64) -> np.ndarray:
+    """Row numbers drawn from so many shards, on which the rows are spread at random."""
+    random = np.random.default_rng(shards)
+    owner = random.integers(0, shards, ROWS)
+    drawn = []
+    for shard in range(shards):
+        rows = np.flatnonzero(owner == shard)
+        for _ in range(round(batches * len(rows) / ROWS)):
+            drawn.append(rows[sampler.choose(REWARDS[rows], n, random)])
+    return np.concatenate(drawn)
+
+
+def by_reward(rows: np.ndarray) -> np.ndarray:
+    """Counts in tenths of the best TOP rows, best first, and in tenths of all below them. What is
+    near the edge counts as one: of R shards each has its own, TOP (1 +- sqrt(R / TOP))."""
+    ranks = ROWS - 1 - REWARDS[rows]
+    edges = [*np.arange(0, 0.75, 0.1) * TOP, *np.linspace(1.3 * TOP, ROWS, 11)]
+    return np.histogram(ranks, edges)[0]
+
+
+def by_age(rows: np.ndarray) -> np.ndarray:
+    """Counts in tenths of the newest WINDOW rows, near its edge, and of all older ones."""
+    ages = ROWS - 1 - rows
+    return np.histogram(ages, [*np.arange(0, 0.75, 0.1) * WINDOW, 1.3 * WINDOW, ROWS])[0]
+
+
+def p_value(a: np.ndarray, b: np.ndarray) -> float:
+    """Of the hypothesis that two samples' counts are of one distribution."""
+    counts = np.stack([a, b])
+    return float(chi2_contingency(counts[:, counts.any(0)]).pvalue)
+
+
+RANK = RankSampler(TOP), by_reward
+FRESH = FreshMix(RankSampler(TOP), 0.25, WINDOW), by_reward
+NEWEST = FreshMix(UniformSampler(), 0.25, WINDOW), by_age
+
+
+@pytest.mark.parametrize("shards", [2, 4, 8])
+@pytest.mark.parametrize("sampler,counts", [(UniformSampler(), by_reward), RANK, FRESH, NEWEST])
+def test_any_number_of_shards_samples_alike(sampler, counts, shards):
+    whole = drawn_by_shards(1, sampler)
+    parts = drawn_by_shards(shards, sampler.per_shard(shards))
+    assert p_value(counts(whole), counts(parts)) > 0.01
+
+
+@pytest.mark.parametrize("shards", [2, 8])
+@pytest.mark.parametrize("sampler,counts", [RANK, FRESH, NEWEST])
+def test_an_undivided_sampler_does_not(sampler, counts, shards):
+    """The control: the best or newest rows of each shard are more than those of all."""
+    whole = drawn_by_shards(1, sampler)
+    parts = drawn_by_shards(shards, sampler)
+    assert p_value(counts(whole), counts(parts)) < 1e-9
+
+
+def test_dividing_the_top_alone_is_not_enough():
+    """The control for drawing in parts: a batch of 64 takes all of a shard's best 64 rows."""
+    whole = drawn_by_shards(1, RankSampler(TOP))
+    parts = drawn_by_shards(8, RankSampler(TOP // 8))
+    assert p_value(by_reward(whole), by_reward(parts)) < 1e-9
+
+
+def test_a_shard_draws_in_parts():
+    sampler, random = RankSampler(80, k=1e-6).per_shard(4), np.random.default_rng(0)
+    for n in (1, 3, 10, 64):
+        drawn = sampler.choose(np.arange(1000.0), n, random)
+        assert len(drawn) == n and drawn.min() >= 980
+        assert np.bincount(drawn).max() <= 4
+    assert len(FreshMix(sampler, 0.5, 40, 4).choose(np.arange(9.0), 64, random)) == 64

@@ -9,6 +9,7 @@ import ray
 from ray.exceptions import ActorUnavailableError
 
 from sequence_tutor.distributed.replay.answers import EmptyReplayError, combine
+from sequence_tutor.distributed.replay.claimant import Claimant
 from sequence_tutor.distributed.replay.record import read_record, shard_of
 from sequence_tutor.distributed.replay.sampler import RankSampler, UniformSampler
 from sequence_tutor.distributed.replay.sharded import ShardedReplay, create_shards, split
@@ -21,10 +22,10 @@ KEYS = [f"key {i}" for i in range(300)]
 def test_split_keeps_every_row_with_its_shard(make_scored, assert_same):
     scored = make_scored(KEYS)
     pieces = split(scored, 4)
-    assert all(shard_of(k, 4) == shard for shard, p in enumerate(pieces) for k in p.keys)
-    order = np.argsort([KEYS.index(k) for p in pieces for k in p.keys])
-    assert_same(concatenate(pieces).select(order), scored)
-    assert [len(p) for p in split(make_scored(["a"]), 2)].count(0) == 1
+    assert all(shard_of(k, 4) == shard for shard, p in pieces.items() for k in p.keys)
+    order = np.argsort([KEYS.index(k) for p in pieces.values() for k in p.keys])
+    assert_same(concatenate(list(pieces.values())).select(order), scored)
+    assert list(split(make_scored(["a"]), 2)) == [shard_of("a", 2)]
 
 
 @pytest.fixture
@@ -39,14 +40,9 @@ def test_two_shards_look_like_one(replay, make_scored, assert_same):
     with pytest.raises(EmptyReplayError, match="no shard"):
         replay.sample(8, seed=0)
     scored = make_scored(KEYS, status=[Status(i % 5) for i in range(300)])
-    assert replay.add(scored).added == 300
-    refs = replay.add_refs(make_scored(KEYS[:50], seed=1))
-    assert sum(r.duplicates for r in ray.get(refs)) == 50
-
-    known = replay.known([*KEYS[100:200:3], "unknown", KEYS[7]])
-    assert known.found.tolist() == [True] * 34 + [False, True]
-    assert_same(known.rows, scored.select([*range(100, 200, 3), 7]))
-    assert replay.known(["unknown"]).rows is None and replay.known([]).rows is None
+    result = replay.add(scored)
+    assert (result.added, result.duplicates, result.paid) == (300, 0, 240)
+    assert replay.add(make_scored(KEYS[:50], seed=1)).duplicates == 50
 
     drawn = replay.sample(64, seed=1, batches=6)
     assert [meta.rows for meta, _ in drawn] == [64] * 6
@@ -72,18 +68,19 @@ def test_an_empty_shard_gives_nothing(replay, make_scored):
     assert meta.rows == 50
 
 
-def test_a_killed_shard_reloads_itself(replay, make_scored, assert_same):
+def test_a_killed_shard_reloads_itself(replay, make_scored):
     scored = make_scored(KEYS)
     replay.add(scored)
     replay.stats()
-    ray.kill(replay._handles[0], no_restart=False)
+    ray.kill(replay.calls.handles[0], no_restart=False)
     # the control loop goes on with the other shard...
     start = time.monotonic()
     drawn = replay.sample(16, seed=0, batches=4)
     assert sum(meta.rows for meta, _ in drawn) == 64
     assert time.monotonic() - start < 10
     # ... and scorers, who mustn't pay twice, wait until it's back
-    assert_same(replay.known(KEYS).rows, scored)
+    known = Claimant(replay, "test").claim(KEYS).known
+    np.testing.assert_array_equal(known.rewards, scored.rewards)
     assert replay.add(make_scored(KEYS, seed=1)).duplicates == 300
     stats = replay.stats()
     assert sum(s.rows for s in stats) == 300 and all(s.live for s in stats)
@@ -92,27 +89,47 @@ def test_a_killed_shard_reloads_itself(replay, make_scored, assert_same):
 
 def test_a_call_in_flight_is_repeated(replay, make_scored, monkeypatch):
     replay.add(make_scored(KEYS[:100]))
-    start, killed = replay._start, []
+    start, killed = replay.calls.start, []
 
-    def kill_first(shard, method, argument):
-        ref = start(shard, method, argument)
+    def kill_first(shard, method, *arguments):
+        ref = start(shard, method, *arguments)
         while not killed:  # the call may be answered before the kill; then it's tried again
-            ray.kill(replay._handles[shard], no_restart=False)
+            ray.kill(replay.calls.handles[shard], no_restart=False)
             try:
                 ray.get(ref)
-                ref = start(shard, method, argument)
+                ref = start(shard, method, *arguments)
             except ActorUnavailableError:
                 killed.append(shard)
         return ref
 
-    monkeypatch.setattr(replay, "_start", kill_first)
-    assert replay.known(KEYS[:100]).found.all()
+    monkeypatch.setattr(replay.calls, "start", kill_first)
+    assert len(Claimant(replay, "test").claim(KEYS[:100]).known) == 100
     assert killed
+
+
+def test_shards_go_back_to_a_checkpoint(replay, make_scored, assert_same):
+    scored = make_scored(KEYS)
+    replay.add(scored.select(range(100)))
+    live = [s.rows for s in replay.stats()]
+    replay.add(scored.select(range(100, 300)))
+    with pytest.raises(ValueError, match="3 shards for a replay of 2"):
+        replay.shelve([1, 2, 3])
+    replay.shelve(live)
+    total = combine(replay.stats())
+    assert (total.rows, total.shelved_rows) == (100, 200)
+    claimant = Claimant(replay, "test")
+    claims = claimant.claim([*KEYS[90:110], "new"])
+    assert claims.state.tolist() == [0] * 10 + [1] * 11
+    assert claims.paid_at.tolist() == list(range(10, 20))
+    assert_same(claims.paid, scored.select(range(100, 110)))
+    result = claimant.add(claims.paid)
+    assert (result.added, result.paid) == (10, 10)
+    assert (combine(replay.stats()).rows, claimant.unrecorded_rows) == (110, 0)
 
 
 def test_a_slow_shard_is_named_at_the_deadline(replay):
     replay.stats()
-    replay._deadline_s = 0.0
+    replay.calls.deadline_s = 0.0
     with pytest.raises(TimeoutError, match=r"shard 0 of 2 hasn't answered flush\(\)"):
         replay.flush()
 

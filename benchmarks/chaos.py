@@ -1,0 +1,352 @@
+"""Breaking things on purpose, and what is lost by it: nothing.
+
+    python benchmarks/chaos.py rewards --molecules FILE    a reward that does everything wrong
+    python benchmarks/chaos.py kills                       random kills of all kinds of processes
+    python benchmarks/chaos.py driver                      kill -9 of the driver, and resume
+
+What was really scored is counted by the reward itself, in a file outside the system. The exit code
+is 1 where something was lost or paid twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from chaos_rewards import COUNTER, FAULTS, STATUS, fault_of, key_of
+from common import markdown
+
+from sequence_tutor.distributed.replay.record import read_table
+
+HERE = Path(__file__).resolve().parent
+REWARD = """
+[reward]
+timeout_s = 2
+memory_mb = 1024
+[[reward.component]]
+name = "python"
+function = "chaos_rewards:{function}"
+"""
+RUN = """
+[learner]
+threads = 1
+[replay]
+shards = 4
+ratio = 1
+flush_s = 5
+lease_s = 5
+"""
+
+
+@dataclass
+class Counts:
+    """What the reward wrote down: times of the calls begun and ended, by key."""
+
+    start: dict[str, list[float]] = field(default_factory=dict)
+    done: dict[str, list[float]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Counts:
+        counts = cls()
+        for line in path.read_text().splitlines():
+            what, at, key = line.split(" ", 2)
+            getattr(counts, what).setdefault(key, []).append(float(at))
+        return counts
+
+
+def rewards(molecules: Path, rows: int, scorers: int, out: Path) -> bool:
+    """One molecule in a hundred each does something bad: the good ones are scored exactly once."""
+    import gzip
+
+    out.mkdir(parents=True)
+    opener: Callable[..., Any] = gzip.open if molecules.suffix == ".gz" else open
+    chosen: dict[str, str] = {}
+    with opener(molecules, "rt") as lines:
+        for line in lines:
+            smiles = line.split()[0]
+            chosen.setdefault(key_of(smiles), smiles)
+            if len(chosen) == rows:
+                break
+    file = out / "molecules.smi"
+    file.write_text("".join(f"{s}\n" for s in chosen.values()))
+    seconds: dict[str, float] = {}
+    for function in ("dear", "bad"):
+        seconds[function] = _score(function, file, scorers, out)
+    table = pq.read_table(out / "bad.parquet")
+    found = dict(zip(table["key"].to_pylist(), table["status"].to_pylist(), strict=True))
+    counts = Counts.read(out / "bad.counter")
+    by_fault: dict[str | None, list[str]] = {}
+    for key in chosen:
+        by_fault.setdefault(fault_of(key), []).append(key)
+    lines_, held = [], True
+    for fault in (None, *FAULTS):
+        keys = by_fault.get(fault, [])
+        status = Counter(found[k] for k in keys)
+        expected = STATUS.get(fault, "ok") if fault else "ok"
+        calls = Counter(len(counts.start.get(k, [])) for k in keys)
+        right = status[expected] == len(keys)
+        held &= right and set(calls) <= {1}
+        lines_.append(
+            [
+                fault or "good",
+                len(keys),
+                dict(status),
+                "yes" if right else "NO",
+                "once" if set(calls) == {1} else dict(calls),
+            ]
+        )
+    print(markdown(["molecules", "number", "status", "as it should", "scored"], lines_))
+    rate = {name: rows / s for name, s in seconds.items()}
+    print(f"\nall good: {rate['dear']:.1f} molecules/s; with the bad ones: {rate['bad']:.1f}/s")
+    print(f"throughput falls by {1 - rate['bad'] / rate['dear']:.1%}")
+    return held
+
+
+def _score(function: str, file: Path, scorers: int, out: Path) -> float:
+    """Seconds that `sequence-tutor score` takes, from its start to the finished table."""
+    config = out / f"{function}.toml"
+    config.write_text(f"[scorers]\ncount = {scorers}\n" + REWARD.format(function=function))
+    environment = os.environ | {COUNTER: str(out / f"{function}.counter")}
+    command = ["sequence-tutor", "score", str(config), str(file), "--out", str(out / function)]
+    print("#", " ".join(command), file=sys.stderr, flush=True)
+    started = time.monotonic()
+    subprocess.run(command, check=True, cwd=HERE, env=environment, stdout=sys.stderr)
+    return time.monotonic() - started
+
+
+# -- kills ----------------------------------------------------------------------
+
+
+def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed: int) -> bool:
+    """Kill actors, scorers, reward processes, shards and whole nodes at random during a run."""
+    out.mkdir(parents=True)
+    os.environ[COUNTER] = str(out / "counter")
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
+    from sequence_tutor.distributed.config import load_config
+
+    config = out / "run.toml"
+    config.write_text(
+        f"prior = {prior!r}\n[stop]\nscores = {budget}\n[actors]\ncount = 2\n"
+        + "[scorers]\ncount = 2\n"
+        + RUN
+        + REWARD.format(function="dear")
+    )
+    run = load_config(config)
+    os.chdir(HERE)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    nodes = [cluster.add_node(num_cpus=2) for _ in range(3)]
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    algorithm = SequenceTutorConfig().tutor(run, out).build_algo()
+    monkey = Monkey(algorithm, cluster, nodes, random.Random(seed))
+    try:
+        started = time.monotonic()
+        while algorithm.tally.updates == 0:
+            algorithm.train()
+        killer = threading.Thread(target=monkey.run, args=(number, every_s), daemon=True)
+        killer.start()
+        last = 0.0
+        while not algorithm.out_of_budget() or killer.is_alive():
+            algorithm.train()
+            if time.monotonic() - last > 10:
+                last = time.monotonic()
+                print(f"# {algorithm.last_metrics}", file=sys.stderr, flush=True)
+        algorithm.drain()
+        used = algorithm.tally.scores_used
+        seconds = time.monotonic() - started
+        retried, lost = algorithm.scorers.retried, algorithm.scorers.lost
+    finally:
+        algorithm.stop()
+        ray.shutdown()
+        cluster.shutdown()
+    print(markdown(["killed", "times"], [[k, n] for k, n in sorted(monkey.killed.items())]))
+    print(f"\n{used} of {budget} scores in {seconds:.0f} s; {retried} slices handed out again, ")
+    print(f"{lost} lost with the actor that made them")
+    return report_losses(out / "counter", out / "scores", monkey.times, run.replay.flush_s) and (
+        used == budget
+    )
+
+
+@dataclass
+class Monkey:
+    """Kills something at random, but not the learner's node, without which a run is over."""
+
+    algorithm: Any
+    cluster: Any
+    nodes: list[Any]
+    dice: random.Random
+    killed: Counter[str] = field(default_factory=Counter)
+    times: list[float] = field(default_factory=list)
+
+    def run(self, number: int, every_s: float) -> None:
+        import ray
+
+        kept = self.algorithm._each_learner(lambda _: ray.get_runtime_context().get_node_id())
+        while sum(self.killed.values()) < number:
+            time.sleep(self.dice.expovariate(1 / every_s))
+            kind = self.dice.choice(["actor", "scorer", "reward", "shard", "node"])
+            if kind == "node":
+                spare = [n for n in self.nodes if n.node_id not in kept]
+                node = self.dice.choice(spare)
+                self.cluster.remove_node(node, allow_graceful=False)
+                self.nodes.remove(node)
+                self.nodes.append(self.cluster.add_node(num_cpus=2))
+            elif kind == "reward":
+                if not (victims := _reward_processes()):
+                    continue
+                os.kill(self.dice.choice(victims), signal.SIGKILL)
+            else:
+                ray.kill(self.dice.choice(self._handles(kind)), no_restart=False)
+            self.killed[kind] += 1
+            self.times.append(time.time())
+
+    def _handles(self, kind: str) -> list[Any]:
+        manager = self.algorithm.env_runner_group._worker_manager
+        return {
+            "actor": lambda: list(manager.actors().values()),
+            "scorer": lambda: self.algorithm.scorers.processes,
+            "shard": lambda: self.algorithm.shards,
+        }[kind]()
+
+
+def _reward_processes() -> list[int]:
+    """Processes of sequence_tutor.rewards.isolation on this machine."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"sequence_tutor.rewards.isolation" in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def report_losses(counter: Path, record: Path, kills_at: list[float], flush_s: float) -> bool:
+    """Compare what the reward counted with what is on record."""
+    counts = Counts.read(counter)
+    table = read_table(record)
+    scored_at = table["scored_at"].cast("int64").to_numpy() / 1e6
+    committed = dict(zip(table["key"].to_pylist(), scored_at.tolist(), strict=True))
+    lost = {k: at for k, at in counts.done.items() if k not in committed}
+    # rows that were handed over longer than the flush bound before anything was killed
+    beyond = [
+        k for k, at in lost.items() if not any(0 <= t - at[-1] <= flush_s + 5 for t in kills_at)
+    ]
+    twice_after = [
+        k for k, at in counts.start.items() if k in committed and any(t > committed[k] for t in at)
+    ]
+    more = sum(len(at) - 1 for at in counts.start.values())
+    print(
+        markdown(
+            ["", "number"],
+            [
+                ["keys on record", len(committed)],
+                ["keys on record twice", len(table) - len(committed)],
+                ["scores begun", sum(map(len, counts.start.values()))],
+                ["begun again before they were on record", more - len(twice_after)],
+                ["**scored again after they were on record**", len(twice_after)],
+                ["finished and not on record, within the flush bound of a kill", len(lost)],
+                ["**finished and not on record, beyond it**", len(beyond)],
+            ],
+        )
+    )
+    return not twice_after and not beyond and len(committed) == len(table)
+
+
+# -- the driver -----------------------------------------------------------------
+
+
+def driver(times: int, budget: int, prior: str, out: Path, seed: int) -> bool:
+    """kill -9 of the driver at a random moment, then --resume; what was on record stays."""
+    out.mkdir(parents=True)
+    dice = random.Random(seed)
+    environment = os.environ | {COUNTER: str(out / "counter")}
+    environment.pop("RAY_ADDRESS", None)
+    config = out / "run.toml"
+    checkpoints = "[checkpoint]\nseconds = 5\n"
+    config.write_text(
+        f"prior = {prior!r}\n[stop]\nscores = {budget}\n"
+        + checkpoints
+        + RUN
+        + REWARD.format(function="dear")
+    )
+    run = out / "run"
+    command = ["sequence-tutor", "optimize", str(config), "--out", str(run)]
+    committed: set[str] = set()
+    kills_at, rows, held = [], [], True
+    for attempt in range(times + 1):
+        resume = ["--resume"] if (run / "config.toml").is_file() else []
+        print("#", " ".join(command + resume), file=sys.stderr, flush=True)
+        process = subprocess.Popen(
+            command + resume, cwd=HERE, env=environment, stdout=sys.stderr, start_new_session=True
+        )
+        if attempt < times:
+            before = len(committed)
+            while not _news(run, before) and process.poll() is None:
+                time.sleep(0.2)
+            time.sleep(dice.uniform(0, 8))
+            process.kill()
+            kills_at.append(time.time())
+        code = process.wait()
+        time.sleep(2)  # what the driver's death ends is ending
+        found = set(read_table(run / "scores")["key"].to_pylist())
+        rows.append([attempt + 1, code, len(committed), len(found), len(committed - found)])
+        held &= committed <= found
+        committed |= found
+    print(markdown(["start", "exit code", "on record before", "after", "lost"], rows))
+    return report_losses(out / "counter", run / "scores", kills_at, 5.0) and held and code == 0
+
+
+def _news(run: Path, before: int) -> bool:
+    """Whether the record has grown."""
+    try:
+        return len(read_table(run / "scores")) > before
+    except Exception:  # not there yet
+        return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=["rewards", "kills", "driver"])
+    parser.add_argument("--out", type=Path, default=Path("runs/chaos"))
+    parser.add_argument("--molecules", type=Path, help="SMILES, one per line; of rewards")
+    parser.add_argument("--rows", type=int, default=20_000, help="molecules of rewards")
+    parser.add_argument("--scorers", type=int, default=2, help="of rewards")
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument(
+        "--every", type=float, default=3.0, help="seconds between kills, in the mean"
+    )
+    parser.add_argument("--times", type=int, default=10, help="kills of the driver")
+    parser.add_argument("--budget", type=int, default=4000)
+    parser.add_argument("--prior", default="zinc250k")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    out = given.out.resolve() / given.part
+    if given.part == "rewards":
+        if given.molecules is None:
+            parser.error("rewards needs --molecules")
+        held = rewards(given.molecules.resolve(), given.rows, given.scorers, out)
+    elif given.part == "kills":
+        held = kills(given.kills, given.every, given.budget, given.prior, out, given.seed)
+    else:
+        held = driver(given.times, given.budget, given.prior, out, given.seed)
+    sys.exit(0 if held else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""One table of all results, in the order of the file: the end of scoring it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sequence_tutor.distributed.bulk.lines import BulkError, Range, gaps, merged
+from sequence_tutor.distributed.bulk.results import (
+    Fragment,
+    columns_of,
+    fragments,
+    in_order,
+    read_fragment,
+    schema_of,
+)
+from sequence_tutor.distributed.files import atomic_file
+
+# Rows that are held and written at once.
+GROUP_ROWS = 65_536
+# Gaps that an error lists.
+SHOWN = 3
+
+
+class Outputs(NamedTuple):
+    """The result twice, and the directory of fragments it is made of."""
+
+    csv: Path
+    parquet: Path
+    fragments: Path
+
+    @classmethod
+    def of(cls, out: Path) -> Outputs:
+        """From either file's name, or from that without an ending. Raises BulkError for others."""
+        if out.suffix.lower() not in ("", ".csv", ".parquet"):
+            raise BulkError(f"results are written as .csv and .parquet; {out} is named neither")
+        stem = out.with_suffix("").name
+        paths = (out.with_name(stem + ending) for ending in (".csv", ".parquet", ".parts"))
+        return cls(*paths)
+
+
+def assemble(outputs: Outputs, total: int) -> None:
+    """Write both tables from the fragments of lines 0 to total - 1, each whole or not at all.
+
+    Columns are the fixed ones and every component that any fragment has, empty where one lacks it.
+    The fragments stay. Raises BulkError where lines are missing or there are too many.
+    """
+    found = fragments(outputs.fragments)
+    _check_complete(found, outputs.fragments, total)
+    # in the order in which components first occur
+    names = in_order(partial(columns_of, outputs.fragments), found)
+    schema = schema_of(chain.from_iterable(names))
+    with ExitStack() as stack:
+        parquet = stack.enter_context(atomic_file(outputs.parquet))
+        binary = stack.enter_context(atomic_file(outputs.csv))
+        text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+        stack.callback(text.detach)  # flushes it and leaves closing to atomic_file
+        writer = stack.enter_context(pq.ParquetWriter(parquet, schema, compression="zstd"))
+        rows = csv.writer(text)
+        rows.writerow(schema.names)
+        for table in _groups(outputs.fragments, found, schema):
+            writer.write_table(table, row_group_size=GROUP_ROWS)
+            rows.writerows(zip(*map(_cells, table.columns), strict=True))
+
+
+def _check_complete(found: list[Fragment], directory: Path, total: int) -> None:
+    if found and (end := found[-1].lines.end) > total:
+        raise BulkError(
+            f"{directory / found[-1].name} has results up to line {end}, but the file has {total} "
+            "lines: are these the results of another file?"
+        )
+    missing = gaps(merged(fragment.lines for fragment in found), total)
+    if missing:
+        shown = ", ".join(_named(r) for r in missing[:SHOWN])
+        more = f" and {len(missing) - SHOWN} more gaps" if len(missing) > SHOWN else ""
+        count = sum(r.end - r.first for r in missing)
+        raise BulkError(
+            f"{count} of {total} lines have no result in {directory} yet: {shown}{more}"
+        )
+
+
+def _named(lines: Range) -> str:
+    last = f" to {lines.end}" if lines.end - lines.first > 1 else ""
+    return f"{lines.first + 1}{last}"
+
+
+def _groups(directory: Path, found: list[Fragment], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of all fragments, GROUP_ROWS at a time."""
+    empty = schema.empty_table()
+    held: list[pa.Table] = []
+    rows = 0
+    for part in in_order(partial(read_fragment, directory), found):
+        held.append(part)
+        rows += part.num_rows
+        if rows >= GROUP_ROWS:
+            table = _joined([empty, *held])
+            whole = rows - rows % GROUP_ROWS
+            for start in range(0, whole, GROUP_ROWS):
+                yield table.slice(start, GROUP_ROWS)
+            held, rows = [table.slice(whole)], rows - whole
+    if rows:
+        yield _joined([empty, *held])
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    """One of all; its columns are in the order of the first one's."""
+    return pa.concat_tables(tables, promote_options="default").combine_chunks()
+
+
+def _cells(column: pa.ChunkedArray) -> list[object]:
+    """Values for a CSV: None is an empty cell, a float's text gives the same float again."""
+    if column.type == pa.float32():
+        column = pc.cast(column, pa.string())  # as a Python float it would have 17 digits
+    return column.to_pylist()  # type: ignore[no-any-return]

@@ -1,0 +1,103 @@
+"""The file to be scored, cut into batches of lines that aren't done yet.
+
+A line is what gives one row of the result: a line of text, blank or not, or a row of a table. Lines
+are numbered from 0 here, and from 1 wherever people read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from sequence_tutor.policies.rows import count_rows, read_sequences
+
+# Characters of a batch of several lines, so that monstrous lines don't fill the memory.
+LONGEST_BATCH = 1 << 22
+
+
+class BulkError(ValueError):
+    """Results or their place can't be used; the message names the file and says what to do."""
+
+
+class Range(NamedTuple):
+    """Lines first to end - 1."""
+
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The number of the first line, and the sequences of that and the following lines."""
+
+    first: int
+    sequences: list[str]
+
+
+def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
+    """The sequence of each line, "" where a line has none; the header of a table isn't a line.
+
+    Text, CSV (either may be packed, .gz) or Parquet, by the file's name. A file that can't be read
+    raises CorpusError at once, what is broken further down when it's reached.
+    """
+    lines = (text for _, text in read_sequences(path, column))
+    return chain(list(islice(lines, 1)), lines)
+
+
+def count_lines(path: Path) -> int:
+    """How many lines `read_lines` gives. Raises CorpusError."""
+    return count_rows(path)
+
+
+def batches(
+    lines: Iterable[str], size: Callable[[], int], done: Sequence[Range] = ()
+) -> Iterator[Batch]:
+    """What is left to do, in the order of the file.
+
+    `size` is asked anew for each batch, once its first line is read; a batch is smaller at the end
+    of the file, before lines that are `done` already, and of very long lines. `done` is sorted,
+    without overlaps.
+    """
+    ahead = iter(done)
+    skip = next(ahead, None)
+    held: list[str] = []
+    first = wanted = room = 0
+    for number, text in enumerate(lines):
+        if skip and number >= skip.end:
+            skip = next(ahead, None)
+        is_done = skip is not None and skip.first <= number
+        if held and (is_done or len(text) > room):
+            yield Batch(first, held)
+            held = []
+        if is_done:
+            continue
+        if not held:
+            first, wanted, room = number, size(), LONGEST_BATCH
+        held.append(text)
+        room -= len(text)
+        if len(held) >= wanted:
+            yield Batch(first, held)
+            held = []
+    if held:
+        yield Batch(first, held)
+
+
+def merged(ranges: Iterable[Range]) -> list[Range]:
+    """Sorted ranges without overlaps, those that touch as one."""
+    whole: list[Range] = []
+    for r in ranges:
+        if whole and whole[-1].end == r.first:
+            whole[-1] = Range(whole[-1].first, r.end)
+        else:
+            whole.append(r)
+    return whole
+
+
+def gaps(done: Sequence[Range], total: int) -> list[Range]:
+    """What of lines 0 to total - 1 is not among the sorted `done`."""
+    ends = [0, *(r.end for r in done)]
+    firsts = [*(r.first for r in done), total]
+    return [Range(a, b) for a, b in zip(ends, firsts, strict=True) if a < b]

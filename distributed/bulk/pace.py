@@ -1,0 +1,124 @@
+"""How many lines a batch should have, and how long the rest will take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+SMALLEST, LARGEST, FIRST = 1, 1024, 16
+# By how much one report may change the size of a batch.
+STEP = 4.0
+# Weight of a report against all before it: loading costs and a slow line are soon forgotten.
+NEWEST = 0.5
+
+
+class BatchSize:
+    """Rows per batch, so that one takes a scorer about `target_s`; called, it gives the size.
+
+    Small enough that a lost scorer costs little and progress is seen, large enough that what a
+    batch costs beside the scoring doesn't matter. `first` is the size before any report, and
+    `seconds_per_row` what a row took lately, 0 before any report.
+    """
+
+    def __init__(self, target_s: float = 1.0, first: int = FIRST) -> None:
+        if not target_s > 0:
+            raise ValueError(f"target_s must be above 0, not {target_s}")
+        self.seconds_per_row = 0.0
+        self._target_s = target_s
+        self._size = float(min(max(first, SMALLEST), LARGEST))
+        self._reported = False
+
+    def __call__(self) -> int:
+        return round(self._size)
+
+    def report(self, rows: int, seconds: float) -> None:
+        """What a batch took. One without rows tells nothing."""
+        if rows < 1:
+            return
+        newest = max(seconds, 0.0) / rows
+        before = self.seconds_per_row if self._reported else newest
+        self.seconds_per_row = (1 - NEWEST) * before + NEWEST * newest
+        self._reported = True
+        cost = self.seconds_per_row
+        wanted = self._target_s / cost if cost > 0 else math.inf
+        near = min(max(wanted, self._size / STEP), self._size * STEP)
+        self._size = min(max(near, SMALLEST), LARGEST)
+
+
+class Estimate:
+    """How far it is, how fast it goes and how long it will take.
+
+    `total` lines, or None where nobody knows; `done` of them by an earlier start. The rate is that
+    of the last `window_s` seconds, or of the last few reports where these are rarer.
+    """
+
+    def __init__(
+        self,
+        total: int | None,
+        done: int = 0,
+        window_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.total, self.done = total, done
+        self._window_s, self._clock = window_s, clock
+        self._marks: deque[tuple[float, int]] = deque([(clock(), done)])
+
+    def add(self, rows: int) -> None:
+        """These are done as well."""
+        now = self._clock()
+        self.done += rows
+        self._marks.append((now, self.done))
+        while len(self._marks) > 4 and self._marks[1][0] <= now - self._window_s:
+            self._marks.popleft()
+
+    @property
+    def rate(self) -> float:
+        """Lines per second; 0 before anything was reported. Falls while no report comes."""
+        since, done = self._marks[0]
+        passed = self._clock() - since
+        return (self.done - done) / passed if passed > 0 else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to go, None where that can't be known."""
+        rate = self.rate
+        if self.total is None or rate <= 0:
+            return None
+        return max(self.total - self.done, 0) / rate
+
+    def __str__(self) -> str:
+        """Such as "12,345 of 1,000,000 (1.2 %), 830/s, 19 min left"."""
+        parts = [f"{self.done:,}"]
+        if self.total is not None:
+            parts = [f"{self.done:,} of {self.total:,}"]
+            if self.total > 0:  # rounded down: 100 % is said only of what is done
+                share = math.floor(1000 * min(self.done / self.total, 1)) / 10
+                parts[0] += f" ({share:.1f} %)"
+        if (rate := self.rate) > 0:
+            parts.append(_rate(rate))
+        if (left_s := self.left_s) is not None and self.total != self.done:
+            parts.append(f"{duration(left_s)} left")
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """For people, rounded: "40 s", "19 min", "3 h 5 min", "2 d 4 h"."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _rate(per_s: float) -> str:
+    """In the unit that makes it 1 or more, down to an hour."""
+    for unit, seconds in (("s", 1), ("min", 60)):
+        if (n := per_s * seconds) >= 1:
+            return f"{n:,.0f}/{unit}" if n >= 10 else f"{n:.1f}/{unit}"
+    return f"{per_s * 3600:.1f}/h"

@@ -1,0 +1,207 @@
+"""What is done: one small Parquet file for each batch of lines, beside the result to be.
+
+The name of such a fragment tells its lines, so a restart learns from the listing what is left. A
+fragment is whole or it isn't there, and is never changed; lines are counted from 0 in its name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sequence_tutor.distributed.bulk.lines import BulkError, Range, merged
+from sequence_tutor.distributed.files import atomic_file
+from sequence_tutor.rewards.base import Status
+
+# The columns of every result, in this order; `raw.NAME` of each component follow.
+SCHEMA = pa.schema(
+    [
+        ("sequence", pa.string()),
+        ("key", pa.string()),
+        ("reward", pa.float64()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("seconds", pa.float32()),
+    ]
+)
+RAW = "raw."
+
+# Threads that read fragments, and fragments that are held at once.
+READERS, READ_AHEAD = 4, 64
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """B lines of a file, judged.
+
+    keys, "" where there is none; rewards float64 [B], NaN where there is none; status int8 [B] of
+    `Status`; errors, "" where all went well; seconds float32 [B] spent scoring; raw values of each
+    component, float64 [B], NaN where there is none.
+    """
+
+    sequences: list[str]
+    keys: list[str]
+    rewards: np.ndarray
+    status: np.ndarray
+    errors: list[str]
+    seconds: np.ndarray
+    raw: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def to_table(self) -> pa.Table:
+        """Rows for Parquet; NaN becomes null. Raises ArrowInvalid where lengths differ."""
+        # what a reward complains of may hold what no text file can
+        errors = [e.encode("utf-8", "replace").decode() for e in self.errors]
+        columns: dict[str, list[str] | np.ndarray] = {
+            "sequence": self.sequences,
+            "key": self.keys,
+            "reward": self.rewards,
+            "status": [Status(s).name.lower() for s in self.status],
+            "error": errors,
+            "seconds": self.seconds,
+        }
+        arrays = {f.name: _array(columns[f.name], f.type) for f in SCHEMA}
+        raw = {f"{RAW}{name}": _array(values, pa.float64()) for name, values in self.raw.items()}
+        return pa.table(arrays | raw)
+
+
+class Fragment(NamedTuple):
+    """Lines first to first + n - 1, as the name of their file tells them."""
+
+    first: int
+    n: int
+
+    @classmethod
+    def parse(cls, name: str) -> Fragment | None:
+        match = re.fullmatch(r"lines-(\d{12})-(\d{6})\.parquet", name)
+        return cls(int(match[1]), int(match[2])) if match and int(match[2]) else None
+
+    @property
+    def name(self) -> str:
+        return f"lines-{self.first:012d}-{self.n:06d}.parquet"
+
+    @property
+    def lines(self) -> Range:
+        return Range(self.first, self.first + self.n)
+
+
+def write_fragment(directory: Path, first: int, judged: Judged) -> Path:
+    """Keep the results of a batch, all of them or none; line `first` is its first.
+
+    The directory must be there: a machine that doesn't see it has to fail, not to write elsewhere.
+    Raises OSError, and BulkError for a batch without lines or of too many.
+    """
+    fragment = Fragment(first, len(judged))
+    if not 0 < fragment.n < 10**6 or not 0 <= first < 10**12:
+        raise BulkError(f"{len(judged)} lines from {first} can't be one file of results")
+    path = directory / fragment.name
+    with atomic_file(path) as file:
+        pq.write_table(judged.to_table(), file, compression="zstd")
+    return path
+
+
+def fragments(directory: Path) -> list[Fragment]:
+    """In the order of their lines; none where there is no directory, temporary files left aside.
+
+    A fragment within a larger one isn't told: a scorer that dies between writing and saying so
+    leaves a batch whose halves may be scored and written again. Raises BulkError for a name that
+    tells no lines, and for other fragments that have a line in common.
+    """
+    found: list[Fragment] = []
+    for name in os.listdir(directory) if directory.is_dir() else ():
+        if (fragment := Fragment.parse(name)) is not None:
+            found.append(fragment)
+        elif name.startswith("lines-") and name.endswith(".parquet"):
+            raise BulkError(f"{directory / name} isn't a file of results; delete it")
+    kept: list[Fragment] = []
+    for fragment in sorted(found, key=lambda f: (f.first, -f.n)):
+        if not kept or fragment.first >= kept[-1].lines.end:
+            kept.append(fragment)
+        elif fragment.lines.end > kept[-1].lines.end:
+            raise BulkError(
+                f"{directory / kept[-1].name} and {fragment.name} both have results of line "
+                f"{fragment.first + 1}; delete one, and its lines are scored again"
+            )
+    return kept
+
+
+def done_ranges(directory: Path) -> list[Range]:
+    """The lines that have results, sorted, those that touch as one; told by the names alone.
+
+    Raises BulkError as `fragments` does.
+    """
+    return merged(fragment.lines for fragment in fragments(directory))
+
+
+def read_fragment(
+    directory: Path, fragment: Fragment, columns: list[str] | None = None
+) -> pa.Table:
+    """Its rows. Raises BulkError, naming the file, where it isn't whole."""
+    with _opened(directory, fragment) as file:
+        return file.read(columns, use_threads=False)
+
+
+def columns_of(directory: Path, fragment: Fragment) -> list[str]:
+    """The names of its columns, and a check of what can be checked without reading it."""
+    with _opened(directory, fragment) as file:
+        return list(file.schema_arrow.names)
+
+
+def schema_of(names: Iterable[str]) -> pa.Schema:
+    """The fixed columns, then those of `names` that are components, in that order."""
+    raw = [name for name in dict.fromkeys(names) if name.startswith(RAW)]
+    return pa.schema([*SCHEMA, *((name, pa.float64()) for name in raw)])
+
+
+@contextmanager
+def _opened(directory: Path, fragment: Fragment) -> Iterator[pq.ParquetFile]:
+    """A fragment to be read; what goes wrong in the block is a BulkError that names the file."""
+    path = directory / fragment.name
+    advice = "delete it, and its lines are scored again"
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            if file.metadata.num_rows != fragment.n or schema != schema_of(schema.names):
+                raise BulkError(
+                    f"{path} doesn't hold the {fragment.n} results of its name; {advice}"
+                )
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        raise BulkError(f"broken file of results {path}: {error}; {advice}") from error
+
+
+def in_order(read: Callable[[Fragment], Answer], found: Sequence[Fragment]) -> Iterator[Answer]:
+    """What `read` gives for each, some read ahead: opening a file takes longer than reading it."""
+    with ThreadPoolExecutor(READERS) as readers:
+        for start in range(0, len(found), READ_AHEAD):
+            yield from readers.map(read, found[start : start + READ_AHEAD])
+
+
+def tallies(directory: Path) -> Counter[Status]:
+    """How many lines are done, by status. Raises BulkError for a fragment that can't be read."""
+    counts: Counter[Status] = Counter()
+    read = partial(read_fragment, directory, columns=["status"])
+    for table in in_order(read, fragments(directory)):
+        names = Counter(table.column("status").to_pylist())
+        counts.update({Status[name.upper()]: n for name, n in names.items()})
+    return counts
+
+
+def _array(values: list[str] | np.ndarray, kind: pa.DataType) -> pa.Array:
+    return pa.array(values, kind, from_pandas=True)

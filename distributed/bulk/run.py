@@ -1,0 +1,225 @@
+"""The score command: a file of any size through the scorers of a cluster.
+
+OUT.csv and OUT.parquet are the results. While it goes on OUT.parts/ has what is done; OUT.record/
+has every distinct sequence that was scored, as a run's scores/ does, with the config and what the
+file is like.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import ray
+from ray.actor import ActorHandle
+from rich.console import Console
+
+from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
+from sequence_tutor.distributed.bulk.lines import (
+    Batch,
+    BulkError,
+    batches,
+    count_lines,
+    read_lines,
+)
+from sequence_tutor.distributed.bulk.pace import Estimate
+from sequence_tutor.distributed.bulk.results import done_ranges, tallies
+from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
+from sequence_tutor.distributed.files import write_text
+from sequence_tutor.distributed.processes import start_shards
+from sequence_tutor.distributed.replay.sharded import ShardedReplay
+from sequence_tutor.distributed.resources import check_resources, start_ray
+from sequence_tutor.distributed.scorer_process import LinesReport
+from sequence_tutor.distributed.scoring import QUEUE_PER_SCORER, ScorerPool
+from sequence_tutor.distributed.stopping import StopRequest
+from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.isolation.reward import IsolatedReward
+
+# The file in the record that says what was scored, and how much of either end tells it.
+SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
+# Seconds between two lines of progress where there is no terminal.
+LINE_EVERY_S = 10.0
+# Seconds the driver waits for news.
+WAIT_S = 0.5
+
+
+@dataclass
+class LineBatch:
+    """Consecutive lines for a scorer; see `scoring.Task`."""
+
+    lines: Batch
+    directory: str
+    attempts: int = 0
+    given_up: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.lines.sequences)
+
+    def send(self, process: ActorHandle) -> ray.ObjectRef:
+        method = process.give_up if self.given_up else process.score_lines
+        return method.remote(self.lines.first, self.lines.sequences, self.directory)
+
+    def split(self, n: int) -> tuple[LineBatch, LineBatch]:
+        first, lines = self.lines.first, self.lines.sequences
+        parts = Batch(first, lines[:n]), Batch(first + n, lines[n:])
+        return LineBatch(parts[0], self.directory), LineBatch(parts[1], self.directory)
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What became of the lines: of each status how many (int64, by its number); whether all are
+    done; seconds it took."""
+
+    counts: np.ndarray
+    finished: bool
+    seconds: float
+
+
+def score_file(
+    run: RunConfig, path: Path, out: Path, column: str | None, resume: bool, console: Console
+) -> ScoreSummary:
+    """Score every line; stops cleanly when asked to, and goes on with `resume`.
+
+    Raises ConfigError, BulkError or CorpusError for what the user can mend.
+    """
+    outputs, record = Outputs.of(out), Outputs.of(out).csv.with_suffix(".record")
+    lines = read_lines(path, column)
+    source = _source(path, column)
+    _check(run, source, outputs, record, resume)
+    IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())]).close()
+    total = count_lines(path)
+    started = time.monotonic()
+    for directory in (outputs.fragments, record):
+        directory.mkdir(parents=True, exist_ok=True)
+    write_text(record / SOURCE, source)
+    write_text(record / "config.toml", to_toml(run))
+    done = done_ranges(outputs.fragments)
+    before = tallies(outputs.fragments)
+    counts = np.array([before[status] for status in Status], dtype=np.int64)
+    estimate = Estimate(total, int(counts.sum()))
+    start_ray(run)
+    check_resources(run, scoring_only=True)
+    shards = start_shards(run, record, None)
+    replay = ShardedReplay(shards)
+    pool: ScorerPool[LinesReport] = ScorerPool(run, shards, run.scorers.count, bury=_given_up)
+    left = batches(lines, pool.batch_size, done)
+    try:
+        with StopRequest() as stop, _Display(console) as display:
+            for report in _reports(pool, left, str(outputs.fragments.resolve()), stop):
+                counts += report.counts
+                estimate.add(report.rows)
+                display.show(estimate, counts)
+        replay.flush()
+    finally:
+        pool.kill()
+        for shard in shards:
+            ray.kill(shard)
+    if finished := int(counts.sum()) >= total and not stop.wanted:
+        assemble(outputs, total)
+        shutil.rmtree(outputs.fragments)
+    return ScoreSummary(counts, finished, time.monotonic() - started)
+
+
+def print_score_summary(summary: ScoreSummary, out: Path, console: Console) -> None:
+    """How many lines came out how, and where they are."""
+    outputs = Outputs.of(out)
+    rate = summary.counts.sum() / max(summary.seconds, 1e-9)
+    console.print(f"{_told(summary.counts)} in {summary.seconds:.0f} s ({rate:.0f}/s)")
+    if summary.finished:
+        console.print(f"the results are in {outputs.csv} and {outputs.parquet}", soft_wrap=True)
+    else:
+        console.print(f"stopped on request; go on with --resume --out {out}", soft_wrap=True)
+
+
+def _check(run: RunConfig, source: str, outputs: Outputs, record: Path, resume: bool) -> None:
+    unfinished = resume and outputs.fragments.is_dir()  # it may have ended while it was assembled
+    for path in (outputs.csv, outputs.parquet):
+        if path.exists() and not unfinished:
+            raise BulkError(f"{path} exists already; choose another --out")
+    if not resume:
+        for path in (outputs.fragments, record):
+            if path.exists():
+                raise BulkError(f"{path} exists already; choose another --out, or --resume it")
+        return
+    if not (record / "config.toml").is_file():
+        raise BulkError(f"there is nothing to resume: {record} holds no config.toml")
+    before = load_config(record / "config.toml")
+    if (before.encoding, before.reward.identity()) != (run.encoding, run.reward.identity()):
+        raise ConfigError(f"{record} was scored with another [reward] or encoding")
+    if (record / SOURCE).read_text(encoding="utf-8") != source:
+        raise BulkError(f"{record} was made from another file, or another --column of it")
+
+
+def _source(path: Path, column: str | None) -> str:
+    """What tells a file from another, without reading all of it."""
+    digest = blake2b(digest_size=16)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        digest.update(file.read(SAMPLED_BYTES))
+        file.seek(max(0, size - SAMPLED_BYTES))
+        digest.update(file.read(SAMPLED_BYTES))
+    seen = {"bytes": size, "column": column, "ends": digest.hexdigest()}
+    return json.dumps(seen, indent=1) + "\n"
+
+
+def _reports(
+    pool: ScorerPool[LinesReport], left: Iterator[Batch], directory: str, stop: StopRequest
+) -> Iterator[LinesReport]:
+    """Keeps the scorers supplied, but reads no further ahead than that takes."""
+    more = True
+    while True:
+        while more and not stop.wanted and pool.tasks < QUEUE_PER_SCORER * len(pool.processes):
+            batch = next(left, None)
+            if more := batch is not None:
+                assert batch is not None
+                pool.put(LineBatch(batch, directory))
+        if stop.wanted:
+            pool.drop_waiting()
+        pool.dispatch()
+        if not pool.tasks:
+            return
+        yield from pool.collect(WAIT_S)
+
+
+def _given_up(task: LineBatch) -> LineBatch:
+    return LineBatch(task.lines, task.directory, given_up=True)
+
+
+def _told(counts: np.ndarray) -> str:
+    """Such as "9,000 ok, 12 invalid, 3 timeout"."""
+    shown = [(s, int(n)) for s, n in zip(Status, counts, strict=True) if n or s == Status.OK]
+    return ", ".join(f"{n:,} {status.name.lower()}" for status, n in shown)
+
+
+class _Display:
+    """One line that changes on a terminal, else a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.status = console.status("starting") if console.is_terminal else None
+        self.last_line = 0.0
+
+    def __enter__(self) -> _Display:
+        if self.status:
+            self.status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.status:
+            self.status.stop()
+
+    def show(self, estimate: Estimate, counts: np.ndarray) -> None:
+        text = f"{estimate}: {_told(counts)}"
+        if self.status:
+            self.status.update(text)
+        elif time.monotonic() - self.last_line >= LINE_EVERY_S:
+            self.last_line = time.monotonic()
+            self.console.print(text, soft_wrap=True, highlight=False)

@@ -1,0 +1,35 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that is there under its name, whole and on disk, once the block ends well.
+
+    The temporary name is its own, so two writers of the same file don't meet; the last one stays.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            # or a power cut leaves an empty file under the final name
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # a full disk must not fill up with attempts
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content, or make it, so that no reader ever finds half of it."""
+    with atomic_file(path) as file:
+        file.write(text.encode("utf-8"))

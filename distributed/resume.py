@@ -1,0 +1,63 @@
+"""Whether a run may start, or go on, in a directory, and which of its settings may change then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config
+
+# Keys, or whole tables, whose change doesn't make a resumed run another run.
+MAY_CHANGE = (
+    "stop",
+    "actors",
+    "scorers",
+    "checkpoint",
+    "learner.threads",
+    "replay.flush_s",
+    "replay.lease_s",
+    "reward.timeout_s",
+    "reward.memory_mb",
+    "reward.retries",
+    "reward.waiting",
+)
+# These change what a repeatable run does.
+ASYNCHRONOUS_ONLY = ("replay.shards", "replay.memory_rows", "learner.gpus")
+
+
+def check_directory(run: RunConfig, out: Path, resume: bool) -> None:
+    """Whether a run may go into `out`; writes nothing. Raises ConfigError."""
+    if not resume:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ConfigError(f"{out} exists already; choose another --out, or --resume it")
+        return
+    if not (out / "config.toml").is_file():
+        raise ConfigError(f"{out} holds no run to resume")
+    may = MAY_CHANGE + (() if run.mode == "synchronous" else ASYNCHRONOUS_ONLY)
+    before = _flat(load_config(out / "config.toml").model_dump(mode="json", by_alias=True))
+    now = _flat(run.model_dump(mode="json", by_alias=True))
+    changed = [
+        f"{key} (was {before.get(key)!r}, is {now.get(key)!r})"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key) and not _is_among(key, may)
+    ]
+    if changed:
+        raise ConfigError(
+            f"{out} was run with another {', '.join(changed)}; only {', '.join(may)} may change "
+            "on resume"
+        )
+
+
+def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted keys; a list is a value."""
+    values: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            values |= _flat(value, f"{prefix}{key}.")
+        else:
+            values[prefix + key] = value
+    return values
+
+
+def _is_among(key: str, names: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)

@@ -1,0 +1,167 @@
+"""A scorer as a Ray actor: batches arrive by reference, rows go straight to the shards.
+
+Its reward runs in child processes that may die; its claims are renewed by a thread of their own, so
+that a long score isn't taken for a dead scorer. Calls may overlap (Ray gives each a thread): while
+one batch waits for a sequence that hangs, the next one is scored.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ray.actor import ActorHandle
+
+from sequence_tutor.distributed.bulk.results import Judged, write_fragment
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.replay.claimant import Claimant
+from sequence_tutor.distributed.scorer import Scorer, Work
+from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
+from sequence_tutor.policies.encoding import Encoding
+from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.isolation.reward import IsolatedReward
+
+# Claims are renewed so many times within a lease.
+BEATS_PER_LEASE = 5
+
+
+class UnknownTicketError(KeyError):
+    """A step of a batch whose earlier steps were done by a scorer that is no more."""
+
+
+@dataclass(frozen=True)
+class LinesReport:
+    """What the driver sees of scored lines: rows, of each status (int64, by its number), seconds
+    spent scoring and the first error."""
+
+    rows: int
+    counts: np.ndarray
+    seconds: float
+    error: str
+
+
+class ScorerProcess:
+    """See the module. `directory` is where the user started the run: modules of their own rewards
+    are found there. `encoding` is what decodes episodes; who scores lines needs none."""
+
+    def __init__(
+        self,
+        run: RunConfig,
+        shards: list[ActorHandle],
+        directory: str,
+        encoding: Encoding | None = None,
+    ) -> None:
+        sys.path.append(directory)
+        self.run_id = f"scorer-{uuid.uuid4().hex[:12]}"
+        self.claimant = Claimant(shards, self.run_id)
+        domain = domain_of(run.encoding)
+        self.reward = IsolatedReward(run.reward, domain.name, [directory])
+        self.scorer = Scorer(domain, self.reward, self.claimant, encoding)
+        self.works: dict[int, Work] = {}
+        self.rows: dict[int, Scored | None] = {}
+        self.beat_s = run.replay.lease_s / BEATS_PER_LEASE
+        threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(self.beat_s)
+            self.claimant.beat()
+
+    # -- asynchronous mode -------------------------------------------------------------------
+
+    def score_and_store(
+        self, batch: Generated, rows: tuple[int, int], allowance: int
+    ) -> ScoreReport:
+        """Score rows first to last of a batch, at most `allowance` valid ones, and store them."""
+        work = self.scorer.prepare(batch.slice(*rows), allowance)
+        with self._released_on_error(work):
+            self.scorer.claim(work)
+            return self.scorer.store(work, self.scorer.score(work))
+
+    # -- synchronous mode: the same step by step, so that the driver can set the order ----------
+
+    def prepare(self, ticket: int, batch: Generated, allowance: int) -> None:
+        if before := self.works.pop(ticket, None):  # an attempt whose answer got lost
+            self.claimant.release([before.keys[i] for i in before.mine])
+        self.works[ticket] = self.scorer.prepare(batch, allowance)
+
+    def claim(self, ticket: int) -> None:
+        self.scorer.claim(self._work(ticket))
+
+    def score(self, ticket: int) -> None:
+        work = self._work(ticket)
+        with self._released_on_error(work):
+            self.rows[ticket] = self.scorer.score(work)
+
+    def store(self, ticket: int) -> ScoreReport:
+        work = self._work(ticket)
+        with self._released_on_error(work):
+            report = self.scorer.store(work, self.rows.pop(ticket))
+        del self.works[ticket]
+        return report
+
+    def _work(self, ticket: int) -> Work:
+        if ticket not in self.works:
+            raise UnknownTicketError(ticket)
+        return self.works[ticket]
+
+    # -- lines of a file -------------------------------------------------------------------------
+
+    def score_lines(self, first: int, lines: list[str], directory: str) -> LinesReport:
+        """Score lines and write their results into `directory`."""
+        work = self.scorer.prepare_texts(lines, self.run_id, "file")
+        with self._released_on_error(work):
+            self.scorer.claim(work)
+            self.scorer.store(work, self.scorer.score(work))
+        found = [work.outcomes[key] for key in work.keys]
+        names = dict.fromkeys(name for o in found for name in o.raw)
+        judged = Judged(
+            sequences=lines,
+            keys=[k if v else "" for k, v in zip(work.keys, work.valid, strict=True)],
+            rewards=np.array([o.reward for o in found], dtype=np.float64),
+            status=np.array([o.status for o in found], dtype=np.int8),
+            errors=[o.error for o in found],
+            seconds=np.array([o.seconds for o in found], dtype=np.float32),
+            raw={n: np.array([o.raw.get(n, np.nan) for o in found]) for n in names},
+        )
+        return self._written(first, judged, directory, work.seconds)
+
+    def give_up(self, first: int, lines: list[str], directory: str) -> LinesReport:
+        """Write lines as crashed without touching them: they took scorers down."""
+        n = len(lines)
+        judged = Judged(
+            sequences=lines,
+            keys=[""] * n,
+            rewards=np.full(n, np.nan),
+            status=np.full(n, Status.CRASHED, dtype=np.int8),
+            errors=["the scorer itself died each time it looked at this sequence"] * n,
+            seconds=np.zeros(n, dtype=np.float32),
+            raw={},
+        )
+        return self._written(first, judged, directory, 0.0)
+
+    def _written(self, first: int, judged: Judged, directory: str, seconds: float) -> LinesReport:
+        write_fragment(Path(directory), first, judged)
+        return LinesReport(
+            rows=len(judged.sequences),
+            counts=np.bincount(judged.status, minlength=len(Status)),
+            seconds=seconds,
+            error=next(filter(None, judged.errors), ""),
+        )
+
+    @contextmanager
+    def _released_on_error(self, work: Work) -> Iterator[None]:
+        """A failure here mustn't leave keys claimed by a scorer that lives and has given up."""
+        try:
+            yield
+        except BaseException:
+            self.claimant.release([work.keys[i] for i in work.mine])
+            raise

@@ -1,0 +1,33 @@
+"""How a command ends before its time: in order when asked to, with its cause when it must."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+
+class RunError(RuntimeError):
+    """A run can't go on; the message says why and what to do."""
+
+
+class StopRequest:
+    """Turns the first Ctrl-C or SIGTERM into a wish to stop; the second one interrupts."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._previous: dict[int, Callable[..., object] | int | None] = {}
+
+    def __enter__(self) -> StopRequest:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True

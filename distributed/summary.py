@@ -1,0 +1,100 @@
+"""What a finished run shows: prior and policy side by side, the best sequences, where all is."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.evaluation import Columns, compare, print_table
+from sequence_tutor.distributed.metrics import Metrics
+from sequence_tutor.distributed.types import Scored
+from sequence_tutor.policies.prior import Prior
+from sequence_tutor.rewards.base import Domain, Reward, Status
+
+TOP_ROWS = 100
+RENDERED = 10
+SUMMARY_SAMPLES = 1000
+# Longer than this, nobody waits for a reward to judge the samples of four columns.
+SUMMARY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended: why, its last metrics, data, noise, prior and policy compared, and where
+    sequences are shown."""
+
+    reason: str
+    metrics: Metrics
+    columns: Columns
+    shown: list[str]
+
+
+def summarize(
+    run: RunConfig,
+    out: Path,
+    reason: str,
+    metrics: Metrics,
+    top: Scored | None,
+    prior: Prior,
+    policy: Prior,
+    domain: Domain,
+    reward: Reward,
+) -> RunSummary:
+    """Render the best and other sequences under `out`, and compare the policy with its prior."""
+    best = top.sequences[:RENDERED] if top is not None else []
+    shown = [
+        "at random: " + domain.render(policy.sample(RENDERED, run.seed), out / "samples"),
+        "the best: " + domain.render(best, out / "best"),
+    ]
+    if (cost_s := summary_cost(top)) > SUMMARY_SECONDS:
+        shown.append(f"the samples were not scored, which would have taken {cost_s:.0f} s")
+    affordable = reward if cost_s <= SUMMARY_SECONDS else None
+    columns = compare(domain, prior, policy, affordable, n=SUMMARY_SAMPLES, seed=run.seed)
+    return RunSummary(reason, metrics, columns, shown)
+
+
+def summary_cost(top: Scored | None) -> float:
+    """Seconds that scoring the summary's samples would take, going by what these rows took."""
+    each = float(top.seconds.mean()) if top is not None and len(top) else 0.0
+    return 4 * SUMMARY_SAMPLES * each
+
+
+def print_summary(summary: RunSummary, out: Path, console: Console) -> None:
+    """Prior and tuned policy side by side, and where everything is."""
+    m = summary.metrics
+    print_table(summary.columns, console, f"up to {SUMMARY_SAMPLES:,} sequences each")
+    console.print(
+        f"{summary.reason}: {m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s; "
+        f"best ten {m.reward_top10:.3f} on average; KL to the prior {m.kl_to_prior:.1f} nats"
+    )
+    console.print(f"the best sequences are in {out / 'top.csv'}, the policy in {out / 'policy'}")
+    for remark in summary.shown:
+        console.print(remark, soft_wrap=True, highlight=False)
+
+
+def write_top(top: Scored | None, path: Path) -> None:
+    """The best distinct sequences, their reward and raw components."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        names = list(top.raw) if top is not None else []
+        columns = [f"raw.{name}" for name in names]
+        rows.writerow(["key", "sequence", "reward", *columns, "version", "source"])
+        if top is None:
+            return
+        for i in range(len(top)):
+            assert top.status[i] == Status.OK
+            values = [f"{top.raw[name][i]:.6g}" for name in names]
+            rows.writerow(
+                [
+                    top.keys[i],
+                    top.sequences[i],
+                    f"{top.rewards[i]:.6g}",
+                    *values,
+                    int(top.versions[i]),
+                    top.sources[i],
+                ]
+            )

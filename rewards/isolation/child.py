@@ -1,0 +1,119 @@
+"""A child: scores one unit of work after another until it is told to end, or can't go on.
+
+It says that it starts a unit before it touches it, so that the pool knows whom to blame for its
+end, and it says what a unit got before it starts the next, so that no good score is ever lost.
+Where the next unit lies ready, that is one message: `Report`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import NamedTuple
+
+from sequence_tutor.rewards.isolation import linux
+from sequence_tutor.rewards.isolation.channel import Channel
+from sequence_tutor.rewards.isolation.work import Packed, pack
+from sequence_tutor.rewards.objective import Objective
+
+
+class Task(NamedTuple):
+    """A unit of work as the child is told it."""
+
+    number: int
+    sequences: list[str]
+    tokens: list[list[str]] | None
+
+
+class Done(NamedTuple):
+    """number: of the unit; seconds: wall time it took."""
+
+    number: int
+    seconds: float
+    scores: Packed
+
+
+class Started(NamedTuple):
+    """number: of the unit; at: time.monotonic(), which all processes share; cpu_s: spent by this
+    process until then."""
+
+    number: int
+    at: float
+    cpu_s: float
+
+
+class Ending(NamedTuple):
+    """Why a child ends by itself. out_of_memory: its unit needed more than it may have; error: what
+    its unit raised that isn't an error to go on from; both empty: it has grown too large."""
+
+    out_of_memory: bool = False
+    error: str = ""
+
+
+class Report(NamedTuple):
+    """done: what the last unit got; started: the next one; ending: nothing comes after this."""
+
+    done: Done | None = None
+    started: Started | None = None
+    ending: Ending | None = None
+
+
+class Child:
+    """See the module. memory_bytes: what may be allocated beyond what there is at the start."""
+
+    def __init__(self, channel: Channel, objective: Objective, memory_bytes: int) -> None:
+        self._channel, self._objective = channel, objective
+        self._pid = os.getpid()
+        self._done: Done | None = None
+        self._allocated = linux.data_meter()
+        at_start = self._allocated()
+        # one that leaks is replaced between two units, long before an innocent one pays for it
+        self._grown_bytes = at_start + memory_bytes // 2
+        self._lift_limit = linux.limit_data(at_start + memory_bytes)
+
+    def run(self) -> None:
+        """Returns when the pool says so or is gone, or when this process should be replaced."""
+        with suppress(EOFError):
+            while (task := self._next()) is not None:
+                self._tell(started=Started(task.number, time.monotonic(), time.process_time()))
+                started = time.perf_counter()
+                result = self._score(task)
+                if os.getpid() != self._pid:  # the reward forked and let the copy come back here
+                    return
+                if isinstance(result, Ending):
+                    return self._tell(ending=result)
+                self._done = Done(task.number, time.perf_counter() - started, result)
+            if self._done is not None:
+                self._tell()
+
+    def _next(self) -> Task | None:
+        """The next unit, None where there is to be none. Results don't wait for it."""
+        if self._allocated() > self._grown_bytes:
+            self._tell(ending=Ending())
+            return None
+        task: Task | None
+        try:
+            task, _ = self._channel.receive(wait=False)
+        except BlockingIOError:
+            if self._done is not None:
+                self._tell()
+            task, _ = self._channel.receive()
+        return task
+
+    def _tell(self, started: Started | None = None, ending: Ending | None = None) -> None:
+        self._channel.send(Report(self._done, started, ending))
+        self._done = None
+
+    def _score(self, task: Task) -> Packed | Ending:
+        try:
+            return pack(self._objective.score(task.sequences, task.tokens))
+        except MemoryError:
+            self._lift_limit()
+            return Ending(out_of_memory=True)
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            text = f": {error.code}" if isinstance(error.code, str) else ""
+            return Ending(error=f"exited with code {code}{text}")
+        except BaseException as error:  # what is left of the process isn't trusted
+            return Ending(error=f"raised {type(error).__name__}: {error}")

@@ -1,0 +1,270 @@
+"""The dispatcher: gives sequences to children and settles what becomes of each. One thread's.
+
+One child works at a time. Where it waits for something that isn't the processor, another is forked
+and it is let wait; who is back when there are two goes.
+"""
+
+from __future__ import annotations
+
+import math
+import selectors
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.isolation import linux, verdict
+from sequence_tutor.rewards.isolation.channel import Channel
+from sequence_tutor.rewards.isolation.child import Done
+from sequence_tutor.rewards.isolation.launcher import LastWords, Launcher
+from sequence_tutor.rewards.isolation.template import Born, Broken, Ready
+from sequence_tutor.rewards.isolation.work import Shape, Unit
+from sequence_tutor.rewards.isolation.worker import Due, Worker
+
+# How long a reward may take to be built.
+BUILD_S = 600.0
+# A child has so much work lying ready: seconds, and units.
+AHEAD_S, AHEAD = 0.05, 64.0
+# When so many processes in a row have ended before they began anything, what is queued is given up.
+MAX_STILLBIRTHS = 3
+# A sequence that takes so many times the mean may be stuck, but not before STUCK_S.
+STUCK_TIMES, STUCK_S = 8.0, 0.05
+# Results are read several at a time, at the latest after this.
+NAP_S = 0.01
+
+
+class Dispatcher:
+    """See the module. queue: units to give out, to whose end others may append; shape: of the
+    reward's scores, once it is built."""
+
+    def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
+        self.queue: deque[Unit] = deque()
+        self.shape: Shape | None = None
+        self._config, self._origin = config, (config, domain, path)
+        self._workers: dict[int, Worker] = {}
+        self._launcher: Launcher | None = None
+        self._forked = self._given = self._stillbirths = self._scored = 0
+        self._scored_s = 0.0
+        # everything, and what can't wait: all but results
+        self._all, self._urgent = selectors.DefaultSelector(), selectors.DefaultSelector()
+        self._all.register(self._urgent, selectors.EVENT_READ, lambda: self._hear(self._urgent, 0))
+
+    def listen(self, source: Any, call: Callable[[], object]) -> None:
+        """Call something whenever there is something to read."""
+        self._urgent.register(source, selectors.EVENT_READ, call)
+
+    def turn(self) -> None:
+        """Do what there is to do, then wait for news, or for the time to look after somebody.
+
+        Raises ValueError where the reward can't be built the first time.
+        """
+        if self._launcher is None and (self.queue or self.shape is None):
+            self._launch()
+        self._feed()
+        next_at = min((at for _, at, _ in self._due()), default=math.inf)
+        wait_s = None if next_at == math.inf else max(0.0, next_at - time.monotonic())
+        # half of what lies ready may be done before anybody needs to know
+        nap_s = max((self._nap_s(w) for w in self._workers.values()), default=0.0)
+        if nap_s:
+            self._hear(self._urgent, nap_s if wait_s is None else min(nap_s, wait_s))
+            wait_s = 0
+        self._hear(self._all, wait_s)
+        self._look_after(time.monotonic())
+
+    def _hear(self, selector: selectors.BaseSelector, wait_s: float | None) -> None:
+        for key, _ in selector.select(wait_s):
+            if selector.get_map().get(key.fd) is key:  # else it was closed by the one before
+                key.data()
+
+    def _nap_s(self, worker: Worker) -> float:
+        return min(NAP_S, 0.5 * sum(map(self._mean_s, worker.sent.values())))
+
+    def close(self) -> None:
+        """End every process."""
+        self._all.close()
+        self._urgent.close()
+        if self._launcher is not None:
+            self._launcher.ended()
+        for worker in self._workers.values():
+            worker.close()
+
+    # -- giving out --------------------------------------------------------------------------
+
+    def _feed(self) -> None:
+        """Give out what is queued, as far as somebody may take it."""
+        while self.queue and self._launcher is not None:
+            unit = self.queue[0]
+            if unit.job.abandoned:
+                self.queue.popleft()
+                continue
+            worker = next((w for w in self._workers.values() if w.is_free()), None)
+            if worker is None:
+                if sum(w.stuck for w in self._workers.values()) > self._config.waiting:
+                    return
+                worker = self._fork(self._launcher)
+            elif unit.fresh and worker.begun + len(worker.sent):
+                self._requeue(worker.dismiss())
+                continue
+            if len(worker.sent) >= self._ahead(unit) or not worker.give(self._given, unit):
+                return
+            self._given += 1
+            self.queue.popleft()
+
+    def _mean_s(self, unit: Unit) -> float:
+        """What such a unit has taken so far."""
+        return self._scored_s / max(1, self._scored) * len(unit.rows)
+
+    def _ahead(self, unit: Unit) -> float:
+        return max(2.0, min(AHEAD, AHEAD_S / max(1e-9, self._mean_s(unit))))
+
+    def _requeue(self, units: list[Unit]) -> None:
+        self.queue.extendleft(reversed(units))
+
+    def _launch(self) -> None:
+        self._launcher = launcher = Launcher(*self._origin)
+        self.listen(launcher.channel, self._on_answers)
+        self.listen(launcher.words, lambda: self._on_words(launcher.words))
+
+    def _fork(self, launcher: Launcher) -> Worker:
+        self._forked += 1
+        worker = self._workers[self._forked] = Worker(self._forked)
+        self._all.register(
+            worker.channel, selectors.EVENT_READ, lambda: self._on_reports(worker)
+        )
+        self.listen(worker.words, lambda: self._on_words(worker.words))
+        launcher.fork(worker.number, worker.far, worker.words.write_end)
+        return worker
+
+    # -- what processes say ------------------------------------------------------------------
+
+    def _on_words(self, words: LastWords) -> None:
+        if not words.read():
+            self._urgent.unregister(words)
+
+    def _on_answers(self) -> None:
+        launcher = self._launcher
+        assert launcher is not None
+        try:
+            for answer in launcher.answers():
+                if isinstance(answer, Ready):
+                    launcher.ready, self.shape = True, answer.shape
+                elif isinstance(answer, Broken):
+                    launcher.broken = answer.error
+                elif worker := self._workers.get(answer.number):
+                    if isinstance(answer, Born):
+                        worker.pid, worker.since = answer.pid, time.monotonic()
+                    else:
+                        self._bury(worker, answer.error or linux.how_it_ended(answer.status))
+        except EOFError:
+            self._on_template_lost(launcher)
+
+    def _on_template_lost(self, launcher: Launcher) -> None:
+        self._ignore(launcher.channel, launcher.words)
+        self._launcher = None
+        how = launcher.ended()
+        if self.shape is None:
+            raise ValueError(launcher.broken or f"the reward can't be built: {how}")
+        for worker in list(self._workers.values()):
+            worker.kill_group()
+            worker.innocent = True
+            self._bury(worker, how)
+        self._count_stillbirth(launcher.broken or how)
+
+    def _on_reports(self, worker: Worker) -> None:
+        try:
+            for report in worker.reports():
+                if report.done is not None:
+                    self._on_done(worker, report.done)
+                if report.started is not None:
+                    worker.begin(report.started)
+                    self._stillbirths = 0
+                if report.ending is not None:
+                    worker.ending = report.ending
+                    self._requeue(worker.leave())
+        except Exception as error:  # the process may have overwritten anything
+            text = f"its process sent what can't be read: {type(error).__name__}: {error}"
+            self._kill(worker, Status.CRASHED, text)
+
+    def _on_done(self, worker: Worker, done: Done) -> None:
+        unit = worker.finish(done)
+        self._scored += len(unit.rows)
+        self._scored_s += done.seconds
+        self._requeue(verdict.enter(unit, done, self._config.retries))
+        if worker.stuck:
+            worker.stuck = False
+            if any(w.is_free() for w in self._workers.values() if w is not worker):
+                self._requeue(worker.dismiss())
+
+    # -- deadlines and ends ------------------------------------------------------------------
+
+    def _due(self) -> list[tuple[Worker | None, float, Due]]:
+        """Whom to look after next, when and why."""
+        others_wait = bool(self.queue) or any(w.sent for w in self._workers.values())
+        due: list[tuple[Worker | None, float, Due]] = []
+        for worker in self._workers.values():
+            unit = worker.unit
+            patience_s = 0.0 if unit is None else max(STUCK_S, STUCK_TIMES * self._mean_s(unit))
+            due.append((worker, *worker.due(self._config.timeout_s, patience_s, others_wait)))
+        if self._launcher is not None and not self._launcher.ready:
+            due.append((None, self._launcher.since + BUILD_S, Due.UNBORN))
+        return due
+
+    def _look_after(self, now: float) -> None:
+        for worker, at, why in self._due():
+            if at > now:
+                continue
+            if worker is None:
+                assert self._launcher is not None
+                self._launcher.give_up(f"took longer than {BUILD_S:g} s")
+            elif why is Due.GHOST:
+                self._bury(worker, "it can't be killed")
+            elif why is Due.UNBORN:
+                self._kill(worker, Status.CRASHED, "")
+            elif why is Due.TIME_OUT:
+                unit = worker.unit
+                self._on_reports(worker)  # it may be done
+                if worker.unit is unit:
+                    text = f"took longer than timeout_s = {self._config.timeout_s:g}"
+                    self._kill(worker, Status.TIMEOUT, text)
+            elif why is Due.SUSPECT and worker.is_idle(now):
+                worker.stuck = True
+                self._requeue(worker.take_back())
+
+    def _kill(self, worker: Worker, status: Status, text: str) -> None:
+        if worker.killed_at is not None or self._launcher is None:
+            return
+        worker.killed_at, worker.verdict, worker.stuck = time.monotonic(), (status, text), False
+        self._requeue(worker.leave())
+        self._launcher.kill(worker.number)
+
+    def _bury(self, worker: Worker, how: str) -> None:
+        """A child is gone, or given up; settle what it had."""
+        self._on_reports(worker)
+        worker.words.read()
+        self._requeue(worker.leave())
+        again = verdict.bury(worker, how, self._config)
+        del self._workers[worker.number]
+        self._ignore(worker.channel, worker.words)
+        worker.close()
+        self._requeue(again)
+        if not worker.begun and not worker.dismissed:
+            self._count_stillbirth(how)
+
+    def _ignore(self, *sources: Channel | LastWords) -> None:
+        for source in sources:
+            for selector in (self._all, self._urgent):
+                with suppress(KeyError):
+                    selector.unregister(source)
+
+    def _count_stillbirth(self, how: str) -> None:
+        """A process has ended before it began anything. Where all do, there is no more to try."""
+        self._stillbirths += 1
+        if self._stillbirths < MAX_STILLBIRTHS:
+            time.sleep(0.1 * self._stillbirths)
+            return
+        self._stillbirths = 0
+        while self.queue:
+            verdict.give_up(self.queue.popleft(), how)

@@ -1,0 +1,137 @@
+"""The pool's side of the template: starts it, asks it for children, ends it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.isolation import linux
+from sequence_tutor.rewards.isolation.channel import Channel
+from sequence_tutor.rewards.isolation.template import (
+    Born,
+    Broken,
+    Fork,
+    Gone,
+    Kill,
+    Ready,
+    Settings,
+)
+
+Answer = Ready | Broken | Born | Gone
+
+_START = Path(__file__).with_name("start.py")
+# A child scores on one core. What threads a library makes when it is imported, a fork would lose.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_FAREWELL_S = 5.0
+
+
+class LastWords:
+    """Reads what a process writes on its standard error and remembers the end of it."""
+
+    KEPT_BYTES = 2048
+
+    def __init__(self) -> None:
+        self.file, self.write_end = os.pipe()
+        os.set_blocking(self.file, False)
+        self._tail = b""
+
+    def fileno(self) -> int:
+        return self.file
+
+    def read(self) -> bool:
+        """Take what there is; False where nothing more can come."""
+        with suppress(BlockingIOError):
+            while data := os.read(self.file, 1 << 16):
+                self._tail = (self._tail + data)[-self.KEPT_BYTES :]
+            return False
+        return True
+
+    def last_line(self) -> str:
+        lines = self._tail.decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def close(self) -> None:
+        os.close(self.file)
+
+
+class Launcher:
+    """One template process, started at `since` (monotonic seconds) by a thread that lives as long
+    as it should. ready: the reward is built; broken: why it can't be."""
+
+    def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
+        self.channel, far = Channel.pair()
+        self.words = LastWords()
+        self.since, self.ready, self.broken = time.monotonic(), False, ""
+        settings = Settings(config.model_dump(), domain, os.getpid())
+        search = [*sys.path, *(p for p in path if p not in sys.path)]
+        with tempfile.TemporaryFile() as orders:
+            orders.write(pickle.dumps(search) + pickle.dumps(settings))
+            orders.seek(0)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_START), str(far.fileno())],
+                stdin=orders,
+                stdout=subprocess.DEVNULL,
+                stderr=self.words.write_end,
+                pass_fds=[far.fileno()],
+                env=_ONE_THREAD | os.environ,
+                start_new_session=True,  # an interrupt from the keyboard is not for it
+            )
+        far.close()
+        os.close(self.words.write_end)
+
+    def fork(self, number: int, channel: Channel, errors: int) -> None:
+        """Ask for a child with that end of a channel and that standard error."""
+        with suppress(OSError):  # it is gone, which `answers` will tell
+            self.channel.send(Fork(number), [channel.fileno(), errors])
+
+    def kill(self, number: int) -> None:
+        """Ask for a child's end, and that of all it started."""
+        with suppress(OSError):
+            self.channel.send(Kill(number))
+
+    def answers(self) -> Iterator[Answer]:
+        """What it says, as far as it has come. Raises EOFError when it has ended."""
+        while True:
+            try:
+                answer: Answer = self.channel.receive(wait=False)[0]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise EOFError("the template has ended") from error
+            yield answer
+
+    def give_up(self, why: str) -> None:
+        """End it before it is ready."""
+        self.broken = f"the reward can't be built: it {why}"
+        self._kill()
+
+    def ended(self) -> str:
+        """How it ended, in words; ends it if it hasn't."""
+        self.channel.close()  # which it takes for a farewell, unless it is still building
+        if not self.ready:
+            self._kill()
+        try:
+            code = self._process.wait(_FAREWELL_S)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            code = self._process.wait()
+        self.words.read()
+        last = self.words.last_line()
+        self.words.close()
+        how = linux.how_it_ended(-code if code < 0 else code << 8)
+        return f"{how}: {last}" if last else how
+
+    def _kill(self) -> None:
+        """Its group is its own, and its number too until it has been waited for."""
+        if self._process.poll() is None:
+            with suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)

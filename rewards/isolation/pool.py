@@ -1,0 +1,85 @@
+"""The pool: the dispatcher's thread, and what other threads may ask of it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.isolation.dispatcher import Dispatcher
+from sequence_tutor.rewards.isolation.work import Job, Unit
+
+
+class Pool:
+    """A compiled reward in processes of its own. Raises ValueError where it can't be built."""
+
+    def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
+        self._dispatcher = Dispatcher(config, domain, path)
+        self._trouble: BaseException | None = None
+        self._closing = False
+        self._built = threading.Event()
+        self._woken, self._wake = socket.socketpair()
+        for end in (self._woken, self._wake):
+            end.setblocking(False)
+        # processes that this thread starts end with it
+        self._thread = threading.Thread(target=self._run, daemon=True, name="reward processes")
+        self._thread.start()
+        try:
+            self._built.wait()
+            if self._trouble is not None:
+                raise self._trouble
+        except BaseException:
+            self.close()
+            raise
+
+    def submit(self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None) -> Job:
+        """Queue a batch. Its `done` will be set, unless `check` raises."""
+        shape = self._dispatcher.shape
+        assert shape is not None
+        job = Job(sequences, tokens, shape)
+        rows = list(range(len(sequences)))
+        if not rows:
+            job.close(0)
+        elif shape.judges_batches:
+            self._dispatcher.queue.append(Unit(job, rows))
+        else:
+            self._dispatcher.queue.extend([Unit(job, [row]) for row in rows])
+        self._rouse()
+        return job
+
+    def check(self) -> None:
+        """Raises RuntimeError where no job will be done any more."""
+        if self._closing or not self._thread.is_alive():
+            raise RuntimeError("the reward's processes were closed") from self._trouble
+
+    def close(self) -> None:
+        """End every process. Closing twice is the same as once."""
+        if self._closing:
+            return
+        self._closing = True
+        self._rouse()
+        # a collection of garbage may call this from the thread itself
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _rouse(self) -> None:
+        with suppress(OSError):  # roused already, or closed
+            self._wake.send(b" ")
+
+    def _run(self) -> None:
+        dispatcher = self._dispatcher
+        try:
+            dispatcher.listen(self._woken, lambda: self._woken.recv(4096))
+            while not self._closing:
+                dispatcher.turn()
+                if dispatcher.shape is not None:
+                    self._built.set()
+        except BaseException as error:
+            self._trouble = error
+        finally:
+            dispatcher.close()
+            self._woken.close()
+            self._wake.close()
+            self._built.set()

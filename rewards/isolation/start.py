@@ -1,0 +1,14 @@
+"""Started as a script, by its path: a new interpreter that is to become the template.
+
+What to build comes by standard input, the parent's module search path first: the package itself may
+be found nowhere else.
+"""
+
+import pickle
+import sys
+
+if __name__ == "__main__":
+    sys.path[:] = pickle.load(sys.stdin.buffer)
+    from sequence_tutor.rewards.isolation.template import serve
+
+    serve(int(sys.argv[1]), pickle.load(sys.stdin.buffer))

@@ -1,0 +1,89 @@
+"""What becomes of a unit of work: its results are entered, or it is tried again, or condemned.
+
+Each function answers with the units to be given out again, first of all others.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.isolation.child import Done
+from sequence_tutor.rewards.isolation.work import Unit
+from sequence_tutor.rewards.isolation.worker import Worker
+
+# A unit is given up when so many processes were lost that had it, through no fault of its own.
+MAX_LOSSES = 3
+
+
+def enter(unit: Unit, done: Done, retries: int) -> list[Unit]:
+    """Take the results of a unit. Raises where they don't fit it."""
+    job, rows = unit.job, unit.rows
+    job.enter(rows, done.scores)
+    again: list[Unit] = []
+    for row in rows:
+        job.attempts[row] += 1
+        job.seconds[row] += done.seconds / len(rows)
+        if job.status[row] == Status.FAILED and job.attempts[row] <= retries:
+            again.append(Unit(job, [row]))
+    job.close(len(rows) - len(again))
+    return again
+
+
+def bury(worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
+    """A child has ended, `how` in words: what it was at, and what it had taken to be next."""
+    again: list[Unit] = []
+    last = worker.words.last_line()
+    how = f"{how}: {last}" if last else how
+    if worker.unit is not None:
+        seconds = time.monotonic() - worker.since
+        worker.unit.job.seconds[worker.unit.rows] += np.float32(seconds / len(worker.unit.rows))
+        if worker.innocent:
+            again += _lose(worker.unit, how)
+        else:
+            again += _blame(worker.unit, worker, how, config)
+    for unit in worker.sent.values():
+        again += _lose(unit, how)
+    return again
+
+
+def give_up(unit: Unit, how: str) -> None:
+    """No process that could score a unit stays alive."""
+    for row in unit.rows:
+        unit.job.condemn(row, Status.CRASHED, f"no process to score it: {how}")
+    unit.job.close(len(unit.rows))
+
+
+def _lose(unit: Unit, how: str) -> list[Unit]:
+    """A unit didn't get its chance."""
+    unit.losses += 1
+    if unit.losses < MAX_LOSSES:
+        return [unit]
+    give_up(unit, how)
+    return []
+
+
+def _blame(unit: Unit, worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
+    """A unit has brought its process down: of many sequences, find out which."""
+    status, error = worker.verdict or (Status.CRASHED, how)
+    if worker.ending is not None and worker.ending.out_of_memory:
+        if worker.begun > 1:  # those before it may have leaked what it needed
+            unit.fresh = True
+            return [unit]
+        error = f"needed more than memory_mb = {config.memory_mb}"
+    elif worker.ending is not None:
+        last = worker.words.last_line()
+        error = f"{worker.ending.error}: {last}" if last else worker.ending.error
+    if len(unit.rows) > 1:
+        return unit.halves()
+    [row] = unit.rows
+    job = unit.job
+    job.attempts[row] += 1
+    job.condemn(row, status, error)
+    if job.attempts[row] <= config.retries:
+        return [Unit(job, [row])]
+    job.close(1)
+    return []

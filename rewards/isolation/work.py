@@ -1,0 +1,176 @@
+"""What goes to a child and comes back: units of work, and the judgement of a batch put together.
+
+B sequences are one `Job`. It is given out in units: one sequence each, so that a crash costs the
+culprit alone, or the whole batch where the reward judges whole batches.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from sequence_tutor.rewards.base import Scores, Status
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.objective import Objective, pay_failed
+
+ERROR_CHARACTERS = 500
+
+
+class Shape(NamedTuple):
+    """What `Scores` of an objective have: component keys [K], those of them that judge by the step
+    [S], whether there are step rewards, whether it judges whole batches."""
+
+    keys: tuple[str, ...]
+    step_keys: tuple[str, ...]
+    pays_steps: bool
+    judges_batches: bool
+
+    @staticmethod
+    def of(objective: Objective) -> Shape:
+        return Shape(
+            objective.keys, objective.step_keys, objective.pays_steps, objective.judges_batches
+        )
+
+
+class Packed(NamedTuple):
+    """The scores of n sequences on their way: status int8 [n]; table float64 [1+2K,n], the reward,
+    raw and transformed values; steps float32 [P+S,n,T], step rewards and step values, if any."""
+
+    status: bytes
+    errors: list[str] | None
+    table: bytes
+    steps: bytes
+
+
+def pack(scores: Scores) -> Packed:
+    """Compact for one sequence as for thousands: bytes, not arrays with a header each."""
+    columns = [scores.rewards, *scores.raw.values(), *scores.transformed.values()]
+    steps = [] if scores.step_rewards is None else [scores.step_rewards]
+    steps += scores.step_raw.values()
+    return Packed(
+        scores.status.tobytes(),
+        scores.errors if any(scores.errors) else None,
+        b"".join([column.tobytes() for column in columns]),
+        b"".join([values.tobytes() for values in steps]),
+    )
+
+
+class Job:
+    """B sequences and what is known of them so far. Written by the pool's thread alone."""
+
+    def __init__(
+        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None, shape: Shape
+    ) -> None:
+        size = len(sequences)
+        self.sequences, self.shape = list(sequences), shape
+        self.tokens = None if tokens is None else [list(row) for row in tokens]
+        self.status = np.full(size, Status.FAILED, np.int8)
+        self.errors = [""] * size
+        self.seconds = np.zeros(size, np.float32)
+        self.attempts = [0] * size
+        self.left = size
+        self.done = threading.Event()
+        self.abandoned = False
+        self.trouble: BaseException | None = None
+        self._table = np.full((1 + 2 * len(shape.keys), size), np.nan)
+        self._steps: list[tuple[list[int], np.ndarray]] = []
+        self._layers = int(shape.pays_steps) + len(shape.step_keys)
+
+    def enter(self, rows: list[int], packed: Packed) -> None:
+        """Take what a child said of `rows`. Raises ValueError where it doesn't fit."""
+        n = len(rows)
+        table = np.frombuffer(packed.table).reshape(len(self._table), n)
+        status = np.frombuffer(packed.status, np.int8)
+        if len(status) != n or (packed.errors is not None and len(packed.errors) != n):
+            raise ValueError("the results of a child don't fit its work")
+        if self._layers:
+            steps = np.frombuffer(packed.steps, np.float32).reshape(self._layers, n, -1)
+            self._steps.append((rows, steps))
+        if n == 1:  # five times faster than by a list of one
+            self._table[:, rows[0]], self.status[rows[0]] = table[:, 0], status[0]
+        else:
+            self._table[:, rows], self.status[rows] = table, status
+        if packed.errors is not None:
+            for row, error in zip(rows, packed.errors, strict=True):
+                self.errors[row] = error[:ERROR_CHARACTERS]
+
+    def condemn(self, row: int, status: Status, error: str) -> None:
+        """Note that a sequence brought its process down; an earlier attempt's values are void."""
+        self._table[:, row] = np.nan
+        for at, (rows, steps) in enumerate(self._steps if self.attempts[row] > 1 else ()):
+            if row in rows:
+                self._steps[at] = (rows, steps.copy())
+                self._steps[at][1][:, rows.index(row)] = np.nan
+        self.status[row], self.errors[row] = status, error[:ERROR_CHARACTERS]
+
+    def close(self, rows: int) -> None:
+        """So many more sequences are settled for good."""
+        self.left -= rows
+        if self.left <= 0:
+            self.done.set()
+
+    def scores(self, config: RewardConfig) -> Scores:
+        """The judgement of the whole batch, as one call of the objective would have given it."""
+        keys = self.shape.keys
+        for row, tries in enumerate(self.attempts):
+            if tries > 1 and self.status[row] > Status.INVALID:
+                after = f" (after {tries} attempts)"
+                self.errors[row] = self.errors[row][: ERROR_CHARACTERS - len(after)] + after
+        step_rewards, step_raw = self._put_steps_together()
+        scores = Scores(
+            rewards=self._table[0],
+            status=self.status,
+            errors=self.errors,
+            raw=dict(zip(keys, self._table[1:], strict=False)),
+            transformed=dict(zip(keys, self._table[1 + len(keys) :], strict=True)),
+            step_rewards=step_rewards,
+            step_raw=step_raw,
+            seconds=self.seconds,
+        )
+        ends = [0] * len(self.sequences) if self.tokens is None else list(map(len, self.tokens))
+        pay_failed(scores, config.failed, ends)
+        return scores
+
+    def _put_steps_together(self) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        """float32 [B,T+1]: as wide as the longest episode, whose end may be an action of its own;
+        of those that nobody read, where `tokens` doesn't tell, the length is unknown."""
+        if not self._layers:
+            return None, {}
+        width = 1 + max(map(len, self.tokens or ()), default=0)
+        width = max([width, *(steps.shape[2] for _, steps in self._steps)])
+        layers = np.full((self._layers, len(self.sequences), width), np.nan, np.float32)
+        pays = int(self.shape.pays_steps)
+        if pays:
+            layers[0, ~np.isnan(self._table[0])] = 0.0
+        for rows, steps in self._steps:
+            layers[:, rows, : steps.shape[2]] = steps
+        step_raw = dict(zip(self.shape.step_keys, layers[pays:], strict=True))
+        return layers[0] if pays else None, step_raw
+
+
+@dataclass(eq=False)
+class Unit:
+    """Rows of a job for a child to score in one go. fresh: by a child that has done nothing yet;
+    losses: how many processes ended after they had taken it and before they touched it."""
+
+    job: Job
+    rows: list[int]
+    fresh: bool = False
+    losses: int = 0
+    # the sequences of a unit, as the child is told them
+    sequences: list[str] = field(init=False)
+    tokens: list[list[str]] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        job = self.job
+        self.sequences = [job.sequences[i] for i in self.rows]
+        self.tokens = None if job.tokens is None else [job.tokens[i] for i in self.rows]
+
+    def halves(self) -> list[Unit]:
+        """Two units of half the size, between them the same."""
+        middle = len(self.rows) // 2
+        return [Unit(self.job, self.rows[:middle]), Unit(self.job, self.rows[middle:])]

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequence_tutor.distributed.bulk import assemble as module
+from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
+from sequence_tutor.distributed.bulk.lines import BulkError, batches
+from sequence_tutor.distributed.bulk.results import SCHEMA, Judged, done_ranges, write_fragment
+from sequence_tutor.rewards.base import Status
+
+MakeJudged = Callable[..., Judged]
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Outputs:
+    outputs = Outputs.of(tmp_path / "out.csv")
+    outputs.fragments.mkdir()
+    return outputs
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.reader(stream))
+
+
+@pytest.mark.parametrize("name", ["a.b.csv", "a.b.parquet", "a.b.PARQUET"])
+def test_either_name_tells_both(name: str):
+    parent = Path("some/where")
+    expected = Outputs(parent / "a.b.csv", parent / "a.b.parquet", parent / "a.b.parts")
+    assert Outputs.of(parent / name) == expected
+    assert Outputs.of(Path("a")).csv == Path("a.csv")
+    with pytest.raises(BulkError, match="a.txt is named neither"):
+        Outputs.of(Path("a.txt"))
+
+
+def test_both_tables_have_every_value_in_order(outputs: Outputs, make_judged: MakeJudged):
+    odd = replace(
+        make_judged(0, 3, [Status.OK, Status.FAILED, Status.INVALID]),
+        sequences=['C,"N"\n', "", "Ω\r"],
+        rewards=np.array([0.1 + 0.2, np.nan, -np.inf]),
+        errors=["", 'said "no",\r\ntwice', ""],
+        raw={"z": np.array([1e22, np.nan, 5e-324])},
+    )
+    write_fragment(outputs.fragments, 3, make_judged(3, 2, raw=["a", "z"]))
+    write_fragment(outputs.fragments, 0, odd)
+    write_fragment(outputs.fragments, 5, make_judged(5, 1))
+    assemble(outputs, 6)
+    table = pq.read_table(outputs.parquet)
+    assert table.schema.names == [*SCHEMA.names, "raw.z", "raw.a"]
+    expected = {
+        "sequence": ['C,"N"\n', "", "Ω\r", "s3", "s4", "s5"],
+        "key": ["k0", "k1", "k2", "k3", "k4", "k5"],
+        "reward": [0.1 + 0.2, None, -np.inf, 1.0, 4 / 3, 5 / 3],
+        "status": ["ok", "failed", "invalid", "ok", "ok", "ok"],
+        "error": ["", 'said "no",\r\ntwice', "", "", "", ""],
+        "seconds": [np.float32(0.1)] * 6,
+        "raw.z": [1e22, None, 5e-324, 3 / 7, 4 / 7, None],
+        "raw.a": [None, None, None, 3 / 7, 4 / 7, None],
+    }
+    assert table.to_pydict() == expected
+    header, *rows = rows_of(outputs.csv)
+    assert header == list(expected)
+    for i, row in enumerate(rows):
+        cells = dict(zip(header, row, strict=True))
+        for name, values in expected.items():
+            value = values[i]
+            if value is None or isinstance(value, str):
+                assert cells[name] == (value or "")
+            else:
+                assert type(value)(cells[name]) == value, name
+    assert rows[0][header.index("seconds")] == "0.1"
+    assert sorted(p.name for p in outputs.csv.parent.iterdir()) == [
+        "out.csv",
+        "out.parquet",
+        "out.parts",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("done", "message"),
+    [
+        ([], "10 of 10 lines have no result in .*out.parts yet: 1 to 10$"),
+        ([(0, 3), (4, 6)], "1 of 10 lines have no result in .*: 4$"),
+        ([(1, 1), (3, 1), (5, 1), (7, 1)], ": 1, 3, 5 and 2 more gaps$"),
+        ([(0, 8)], ": 9 to 10$"),
+        ([(0, 8), (8, 3)], "lines-000000000008-000003.parquet has results up to line 11, but"),
+    ],
+)
+def test_holes_are_refused(
+    outputs: Outputs, make_judged: MakeJudged, done: list[tuple[int, int]], message: str
+):
+    for first, n in done:
+        write_fragment(outputs.fragments, first, make_judged(first, n))
+    with pytest.raises(BulkError, match=message):
+        assemble(outputs, 10)
+    assert not outputs.csv.exists() and not outputs.parquet.exists()
+
+
+def test_a_resumed_file_is_whole(outputs: Outputs, make_judged: MakeJudged):
+    """Stopped with gaps, begun again with other batches: each line once, in order."""
+    lines = [f"s{i}" for i in range(1000)]
+
+    def score(size: int, keep: Callable[[int], bool]) -> None:
+        found = batches(lines, lambda: size, done_ranges(outputs.fragments))
+        for number, batch in enumerate(found):
+            if keep(number):
+                judged = make_judged(batch.first, len(batch.sequences))
+                assert judged.sequences == batch.sequences
+                write_fragment(outputs.fragments, batch.first, judged)
+
+    score(7, lambda number: number % 3 == 1)
+    score(5, lambda number: number % 2 == 0)
+    with pytest.raises(BulkError, match="more gaps"):
+        assemble(outputs, 1000)
+    score(16, lambda number: True)
+    assemble(outputs, 1000)
+    assert pq.read_table(outputs.parquet).column("sequence").to_pylist() == lines
+    assert [row[0] for row in rows_of(outputs.csv)[1:]] == lines
+
+
+def test_rows_are_grouped_and_not_held(
+    outputs: Outputs, make_judged: MakeJudged, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "GROUP_ROWS", 1000)
+    # many times what may be held; values that no encoding makes smaller
+    sizes, first = [1, 999, 300, 300, 300, 300, 2500] + [500] * 200, 0
+    long = "C" * 200
+    for n in sizes:
+        judged = make_judged(first, n)
+        sequences = [f"{i}{long}" for i in range(first, first + n)]
+        write_fragment(outputs.fragments, first, replace(judged, sequences=sequences))
+        first += n
+    default = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(default)
+    pa.set_memory_pool(pool)
+    try:
+        assemble(outputs, first)
+        held = pool.max_memory()
+        whole = pq.read_table(outputs.parquet).nbytes
+    finally:
+        pa.set_memory_pool(default)
+    with pq.ParquetFile(outputs.parquet) as file:
+        groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    assert groups == [1000] * (first // 1000) + [700]
+    assert pq.read_table(outputs.parquet).column("key").to_pylist() == [
+        f"k{i}" for i in range(first)
+    ]
+    assert held < whole / 2
+
+
+def test_what_fails_on_the_way_leaves_no_result(outputs: Outputs, make_judged: MakeJudged):
+    write_fragment(outputs.fragments, 0, make_judged(0, 50))
+    broken = write_fragment(outputs.fragments, 50, make_judged(50, 50, raw=["a"]))
+    content = bytearray(broken.read_bytes())
+    content[4:600] = bytes(596)  # the end, which tells the columns, is as it was
+    broken.write_bytes(content)
+    with pytest.raises(BulkError, match=f"broken file of results {broken}"):
+        assemble(outputs, 100)
+    assert list(outputs.csv.parent.iterdir()) == [outputs.fragments]
+
+
+def test_a_file_without_lines(outputs: Outputs):
+    assemble(outputs, 0)
+    assert rows_of(outputs.csv) == [SCHEMA.names]
+    assert pq.read_table(outputs.parquet).schema == SCHEMA

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sequence_tutor.distributed.bulk.lines import (
+    LONGEST_BATCH,
+    Batch,
+    Range,
+    batches,
+    count_lines,
+    gaps,
+    merged,
+    read_lines,
+)
+from sequence_tutor.policies.corpus import CorpusError
+
+
+def counted(numbers: list[int]) -> Callable[[], int]:
+    left = iter(numbers)
+    return lambda: next(left)
+
+
+def lines(n: int) -> list[str]:
+    return [f"s{i}" for i in range(n)]
+
+
+def test_a_file_is_lines_and_as_many_as_are_counted(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("name,text\na,CC\nb,\n\nc,N\n")
+    assert list(read_lines(path, "text")) == ["CC", "", "N"]
+    assert count_lines(path) == 3
+
+
+def test_a_file_that_can_not_be_read_is_told_at_once(tmp_path: Path):
+    with pytest.raises(CorpusError, match="there is no file"):
+        read_lines(tmp_path / "a.smi")
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(CorpusError, match="choose one with --column from: a, b"):
+        read_lines(tmp_path / "a.csv")
+    (tmp_path / "b.smi").write_bytes(b"C\n" * 9999 + b"\xff\n")
+    good = read_lines(tmp_path / "b.smi")  # that is only found further down
+    with pytest.raises(CorpusError, match="at line 10000"):
+        list(good)
+
+
+def test_the_size_of_each_batch_is_asked_anew():
+    assert list(batches(lines(9), counted([2, 1, 5, 4]))) == [
+        Batch(0, ["s0", "s1"]),
+        Batch(2, ["s2"]),
+        Batch(3, ["s3", "s4", "s5", "s6", "s7"]),
+        Batch(8, ["s8"]),
+    ]
+    assert list(batches([], counted([]))) == []
+
+
+def test_a_full_batch_does_not_wait_for_the_line_after_it():
+    def broken():
+        yield from ("a", "b")
+        raise CorpusError("line 3")
+
+    found = batches(broken(), lambda: 2)
+    assert next(found) == Batch(0, ["a", "b"])
+    with pytest.raises(CorpusError):
+        next(found)
+
+
+@pytest.mark.parametrize(
+    ("done", "expected"),
+    [
+        ([], [(0, 4), (4, 8), (8, 10)]),
+        ([Range(0, 10)], []),
+        ([Range(0, 3)], [(3, 7), (7, 10)]),
+        ([Range(9, 10)], [(0, 4), (4, 8), (8, 9)]),
+        ([Range(1, 2), Range(4, 6), Range(6, 7)], [(0, 1), (2, 4), (7, 10)]),
+        ([Range(2, 5), Range(8, 99)], [(0, 2), (5, 8)]),
+    ],
+)
+def test_what_is_done_is_left_out(done: list[Range], expected: list[tuple[int, int]]):
+    found = list(batches(lines(10), lambda: 4, done))
+    assert [(b.first, b.first + len(b.sequences)) for b in found] == expected
+    assert all(b.sequences == lines(10)[b.first :][: len(b.sequences)] for b in found)
+    assert gaps(merged(done), 10) == [Range(*r) for r in merged(Range(*e) for e in expected)]
+
+
+def test_very_long_lines_come_in_small_batches():
+    long = "C" * (LONGEST_BATCH // 3)
+    sizes = [len(b.sequences) for b in batches([long] * 7, lambda: 100)]
+    assert sizes == [3, 3, 1]
+    huge = "C" * (LONGEST_BATCH + 1)
+    assert [len(b.sequences) for b in batches(["C", huge, "C"], lambda: 100)] == [1, 1, 1]
+
+
+def test_ranges():
+    assert merged([Range(0, 2), Range(2, 3), Range(5, 6)]) == [Range(0, 3), Range(5, 6)]
+    assert gaps([Range(1, 3), Range(5, 6)], 8) == [Range(0, 1), Range(3, 5), Range(6, 8)]
+    assert gaps([], 0) == [] and gaps([], 2) == [Range(0, 2)]

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+
+from sequence_tutor.distributed.bulk.pace import FIRST, LARGEST, BatchSize, Estimate, duration
+
+
+@pytest.mark.parametrize(
+    ("row_s", "expected"), [(0.001, 1000), (0.01, 100), (30.0, 1), (1e-6, LARGEST), (0.0, LARGEST)]
+)
+def test_a_batch_comes_to_take_its_time(row_s: float, expected: int):
+    size = BatchSize(target_s=1.0)
+    assert size() == FIRST and size.seconds_per_row == 0.0
+    for _ in range(6):
+        size.report(size(), size() * row_s)
+    assert size() == pytest.approx(expected, rel=0.02)
+    assert size.seconds_per_row == pytest.approx(row_s)
+
+
+def test_a_report_changes_the_size_by_a_factor_of_four_at_most():
+    size = BatchSize()
+    sizes = []
+    for row_s in (1e-9, 1e-9, 1e-9, 1e-9, 1e9, 1e9):
+        size.report(10, 10 * row_s)
+        sizes.append(size())
+    assert sizes == [64, 256, 1024, 1024, 256, 64]
+
+
+def test_one_slow_batch_is_smoothed_and_forgotten():
+    size = BatchSize(target_s=1.0, first=100)
+    size.report(100, 1.0)
+    size.report(100, 2.0)  # not down to 50 at once
+    assert size() == pytest.approx(67, abs=1)
+    for _ in range(8):
+        size.report(100, 1.0)
+    assert size() == pytest.approx(100, abs=1)
+
+
+def test_what_tells_nothing_changes_nothing():
+    size = BatchSize(first=100_000)
+    assert size() == LARGEST
+    size.report(0, 99.0)
+    assert size() == LARGEST
+    with pytest.raises(ValueError, match="target_s"):
+        BatchSize(target_s=0.0)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_estimate_in_words():
+    clock = Clock()
+    estimate = Estimate(1_000_000, clock=clock)
+    assert str(estimate) == "0 of 1,000,000 (0.0 %)"
+    clock.now += 15
+    estimate.add(12_345)
+    assert estimate.rate == pytest.approx(823)
+    assert str(estimate) == "12,345 of 1,000,000 (1.2 %), 823/s, 20 min left"
+
+
+def test_the_rate_is_that_of_late_and_not_of_an_earlier_start():
+    clock = Clock()
+    estimate = Estimate(10_000, done=5000, window_s=10.0, clock=clock)
+    for rows in [100] * 20 + [10] * 20:
+        clock.now += 1
+        estimate.add(rows)
+    assert estimate.rate == pytest.approx(10)
+    clock.now += 90  # nothing comes: it slows down
+    assert estimate.rate == pytest.approx(1)
+
+
+def test_rare_reports_give_a_rate_too():
+    clock = Clock()
+    estimate = Estimate(100, window_s=60.0, clock=clock)
+    for _ in range(8):
+        clock.now += 600
+        estimate.add(1)
+    assert str(estimate) == "8 of 100 (8.0 %), 6.0/h, 15 h 20 min left"
+
+
+def test_the_end_and_the_unknown():
+    clock = Clock()
+    estimate = Estimate(2000, done=1999, clock=clock)
+    assert "(99.9 %)" in str(estimate)
+    clock.now += 1
+    estimate.add(1)
+    assert str(estimate) == "2,000 of 2,000 (100.0 %), 1.0/s"
+    open_end = Estimate(None, clock=clock)
+    clock.now += 120
+    open_end.add(60)
+    assert str(open_end) == "60, 30/min" and open_end.left_s is None
+    assert str(Estimate(0)) == "0 of 0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (3569, "59 min"),
+        (3571, "1 h 0 min"),
+        (86_399, "1 d 0 h"),
+        (187_300, "2 d 4 h"),
+    ],
+)
+def test_durations(seconds: float, text: str):
+    assert duration(seconds) == text

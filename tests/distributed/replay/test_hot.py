@@ -1,0 +1,90 @@
+"""Which rows stay whole, against a slow obvious reference."""
+
+import numpy as np
+import pytest
+
+from sequence_tutor.distributed.replay.columns import Columns
+from sequence_tutor.distributed.replay.hot import TRAINABLE, VALID, HotSet
+from sequence_tutor.distributed.types import concatenate
+
+
+def reference(rewards: np.ndarray, keep: int) -> list[int]:
+    """Row by row: when a quarter too many are held, the newer half stays, and the best others."""
+    held: list[int] = []
+    for row in range(len(rewards)):
+        held.append(row)
+        if len(held) == keep + max(1, keep // 4):
+            newest = held[len(held) - (keep + 1) // 2 :]
+            others = held[: len(held) - len(newest)]
+            best = sorted(others, key=lambda i: (-rewards[i], -i))[: keep - len(newest)]
+            held = sorted([*best, *newest])
+    return held
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3, 10, 64])
+@pytest.mark.parametrize("batch", [1, 7, 400])
+def test_what_stays_depends_on_the_rows_alone(keep, batch):
+    # few different rewards, so that ties are cut
+    rewards = np.random.default_rng(keep).integers(0, 40, 400).astype(float)
+    hot, content = HotSet(keep), {}
+    for at in range(0, 400, batch):
+        part = rewards[at : at + batch]
+        for rows, slots in hot.extend(part, np.full(len(part), TRAINABLE, np.int8)):
+            for row, slot in zip(range(400)[at : at + batch][rows], slots, strict=True):
+                content[int(slot)] = row
+        assert [content[s] for s in hot.slots.tolist()] == reference(rewards[: at + batch], keep)
+    assert max(content) < keep + max(1, keep // 4)  # slots are used again
+    slots, values = hot.trainable()
+    assert values.tolist() == [rewards[content[s]] for s in slots.tolist()]
+
+
+def test_the_best_and_the_newest_stay():
+    rewards = np.random.default_rng(0).permutation(10_000).astype(float)
+    hot, content = HotSet(100), {}
+    for at in range(0, 10_000, 13):
+        part = rewards[at : at + 13]
+        for rows, slots in hot.extend(part, np.full(len(part), VALID | TRAINABLE, np.int8)):
+            content.update(zip(slots.tolist(), part[rows], strict=True))
+    held = [content[s] for s in hot.slots.tolist()]
+    assert set(rewards[-50:]) <= set(held)
+    assert set(range(9_963, 10_000)) <= set(held)  # 3/8 at least
+    assert [content[s] for s in hot.best(20)] == list(range(9_999, 9_979, -1))
+
+
+def test_flags_tell_rows_apart():
+    hot = HotSet(10)
+    hot.extend(np.arange(4.0), np.array([TRAINABLE, VALID, TRAINABLE | VALID, 0], np.int8))
+    assert hot.trainable()[1].tolist() == [0.0, 2.0]
+    assert hot.best(9).tolist() == [2, 1]
+    hot.extend(np.array([9.0]), np.array([TRAINABLE], np.int8))
+    assert hot.trainable()[1].tolist() == [0.0, 2.0, 9.0]
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_columns_give_back_the_last_row_of_a_slot(make_scored, assert_same, steps):
+    columns = Columns()
+    first = make_scored([f"a{i}" for i in range(1500)], steps=steps)
+    columns.write(np.arange(1500), first)
+    assert_same(columns.read(np.arange(1499, -1, -1)), first.select(range(1499, -1, -1)))
+    before = columns.nbytes
+    second = make_scored([f"b{i}" for i in range(100)], steps=steps, seed=1)
+    columns.write(np.arange(0, 1000, 10), second)
+    assert len(columns) == 1500
+    assert abs(columns.nbytes - before) < 1000
+    assert_same(columns.read(np.array([10, 11])), concatenate([second, first]).select([1, 111]))
+
+
+def test_columns_fill_what_some_rows_lack(make_scored):
+    columns = Columns()
+    plain, rich = make_scored(["a", "b"]), make_scored(["c"], steps=True)
+    del plain.raw["qed"]
+    columns.write(np.arange(2), plain)
+    columns.write(np.array([2]), rich)
+    rows = columns.read(np.array([0, 2]))
+    assert rows.step_rewards[0].sum() == np.float32(plain.rewards[0])
+    np.testing.assert_array_equal(rows.step_rewards[1].sum(), rich.step_rewards[0].sum())
+    assert np.isnan(rows.raw["qed"][0]) and rows.raw["qed"][1] == rich.raw["qed"][0]
+    columns.write(np.array([2]), plain.select([0]))  # nothing of the slot's last row remains
+    row = columns.read(np.array([2]))
+    assert np.isnan(row.raw["qed"][0])
+    assert row.step_rewards.sum() == np.float32(plain.rewards[0])

@@ -1,0 +1,200 @@
+"""A shard that has seen far more than it holds whole, and one that goes back to a checkpoint."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequence_tutor.distributed.replay.answers import Claim
+from sequence_tutor.distributed.replay.record import RecordError, read_record
+from sequence_tutor.distributed.replay.sampler import FreshMix, UniformSampler
+from sequence_tutor.distributed.replay.shard import ReplayShard
+from sequence_tutor.distributed.types import concatenate, to_table
+from sequence_tutor.rewards.base import Status
+
+KEYS = [f"key {i}" for i in range(3000)]
+STATUS = [Status((0, 0, 0, 1, 3)[i % 5]) for i in range(3000)]
+SAMPLER = FreshMix(UniformSampler(), 0.25, 64)  # the draw depends on all that is held
+
+
+@pytest.fixture
+def new_shard(tmp_path):
+    def new(**options) -> ReplayShard:
+        return ReplayShard(tmp_path, **({"sampler": SAMPLER, "memory_rows": 200} | options))
+
+    return new
+
+
+@pytest.fixture
+def rows(make_scored):
+    return make_scored(KEYS, status=STATUS)
+
+
+def feed(shard: ReplayShard, rows, first: int = 0, last: int = 3000, batch: int = 70) -> None:
+    for at in range(first, last, batch):
+        shard.add(rows.select(range(at, min(last, at + batch))))
+
+
+def same_samples(a: ReplayShard, b: ReplayShard) -> bool:
+    pairs = [(a.sample(32, seed)[1], b.sample(32, seed)[1]) for seed in range(5)]
+    return all(
+        np.array_equal(getattr(x, name), getattr(y, name))
+        for x, y in pairs
+        for name in x.__dataclass_fields__
+    )
+
+
+def test_whole_rows_are_bounded_and_outcomes_are_not(new_shard, rows):
+    shard = new_shard()
+    feed(shard, rows)
+    stats = shard.stats()
+    assert stats.rows == 3000 and 200 <= stats.hot_rows < 250
+    assert len(shard._content.columns) <= 250
+    assert (stats.valid_rows, stats.failed_rows) == (1800, 600)
+    known = shard.claim("a", KEYS).known  # evicted ones, too
+    np.testing.assert_array_equal(known.rewards, rows.rewards)
+    assert known.errors == rows.errors
+    judged = rows.rewards[rows.status == Status.OK]
+    assert shard.top(50).rewards.tolist() == np.sort(judged)[::-1][:50].tolist()
+    drawn = shard.sample(64, 0)[1]
+    assert len(drawn.lengths) == 64
+
+
+def bytes_per_row(shard: ReplayShard, rows) -> float:
+    feed(shard, rows, 0, 1000)
+    shard.flush()
+    before = shard.stats().held_bytes
+    feed(shard, rows, 1000, 3000)
+    shard.flush()
+    return (shard.stats().held_bytes - before) / 2000
+
+
+def test_memory_hardly_follows_the_rows(new_shard, make_scored, tmp_path):
+    rows = make_scored(KEYS)
+    assert bytes_per_row(new_shard(), rows) < 100
+    assert (
+        bytes_per_row(new_shard(reward_id="other", memory_rows=10_000), rows) > 300
+    )  # the control
+
+
+@pytest.mark.parametrize("batch", [1, 33, 3000])
+def test_a_restart_brings_back_the_same_sample(new_shard, rows, batch):
+    shard = new_shard(flush_rows=256)
+    feed(shard, rows, batch=batch)
+    shard.flush()
+    again = new_shard()
+    assert same_samples(shard, again)
+    assert again.stats().hot_rows == shard.stats().hot_rows
+    assert again.top(150).keys == shard.top(150).keys
+    # and they stay the same
+    more = rows.select(range(3000))
+    more.keys[:] = [f"more {i}" for i in range(3000)]
+    feed(shard, more, last=400)
+    feed(again, more, last=400, batch=7)
+    assert same_samples(shard, again)
+    other = new_shard(memory_rows=150)  # the control
+    feed(other, more, last=400)
+    assert not same_samples(shard, other)
+
+
+def test_going_back_to_a_checkpoint_and_doing_the_same_again(new_shard, rows, tmp_path):
+    first = new_shard(flush_rows=100)
+    feed(first, rows, 0, 1000)
+    at_checkpoint = [first.sample(32, seed)[1].tokens for seed in range(5)]
+    paid = first.stats().paid_rows
+    feed(first, rows, 1000, 2000)
+    first.flush()
+
+    shard = new_shard()
+    shard.shelve(1000)
+    stats = shard.stats()
+    assert (stats.rows, stats.shelved_rows, stats.paid_rows) == (1000, 1000, paid)
+    for seed, tokens in enumerate(at_checkpoint):
+        np.testing.assert_array_equal(shard.sample(32, seed)[1].tokens, tokens)
+
+    asked = ["new", *KEYS[1501:1510:3], KEYS[3], KEYS[1500], KEYS[1501]]
+    claims = shard.claim("a", asked)
+    assert [Claim(s).name for s in claims.state] == ["YOURS"] * 4 + ["KNOWN", "YOURS", "YOURS"]
+    assert claims.paid_at.tolist() == [1, 2, 3, 5]
+    assert claims.paid.keys == [KEYS[i] for i in (1501, 1504, 1507, 1500)]
+    np.testing.assert_array_equal(claims.paid.rewards, rows.rewards[[1501, 1504, 1507, 1500]])
+    assert shard.claim("b", asked[1:3]).state.tolist() == [Claim.BUSY, Claim.BUSY]
+    assert shard.claim("b", asked[1:3]).paid is None
+    shard.release("a", asked)
+
+    # the same in the same order, handed back or scored anew: the record's rows count
+    for at in range(1000, 2000, 50):
+        keys = KEYS[at : at + 50]
+        claims = shard.claim("a", keys)
+        result = shard.add(claims.paid if at < 1500 else rows.select(range(at, at + 50)), "a")
+        assert (result.added, result.paid, result.duplicates) == (50, 40, 0)
+        assert result.durable == result.position
+    assert shard.stats().shelved_rows == 0
+    assert same_samples(shard, first)
+    assert shard.stats().paid_rows == first.stats().paid_rows
+    shard.flush()
+    assert read_record(tmp_path).keys == KEYS[:2000]
+    feed(shard, rows, 2000, 3000)
+    shard.flush()
+    assert read_record(tmp_path).keys == KEYS
+
+
+def test_new_rows_among_those_from_the_shelf_are_written_once(new_shard, rows, tmp_path):
+    first = new_shard()
+    feed(first, rows, 0, 100)
+    first.flush()
+    shard = new_shard()
+    shard.shelve(50)
+    mixed = rows.select([300, 70, 301, 60, 10, 70])
+    result = shard.add(mixed, "a")
+    assert (result.added, result.duplicates, result.position, result.durable) == (4, 2, 4, 0)
+    assert shard.stats().waiting_rows == 2
+    shard.flush()
+    assert read_record(tmp_path).keys == KEYS[:100] + [KEYS[300], KEYS[301]]
+    assert shard._content.find([KEYS[i] for i in (300, 70, 301, 60)]).tolist() == [50, 51, 52, 53]
+    assert shard.stats().rows == 54
+
+
+def test_the_shelf_holds_what_was_not_yet_on_record(new_shard, rows):
+    shard = new_shard()
+    feed(shard, rows, 0, 100)
+    shard.shelve(30)
+    assert (shard.stats().rows, shard.stats().shelved_rows) == (30, 70)
+    shard.shelve(1000)  # all there is
+    assert (shard.stats().rows, shard.stats().shelved_rows) == (100, 0)
+    shard.shelve(0)
+    assert (shard.stats().rows, shard.stats().shelved_rows) == (0, 100)
+    claims = shard.claim("a", KEYS[:100])
+    assert claims.paid.keys == KEYS[:100]
+    with pytest.raises(ValueError, match="-1 rows"):
+        shard.shelve(-1)
+
+
+def test_step_rewards_survive_eviction_and_restart(new_shard, make_scored):
+    shard = new_shard(memory_rows=40)
+    batches = [make_scored(KEYS[:30], steps=True), make_scored(KEYS[30:200], seed=1)]
+    for batch in batches:
+        shard.add(batch)
+    shard.flush()
+    again = new_shard(memory_rows=40)
+    assert same_samples(shard, again)
+    everything = concatenate(batches)
+    top = again.top(10)
+    rows = [KEYS.index(key) for key in top.keys]
+    np.testing.assert_array_equal(top.step_rewards.sum(1), everything.step_rewards[rows].sum(1))
+
+
+def test_a_part_that_is_no_table_of_scores_is_named(new_shard, rows, tmp_path):
+    name = "part-00000000-0000-of-0001-00000000.parquet"
+    table = to_table(rows)
+    status = pa.array(["splendid"] * len(table))
+    for broken in (
+        table.drop_columns(["reward"]),
+        table.drop_columns(["sequence"]),
+        table.set_column(table.column_names.index("status"), "status", status),
+    ):
+        pq.write_table(broken, tmp_path / name)
+        with pytest.raises(RecordError, match=name):
+            new_shard()
+    pq.write_table(table, tmp_path / name)
+    assert new_shard(sampler=UniformSampler()).stats().rows == 3000

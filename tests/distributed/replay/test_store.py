@@ -1,0 +1,151 @@
+"""Parts on file systems of all kinds: whole or not there."""
+
+import os
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import fs
+
+from sequence_tutor.distributed.replay.record import RecordWriter, read_record, read_table
+from sequence_tutor.distributed.replay.sampler import UniformSampler
+from sequence_tutor.distributed.replay.shard import ReplayShard
+from sequence_tutor.distributed.replay.store import Part, PartStore, RecordError
+
+PART = Part(3, 0, 1, "0123abcd")
+TABLE = pa.table({"x": [1, 2, 3]})
+
+
+@pytest.fixture(params=["path", "text", "uri", "local", "subtree", "memory", "memory uri"])
+def place(request, tmp_path):
+    """The same empty directory in all ways to say it, and one that is in memory alone."""
+    memory = fsspec.filesystem("memory")
+    if request.param.startswith("memory"):
+        memory.mkdirs("/test/run")
+        request.addfinalizer(lambda: memory.rm("/test", recursive=True))
+    parent = fs.SubTreeFileSystem(str(tmp_path.parent), fs.LocalFileSystem())
+    return {
+        "path": tmp_path,
+        "text": str(tmp_path),
+        "uri": tmp_path.as_uri(),
+        "local": (fs.LocalFileSystem(), str(tmp_path)),
+        "subtree": (parent, tmp_path.name),
+        "memory": (fs.PyFileSystem(fs.FSSpecHandler(memory)), "/test/run"),
+        "memory uri": "fsspec+memory://test/run",
+    }[request.param]
+
+
+def test_what_is_written_is_read(place):
+    store = PartStore(place)
+    assert store.parts() == []
+    later = PART._replace(sequence=10)
+    store.write(later, TABLE.slice(1))
+    store.write(PART, TABLE)
+    assert store.parts() == [PART, later]
+    assert store.read(PART) == TABLE
+    with pytest.raises(RecordError, match="part-00000004"):
+        store.read(PART._replace(sequence=4))
+    wide = TABLE.append_column("raw.y", pa.array([1.0, 2.0, 3.0]))
+    store.write(PART._replace(sequence=11), wide)
+    some = store.read(PART._replace(sequence=11), lambda name: name.startswith("raw."))
+    assert some.column_names == ["raw.y"]
+
+
+def test_a_shard_lives_anywhere(place, make_scored, assert_same):
+    scored = make_scored([f"key {i}" for i in range(30)])
+    shard = ReplayShard(place, sampler=UniformSampler())
+    shard.add(scored.select(range(20)))
+    shard.flush()
+    again = ReplayShard(place, sampler=UniformSampler())
+    again.add(scored)
+    assert again.stats().waiting_rows == 10
+    again.flush()
+    assert_same(read_record(place), scored)
+    assert read_table(place).num_rows == 30
+
+
+def test_a_missing_directory_is_an_error_until_it_is_made(tmp_path):
+    view = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    memory = fs.PyFileSystem(fs.FSSpecHandler(fsspec.filesystem("memory")))
+    for place in (tmp_path / "nowhere", (view, "some/where"), (memory, "/not/here")):
+        with pytest.raises(RecordError, match="there is no record directory"):
+            PartStore(place)
+        PartStore.make(place)
+        assert PartStore(place).parts() == []
+    with pytest.raises(RecordError, match="nosuch"):
+        PartStore("nosuch://bucket/run")
+
+
+class Broken:
+    """A file system that a failure hits at one step; the rest works."""
+
+    def __init__(self, monkeypatch, kind: str, tmp_path) -> None:
+        self.tmp_path = tmp_path
+        if kind == "local":
+            self.place = tmp_path
+            fail = {"write": "fsync", "rename": "replace"}
+            self.fail = lambda at: monkeypatch.setattr(os, fail[at], self._raise)
+            self.names = lambda: os.listdir(tmp_path)
+        else:
+            handler = fs.FSSpecHandler(fsspec.filesystem("memory"))
+            handler.fs.mkdirs("/broken/run", exist_ok=True)
+            self.place = fs.PyFileSystem(handler), "/broken/run"
+            self.fail = lambda at: monkeypatch.setattr(
+                type(handler.fs), {"write": "_open", "rename": "mv"}[at], self._raise
+            )
+            self.names = lambda: [f.split("/")[-1] for f in handler.fs.find("/broken/run")]
+
+    @staticmethod
+    def _raise(*_, **__):
+        raise OSError("no space left")
+
+
+@pytest.mark.parametrize("step", ["write", "rename"])
+@pytest.mark.parametrize("kind", ["local", "memory"])
+def test_a_write_cut_short_is_no_part(tmp_path, make_scored, monkeypatch, kind, step):
+    with monkeypatch.context() as patch:
+        broken = Broken(patch, kind, tmp_path)
+        writer = RecordWriter(broken.place, 0)
+        writer.append(make_scored(["a", "b"]))
+        broken.fail(step)
+        with pytest.raises(OSError, match="no space"):
+            writer.flush()
+        assert writer.waiting == 2
+    assert broken.names() == []
+    writer.flush()
+    assert read_record(broken.place).keys == ["a", "b"]
+    if kind == "memory":
+        fsspec.filesystem("memory").rm("/broken", recursive=True)
+
+
+def test_what_a_killed_writer_leaves_is_never_read(tmp_path, make_scored):
+    writer = RecordWriter(tmp_path, 0)
+    writer.append(make_scored(["a"]))
+    writer.flush()
+    (name,) = os.listdir(tmp_path)
+    unfinished = tmp_path / f"{name.replace('part-00000000', 'part-00000001')}.tmp"
+    unfinished.write_bytes((tmp_path / name).read_bytes()[:100])
+    assert read_record(tmp_path).keys == ["a"]
+    assert PartStore(tmp_path).parts() == [Part.parse(name)]
+    # nor by those who read the directory by themselves
+    assert [p.name for p in tmp_path.glob("*.parquet")] == [name]
+    assert pq.read_table(sorted(tmp_path.glob("*.parquet"))).column("key").to_pylist() == ["a"]
+
+
+def test_an_upload_to_an_object_store_needs_no_rename(tmp_path):
+    """An object appears when its upload is closed, so it is written under its own name; and a
+    bucket has no directories that could be missing."""
+    moves = []
+
+    class Bucket(fs.FSSpecHandler):
+        def move(self, src, dest):
+            moves.append(src)
+
+    (tmp_path / "bucket").mkdir()
+    handler = Bucket(fsspec.filesystem("dir", path=str(tmp_path), target_protocol="file"))
+    store = PartStore((fs.PyFileSystem(handler), "bucket"))
+    store._atomic = True
+    store.write(PART, TABLE)
+    assert store.parts() == [PART] and store.read(PART) == TABLE and moves == []
+    assert os.listdir(tmp_path / "bucket") == [PART.name]

@@ -1,0 +1,118 @@
+"""What may change when a run goes on, and what half-written files do to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.checkpoint import Checkpoint, CheckpointError
+from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.metrics import Metrics, MetricsWriter
+from sequence_tutor.distributed.resume import check_directory
+
+MakeRun = Callable[..., RunConfig]
+
+
+def begun(run: RunConfig, out: Path) -> Path:
+    out.mkdir()
+    (out / "config.toml").write_text(to_toml(run))
+    return out
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"stop": {"scores": 5}},
+        {"actors": {"count": 3}, "scorers": {"count": 2}, "checkpoint": {"keep": 7}},
+        {"reward": {"timeout_s": 5.0, "memory_mb": 100}},
+        {"learner": {"threads": 2}},
+    ],
+)
+def test_what_may_change(make_run: MakeRun, tmp_path: Path, changes: dict[str, object]):
+    out = begun(make_run(), tmp_path / "run")
+    check_directory(make_run(**changes), out, resume=True)
+
+
+def test_what_may_not_change_is_named_with_both_values(make_run: MakeRun, tmp_path: Path):
+    out = begun(make_run(), tmp_path / "run")
+    component = {"component": [{"name": "qed"}]}
+    other = make_run(learner={"temperature": 0.25, "lambda": 0.5}, reward=component)
+    with pytest.raises(ConfigError) as caught:
+        check_directory(other, out, resume=True)
+    text = str(caught.value)
+    assert "learner.temperature (was 0.5, is 0.25)" in text
+    assert "learner.lambda (was None, is 0.5)" in text
+    assert "reward.component" in text
+    assert "seed" not in text and "learner.batch" not in text
+
+
+def test_shards_may_change_only_where_nothing_must_be_repeated(make_run: MakeRun, tmp_path: Path):
+    more = {"replay": {"shards": 5}}
+    out = begun(make_run(mode="asynchronous"), tmp_path / "run")
+    check_directory(make_run(mode="asynchronous", **more), out, resume=True)
+    with pytest.raises(ConfigError, match=r"replay.shards \(was 2, is 5\)"):
+        check_directory(make_run(**more), begun(make_run(), tmp_path / "other"), resume=True)
+
+
+def test_a_directory_without_a_run_can_not_be_resumed(make_run: MakeRun, tmp_path: Path):
+    with pytest.raises(ConfigError, match="holds no run to resume"):
+        check_directory(make_run(), tmp_path, resume=True)
+
+
+def saved(updates: int, sequences: int = 0) -> Checkpoint:
+    return Checkpoint(
+        tensors={"model.w": np.full(3, updates, np.float32)},
+        counters={"updates": updates, "sequences": sequences},
+        live_rows=[4, 5],
+        elapsed_s=1.5,
+        config="seed = 1\n",
+    )
+
+
+def test_the_last_checkpoints_are_kept_whole(tmp_path: Path):
+    paths = [checkpoint.save(tmp_path, saved(n), keep=2) for n in (8, 16, 100)]
+    assert checkpoint.complete(tmp_path) == paths[1:]
+    newest = checkpoint.read(paths[-1])
+    assert newest.tensors["model.w"].tolist() == [100.0] * 3
+    assert (newest.counters["updates"], newest.live_rows, newest.elapsed_s) == (100, [4, 5], 1.5)
+    assert newest.config == "seed = 1\n"
+    later = checkpoint.save(tmp_path, saved(100, sequences=7), keep=2)
+    assert checkpoint.complete(tmp_path) == [paths[2], later]
+
+
+def test_half_a_checkpoint_is_none(tmp_path: Path):
+    whole = checkpoint.save(tmp_path, saved(8), keep=2)
+    checkpoint.write(tmp_path / ".000000016-000000000000.tmp", saved(16))  # killed before renaming
+    unfinished = checkpoint.save(tmp_path, saved(24), keep=2)
+    (unfinished / checkpoint.MARKER).unlink()
+    assert checkpoint.complete(tmp_path) == [whole]
+    with pytest.raises(CheckpointError, match="is not a complete checkpoint"):
+        checkpoint.read(unfinished)
+
+
+@pytest.mark.parametrize("name", [checkpoint.TENSORS, checkpoint.STATE])
+def test_a_broken_checkpoint_is_named(tmp_path: Path, name: str):
+    path = checkpoint.save(tmp_path, saved(8), keep=2)
+    (path / name).write_bytes(b"{ nothing")
+    with pytest.raises(CheckpointError, match=f"{path.name} can't be read.*remove it"):
+        checkpoint.read(path)
+
+
+def test_metrics_go_on_where_the_checkpoint_was(tmp_path: Path):
+    writer = MetricsWriter(tmp_path)
+    for i in range(1, 6):
+        writer.write(Metrics(iteration=i, updates=10 * i))
+    writer.close()
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text()[:-20])  # the driver was killed while it wrote
+    writer = MetricsWriter(tmp_path, iteration=3, updates=30)
+    writer.write(Metrics(iteration=4, updates=41))
+    writer.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["updates"] for line in lines] == [10, 20, 30, 41]

@@ -1,0 +1,84 @@
+"""A synchronous run whose driver is killed and that is resumed is the uninterrupted run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.replay.record import read_record
+from sequence_tutor.distributed.types import Scored
+from sequence_tutor.policies.prior import load_prior
+
+DEADLINE_S = 180.0
+
+
+def killed(config: Path, out: Path, ticks: int) -> None:
+    """Start a run and kill -9 its driver after so many lines of metrics."""
+    command = [sys.executable, "-m", "sequence_tutor.distributed.cli", "optimize", str(config)]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    process = subprocess.Popen(
+        [*command, "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        deadline, metrics = time.monotonic() + DEADLINE_S, out / "metrics.jsonl"
+        while not (metrics.is_file() and metrics.read_text().count("\n") >= ticks):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "no metrics yet"
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=DEADLINE_S)
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
+def weights(out: Path) -> dict[str, np.ndarray]:
+    return {k: v.numpy() for k, v in load_prior(out).network.state_dict().items()}
+
+
+def rows(out: Path) -> Scored:
+    found = read_record(out / "scores")
+    assert found is not None
+    return found.select(np.argsort(found.keys))
+
+
+def test_killed_and_resumed_is_uninterrupted(
+    local_ray: None, command: Callable[..., Any], make_run: Callable[..., RunConfig], tmp_path: Path
+):
+    run = make_run(
+        stop={"updates": 48, "scores": 10**6},
+        checkpoint={"updates": 12},
+        replay={"flush_s": 0.2},
+    )
+    config = tmp_path / "run.toml"
+    config.write_text(to_toml(run))
+    assert command("optimize", config, "--out", tmp_path / "whole").code == 0
+    out = tmp_path / "killed"
+    killed(config, out, ticks=5)
+    last = checkpoint.read(checkpoint.complete(out / "checkpoints")[-1])
+    before = rows(out)
+    # something is on record that the checkpoint doesn't know of: it has been paid for
+    assert len(before) > sum(last.live_rows) > 0
+    assert command("optimize", config, "--out", out, "--resume").code == 0
+    one, two = weights(tmp_path / "whole"), weights(out)
+    assert all(np.array_equal(one[k], two[k]) for k in one)
+    a, b = rows(tmp_path / "whole"), rows(out)
+    assert a.keys == b.keys and np.array_equal(a.rewards, b.rewards)
+    assert np.array_equal(a.versions, b.versions)
+    kept = b.select([b.keys.index(key) for key in before.keys])
+    assert np.array_equal(kept.scored_at, before.scored_at)  # not scored again
