@@ -16,7 +16,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -153,16 +152,16 @@ def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed:
     nodes = [cluster.add_node(num_cpus=2) for _ in range(3)]
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     algorithm = SequenceTutorConfig().tutor(run, out).build_algo()
-    monkey = Monkey(algorithm, cluster, nodes, random.Random(seed))
+    monkey = Monkey(algorithm, cluster, nodes, random.Random(seed), every_s)
     try:
         started = time.monotonic()
         while algorithm.tally.updates == 0:
             algorithm.train()
-        killer = threading.Thread(target=monkey.run, args=(number, every_s), daemon=True)
-        killer.start()
         last = 0.0
-        while not algorithm.out_of_budget() or killer.is_alive():
+        while not algorithm.out_of_budget():
             algorithm.train()
+            if sum(monkey.killed.values()) < number:
+                monkey.maybe()
             if time.monotonic() - last > 10:
                 last = time.monotonic()
                 print(f"# {algorithm.last_metrics}", file=sys.stderr, flush=True)
@@ -177,9 +176,8 @@ def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed:
     print(markdown(["killed", "times"], [[k, n] for k, n in sorted(monkey.killed.items())]))
     print(f"\n{used} of {budget} scores in {seconds:.0f} s; {retried} slices handed out again, ")
     print(f"{lost} lost with the actor that made them")
-    return report_losses(out / "counter", out / "scores", monkey.times, run.replay.flush_s) and (
-        used == budget
-    )
+    held = report_losses(out / "counter", out / "scores", monkey.times, run.replay.flush_s)
+    return held and used == budget and sum(monkey.killed.values()) == number
 
 
 @dataclass
@@ -190,30 +188,35 @@ class Monkey:
     cluster: Any
     nodes: list[Any]
     dice: random.Random
+    every_s: float
     killed: Counter[str] = field(default_factory=Counter)
     times: list[float] = field(default_factory=list)
+    due: float = 0.0
 
-    def run(self, number: int, every_s: float) -> None:
+    def maybe(self) -> None:
+        """Kill something if it is time."""
         import ray
 
-        kept = self.algorithm._each_learner(lambda _: ray.get_runtime_context().get_node_id())
-        while sum(self.killed.values()) < number:
-            time.sleep(self.dice.expovariate(1 / every_s))
-            kind = self.dice.choice(["actor", "scorer", "reward", "shard", "node"])
-            if kind == "node":
-                spare = [n for n in self.nodes if n.node_id not in kept]
-                node = self.dice.choice(spare)
-                self.cluster.remove_node(node, allow_graceful=False)
-                self.nodes.remove(node)
-                self.nodes.append(self.cluster.add_node(num_cpus=2))
-            elif kind == "reward":
-                if not (victims := _reward_processes()):
-                    continue
-                os.kill(self.dice.choice(victims), signal.SIGKILL)
-            else:
-                ray.kill(self.dice.choice(self._handles(kind)), no_restart=False)
-            self.killed[kind] += 1
+        if time.monotonic() < self.due:
+            return
+        self.due = time.monotonic() + self.dice.expovariate(1 / self.every_s)
+        kind = self.dice.choice(["actor", "scorer", "reward", "shard", "node"])
+        if kind == "node":
+            kept = self.algorithm._each_learner(lambda _: ray.get_runtime_context().get_node_id())
+            node = self.dice.choice([n for n in self.nodes if n.node_id not in kept])
             self.times.append(time.time())
+            self.cluster.remove_node(node, allow_graceful=False)
+            self.nodes.remove(node)
+            self.nodes.append(self.cluster.add_node(num_cpus=2))
+        elif kind == "reward":
+            if not (victims := _reward_processes()):
+                return
+            self.times.append(time.time())
+            os.kill(self.dice.choice(victims), signal.SIGKILL)
+        else:
+            self.times.append(time.time())
+            ray.kill(self.dice.choice(self._handles(kind)), no_restart=False)
+        self.killed[kind] += 1
 
     def _handles(self, kind: str) -> list[Any]:
         manager = self.algorithm.env_runner_group._worker_manager

@@ -27,10 +27,11 @@ class Scores:
 
     rewards float64 [B], NaN unless OK or INVALID, or where the configuration pays failures; status
     int8 [B] of `Status`; errors, one text per sequence, empty where all went well; raw and
-    transformed values per component, float64 [B], NaN where there is none; step_rewards float32 [B,T] where the reward pays along the way
-    (terminal reward included: a row sums to `rewards`), else None; step_raw float32 [B,T], the
-    values by the action of the components that judge so, NaN after the end; seconds float32 [B],
-    wall time spent on each, None where nobody looked at the clock.
+    transformed values per component, float64 [B], NaN where there is none; step_rewards float32
+    [B,T] where the reward pays along the way (terminal reward included: a row sums to `rewards`),
+    else None; step_raw float32 [B,T], the values by the action of the components that judge so, NaN
+    after the end; seconds float32 [B], wall time spent on each, None where nobody looked at the
+    clock.
     """
 
     rewards: np.ndarray

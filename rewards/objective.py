@@ -21,6 +21,9 @@ from sequence_tutor.rewards.base import Scores, Status
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
 
+# comparing an array with a member of an enumeration takes five times as long
+_OK, _INVALID = int(Status.OK), int(Status.INVALID)
+
 Judge = Callable[[Any, list[str]], Sequence[Any] | np.ndarray]
 
 
@@ -142,14 +145,14 @@ class Objective:
         if tokens is None:
             tokens = [self._room.split(s) for s in sequences]
         size = len(sequences)
-        scores = Scores(np.full(size, np.nan), np.full(size, Status.OK, np.int8), [""] * size)
+        scores = Scores(np.full(size, np.nan), np.full(size, _OK, np.int8), [""] * size)
         things, rows = self._read(sequences, tokens, scores)
         read = [sequences[i] for i in rows]
         gathered = self._room.gather(things) if self.step_keys else None
         for part in self._parts:
             judged = part.judge(gathered if part.steps else things, read)
             self._take(part, judged, rows, tokens, scores)
-        ok = np.flatnonzero(scores.status == Status.OK)
+        ok = np.flatnonzero(scores.status == _OK)
         if len(ok):
             table = np.array([scores.transformed[k][ok] for k in self.keys]).T.copy()
             scores.rewards[ok] = AGGREGATES[self._config.aggregate](table, self._weights)
@@ -247,7 +250,7 @@ class Objective:
     ) -> None:
         assert self._prefixes is not None
         for i, row in enumerate(tokens):
-            if scores.status[i] in (Status.OK, Status.INVALID):
+            if scores.status[i] <= _INVALID:
                 try:
                     terms = self._prefixes(row)
                 except MemoryError:

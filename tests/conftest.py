@@ -30,6 +30,7 @@ from sequence_tutor.distributed.config import RunConfig, parse_config  # noqa: E
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings  # noqa: E402
 from sequence_tutor.policies.prior import load_prior  # noqa: E402
 from sequence_tutor.policies.smiles import SmilesEncoding  # noqa: E402
+from sequence_tutor.rewards.domains import domain_of  # noqa: E402
 
 # Any of these after any other is valid SMILES.
 FRAGMENTS = ("C", "N", "O", "CC", "C(C)", "C(=O)", "C(N)", "C1CCCC1", "C(O)")
@@ -207,5 +208,6 @@ def local_ray(plugins: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def molecules() -> list[str]:
-    """Distinct small molecules, as many as `tiny_corpus` has."""
-    return list(dict.fromkeys(tiny_corpus(2000)))
+    """Small molecules, no two spellings of the same."""
+    key = domain_of("smiles").key
+    return list({key(smiles): smiles for smiles in tiny_corpus(2000)}.values())

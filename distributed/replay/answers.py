@@ -94,11 +94,12 @@ class Claims:
 
 @dataclass(frozen=True)
 class Beat:
-    """What a shard answers to a sign of life: epoch, the id of its present life, and durable, how
-    many of the rows it accepted in it are on record."""
+    """What a shard answers to a sign of life: epoch, the id of its present life; durable, how many
+    of the rows it accepted in it are on record; lease_s, when it expects the next sign at last."""
 
     epoch: str
     durable: int
+    lease_s: float
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -60,9 +60,11 @@ class ShardCalls:
                     ref = self.start(shard, method, *arguments[shard])
         return answers
 
-    def gather(self, method: str, refs: Mapping[int, ray.ObjectRef]) -> dict[int, Any]:
-        """The answers that come within patience_s, of shards that aren't restarting."""
-        until = time.monotonic() + self.patience_s
+    def gather(
+        self, method: str, refs: Mapping[int, ray.ObjectRef], patience_s: float
+    ) -> dict[int, Any]:
+        """The answers that come in so many seconds, of shards that aren't restarting."""
+        until = time.monotonic() + patience_s
         answers: dict[int, Any] = {}
         for shard, ref in refs.items():
             try:
@@ -70,6 +72,23 @@ class ShardCalls:
             except (ActorUnavailableError, TimeoutError):
                 pass
         return answers
+
+    def as_they_come(
+        self, method: str, start: Callable[[int], ray.ObjectRef], patience_s: float
+    ) -> Iterator[tuple[int, Any]]:
+        """Answers of all shards that come in so many seconds, the first first. `start` asks one;
+        one that is restarting is asked again."""
+        until = time.monotonic() + patience_s
+        shard_of = {start(shard): shard for shard in range(len(self))}
+        while shard_of and (left := until - time.monotonic()) > 0:
+            ready, _ = ray.wait(list(shard_of), num_returns=1, timeout=left)
+            for ref in ready:
+                shard = shard_of.pop(ref)
+                try:
+                    yield shard, self.get(shard, method, ref, left)
+                except ActorUnavailableError:
+                    time.sleep(min(0.1, left))
+                    shard_of[start(shard)] = shard
 
     def start(self, shard: int, method: str, *arguments: Any) -> ray.ObjectRef:
         call: Callable[..., ray.ObjectRef] = getattr(self.handles[shard], method).remote

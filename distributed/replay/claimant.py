@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
+import ray
 from ray.actor import ActorHandle
 
 from sequence_tutor.distributed.replay.answers import (
     AddResult,
-    Beat,
     Claim,
     Claims,
     merge_outcomes,
@@ -49,12 +49,13 @@ class Claimant:
     def __init__(self, shards: ShardedReplay | Sequence[ActorHandle], holder: str) -> None:
         replay = shards if isinstance(shards, ShardedReplay) else ShardedReplay(shards)
         self._calls, self.holder = replay.calls, holder
-        # Held while claims are given up or renewed, until the shards are sure to hear it in this
-        # order: a claim renewed after it was given up would never end.
+        # Also held while claims are given up or renewed, until the shards are sure to hear it in
+        # this order: a claim renewed after it was given up would never end.
         self._lock = Lock()
         self._held: list[set[str]] = [set() for _ in range(len(self._calls))]
         self._asked: set[str] = set()
         self._sent: list[list[_Sent]] = [[] for _ in range(len(self._calls))]
+        self._patience_s = self._calls.patience_s
 
     def claim(self, keys: Sequence[str]) -> Claims:
         """Whose each of the keys is, in their order; see `Claims`.
@@ -88,7 +89,7 @@ class Claimant:
         return _merge(len(keys), at, answers)
 
     def release(self, keys: Sequence[str]) -> None:
-        """Give keys back unscored; those that aren't held are ignored."""
+        """Give keys back unscored, whichever thread got them; what isn't held is left alone."""
         at = owners(keys, len(self._calls))
         arguments = {s: (self.holder, [keys[i] for i in rows]) for s, rows in at.items()}
         with self._lock:
@@ -103,47 +104,45 @@ class Claimant:
         arguments = {
             shard: (rows, self.holder) for shard, rows in split(scored, len(self._calls)).items()
         }
-        with self._lock:
-            for shard, (rows, _) in arguments.items():
-                self._held[shard].difference_update(rows.keys)
-            refs = self._calls.send("add", arguments)
-        results: dict[int, AddResult] = self._calls.wait("add", arguments, refs)
+        # held until a shard has answered: it may die over it, and another mustn't claim them then
+        results: dict[int, AddResult] = self._calls.call("add", arguments)
         with self._lock:
             for shard, result in results.items():
+                self._held[shard].difference_update(arguments[shard][0].keys)
                 sent = _Sent(result.epoch, result.position, arguments[shard][0])
                 self._sent[shard].append(sent)
-                self._forget(shard, Beat(result.epoch, result.durable))
+                self._forget(shard, result.epoch, result.durable)
         return total(list(results.values()))
 
     def beat(self) -> None:
         """A sign of life to all shards: renews what is held, forgets rows that are on record, and
         hands those of a shard's former life over again.
 
-        Takes the replay's patience_s at most, twice that where there are rows to hand over. A shard
-        that doesn't answer is left for the next beat; one that can't be brought back raises
-        RuntimeError.
+        Waits for the replay's patience_s at most, and for a quarter of a lease, lest the claims on
+        other shards lapse; twice that where there are rows to hand over. A shard that doesn't
+        answer is left for the next beat; one that can't be brought back raises RuntimeError.
         """
-        with self._lock:
-            held = {shard: (self.holder, sorted(keys)) for shard, keys in enumerate(self._held)}
-            refs = self._calls.send("renew", held)
-        beats: dict[int, Beat] = self._calls.gather("renew", refs)
+        again: dict[int, ray.ObjectRef] = {}
         lost: dict[int, list[_Sent]] = {}
-        with self._lock:
-            for shard, beat in beats.items():
-                self._forget(shard, beat)
-                if rows := [sent for sent in self._sent[shard] if sent.epoch != beat.epoch]:
-                    lost[shard] = rows
-        again = {
-            shard: (concatenate([s.rows for s in sent]), self.holder)
-            for shard, sent in lost.items()
-        }
-        results: dict[int, AddResult] = self._calls.gather("add", self._calls.send("add", again))
+        rows: dict[int, Scored] = {}
+        for shard, beat in self._calls.as_they_come("renew", self._renew, self._patience_s):
+            with self._lock:
+                self._patience_s = min(self._calls.patience_s, beat.lease_s / 4)
+                self._forget(shard, beat.epoch, beat.durable)
+                lost[shard] = [sent for sent in self._sent[shard] if sent.epoch != beat.epoch]
+            if lost[shard]:
+                rows[shard] = concatenate([sent.rows for sent in lost[shard]])
+                again[shard] = self._calls.start(shard, "add", rows[shard], self.holder)
+        results: dict[int, AddResult] = self._calls.gather("add", again, self._patience_s)
         with self._lock:
             for shard, result in results.items():
                 kept = [sent for sent in self._sent[shard] if sent not in lost[shard]]
-                sent = _Sent(result.epoch, result.position, again[shard][0])
-                self._sent[shard] = [*kept, sent]
-                self._forget(shard, Beat(result.epoch, result.durable))
+                self._sent[shard] = [*kept, _Sent(result.epoch, result.position, rows[shard])]
+                self._forget(shard, result.epoch, result.durable)
+
+    def _renew(self, shard: int) -> ray.ObjectRef:
+        with self._lock:
+            return self._calls.start(shard, "renew", self.holder, sorted(self._held[shard]))
 
     @property
     def unrecorded_rows(self) -> int:
@@ -151,12 +150,10 @@ class Claimant:
         with self._lock:
             return sum(len(sent.rows) for shard in self._sent for sent in shard)
 
-    def _forget(self, shard: int, beat: Beat) -> None:
+    def _forget(self, shard: int, epoch: str, durable: int) -> None:
         """Let go of the rows that are on record."""
         self._sent[shard] = [
-            sent
-            for sent in self._sent[shard]
-            if sent.epoch != beat.epoch or sent.position > beat.durable
+            sent for sent in self._sent[shard] if sent.epoch != epoch or sent.position > durable
         ]
 
 

@@ -21,9 +21,9 @@ MAX_LOSSES = 3
 class Leases:
     """The claims of a shard.
 
-    lease_s: how long a holder may be silent, in seconds. grace_s: for so long from now on keys that
-    nobody holds are busy: after a restart the holders are still scoring, and first have to say what
-    (`renew`). clock: seconds, monotonic.
+    lease_s: how long a holder may be silent, in seconds. grace_s: for so long from the first sign
+    of life on keys that nobody holds are busy: after a restart the holders are still scoring, and
+    first have to say what (`renew`). clock: seconds, monotonic.
     """
 
     def __init__(
@@ -35,7 +35,8 @@ class Leases:
         if not lease_s > 0:
             raise ValueError(f"need lease_s > 0, got {lease_s}")
         self._lease_s, self._clock = lease_s, clock
-        self._grace_until = clock() + grace_s
+        self._grace_s = grace_s
+        self._grace_until: float | None = None
         self._holder_of: dict[str, str] = {}
         self._heard: dict[str, float] = {}
         self._losses: dict[str, int] = {}
@@ -48,11 +49,11 @@ class Leases:
     def ask(self, holder: str, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Claim keys, none of them known: int8 [B] of Claim, YOURS or BUSY, and int8 [B], how many
         holders each key has cost so far. What a holder has already it's given again."""
-        now = self.heard(holder)
+        now, grace_until = self.heard(holder), self._grace_until or 0.0
         state = np.full(len(keys), Claim.BUSY, dtype=np.int8)
         for i, key in enumerate(keys):
             owner = self._holder_of.get(key)
-            if owner is None and now < self._grace_until:
+            if owner is None and now < grace_until:
                 continue
             if owner is not None and owner != holder:
                 if now - self._heard[owner] <= self._lease_s:
@@ -89,4 +90,6 @@ class Leases:
         if not holder:
             raise ValueError("a holder of claims needs a name")
         now = self._heard[holder] = self._clock()
+        if self._grace_until is None:
+            self._grace_until = now + self._grace_s
         return now

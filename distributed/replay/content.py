@@ -74,29 +74,31 @@ class Content:
         """Row numbers, int64 [B]; -1 for unknown keys."""
         return self.ledger.find(digests(keys))
 
-    def new_rows(self, keys: list[str]) -> np.ndarray:
-        """Which of the B keys are unknown, each where it comes first: int64, increasing."""
-        found = self.find(keys)
+    def new_rows(self, keys: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the B keys are unknown, each where it comes first: int64 [N], increasing, and
+        their digests [N,2]."""
+        wanted = digests(keys)
         first: dict[str, int] = {}
-        for i in np.flatnonzero(found < 0).tolist():
+        for i in np.flatnonzero(self.ledger.find(wanted) < 0).tolist():
             first.setdefault(keys[i], i)
-        return np.array(list(first.values()), np.int64)
+        new = np.array(list(first.values()), np.int64)
+        return new, wanted[new]
 
-    def remember(self, scored: Scored) -> int:
-        """Hold rows with new keys, all different. Keeps no reference to their arrays. Returns how
-        many are paid."""
+    def remember(self, scored: Scored, named: np.ndarray) -> int:
+        """Hold rows with new keys, all different, whose digests are `named`. Keeps no reference to
+        their arrays. Returns how many are paid."""
         before = self.paid
-        for rows, slots in self.note(Brief.of(scored)):
+        for rows, slots in self.note(Brief.of(scored), named):
             self.columns.write(slots, scored.select(rows))
         return self.paid - before
 
-    def note(self, brief: Brief) -> list[tuple[np.ndarray, np.ndarray]]:
+    def note(self, brief: Brief, named: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Hold rows with new keys, all different, but for what is held whole: that is to be written
         into `columns` by the caller, in this order: (which of the rows, their slots)."""
         outcomes = brief.outcomes
         if brief.by_step and len(brief.keys):
             self.columns.pay_by_step()
-        self.ledger.extend(digests(brief.keys), outcomes)
+        self.ledger.extend(named, outcomes)
         valid, invalid = outcomes.status == Status.OK, outcomes.status == Status.INVALID
         self.valid += int(valid.sum())
         self.failed += int((~valid & ~invalid).sum())

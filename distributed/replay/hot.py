@@ -19,8 +19,9 @@ class HotSet:
     """Gives each new row a slot, and takes slots back from rows that are neither new nor good.
 
     As soon as a quarter more than `memory_rows` rows are held, all go but `memory_rows`: the newer
-    half, and of the rest those with the highest rewards, of equal ones the newest. So the best 3/8
-    of what is held at least, and the newest half, are always there. Work per row is constant.
+    half, and of the rest those with the highest rewards, of equal ones the newest. So as many of
+    the newest rows, and of the best that ever came, as half of memory_rows are always there. Work
+    per row is constant.
     """
 
     def __init__(self, memory_rows: int) -> None:

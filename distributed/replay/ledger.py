@@ -47,7 +47,8 @@ class Ledger:
         self._blocks: list[_Block] = []
         self._components: list[str] = []
         self._errors: dict[int, str] = {}
-        self._error_bytes = 0
+        self._texts: dict[str, str] = {}  # equal ones once
+        self._text_bytes = 0
         self._rows = 0
 
     def __len__(self) -> int:
@@ -57,7 +58,8 @@ class Ledger:
     def nbytes(self) -> int:
         """Bytes of the rows held, and of the index with its room to grow."""
         per_row = 8 * (1 + len(self._components)) + 4 + 1
-        errors = sys.getsizeof(self._errors) + self._error_bytes
+        errors = sys.getsizeof(self._errors) + 32 * len(self._errors)  # 32: an int object
+        errors += sys.getsizeof(self._texts) + self._text_bytes
         return self._index.nbytes + per_row * self._rows + errors
 
     def find(self, digests: np.ndarray) -> np.ndarray:
@@ -85,8 +87,8 @@ class Ledger:
         self._index.insert(digests, np.arange(begin, self._rows))
         for row, text in enumerate(outcomes.errors, start=begin):
             if text:
-                self._errors[row] = sys.intern(text)
-                self._error_bytes += 32 + sys.getsizeof(text)  # 32: an int object
+                self._errors[row] = known = self._texts.setdefault(text, text)
+                self._text_bytes += sys.getsizeof(text) if known is text else 0
 
     def read(self, rows: np.ndarray) -> Outcomes:
         """Outcomes of the given row numbers, int64 [K], in that order."""

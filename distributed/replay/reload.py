@@ -84,10 +84,10 @@ def reload(
     for part, table, places in scan(store, shard, shards, reward_id, _is_brief):
         with readable(store, part):
             brief = _brief(table)
-        new = content.new_rows(brief.keys)
+        new, named = content.new_rows(brief.keys)
         room = len(new) if live_rows is None else max(0, live_rows - len(content))
         live = new[:room]
-        for rows, slots in content.note(brief.select(live)):
+        for rows, slots in content.note(brief.select(live), named[:room]):
             part_of.write(slots, np.full(len(slots), len(parts)))
             place_of.write(slots, places[live[rows]])
         parts.append(part)

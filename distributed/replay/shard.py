@@ -5,9 +5,8 @@ Invariants: a key has one row, the first that came; a new shard holds what its p
 order, so a restart loses nothing but rows not yet written, which `Claimant`s hand over again; every
 method may be repeated without harm.
 
-Memory, without room to grow: about 70 + 8 C bytes for every row (C components), and for up to
-1.25 `memory_rows` whole ones 320 + 2 T + 16 C more each with texts of 45 characters; 4 T more with
-per-step rewards.
+Memory: 45 to 75 + 8 C bytes for every row (C components), and for up to 1.25 `memory_rows` whole
+ones about 320 + 2 T + 16 C more each with texts of 45 characters; 4 T more with per-step rewards.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ class ReplayShard:
         self._epoch = uuid.uuid4().hex
         self._accepted = 0  # rows in this life
         self._written = 0  # of those, how many were accepted before the first that waits
-        # from now, when the first of them can be answered
+        self._lease_s = lease_s
         self._leases = Leases(lease_s, lease_s / 2 if restarted else 0.0, clock)
 
     def claim(self, holder: str, keys: Sequence[str]) -> Claims:
@@ -135,7 +134,7 @@ class ReplayShard:
             self._writer.tick()
         rows = self._content.find(list(keys))
         self._leases.renew(holder, [keys[i] for i in np.flatnonzero(rows < 0).tolist()])
-        return Beat(self._epoch, self._durable())
+        return Beat(self._epoch, self._durable(), self._lease_s)
 
     def add(self, scored: Scored, holder: str = "") -> AddResult:
         """Store the rows whose keys aren't known yet; they are on record after the next flush. The
@@ -152,9 +151,10 @@ class ReplayShard:
         if holder:
             self._leases.heard(holder)
         # copied: what Ray hands over lies in its object store, which this would keep from freeing
-        new = scored.select(self._content.new_rows(scored.keys))
+        unknown, named = self._content.new_rows(scored.keys)
+        new = scored.select(unknown)
         rows, unwritten = self._unshelve(new) if len(self._shelf) else (new, new)
-        paid = self._content.remember(rows)
+        paid = self._content.remember(rows, named)
         self._leases.settle(scored.keys)
         if not self._writer.waiting:
             self._written = self._accepted

@@ -185,7 +185,7 @@ class ShardedReplay:
         unknown = {shard: () for shard in self._all() if shard not in self._stats}
         known = self.calls.send("stats", {shard: () for shard in self._stats})
         self._stats |= self.calls.call("stats", unknown)
-        answers = self.calls.gather("stats", known)
+        answers = self.calls.gather("stats", known, self.calls.patience_s)
         for shard in known:
             self._stats[shard] = answers.get(shard) or replace(self._stats[shard], live=False)
         return [self._stats[shard] for shard in self._all()]

@@ -18,6 +18,8 @@ _MAX_FILES = 4
 _FILES_BYTES = socket.CMSG_SPACE(4 * _MAX_FILES)
 # A pickle begins with another byte.
 _LONG = b"L"
+# plain integers: the names are enumerations, whose arithmetic takes longer than a system call
+_NOW, _NO_INHERITING = int(socket.MSG_DONTWAIT), int(socket.MSG_CMSG_CLOEXEC)
 
 
 class Channel:
@@ -41,7 +43,7 @@ class Channel:
         Raises BlockingIOError where that would take waiting and `wait` is false.
         """
         data = pickle.dumps(message)
-        flags = 0 if wait else socket.MSG_DONTWAIT
+        flags = 0 if wait else _NOW
         if len(data) > PACKET_BYTES:
             long = os.memfd_create("message")
             try:
@@ -60,7 +62,7 @@ class Channel:
         Raises EOFError where the other end is closed, BlockingIOError where nothing is there and
         `wait` is false, and anything at all where the sender wrote something unreadable.
         """
-        flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
+        flags = _NO_INHERITING if wait else _NO_INHERITING | _NOW
         data, extra, _, _ = self.socket.recvmsg(PACKET_BYTES, _FILES_BYTES, flags)
         files = _files(extra) if extra else []
         if not data:

@@ -18,22 +18,16 @@ from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation import linux, verdict
 from sequence_tutor.rewards.isolation.channel import Channel
-from sequence_tutor.rewards.isolation.child import Done
 from sequence_tutor.rewards.isolation.launcher import LastWords, Launcher
+from sequence_tutor.rewards.isolation.pace import Pace
 from sequence_tutor.rewards.isolation.template import Born, Broken, Ready
-from sequence_tutor.rewards.isolation.work import Shape, Unit
+from sequence_tutor.rewards.isolation.work import Done, Shape, Unit
 from sequence_tutor.rewards.isolation.worker import Due, Worker
 
 # How long a reward may take to be built.
 BUILD_S = 600.0
-# A child has so much work lying ready: seconds, and units.
-AHEAD_S, AHEAD = 0.05, 64.0
 # When so many processes in a row have ended before they began anything, what is queued is given up.
 MAX_STILLBIRTHS = 3
-# A sequence that takes so many times the mean may be stuck, but not before STUCK_S.
-STUCK_TIMES, STUCK_S = 8.0, 0.05
-# Results are read several at a time, at the latest after this.
-NAP_S = 0.01
 
 
 class Dispatcher:
@@ -46,8 +40,8 @@ class Dispatcher:
         self._config, self._origin = config, (config, domain, path)
         self._workers: dict[int, Worker] = {}
         self._launcher: Launcher | None = None
-        self._forked = self._given = self._stillbirths = self._scored = 0
-        self._scored_s = 0.0
+        self._pace = Pace()
+        self._forked = self._given = self._stillbirths = 0
         # everything, and what can't wait: all but results
         self._all, self._urgent = selectors.DefaultSelector(), selectors.DefaultSelector()
         self._all.register(self._urgent, selectors.EVENT_READ, lambda: self._hear(self._urgent, 0))
@@ -65,22 +59,25 @@ class Dispatcher:
             self._launch()
         self._feed()
         next_at = min((at for _, at, _ in self._due()), default=math.inf)
-        wait_s = None if next_at == math.inf else max(0.0, next_at - time.monotonic())
         # half of what lies ready may be done before anybody needs to know
         nap_s = max((self._nap_s(w) for w in self._workers.values()), default=0.0)
-        if nap_s:
-            self._hear(self._urgent, nap_s if wait_s is None else min(nap_s, wait_s))
-            wait_s = 0
-        self._hear(self._all, wait_s)
+        now = time.monotonic()
+        if not (nap_s and self._hear(self._urgent, min(next_at, now + nap_s))):
+            self._hear(self._all, next_at)
         self._look_after(time.monotonic())
 
-    def _hear(self, selector: selectors.BaseSelector, wait_s: float | None) -> None:
-        for key, _ in selector.select(wait_s):
+    def _hear(self, selector: selectors.BaseSelector, until: float) -> bool:
+        """Wait for news, then react to all there is; whether there was some."""
+        wait_s = None if until == math.inf else max(0.0, until - time.monotonic())
+        news = selector.select(wait_s)
+        for key, _ in news:
             if selector.get_map().get(key.fd) is key:  # else it was closed by the one before
                 key.data()
+        return bool(news)
 
     def _nap_s(self, worker: Worker) -> float:
-        return min(NAP_S, 0.5 * sum(map(self._mean_s, worker.sent.values())))
+        unit = next(iter(worker.sent.values()), None)
+        return 0.0 if unit is None else self._pace.nap_s(len(worker.sent), len(unit.rows))
 
     def close(self) -> None:
         """End every process."""
@@ -106,19 +103,14 @@ class Dispatcher:
                     return
                 worker = self._fork(self._launcher)
             elif unit.fresh and worker.begun + len(worker.sent):
-                self._requeue(worker.dismiss())
+                self.queue.popleft()
+                self._requeue([unit, *worker.dismiss()])
                 continue
-            if len(worker.sent) >= self._ahead(unit) or not worker.give(self._given, unit):
+            ahead = self._pace.ahead(len(unit.rows))
+            if len(worker.sent) >= ahead or not worker.give(self._given, unit):
                 return
             self._given += 1
             self.queue.popleft()
-
-    def _mean_s(self, unit: Unit) -> float:
-        """What such a unit has taken so far."""
-        return self._scored_s / max(1, self._scored) * len(unit.rows)
-
-    def _ahead(self, unit: Unit) -> float:
-        return max(2.0, min(AHEAD, AHEAD_S / max(1e-9, self._mean_s(unit))))
 
     def _requeue(self, units: list[Unit]) -> None:
         self.queue.extendleft(reversed(units))
@@ -131,11 +123,10 @@ class Dispatcher:
     def _fork(self, launcher: Launcher) -> Worker:
         self._forked += 1
         worker = self._workers[self._forked] = Worker(self._forked)
-        self._all.register(
-            worker.channel, selectors.EVENT_READ, lambda: self._on_reports(worker)
-        )
+        self._all.register(worker.channel, selectors.EVENT_READ, lambda: self._on_reports(worker))
         self.listen(worker.words, lambda: self._on_words(worker.words))
         launcher.fork(worker.number, worker.far, worker.words.write_end)
+        worker.words.hand_over()
         return worker
 
     # -- what processes say ------------------------------------------------------------------
@@ -155,7 +146,7 @@ class Dispatcher:
                     launcher.broken = answer.error
                 elif worker := self._workers.get(answer.number):
                     if isinstance(answer, Born):
-                        worker.pid, worker.since = answer.pid, time.monotonic()
+                        worker.be_born(answer.pid)
                     else:
                         self._bury(worker, answer.error or linux.how_it_ended(answer.status))
         except EOFError:
@@ -174,6 +165,8 @@ class Dispatcher:
         self._count_stillbirth(launcher.broken or how)
 
     def _on_reports(self, worker: Worker) -> None:
+        if worker.verdict is not None and worker.verdict[0] == Status.CRASHED:
+            return  # nothing it says can be trusted
         try:
             for report in worker.reports():
                 if report.done is not None:
@@ -186,12 +179,11 @@ class Dispatcher:
                     self._requeue(worker.leave())
         except Exception as error:  # the process may have overwritten anything
             text = f"its process sent what can't be read: {type(error).__name__}: {error}"
-            self._kill(worker, Status.CRASHED, text)
+            self._kill(worker, (Status.CRASHED, text))
 
     def _on_done(self, worker: Worker, done: Done) -> None:
         unit = worker.finish(done)
-        self._scored += len(unit.rows)
-        self._scored_s += done.seconds
+        self._pace.note(len(unit.rows), done.seconds)
         self._requeue(verdict.enter(unit, done, self._config.retries))
         if worker.stuck:
             worker.stuck = False
@@ -206,7 +198,7 @@ class Dispatcher:
         due: list[tuple[Worker | None, float, Due]] = []
         for worker in self._workers.values():
             unit = worker.unit
-            patience_s = 0.0 if unit is None else max(STUCK_S, STUCK_TIMES * self._mean_s(unit))
+            patience_s = 0.0 if unit is None else self._pace.patience_s(len(unit.rows))
             due.append((worker, *worker.due(self._config.timeout_s, patience_s, others_wait)))
         if self._launcher is not None and not self._launcher.ready:
             due.append((None, self._launcher.since + BUILD_S, Due.UNBORN))
@@ -222,21 +214,22 @@ class Dispatcher:
             elif why is Due.GHOST:
                 self._bury(worker, "it can't be killed")
             elif why is Due.UNBORN:
-                self._kill(worker, Status.CRASHED, "")
+                worker.innocent = True
+                self._kill(worker)
             elif why is Due.TIME_OUT:
                 unit = worker.unit
                 self._on_reports(worker)  # it may be done
                 if worker.unit is unit:
                     text = f"took longer than timeout_s = {self._config.timeout_s:g}"
-                    self._kill(worker, Status.TIMEOUT, text)
+                    self._kill(worker, (Status.TIMEOUT, text))
             elif why is Due.SUSPECT and worker.is_idle(now):
                 worker.stuck = True
                 self._requeue(worker.take_back())
 
-    def _kill(self, worker: Worker, status: Status, text: str) -> None:
+    def _kill(self, worker: Worker, judgement: tuple[Status, str] | None = None) -> None:
         if worker.killed_at is not None or self._launcher is None:
             return
-        worker.killed_at, worker.verdict, worker.stuck = time.monotonic(), (status, text), False
+        worker.killed_at, worker.verdict, worker.stuck = time.monotonic(), judgement, False
         self._requeue(worker.leave())
         self._launcher.kill(worker.number)
 

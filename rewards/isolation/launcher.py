@@ -47,6 +47,10 @@ class LastWords:
     def fileno(self) -> int:
         return self.file
 
+    def hand_over(self) -> None:
+        """The end to write to is somebody else's now."""
+        os.close(self.write_end)
+
     def read(self) -> bool:
         """Take what there is; False where nothing more can come."""
         with suppress(BlockingIOError):
@@ -86,7 +90,7 @@ class Launcher:
                 start_new_session=True,  # an interrupt from the keyboard is not for it
             )
         far.close()
-        os.close(self.words.write_end)
+        self.words.hand_over()
 
     def fork(self, number: int, channel: Channel, errors: int) -> None:
         """Ask for a child with that end of a channel and that standard error."""

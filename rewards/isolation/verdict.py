@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.isolation.child import Done
-from sequence_tutor.rewards.isolation.work import Unit
+from sequence_tutor.rewards.isolation.work import Done, Unit
 from sequence_tutor.rewards.isolation.worker import Worker
 
 # A unit is given up when so many processes were lost that had it, through no fault of its own.
 MAX_LOSSES = 3
+_FAILED = int(Status.FAILED)
 
 
 def enter(unit: Unit, done: Done, retries: int) -> list[Unit]:
     """Take the results of a unit. Raises where they don't fit it."""
     job, rows = unit.job, unit.rows
-    job.enter(rows, done.scores)
+    job.enter(rows, done)
+    job.spend(rows, done.seconds)
     again: list[Unit] = []
     for row in rows:
         job.attempts[row] += 1
-        job.seconds[row] += done.seconds / len(rows)
-        if job.status[row] == Status.FAILED and job.attempts[row] <= retries:
+        if job.status[row] == _FAILED and job.attempts[row] <= retries:
             again.append(Unit(job, [row]))
     job.close(len(rows) - len(again))
     return again
@@ -39,8 +37,7 @@ def bury(worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
     last = worker.words.last_line()
     how = f"{how}: {last}" if last else how
     if worker.unit is not None:
-        seconds = time.monotonic() - worker.since
-        worker.unit.job.seconds[worker.unit.rows] += np.float32(seconds / len(worker.unit.rows))
+        worker.unit.job.spend(worker.unit.rows, time.monotonic() - worker.since)
         if worker.innocent:
             again += _lose(worker.unit, how)
         else:

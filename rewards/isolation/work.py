@@ -36,22 +36,27 @@ class Shape(NamedTuple):
         )
 
 
-class Packed(NamedTuple):
-    """The scores of n sequences on their way: status int8 [n]; table float64 [1+2K,n], the reward,
-    raw and transformed values; steps float32 [P+S,n,T], step rewards and step values, if any."""
+class Done(NamedTuple):
+    """What a unit of n sequences got. number: of the unit; seconds: wall time it took; status:
+    int8 [n]; errors: None where all went well; table: float64 [1+2K,n], the reward, raw and
+    transformed values; steps: float32 [P+S,n,T], step rewards and step values, if any."""
 
+    number: int
+    seconds: float
     status: bytes
     errors: list[str] | None
     table: bytes
     steps: bytes
 
 
-def pack(scores: Scores) -> Packed:
+def pack(number: int, seconds: float, scores: Scores) -> Done:
     """Compact for one sequence as for thousands: bytes, not arrays with a header each."""
     columns = [scores.rewards, *scores.raw.values(), *scores.transformed.values()]
     steps = [] if scores.step_rewards is None else [scores.step_rewards]
     steps += scores.step_raw.values()
-    return Packed(
+    return Done(
+        number,
+        seconds,
         scores.status.tobytes(),
         scores.errors if any(scores.errors) else None,
         b"".join([column.tobytes() for column in columns]),
@@ -68,9 +73,10 @@ class Job:
         size = len(sequences)
         self.sequences, self.shape = list(sequences), shape
         self.tokens = None if tokens is None else [list(row) for row in tokens]
-        self.status = np.full(size, Status.FAILED, np.int8)
+        # lists, because they are read and written one by one
+        self.status = [int(Status.FAILED)] * size
         self.errors = [""] * size
-        self.seconds = np.zeros(size, np.float32)
+        self.seconds = [0.0] * size
         self.attempts = [0] * size
         self.left = size
         self.done = threading.Event()
@@ -80,23 +86,19 @@ class Job:
         self._steps: list[tuple[list[int], np.ndarray]] = []
         self._layers = int(shape.pays_steps) + len(shape.step_keys)
 
-    def enter(self, rows: list[int], packed: Packed) -> None:
+    def enter(self, rows: list[int], done: Done) -> None:
         """Take what a child said of `rows`. Raises ValueError where it doesn't fit."""
         n = len(rows)
-        table = np.frombuffer(packed.table).reshape(len(self._table), n)
-        status = np.frombuffer(packed.status, np.int8)
-        if len(status) != n or (packed.errors is not None and len(packed.errors) != n):
+        table = np.frombuffer(done.table).reshape(len(self._table), n)
+        if len(done.status) != n or (done.errors is not None and len(done.errors) != n):
             raise ValueError("the results of a child don't fit its work")
         if self._layers:
-            steps = np.frombuffer(packed.steps, np.float32).reshape(self._layers, n, -1)
+            steps = np.frombuffer(done.steps, np.float32).reshape(self._layers, n, -1)
             self._steps.append((rows, steps))
-        if n == 1:  # five times faster than by a list of one
-            self._table[:, rows[0]], self.status[rows[0]] = table[:, 0], status[0]
-        else:
-            self._table[:, rows], self.status[rows] = table, status
-        if packed.errors is not None:
-            for row, error in zip(rows, packed.errors, strict=True):
-                self.errors[row] = error[:ERROR_CHARACTERS]
+        self._table[:, rows] = table
+        for at, row in enumerate(rows):
+            self.status[row] = done.status[at]
+            self.errors[row] = "" if done.errors is None else done.errors[at][:ERROR_CHARACTERS]
 
     def condemn(self, row: int, status: Status, error: str) -> None:
         """Note that a sequence brought its process down; an earlier attempt's values are void."""
@@ -105,7 +107,12 @@ class Job:
             if row in rows:
                 self._steps[at] = (rows, steps.copy())
                 self._steps[at][1][:, rows.index(row)] = np.nan
-        self.status[row], self.errors[row] = status, error[:ERROR_CHARACTERS]
+        self.status[row], self.errors[row] = int(status), error[:ERROR_CHARACTERS]
+
+    def spend(self, rows: list[int], seconds: float) -> None:
+        """So much time has gone into some sequences together."""
+        for row in rows:
+            self.seconds[row] += seconds / len(rows)
 
     def close(self, rows: int) -> None:
         """So many more sequences are settled for good."""
@@ -123,13 +130,13 @@ class Job:
         step_rewards, step_raw = self._put_steps_together()
         scores = Scores(
             rewards=self._table[0],
-            status=self.status,
+            status=np.array(self.status, np.int8),
             errors=self.errors,
             raw=dict(zip(keys, self._table[1:], strict=False)),
             transformed=dict(zip(keys, self._table[1 + len(keys) :], strict=True)),
             step_rewards=step_rewards,
             step_raw=step_raw,
-            seconds=self.seconds,
+            seconds=np.array(self.seconds, np.float32),
         )
         ends = [0] * len(self.sequences) if self.tokens is None else list(map(len, self.tokens))
         pay_failed(scores, config.failed, ends)

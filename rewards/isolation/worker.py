@@ -13,9 +13,9 @@ from enum import Enum
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
-from sequence_tutor.rewards.isolation.child import Done, Ending, Report, Started, Task
+from sequence_tutor.rewards.isolation.child import Ending, Report, Started, Task
 from sequence_tutor.rewards.isolation.launcher import LastWords
-from sequence_tutor.rewards.isolation.work import Unit
+from sequence_tutor.rewards.isolation.work import Done, Unit
 
 # How long a child may take to begin what it was given, and a killed one to be gone.
 BIRTH_S, DEATH_S = 60.0, 10.0
@@ -64,12 +64,18 @@ class Worker:
         """Whether it takes units."""
         return not (self.stuck or self.leaving)
 
+    def be_born(self, pid: int) -> None:
+        """It runs. What it says may get here before this is known."""
+        self.pid = pid
+        if not self.begun:
+            self.since = time.monotonic()
+
     # -- units -------------------------------------------------------------------------------
 
     def give(self, number: int, unit: Unit) -> bool:
         """Send a unit; False where it has enough for now."""
         try:
-            self.channel.send(Task(number, unit.sequences, unit.tokens), wait=False)
+            self.channel.send((number, unit.sequences, unit.tokens), wait=False)
         except BlockingIOError:
             return False
         if self.unit is None and not self.sent:
@@ -85,7 +91,7 @@ class Worker:
             while True:
                 task, _ = self.far.receive(wait=False)
                 if task is not None:
-                    units.append(self.sent.pop(task.number))
+                    units.append(self.sent.pop(Task(*task).number))
         return units
 
     def dismiss(self) -> list[Unit]:
@@ -103,10 +109,7 @@ class Worker:
         """What it says, as far as it has come. Raises anything where it is out of its mind."""
         with suppress(BlockingIOError):
             while True:
-                report, _ = self.channel.receive(wait=False)
-                if not isinstance(report, Report):
-                    raise ValueError(f"not a report: {report!r:.100}")
-                yield report
+                yield Report.of(self.channel.receive(wait=False)[0])
 
     def begin(self, started: Started) -> None:
         """It is at a unit now."""
@@ -145,13 +148,11 @@ class Worker:
 
     def is_idle(self, now: float) -> bool:
         """Whether it has waited, with all its descendants, since it was last looked at."""
-        if self.pid is None:
-            return False
-        try:
-            cpu_s, running = linux.activity(self.pid)
-        except (OSError, ValueError, IndexError):  # can't be told: taken for busy
-            cpu_s, running = math.inf, True
         seen_at, cpu_then_s = self._sample
+        try:
+            cpu_s, running = linux.activity(self.pid or -1)
+        except (OSError, ValueError, IndexError):  # can't be told: taken for busy
+            cpu_s, running = cpu_then_s, True
         self._sample = (now, cpu_s)
         return not running and cpu_s - cpu_then_s < _BUSY_SHARE * (now - seen_at)
 

@@ -18,7 +18,8 @@ from rich.console import Console
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.record import read_record, read_table
-from sequence_tutor.distributed.run import RunSummary, optimize, print_summary
+from sequence_tutor.distributed.run import optimize
+from sequence_tutor.distributed.summary import RunSummary, print_summary
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.melody import TOKENS, MelodyEncoding

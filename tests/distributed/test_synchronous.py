@@ -1,4 +1,4 @@
-"""Synchronous mode is repeatable bit for bit, stopped and resumed or not."""
+"""Synchronous mode is repeatable bit for bit, stopped, resumed and disturbed or not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 
 from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.config import RunConfig
@@ -28,7 +29,7 @@ def rounds(algorithm: SequenceTutor, until: int) -> None:
 @pytest.fixture(scope="module")
 def wide(make_run: Callable[..., RunConfig]) -> RunConfig:
     """Two of everything that may come in another order."""
-    return make_run(actors={"count": 2, "batch": 24}, scorers={"count": 2})
+    return make_run(actors={"count": 2, "batch": 24}, scorers={"count": 2}, replay={"lease_s": 2.0})
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def equal_weights(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
 
 
-def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
+def test_a_resumed_run_that_loses_an_actor_and_a_scorer_is_the_undisturbed_run(
     wide: RunConfig, uninterrupted: Outcome, build: Any, weights_of: Any, tmp_path: Path
 ):
     weights, record = uninterrupted
@@ -83,6 +84,10 @@ def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
     with build(wide, tmp_path) as algorithm:
         algorithm.load_checkpoint(str(checkpoint))
         assert equal_weights(weights_of(algorithm), halfway)
+        actor = next(iter(algorithm.env_runner_group._worker_manager.actors().values()))
+        ray.kill(actor, no_restart=False)
+        rounds(algorithm, STOP_AFTER + 1)
+        ray.kill(algorithm.scorers.processes[0], no_restart=False)
         rounds(algorithm, ROUNDS)
         assert equal_weights(weights_of(algorithm), weights)
     assert same(by_key(rows(tmp_path)), by_key(record))

@@ -12,7 +12,7 @@ from pathlib import Path
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.config import load_config
 from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.run import check_directory
+from sequence_tutor.distributed.resume import check_directory
 from sequence_tutor.policies.prior import load_prior
 
 CONFIG = """

@@ -49,6 +49,10 @@ class _Plugin:
         return [len(s) for s in smiles]
 
     @staticmethod
+    def hungry(smiles: str | list[str]) -> float:
+        raise MemoryError
+
+    @staticmethod
     def short(smiles: list[str]) -> list[int]:
         return [1]
 
@@ -188,6 +192,72 @@ def test_config_survives_a_round_trip() -> None:
     section = {"component": [{"name": "similarity", "smiles": "CC", "transform": {"type": "step"}}]}
     config = RewardConfig.model_validate(section)
     assert RewardConfig.model_validate(json.loads(config.model_dump_json())) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("timeout_s", 0),
+        ("timeout_s", math.inf),
+        ("memory_mb", 0),
+        ("retries", -1),
+        ("failed", math.nan),
+        ("waiting", -1),
+    ],
+)
+def test_limits_are_checked(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=key):
+        RewardConfig.model_validate({"component": [{"name": "qed"}], key: value})
+
+
+def test_identity_is_what_determines_a_score() -> None:
+    def identity(*parts: dict[str, Any], **section: Any) -> str:
+        return RewardConfig.model_validate({"component": list(parts), **section}).identity()
+
+    one = {"name": "similarity", "smiles": "CC"}
+    plain = identity(one)
+    assert len(plain) == 16 and int(plain, 16) >= 0
+    assert plain == identity(
+        dict(reversed(one.items())), timeout_s=1, memory_mb=1, retries=3, failed=-1, waiting=0
+    )
+    others = [
+        identity(one | {"weight": 2}),
+        identity(one | {"smiles": "CCC"}),
+        identity(one | {"radius": 3}),
+        identity(one | {"transform": {"type": "step", "low": -math.inf}}),
+        identity(one | {"transform": {"type": "step", "low": 1}}),
+        identity(one, {"name": "qed"}),
+        identity({"name": "qed"}, one),
+        identity(one, aggregate="sum"),
+        identity(one, invalid=-1),
+    ]
+    assert len({plain, *others}) == 1 + len(others)
+
+
+def test_a_failure_is_paid_where_the_config_says_so() -> None:
+    scores = scored(["CCO", "CN", "C1"], python("shy"), failed=-4, invalid=-1)
+    assert scores.status.tolist() == [0, 4, 1]
+    assert scores.rewards.tolist() == [0.5, -4, -1]
+    assert np.isnan(scores.raw["python"][1])
+
+
+def test_want_of_memory_is_no_failure_of_a_sequence() -> None:
+    with pytest.raises(MemoryError):
+        scored(["C", "CCO"], python("hungry"))
+    with pytest.raises(MemoryError):
+        scored(["C", "CCO"], python("hungry", batched=True))
+
+
+def test_which_rewards_judge_batches() -> None:
+    def judges(*parts: dict[str, Any], domain: str = "melodies") -> bool:
+        config = RewardConfig.model_validate({"component": list(parts)})
+        return build_reward(config, domain).judges_batches
+
+    assert judges({"name": "music_theory"})
+    assert not judges({"name": "music_theory"}, python("shy"))
+    assert judges({"name": "music_theory"}, python("lengths", batched=True))
+    assert judges(python("lengths", batched=True), python("shy"), domain="molecules")
+    assert not judges({"name": "qed"}, python("shy"), domain="molecules")
 
 
 def test_registration_is_validated() -> None:

@@ -16,17 +16,33 @@ from sequence_tutor.distributed.replay.sharded import ShardedReplay, create_shar
 
 KNOWN, YOURS, BUSY = Claim
 KEYS = [f"key {i}" for i in range(300)]
-NEVER = {"flush_rows": 10**6, "flush_seconds": 1e6}
-LEASE_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def unharmed(local_ray, tmp_path_factory):
+    """A replay for tests that kill nobody and clean up after themselves."""
+    directory = tmp_path_factory.mktemp("record")
+    never = {"flush_rows": 10**6, "flush_seconds": 1e6}
+    handles = create_shards(2, directory, sampler=UniformSampler(), lease_s=60.0, **never)
+    yield ShardedReplay(handles)
+    for handle in handles:
+        ray.kill(handle)
 
 
 @pytest.fixture
 def start(local_ray, tmp_path):
     handles = []
 
-    def start(**options) -> ShardedReplay:
+    def start(lease_s: float = 8.0) -> ShardedReplay:
         handles.extend(
-            create_shards(2, tmp_path, sampler=UniformSampler(), lease_s=LEASE_S, **options)
+            create_shards(
+                2,
+                tmp_path,
+                sampler=UniformSampler(),
+                lease_s=lease_s,
+                flush_rows=10**6,  # never by themselves
+                flush_seconds=1e6,
+            )
         )
         replay = ShardedReplay(handles, deadline_s=60.0)
         replay.stats()
@@ -37,8 +53,8 @@ def start(local_ray, tmp_path):
         ray.kill(handle)
 
 
-def test_claims_of_all_shards_in_the_order_of_the_keys(start, make_scored):
-    replay = start(**NEVER)
+def test_claims_of_all_shards_in_the_order_of_the_keys(unharmed, make_scored):
+    replay = unharmed
     a, b = Claimant(replay, "a"), Claimant(replay.calls.handles, "b")
     scored = make_scored(KEYS[:50])
     assert a.add(scored).added == 50
@@ -58,43 +74,27 @@ def test_claims_of_all_shards_in_the_order_of_the_keys(start, make_scored):
     assert a.claim(KEYS[50:55]).state.tolist() == [KNOWN] * 5
     assert a.claim([]).state.tolist() == []
     assert combine(replay.stats()).claimed_keys == 5
+    a.release(KEYS)
+    assert combine(replay.stats()).claimed_keys == 0
 
 
-def test_rows_are_kept_until_they_are_on_record(start, make_scored):
-    replay = start(**NEVER)
-    claimant = Claimant(replay, "a")
-    claimant.add(make_scored(KEYS[:50]))
+def test_rows_are_kept_until_they_are_on_record(unharmed, make_scored):
+    replay, claimant = unharmed, Claimant(unharmed, "a")
+    claimant.add(make_scored(KEYS[150:200]))
     claimant.beat()
     assert claimant.unrecorded_rows == 50
     replay.flush()
     claimant.beat()
     assert claimant.unrecorded_rows == 0
     # adding is enough, too
-    claimant.add(make_scored(KEYS[50:100]))
+    claimant.add(make_scored(KEYS[200:250]))
     replay.flush()
-    claimant.add(make_scored(KEYS[100:110]))
+    claimant.add(make_scored(KEYS[250:260]))
     assert claimant.unrecorded_rows == 10
 
 
-def test_a_holder_that_dies_loses_its_keys_and_one_that_beats_does_not(start):
-    replay = start(**NEVER)
-    dead, alive, next_one = (Claimant(replay, name) for name in ("dead", "alive", "next"))
-    dead.claim(KEYS[:5])
-    alive.claim(KEYS[5:10])
-    until = time.monotonic() + 1.2 * LEASE_S
-    while time.monotonic() < until:
-        alive.beat()
-        assert next_one.claim(KEYS[5:10]).state.tolist() == [BUSY] * 5
-        time.sleep(LEASE_S / 5)
-    claims = next_one.claim(KEYS[:10])
-    assert claims.state.tolist() == [YOURS] * 5 + [BUSY] * 5
-    assert claims.losses.tolist() == [1] * 5 + [0] * 5
-    assert combine(replay.stats()).losses == 5
-
-
-def test_a_released_key_is_not_claimed_again_by_a_beat(start):
-    replay = start(**NEVER)
-    claimant = Claimant(replay, "a")
+def test_a_released_key_is_not_claimed_again_by_a_beat(unharmed):
+    replay, claimant = unharmed, Claimant(unharmed, "a")
     stop = threading.Event()
 
     def beat() -> None:
@@ -103,7 +103,7 @@ def test_a_released_key_is_not_claimed_again_by_a_beat(start):
 
     thread = threading.Thread(target=beat)
     thread.start()
-    for i in range(30):
+    for i in range(10):
         keys = [f"{k} {i}" for k in KEYS[:10]]
         assert claimant.claim(keys).state.tolist() == [YOURS] * 10
         claimant.release(keys)
@@ -112,15 +112,32 @@ def test_a_released_key_is_not_claimed_again_by_a_beat(start):
     assert combine(replay.stats()).claimed_keys == 0
 
 
+def test_a_holder_that_dies_loses_its_keys_and_one_that_beats_does_not(start):
+    lease_s = 3.0
+    replay = start(lease_s)
+    dead, alive, next_one = (Claimant(replay, name) for name in ("dead", "alive", "next"))
+    dead.claim(KEYS[:5])
+    alive.claim(KEYS[5:10])
+    until = time.monotonic() + 1.2 * lease_s
+    while time.monotonic() < until:
+        alive.beat()
+        assert next_one.claim(KEYS[5:10]).state.tolist() == [BUSY] * 5
+        time.sleep(lease_s / 10)
+    claims = next_one.claim(KEYS[:10])
+    assert claims.state.tolist() == [YOURS] * 5 + [BUSY] * 5
+    assert claims.losses.tolist() == [1] * 5 + [0] * 5
+    assert combine(replay.stats()).losses == 5
+
+
 def test_a_killed_shard_loses_nothing_and_nothing_is_claimed_twice(start, make_scored, tmp_path):
     """Four scorers at two shards that never flush by themselves; one is killed in the middle."""
-    replay = start(**NEVER)
+    replay = start()
     paid: Counter[str] = Counter()
     counting, stop = threading.Lock(), threading.Event()
     claimants = [Claimant(replay.calls.handles, f"scorer {i}") for i in range(4)]
 
     def beat(claimant: Claimant) -> None:
-        while not stop.wait(LEASE_S / 10):
+        while not stop.wait(0.3):
             claimant.beat()
 
     def score(claimant: Claimant, seed: int) -> None:
@@ -164,7 +181,7 @@ def test_a_killed_shard_loses_nothing_and_nothing_is_claimed_twice(start, make_s
 
 def test_without_beats_a_killed_shard_does_lose_rows(start, make_scored):
     """The control."""
-    replay = start(**NEVER)
+    replay = start()
     Claimant(replay, "a").add(make_scored(KEYS))
     ray.kill(replay.calls.handles[0], no_restart=False)
     replay.flush()  # waits for it
@@ -173,7 +190,7 @@ def test_without_beats_a_killed_shard_does_lose_rows(start, make_scored):
 
 
 def test_a_beat_does_not_wait_for_a_dead_shard(start, make_scored):
-    replay = start(**NEVER)
+    replay = start()
     claimant = Claimant(replay, "a")
     claimant.add(make_scored(KEYS))
     ray.kill(replay.calls.handles[0], no_restart=False)

@@ -77,7 +77,7 @@ def test_memory_hardly_follows_the_rows(new_shard, make_scored, tmp_path):
     )  # the control
 
 
-@pytest.mark.parametrize("batch", [1, 33, 3000])
+@pytest.mark.parametrize("batch", [7, 33, 3000])
 def test_a_restart_brings_back_the_same_sample(new_shard, rows, batch):
     shard = new_shard(flush_rows=256)
     feed(shard, rows, batch=batch)

@@ -107,39 +107,6 @@ def test_a_restart_reloads_what_was_flushed_and_only_that(new_shard, make_scored
     assert again.add(make_scored(KEYS[:1])).duplicates == 1
 
 
-def test_positions_tell_what_is_on_record(new_shard, make_scored):
-    shard = new_shard(flush_rows=10, flush_seconds=1e9)
-    assert shard.renew("a", []).durable == 0
-    results = [shard.add(make_scored(KEYS[at : at + 4])) for at in range(0, 16, 4)]
-    assert [r.position for r in results] == [4, 8, 12, 16]
-    assert [r.durable for r in results] == [0, 0, 12, 12]
-    assert shard.add(make_scored(KEYS[12:16])).position == 16  # duplicates, still waiting
-    beat = shard.renew("a", [])
-    assert (beat.epoch, beat.durable) == (results[0].epoch, 12)
-    shard.flush()
-    assert shard.renew("a", []).durable == 16
-    assert new_shard().renew("a", []).durable == 0  # another life
-
-
-def test_the_clock_flushes_even_if_nothing_is_added(new_shard, make_scored):
-    shard = new_shard(flush_seconds=0.0)
-    shard.add(make_scored(["a"]))
-    assert shard.stats().waiting_rows == 0
-    calls = [
-        lambda s: s.stats(),
-        lambda s: s.sample(1, 0),
-        lambda s: s.claim("a", []),
-        lambda s: s.renew("a", []),
-    ]
-    for call in calls:
-        shard = new_shard(flush_seconds=1e9)
-        shard.add(make_scored([f"b{call}"]))
-        assert shard._writer.waiting == 1
-        shard._writer._flush_seconds = 0.0
-        call(shard)
-        assert shard._writer.waiting == 0
-
-
 def test_sample_is_determined_by_content_and_seed(new_shard, make_scored):
     shard = new_shard()
     shard.add(make_scored(KEYS[:200]))
@@ -290,37 +257,6 @@ def test_mixed_rewards_become_step_rewards(new_shard, make_scored):
     rows = held(shard)
     assert rows.step_rewards[0].sum() == np.float32(terminal.rewards[0])
     np.testing.assert_array_equal(rows.step_rewards[2].sum(), paid.step_rewards[0].sum())
-
-
-def test_scores_of_another_reward_are_not_seen(new_shard, make_scored):
-    by_qed = new_shard(reward_id="qed")
-    by_qed.add(make_scored(KEYS[:100]))
-    by_qed.flush()
-    by_logp = new_shard(reward_id="logp")
-    assert by_logp.stats().rows == 0
-    assert not any(knows(by_logp, KEYS[:100]))
-    assert by_logp.add(make_scored(KEYS[50:150], seed=1)).added == 100
-    by_logp.flush()
-    assert new_shard(reward_id="qed").stats().rows == 100
-    assert knows(new_shard(reward_id="qed"), [KEYS[0], KEYS[120]]) == [True, False]
-    assert knows(new_shard(reward_id="logp"), [KEYS[0], KEYS[120]]) == [False, True]
-
-
-def test_a_full_disk_is_told_to_who_adds_and_loses_nothing(new_shard, make_scored, monkeypatch):
-    shard = new_shard(flush_rows=10)
-
-    def full(*_):
-        raise OSError("no space left")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shard._writer._store, "write", full)
-        shard.add(make_scored(KEYS[:5]))
-        with pytest.raises(OSError, match="no space"):
-            shard.add(make_scored(KEYS[5:20]))
-        shard._writer._flush_seconds = 0.0
-        assert shard.renew("a", []).durable == 0  # a sign of life is heard all the same
-    assert shard.add(make_scored(KEYS[5:20])).durable == 20
-    assert new_shard().stats().rows == 20
 
 
 def test_held_bytes_grow_with_the_rows(new_shard, make_scored):

@@ -1,0 +1,109 @@
+"""`sequence-tutor score`: every line once, in order, stopped and resumed or not."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+CONFIG = """
+[reward]
+timeout_s = 20
+[[reward.component]]
+name = "python"
+function = "counted_rewards:counted"
+"""
+DEADLINE_S = 180.0
+
+
+@pytest.fixture
+def job(plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a config, to be worked in; what is scored is counted in `counter`."""
+    (tmp_path / "reward.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COUNTER", str(tmp_path / "counter"))
+    monkeypatch.setenv("PYTHONPATH", str(plugins))
+    return tmp_path
+
+
+def calls(job: Path) -> Counter[str]:
+    return Counter((job / "counter").read_text().split())
+
+
+def in_own_process(job: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "sequence_tutor.distributed.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=job,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def test_stopped_and_resumed_every_line_is_scored_once_in_order(job: Path, molecules: list[str]):
+    lines = [*molecules[:400], "", "C(", "OCC", "CCO", "NNC", *molecules[:20], "CCO name"]
+    (job / "all.smi").write_text("".join(f"{line}\n" for line in lines))
+    command = ["score", "reward.toml", "all.smi", "--out", "out.csv"]
+    process = in_own_process(job, *command)
+    try:
+        deadline = time.monotonic() + DEADLINE_S
+        while not list((job / "out.parts").glob("lines-*.parquet")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        text, _ = process.communicate(timeout=DEADLINE_S)
+    finally:
+        process.kill()
+    assert process.returncode == 0 and "go on with --resume" in text, text
+    before = sum(calls(job).values())
+    assert 0 < before < 400 and not (job / "out.csv").exists()
+
+    process = in_own_process(job, *command, "--resume")
+    text, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, text
+    table = pq.read_table(job / "out.parquet").to_pylist()
+    assert [row["sequence"] for row in table] == [line.split(" ")[0] for line in lines]
+    assert {key: n for key, n in calls(job).items() if n != 1} == {}
+    at = {line: row for line, row in zip(lines, table, strict=True)}
+    assert at["OCC"]["key"] == at["CCO"]["key"] == "CCO"
+    assert at["OCC"]["reward"] == at["CCO"]["reward"] == at["CCO name"]["reward"] == 2.0
+    assert at["OCC"]["raw.python"] == 2.0 and at["OCC"]["status"] == "ok"
+    assert (at["C("]["status"], at["C("]["reward"], at["C("]["key"]) == ("invalid", 0.0, "")
+    assert at[""]["status"] == "invalid"
+    assert at["NNC"]["status"] == "failed" and at["NNC"]["reward"] is None
+    assert "two nitrogens" in at["NNC"]["error"]
+    with (job / "out.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["sequence"] for row in rows] == [row["sequence"] for row in table]
+    assert list(rows[0])[:6] == ["sequence", "key", "reward", "status", "error", "seconds"]
+    assert not (job / "out.parts").exists()
+
+
+def test_bad_input_is_said_before_anything_starts(job: Path, command: Callable[..., Any]):
+    (job / "all.csv").write_text("smiles,x\nCCO,1\n")
+    command("score", "reward.toml", "none.smi").refused("none.smi")
+    command("score", "reward.toml", "all.csv", "--column", "y").refused(
+        "no column 'y'", "smiles, x"
+    )
+    command("score", "reward.toml", "all.csv", "--out", "x.txt").refused("x.txt", ".csv")
+    command("score", "reward.toml", "all.csv", "--resume").refused("nothing to resume")
+    (job / "out.csv").write_text("mine")
+    command("score", "reward.toml", "all.csv", "--out", "out.csv").refused("out.csv exists already")
+    (job / "wrong.toml").write_text(CONFIG.replace("counted_rewards", "no_such_module"))
+    command("score", "wrong.toml", "all.csv").refused("no_such_module")
+    assert sorted(p.name for p in job.iterdir() if p.name != "counter") == [
+        *("all.csv", "out.csv", "reward.toml", "wrong.toml"),
+    ]

@@ -1,0 +1,3 @@
+"""A module with a mistake."""
+
+raise RuntimeError("half written")
