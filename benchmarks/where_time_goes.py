@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,12 @@ import torch
 from common import EXAMPLES, load_prior, markdown, run
 
 from sequence_tutor.distributed.config import RunConfig, load_config
-from sequence_tutor.distributed.replay.answers import Known
+from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims, Outcomes
 from sequence_tutor.distributed.replay.sampler import FreshMix, RankSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.respell import Respeller
 from sequence_tutor.distributed.scorer import Scorer
-from sequence_tutor.distributed.types import Generated
+from sequence_tutor.distributed.types import Generated, Scored
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel
 from sequence_tutor.policies.sampler import Sampler
@@ -35,8 +36,20 @@ from sequence_tutor.rewards.domains import domain_of
 class NothingKnown:
     """Stands in for the sharded replay: a plain script scores whatever it generates."""
 
-    def known(self, keys: list[str]) -> Known:
-        return Known(np.zeros(len(keys), dtype=bool), None)
+    def __init__(self) -> None:
+        self.rows: Scored | None = None
+
+    def claim(self, keys: Sequence[str]) -> Claims:
+        nothing = Outcomes(np.zeros(0), np.zeros(0, np.int8), np.zeros(0, np.float32), [])
+        ours = np.full(len(keys), Claim.YOURS, np.int8)
+        return Claims(ours, np.zeros(len(keys), np.int8), nothing, None, np.zeros(0, np.int64))
+
+    def release(self, keys: Sequence[str]) -> None:
+        pass
+
+    def add(self, scored: Scored) -> AddResult:
+        self.rows = scored
+        return AddResult(len(scored), 0, len(scored))
 
 
 def plain(settings: RunConfig, directory: Path, scores: int) -> dict[str, float]:
@@ -56,7 +69,8 @@ def plain(settings: RunConfig, directory: Path, scores: int) -> dict[str, float]
         {"params": [model.online.level], "lr": learner.level_learning_rate},
     ]
     optimizer = torch.optim.Adam(groups, fused=True)
-    scorer = Scorer(prior.encoding, domain, build_reward(settings.reward), NothingKnown())  # type: ignore[arg-type]
+    keeper = NothingKnown()
+    scorer = Scorer(domain, build_reward(settings.reward), keeper, prior.encoding)
     directory.mkdir(parents=True, exist_ok=True)
     shard = ReplayShard(
         directory,
@@ -74,10 +88,11 @@ def plain(settings: RunConfig, directory: Path, scores: int) -> dict[str, float]
         model.eval()
         episodes = sampler.sample(settings.actors.batch, generator)
         times.append(time.perf_counter())
-        _, rows = scorer.score(Generated(episodes, updates, "plain", "policy", 0.0))
+        work = scorer.prepare(Generated(episodes, updates, "plain", "policy", 0.0))
+        scorer.claim(work)
+        scorer.store(work, scorer.score(work))
         times.append(time.perf_counter())
-        added = shard.add(rows) if rows is not None else None
-        used += added.new_valid if added else 0
+        used += shard.add(keeper.rows).paid if keeper.rows is not None else 0
         sequences += len(episodes.lengths)
         wanted = round(replay.ratio * settings.actors.batch / learner.batch)
         batches = [shard.sample(learner.batch, updates + i)[1] for i in range(wanted)]

@@ -49,7 +49,7 @@ class Claim(IntEnum):
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of K known keys: rewards float64 [K], NaN unless OK or INVALID; status int8 [K]
+    """What became of K known keys: rewards float64 [K], NaN where there is none; status int8 [K]
     of `Status`; seconds float32 [K] spent scoring; errors, K texts, empty where all went well; raw
     component values float64 [K], NaN where there is none."""
 

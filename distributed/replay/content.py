@@ -54,8 +54,8 @@ class Brief:
 class Content:
     """Remembers rows; `memory_rows` of them whole, see `HotSet`.
 
-    Only rows of Status.OK or INVALID with a finite reward are candidates for being held whole, and
-    those of them with at least one action are trainable.
+    Only rows with a finite reward are candidates for being held whole, and those of them with at
+    least one action are trainable. Failed rows have one only where the config gives it to them.
     """
 
     def __init__(self, memory_rows: int) -> None:
@@ -106,7 +106,7 @@ class Content:
         finite = np.isfinite(outcomes.rewards)
         best = np.concatenate([self.best, outcomes.rewards[valid & finite]])
         self.best = best[best_rows(best, BEST)]
-        held = np.flatnonzero((valid | invalid) & finite)
+        held = np.flatnonzero(finite)
         flags = TRAINABLE * (brief.lengths[held] > 0) + VALID * valid[held]
         pieces = self.hot.extend(outcomes.rewards[held], flags.astype(np.int8))
         return [(held[piece], slots) for piece, slots in pieces]

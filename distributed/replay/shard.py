@@ -57,8 +57,8 @@ class ReplayShard:
     `Leases`. restarted: whether there may be holders from before, who are then given half a lease
     to say what they are scoring. clock: seconds, monotonic.
 
-    Rows with Status.OK or INVALID, a finite reward and at least one action are trainable; of the
-    rest only the outcome is known.
+    Rows with a finite reward and at least one action are trainable; failed ones have a reward only
+    where the config gives them one, and of rows without one only the outcome is known.
 
     Raises RecordError where the directory isn't there or a part in it is broken.
     """

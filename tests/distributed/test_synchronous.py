@@ -29,7 +29,7 @@ def rounds(algorithm: SequenceTutor, until: int) -> None:
 @pytest.fixture(scope="module")
 def wide(make_run: Callable[..., RunConfig]) -> RunConfig:
     """Two of everything that may come in another order."""
-    return make_run(actors={"count": 2, "batch": 24}, scorers={"count": 2}, replay={"lease_s": 2.0})
+    return make_run(actors={"count": 2, "batch": 24}, scorers={"count": 2}, replay={"lease_s": 5.0})
 
 
 @pytest.fixture(scope="module")
