@@ -153,7 +153,8 @@ class Scorer:
                 scores = replace(scores, seconds=np.full(len(fresh), each, np.float32))
             parts.append(_rows(work, fresh, scores))
             work.fresh += len(fresh)
-            work.seconds += float(parts[-1].seconds.sum())
+            busy = parts[-1].status != Status.TIMEOUT  # who hangs holds nobody else up
+            work.seconds += float(parts[-1].seconds[busy].sum())
         if lost:
             parts.append(_rows(work, lost, _condemned(len(lost))))
         order += fresh + lost

@@ -30,14 +30,16 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.scorer_process import ScorerProcess
 from sequence_tutor.policies.encoding import Encoding
 
-# Batches that wait or are being scored, per scorer: enough to never idle, few enough to stay fresh.
-QUEUE_PER_SCORER = 3
-# Of these, how many a scorer has been handed, those that take unusually long not counted.
+# Batches that a scorer has been handed, those that take unusually long not counted: enough to never
+# idle, few enough to stay fresh.
 HANDED_PER_SCORER = 2
+# How many more wait for each scorer.
+WAITING_PER_SCORER = 1
 # How many a scorer has at most, each in a thread of its own.
 THREADS = 16
-# A task takes unusually long after so many times what one should take, and these seconds.
-LONG, LONG_S = 3.0, 0.5
+# A task takes unusually long when one that was handed out later is done, or after so many times
+# what all that the scorer has should take, and these seconds.
+LONG, LONG_S = 1.2, 0.25
 # Seconds before a scorer that couldn't be reached is tried again.
 DOWN_S = 1.0
 # How often a task that can't be cut any smaller may take its scorer down.
@@ -101,6 +103,7 @@ class _Handed(Generic[R]):
     task: Any
     process: int
     since: float
+    late: bool = False
 
 
 class ScorerPool(Generic[R]):
@@ -118,6 +121,7 @@ class ScorerPool(Generic[R]):
         count: int,
         encoding: Encoding | None = None,
         bury: Callable[[Any], Any] | None = None,
+        handed: int = HANDED_PER_SCORER,
     ) -> None:
         # Outside any placement group: under Tune its bundles have no room for scorers.
         actor = ray.remote(ScorerProcess).options(
@@ -130,7 +134,7 @@ class ScorerPool(Generic[R]):
         self.processes = [actor.remote(run, shards, os.getcwd(), encoding) for _ in range(count)]
         self.retried = self.lost = 0
         self.batch_size = BatchSize(first=run.actors.batch)
-        self._bury = bury
+        self._bury, self._most_handed = bury, handed
         self._waiting: deque[Any] = deque()
         self._handed: dict[ray.ObjectRef, _Handed[R]] = {}
         self._proven: set[int] = set()
@@ -155,7 +159,7 @@ class ScorerPool(Generic[R]):
     def full(self) -> bool:
         """Whether more tasks would only grow stale."""
         under_way = len(self._waiting) + sum(self._load())
-        return under_way >= QUEUE_PER_SCORER * len(self.processes)
+        return under_way >= (self._most_handed + WAITING_PER_SCORER) * len(self.processes)
 
     @property
     def allowed(self) -> int:
@@ -180,7 +184,7 @@ class ScorerPool(Generic[R]):
             free = [
                 i
                 for i in range(len(load))
-                if load[i] < HANDED_PER_SCORER and total[i] < THREADS and self._down_until[i] <= now
+                if load[i] < self._most_handed and total[i] < THREADS and self._down_until[i] <= now
             ]
             left = None if budget is None else budget - self.allowed
             if not free or (left is not None and left < 1):
@@ -213,6 +217,9 @@ class ScorerPool(Generic[R]):
                 self._take_loss(handed, error)
             else:
                 self._proven.add(handed.process)
+                for other in self._handed.values():  # a scorer begins its tasks in their order
+                    if other.process == handed.process and other.since < handed.since:
+                        other.late = True
                 self.batch_size.report(handed.task.size, report.seconds)
                 reports.append(report)
         return reports
@@ -231,12 +238,16 @@ class ScorerPool(Generic[R]):
     def _load(self) -> list[int]:
         """Tasks that each scorer has, but those that take unusually long."""
         load, now = [0] * len(self.processes), time.monotonic()
-        total = self._total()
+        expected_s = [0.0] * len(self.processes)
         for handed in self._handed.values():
-            expected_s = handed.task.size * self.batch_size.seconds_per_row
-            long_s = LONG_S + LONG * expected_s * min(total[handed.process], HANDED_PER_SCORER)
+            if not handed.late:
+                seconds = handed.task.size * self.batch_size.seconds_per_row
+                expected_s[handed.process] += seconds
+        for handed in self._handed.values():
+            long_s = LONG_S + LONG * expected_s[handed.process]
             # nothing is unusual in a process that is only starting
-            if handed.process not in self._proven or now - handed.since < long_s:
+            proven = handed.process in self._proven
+            if not handed.late and not (proven and now - handed.since > long_s):
                 load[handed.process] += 1
         return load
 

@@ -36,7 +36,7 @@ from sequence_tutor.distributed.processes import start_shards
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources, start_ray
 from sequence_tutor.distributed.scorer_process import LinesReport
-from sequence_tutor.distributed.scoring import QUEUE_PER_SCORER, ScorerPool
+from sequence_tutor.distributed.scoring import ScorerPool
 from sequence_tutor.distributed.stopping import StopRequest
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
@@ -44,6 +44,8 @@ from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 # The file in the record that says what was scored, and how much of either end tells it.
 SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
+# Batches that a scorer is handed: nothing grows stale here.
+HANDED_PER_SCORER = 4
 # Seconds between two lines of progress where there is no terminal.
 LINE_EVERY_S = 10.0
 # Seconds the driver waits for news.
@@ -109,7 +111,9 @@ def score_file(
     check_resources(run, scoring_only=True)
     shards = start_shards(run, record, None)
     replay = ShardedReplay(shards)
-    pool: ScorerPool[LinesReport] = ScorerPool(run, shards, run.scorers.count, bury=_given_up)
+    pool: ScorerPool[LinesReport] = ScorerPool(
+        run, shards, run.scorers.count, bury=_given_up, handed=HANDED_PER_SCORER
+    )
     left = batches(lines, pool.batch_size, done)
     try:
         with StopRequest() as stop, _Display(console) as display:
@@ -176,7 +180,7 @@ def _reports(
     """Keeps the scorers supplied, but reads no further ahead than that takes."""
     more = True
     while True:
-        while more and not stop.wanted and pool.tasks < QUEUE_PER_SCORER * len(pool.processes):
+        while more and not stop.wanted and not pool.full:
             batch = next(left, None)
             if more := batch is not None:
                 assert batch is not None

@@ -18,7 +18,7 @@ from sequence_tutor.distributed.config import ConfigError, RunConfig, load_confi
 from sequence_tutor.distributed.metrics import Metrics
 from sequence_tutor.distributed.replay.record import read_record
 from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.scoring import QUEUE_PER_SCORER
+from sequence_tutor.distributed.scoring import HANDED_PER_SCORER, WAITING_PER_SCORER
 from sequence_tutor.distributed.summary import (
     SUMMARY_SECONDS,
     RunSummary,
@@ -96,7 +96,8 @@ def test_samples_per_insert_stay_near_the_ratio(finished: Finished):
     run = finished.run
     rows = run.learner.batch * run.learner.updates_per_call
     slack = rows + run.replay.ratio * run.actors.batch
-    under_way = (QUEUE_PER_SCORER * run.scorers.count + 2 * run.actors.count) * run.actors.batch
+    queued = (HANDED_PER_SCORER + WAITING_PER_SCORER) * run.scorers.count
+    under_way = (queued + 2 * run.actors.count) * run.actors.batch
     for tick in finished.metrics:
         sampled = tick["updates"] * run.learner.batch
         earned = run.replay.ratio * (tick["replay_rows"] - run.replay.min_rows)
