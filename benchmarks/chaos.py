@@ -228,11 +228,11 @@ class Monkey:
 
 
 def _reward_processes() -> list[int]:
-    """Processes of sequence_tutor.rewards.isolation on this machine."""
+    """Templates and children of this machine's reward processes."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if b"sequence_tutor.rewards.isolation" in path.read_bytes():
+            if b"rewards/isolation" in path.read_bytes():
                 found.append(int(path.parent.name))
         except OSError:
             continue

@@ -27,6 +27,8 @@ class Channel:
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
+        # filled again and again: a new one for each message takes longer than the message
+        self._buffer = memoryview(bytearray(PACKET_BYTES))
 
     @staticmethod
     def pair() -> tuple[Channel, Channel]:
@@ -63,13 +65,12 @@ class Channel:
         `wait` is false, and anything at all where the sender wrote something unreadable.
         """
         flags = _NO_INHERITING if wait else _NO_INHERITING | _NOW
-        data, extra, _, _ = self.socket.recvmsg(PACKET_BYTES, _FILES_BYTES, flags)
+        size, extra, _, _ = self.socket.recvmsg_into([self._buffer], _FILES_BYTES, flags)
         files = _files(extra) if extra else []
-        if not data:
+        if not size:
             raise EOFError("the other end is closed")
-        if data == _LONG:
-            data = _read(files.pop())
-        return pickle.loads(data), files
+        data = self._buffer[:size]
+        return pickle.loads(_read(files.pop()) if data == _LONG else data), files
 
     def close(self) -> None:
         self.socket.close()

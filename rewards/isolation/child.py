@@ -17,6 +17,9 @@ from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.work import Done, pack
 from sequence_tutor.rewards.objective import Objective
 
+# How much memory there is in use is looked up after so many units, or after one that took so long.
+LOOK_EVERY, LOOK_AFTER_S = 16, 1e-3
+
 
 class Task(NamedTuple):
     """A unit of work as the child is told it."""
@@ -72,6 +75,7 @@ class Child:
         self._channel, self._objective = channel, objective
         self._pid = os.getpid()
         self._done: Done | None = None
+        self._asked = 0
         self._allocated = linux.data_meter()
         at_start = self._allocated()
         # one that leaks is replaced between two units, long before an innocent one pays for it
@@ -94,9 +98,11 @@ class Child:
 
     def _next(self) -> Task | None:
         """The next unit, None where there is to be none. Results don't wait for it."""
-        if self._allocated() > self._grown_bytes:
-            self._tell(ending=Ending())
-            return None
+        self._asked += 1
+        if self._asked % LOOK_EVERY == 0 or (self._done and self._done.seconds > LOOK_AFTER_S):
+            if self._allocated() > self._grown_bytes:
+                self._tell(ending=Ending())
+                return None
         try:
             task, _ = self._channel.receive(wait=False)
         except BlockingIOError:
