@@ -33,7 +33,7 @@ HERE = Path(__file__).resolve().parent
 REWARD = """
 [reward]
 timeout_s = 2
-memory_mb = 1024
+memory_mb = 128
 [[reward.component]]
 name = "python"
 function = "chaos_rewards:{function}"
