@@ -39,11 +39,13 @@ class Started(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """Why a child ends by itself. out_of_memory: its unit needed more than it may have; error: what
-    its unit raised that isn't an error to go on from; both empty: it has grown too large."""
+    """Why a child ends by itself. out_of_memory: its unit needed more than it may have; guilty: and
+    it wasn't others that had left too little; error: what its unit raised that isn't an error to go
+    on from; all empty: it has grown too large."""
 
     out_of_memory: bool = False
     error: str = ""
+    guilty: bool = False
 
 
 class Report(NamedTuple):
@@ -80,6 +82,9 @@ class Child:
         at_start = self._allocated()
         # one that leaks is replaced between two units, long before an innocent one pays for it
         self._grown_bytes = at_start + memory_bytes // 2
+        # below that, what came before a unit has hardly touched what the unit may have
+        self._intact_bytes = at_start + memory_bytes // 4
+        self._intact = True
         self._lift_limit = linux.limit_data(at_start + memory_bytes)
 
     def run(self) -> None:
@@ -100,9 +105,13 @@ class Child:
         """The next unit, None where there is to be none. Results don't wait for it."""
         self._asked += 1
         if self._asked % LOOK_EVERY == 0 or (self._done and self._done.seconds > LOOK_AFTER_S):
-            if self._allocated() > self._grown_bytes:
+            allocated = self._allocated()
+            self._intact = allocated <= self._intact_bytes
+            if allocated > self._grown_bytes:
                 self._tell(ending=Ending())
                 return None
+        else:
+            self._intact = False  # nobody has looked
         try:
             task, _ = self._channel.receive(wait=False)
         except BlockingIOError:
@@ -122,7 +131,7 @@ class Child:
             return pack(task.number, time.perf_counter() - started, scores)
         except MemoryError:
             self._lift_limit()
-            return Ending(out_of_memory=True)
+            return Ending(out_of_memory=True, guilty=self._intact)
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
             text = f": {error.code}" if isinstance(error.code, str) else ""

@@ -67,7 +67,8 @@ def _blame(unit: Unit, worker: Worker, how: str, config: RewardConfig) -> list[U
     """A unit has brought its process down: of many sequences, find out which."""
     status, error = worker.verdict or (Status.CRASHED, how)
     if worker.ending is not None and worker.ending.out_of_memory:
-        if worker.begun > 1:  # those before it may have leaked what it needed
+        if worker.begun > 1 and not worker.ending.guilty:
+            # those before it may have leaked what it needed
             unit.fresh = True
             return [unit]
         error = f"needed more than memory_mb = {config.memory_mb}"
