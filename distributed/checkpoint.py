@@ -18,6 +18,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from sequence_tutor.distributed.files import sync
+
 TENSORS, STATE, CONFIG, MARKER = "learner.safetensors", "state.json", "config.toml", "_COMPLETE"
 
 
@@ -51,9 +53,9 @@ def write(directory: Path, checkpoint: Checkpoint) -> None:
     (directory / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     (directory / CONFIG).write_text(checkpoint.config, encoding="utf-8")
     for name in (TENSORS, STATE, CONFIG):
-        _sync(directory / name)
+        sync(directory / name)  # a power cut must not leave a marker without files
     (directory / MARKER).touch()
-    _sync(directory)
+    sync(directory)
 
 
 def read(directory: Path) -> Checkpoint:
@@ -86,7 +88,7 @@ def save(root: Path, checkpoint: Checkpoint, keep: int) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     write(temporary, checkpoint)
     os.replace(temporary, final)
-    _sync(root)
+    sync(root)
     for old in complete(root)[:-keep]:
         shutil.rmtree(old)
     return final
@@ -99,12 +101,3 @@ def complete(root: Path) -> list[Path]:
     names = re.compile(r"\d{9}-\d{12}")
     found = (p for p in root.iterdir() if names.fullmatch(p.name))
     return sorted(p for p in found if (p / MARKER).is_file())
-
-
-def _sync(path: Path) -> None:
-    """Have it on disk before what comes next: a power cut must not leave a marker without files."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -27,6 +27,16 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)  # a full disk must not fill up with attempts
         raise
+    sync(path.parent)  # or the name itself may be gone
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a directory's names, on disk before what comes next."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

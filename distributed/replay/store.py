@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from sequence_tutor.distributed.files import atomic_file
+
 # A path of this machine, a URI ("s3://bucket/run", "gs://...", "file:///..."), or a pyarrow file
 # system and a path in it.
 Place = str | Path | tuple[Any, str]
@@ -100,7 +102,8 @@ class PartStore:
         data = sink.getvalue()
         path = f"{self._root}/{part.name}"
         if self._local:
-            _write_local(Path(path), data)
+            with atomic_file(Path(path)) as file:
+                file.write(data)
         elif self._atomic:
             self._upload(path, data)
         else:
@@ -133,26 +136,6 @@ class PartStore:
             self._fs.delete_file(path)
         except (OSError, pa.ArrowException):
             pass  # what went wrong before is what is told
-
-
-def _write_local(path: Path, data: pa.Buffer) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            # or a power cut leaves an empty file under the final name
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)  # a full disk must not fill up with attempts
-        raise
-    if os.name == "posix":  # or the name itself may be gone
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 def _resolve(place: Place) -> tuple[Any, str]:
