@@ -96,7 +96,7 @@ class Finished:
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
-        tensors, _ = checkpoint.read(checkpoint.complete(self.out / "checkpoints")[-1])
+        tensors = checkpoint.read(checkpoint.complete(self.out / "checkpoints")[-1]).tensors
         prefix = "model.online.network."
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 

@@ -37,9 +37,9 @@ def test_two_temperatures_are_tried(
     for result in results:
         assert result.metrics["training_iteration"] == 2
         assert result.metrics["tutor"]["updates"] > 0
-        tensors, state = checkpoint.read(Path(result.checkpoint.path))
-        assert state["updates"] == result.metrics["tutor"]["updates"]
-        assert tensors
+        saved = checkpoint.read(Path(result.checkpoint.path))
+        assert saved.counters["updates"] == result.metrics["tutor"]["updates"]
+        assert saved.tensors
         temperatures.add(result.config["run"].learner.temperature)
         assert list(Path(result.path).glob("scores/*.parquet"))
     assert temperatures == {0.1, 10.0}
