@@ -109,7 +109,7 @@ def finished(
 ) -> Finished:
     out = tmp_path_factory.mktemp("run") / "melodies"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sequence_tutor.distributed.run.SUMMARY_SAMPLES", 60)
+        patch.setattr("sequence_tutor.distributed.summary.SUMMARY_SAMPLES", 60)
         summary = optimize(melody_run(), out, Console(quiet=True))
     return Finished(out, summary)
 
