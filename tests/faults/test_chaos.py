@@ -44,8 +44,3 @@ def test_random_kills_of_everything_but_the_learner(tmp_path: Path):
     text = chaos("kills", tmp_path, *arguments)
     assert "| **scored again after they were on record** | 0 |" in text
     assert "\n300 of 300 scores" in text
-
-
-def test_a_killed_driver_loses_nothing_on_record(tmp_path: Path):
-    text = chaos("driver", tmp_path, "--budget", 1000, "--times", 2, "--seed", 1)
-    assert "| **scored again after they were on record** | 0 |" in text
