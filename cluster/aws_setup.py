@@ -1,11 +1,11 @@
-"""What `ray up cluster/config.yaml` needs to find in an AWS account, made once, by somebody who may.
+"""What `ray up cluster/config.yaml` needs to find in an AWS account; made once, by an administrator.
 
     python cluster/aws_setup.py --region us-west-2 --bucket YOUR-BUCKET --ssh-from 203.0.113.7/32
 
 makes, or brings up to date,
   - a bucket for runs that can't be made public;
   - a security group: the cluster's machines reach each other, `--ssh-from` reaches port 22;
-  - a role for the head (iam-head.json, iam-node.json) and one for all other machines (iam-node.json);
+  - a role for the head (iam-head.json, iam-node.json) and one for the others (iam-node.json);
   - a group of IAM users who may start the cluster (iam-launcher.json).
 Machines, keys and everything else that costs money or carries a secret is left to `ray up`.
 """
@@ -48,9 +48,7 @@ def make_bucket(s3: Any, bucket: str, region: str) -> None:
     # the oldest region is the default and mustn't be named
     where = {} if region == "us-east-1" else {"LocationConstraint": region}
     try:
-        s3.create_bucket(
-            Bucket=bucket, **({"CreateBucketConfiguration": where} if where else {})
-        )
+        s3.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": where} if where else {}))
     except ClientError as error:
         if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
             raise
