@@ -1,4 +1,4 @@
-"""What `ray up cluster/config.yaml` needs to find in an AWS account; made once, by an administrator.
+"""What `ray up cluster/config.yaml` must find in an AWS account, made once by an administrator.
 
     python cluster/aws_setup.py --region us-west-2 --bucket YOUR-BUCKET --ssh-from 203.0.113.7/32
 
@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +45,24 @@ def policy(name: str, places: dict[str, str]) -> str:
     return text
 
 
+@contextmanager
+def unless_made() -> Iterator[None]:
+    """What is there already, from an earlier time, is as good."""
+    try:
+        yield
+    except ClientError as error:
+        # a profile takes one role; a second is one too many
+        made = ("EntityAlreadyExists", "BucketAlreadyOwnedByYou", "LimitExceeded")
+        if error.response["Error"]["Code"] not in made:
+            raise
+
+
 def make_bucket(s3: Any, bucket: str, region: str) -> None:
     """Raises ClientError where somebody else has a bucket of that name."""
     # the oldest region is the default and mustn't be named
     where = {} if region == "us-east-1" else {"LocationConstraint": region}
-    try:
+    with unless_made():
         s3.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": where} if where else {}))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
-            raise
     closed = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     s3.put_public_access_block(
         Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(closed, True)
@@ -93,27 +104,21 @@ def make_group(ec2: Any, vpc: str | None, ssh_from: str) -> str:
 
 def make_role(iam: Any, name: str, policies: dict[str, str]) -> None:
     """A role that machines may take, with exactly these policies of ours, and its profile."""
-    for make, arguments in (
-        (iam.create_role, {"AssumeRolePolicyDocument": json.dumps(ASSUMED_BY_MACHINES)}),
-        (iam.create_instance_profile, {"InstanceProfileName": name}),
-        (iam.add_role_to_instance_profile, {"InstanceProfileName": name}),
-    ):
-        try:
-            make(**({} if make == iam.create_instance_profile else {"RoleName": name}), **arguments)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in ("EntityAlreadyExists", "LimitExceeded"):
-                raise
+    assumed_by = json.dumps(ASSUMED_BY_MACHINES)
+    with unless_made():
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=assumed_by)
+    with unless_made():
+        iam.create_instance_profile(InstanceProfileName=name)
+    with unless_made():
+        iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
     for policy_name, text in policies.items():
         iam.put_role_policy(RoleName=name, PolicyName=policy_name, PolicyDocument=text)
 
 
 def make_launchers(iam: Any, text: str) -> None:
     """The group of users who may start clusters."""
-    try:
+    with unless_made():
         iam.create_group(GroupName=f"{NAME}-launchers")
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "EntityAlreadyExists":
-            raise
     iam.put_group_policy(
         GroupName=f"{NAME}-launchers", PolicyName="iam-launcher", PolicyDocument=text
     )

@@ -32,8 +32,8 @@ export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$private/token RAY_TMPDIR=/tmp/ra
 port=$((20000 + SLURM_JOB_ID % 20000))
 
 mapfile -t machines < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-on() { # on MACHINE COMMAND...: a step on one machine, for as long as the job
-    srun --nodes=1 --ntasks=1 --nodelist="$1" --overlap --kill-on-bad-exit=0 "${@:2}"
+on() { # on MACHINE COMMAND...: a step on one machine; to be run as `$(on ...)` or `on ... &`
+    exec srun --nodes=1 --ntasks=1 --nodelist="$1" --overlap --kill-on-bad-exit=0 "${@:2}"
 }
 head=$(on "${machines[0]}" hostname --ip-address | awk '{ print $1 }')
 export RAY_ADDRESS=$head:$port
@@ -47,15 +47,16 @@ on "${machines[0]}" ray start --head --block --node-ip-address="$head" --port="$
     --num-cpus="$cpus" --temp-dir="$RAY_TMPDIR" --include-dashboard=false \
     --resources='{"steady": 1000}' &
 steps+=($!)
+# A worker gives up where there is no head yet; one that is late joins the run late.
+for ((i = 0; ; i++)); do
+    ! ray health-check --address "$RAY_ADDRESS" >/dev/null 2>&1 || break
+    [[ $i -lt 60 ]] || { echo "error: no Ray on $RAY_ADDRESS after two minutes" >&2; exit 1; }
+    sleep 2
+done
 for machine in "${machines[@]:1}"; do
     on "$machine" ray start --block --address="$RAY_ADDRESS" \
         --num-cpus="$cpus" --temp-dir="$RAY_TMPDIR" &
     steps+=($!)
-done
-# A machine that is late joins later; without the head there is nothing to join.
-for ((i = 0; i < 60; i++)); do
-    ! ray health-check --address "$RAY_ADDRESS" >/dev/null 2>&1 || break
-    sleep 2
 done
 
 resume=()

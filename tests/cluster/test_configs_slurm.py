@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,9 @@ FAKES = {
         "exec {python} - \"$@\" <<'END'\n"
         "import signal, sys, time, ray\n"
         "stop = []\n"
-        "signal.signal(signal.SIGTERM, lambda *_: stop.append(1))\n"
         "ray.init(log_to_driver=False, logging_level='ERROR')\n"
-        "deadline = time.monotonic() + 60\n"
+        "signal.signal(signal.SIGTERM, lambda *_: stop.append(1))\n"
+        "deadline = time.monotonic() + 120\n"
         "while len(ray.nodes()) < 2 and time.monotonic() < deadline:\n"
         "    time.sleep(0.2)\n"
         "has = ray.cluster_resources()\n"
@@ -42,7 +43,7 @@ FAKES = {
 
 
 @pytest.fixture
-def slurm(tmp_path: Path) -> dict[str, str]:
+def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a job of two machines."""
     binaries = tmp_path / "bin"
     binaries.mkdir()
@@ -50,7 +51,7 @@ def slurm(tmp_path: Path) -> dict[str, str]:
         program = binaries / name
         program.write_text("#!/usr/bin/env bash\n" + text.replace("{python}", sys.executable))
         program.chmod(0o755)
-    return {
+    yield {
         **{k: v for k, v in os.environ.items() if not k.startswith("RAY_")},
         "PATH": os.pathsep.join([str(binaries), str(Path(sys.executable).parent), os.defpath]),
         "LOG": str(tmp_path / "log"),
@@ -58,6 +59,8 @@ def slurm(tmp_path: Path) -> dict[str, str]:
         "SLURM_JOB_NODELIST": "[one-two]",
         "SLURM_CPUS_PER_TASK": "1",
     }
+    for process in ours():  # a failed test's
+        os.kill(process, signal.SIGKILL)
 
 
 def start(slurm: dict[str, str], *arguments: object) -> subprocess.Popen[str]:
@@ -68,6 +71,13 @@ def start(slurm: dict[str, str], *arguments: object) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def ours() -> list[int]:
+    """Processes of the jobs that are still there: the scripts, and Ray by its directory."""
+    marks = (str(SCRIPT), f"/tmp/ray-{os.getpid()}")
+    lines = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    return [int(line.split()[0]) for line in lines.splitlines() if any(m in line for m in marks)]
 
 
 def log(slurm: dict[str, str]) -> list[str]:
@@ -108,12 +118,6 @@ def test_a_run_over_two_machines_is_stopped_in_time_and_queued_again(
     while time.monotonic() < deadline and ours():
         time.sleep(0.2)
     assert ours() == []
-
-
-def ours() -> list[str]:
-    """Processes of the job's Ray that are still there."""
-    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    return [line for line in found.splitlines() if f"/tmp/ray-{os.getpid()}/" in line]
 
 
 def test_a_run_that_is_there_goes_on(slurm: dict[str, str], tmp_path: Path):
