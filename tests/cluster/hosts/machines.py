@@ -3,7 +3,7 @@ power failure.
 
 A machine is a set of Linux namespaces (network, processes, mounts, hostname, shared memory) with an
 address on a bridge, an sshd, and the root file system of this machine under a layer of its own: its
-home, /tmp and /run begin empty, and what it writes nobody else sees. The Python environment that
+home and /tmp begin empty, and what it writes nobody else sees. The Python environment that
 runs this is there as well, writable in the same way; `~/sequence-tutor` leads to it, as on a node
 whose image was made with the package's dependencies. /mnt/shared is one directory on all machines
 of a room, as NFS would make it.
@@ -29,7 +29,7 @@ BOOT = Path(__file__).with_name("boot.sh")
 TOOLS = ("apt-get", "chroot", "dpkg", "ip", "mount", "nsenter", "ssh", "ssh-keygen", "unshare")
 PACKAGES = ("openssh-server", "rsync")
 # Directories that begin empty on each machine, with their modes.
-OWN = {"/home": 0o755, "/root": 0o700, "/run": 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}
+OWN = {"/home": 0o755, "/root": 0o700, "/tmp": 0o1777, "/var/tmp": 0o1777}
 SSHD = """
 ListenAddress {address}
 HostKey {key}
@@ -196,7 +196,9 @@ class Machine:
     def _lay_cable(self) -> None:
         space = self._space
         _run("ip", "netns", "add", space)
-        cable = ("type", "veth", "peer", "name", "eth0", "netns", space)
+        # the same card after each boot, or others would look for the old one for a while
+        card = "02:00:" + ":".join(f"{byte:02x}" for byte in IPv4Address(self.address).packed)
+        cable = ("type", "veth", "peer", "name", "eth0", "address", card, "netns", space)
         _run("ip", "link", "add", self._outlet, *cable)
         _run("ip", "link", "set", self._outlet, "master", self.room.bridge, "up")
         prefix = self.room.network.prefixlen
