@@ -39,8 +39,17 @@ head=$(on "${machines[0]}" hostname --ip-address | awk '{ print $1 }')
 export RAY_ADDRESS=$head:$port
 
 steps=()
-# A step that ends takes its Ray processes with it.
-trap '[[ ${#steps[@]} -eq 0 ]] || kill "${steps[@]}" 2>/dev/null || true; wait; rm -r "$private"' EXIT
+# shellcheck disable=SC2329  # the trap calls it
+finish() { # a step that ends takes its Ray processes with it
+    kill "${steps[@]}" 2>/dev/null || true
+    for ((i = 0; i < 20; i++)); do
+        kill -0 "${steps[@]}" 2>/dev/null || break
+        sleep 1
+    done
+    kill -KILL "${steps[@]}" 2>/dev/null || true
+    rm -r "$private"
+}
+trap finish EXIT
 
 cpus=${SLURM_CPUS_PER_TASK:-1}
 on "${machines[0]}" ray start --head --block --node-ip-address="$head" --port="$port" \
@@ -66,10 +75,14 @@ driver=$!
 again=
 trap 'again=yes; kill -TERM "$driver"' TERM
 code=0
-wait "$driver" || code=$?
-if [[ $again ]]; then # the first wait ended with the signal, the run ends in its own time
+wait -n "$driver" "${steps[0]}" || code=$?
+if [[ $again ]]; then # the wait ended with the signal, the run ends in its own time
     code=0
     wait "$driver" || code=$?
     [[ $code -ne 0 ]] || scontrol requeue "$SLURM_JOB_ID"
+elif kill -0 "$driver" 2>/dev/null; then
+    echo "error: Ray's head ended, exit code $code; submit again to go on" >&2
+    kill -KILL "$driver"
+    code=1
 fi
 exit "$code"
