@@ -1,5 +1,5 @@
-"""`ray up cluster/config.yaml` from a laptop to a pretend EC2: machines come when asked for,
-one is taken back in the middle of the work, idle ones go, and `ray down` leaves nothing.
+"""`ray up cluster/config.yaml` from a laptop to a pretend EC2: machines come when asked for, one is
+taken back in the middle of the work, idle ones go, and `ray down` leaves nothing.
 
 Ray's launcher and autoscaler, boto3 and the file are what a user has, but for what SETTINGS says.
 """
@@ -56,9 +56,7 @@ def lay_out(ec2: Cloud, wheel: Path) -> Machine:
     shutil.copy(ROOT / "constraints.txt", checkout)
     for file in ("aws_setup.py", "iam-head.json", "iam-node.json", "iam-launcher.json"):
         shutil.copy(ROOT / "cluster" / file, checkout / "cluster")
-    laptop.on_disk("/root/.bashrc").write_text(
-        "".join(f"export {k}={v}\n" for k, v in ec2.environment.items())
-    )
+    ec2.introduce(laptop)
     said = laptop.ask(
         ACTIVATED + "ray get-auth-token --generate >/dev/null && python cluster/aws_setup.py "
         "--region us-west-2 --bucket runs-of-ours --ssh-from 172.31.255.10/32"

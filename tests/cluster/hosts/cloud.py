@@ -39,6 +39,13 @@ class Cloud:
         self.url = f"http://{room.gateway}:{PORT}"
         self.environment = CREDENTIALS | {"AWS_ENDPOINT_URL": self.url}
         self.bodies: dict[str, Machine] = {}
+        self.ec2: Any = boto3.client(
+            "ec2",
+            endpoint_url=self.url,
+            region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
         self._closing = threading.Event()
         self._failure: BaseException | None = None
         self._server = subprocess.Popen(
@@ -49,19 +56,15 @@ class Cloud:
         )
         self._thread = threading.Thread(target=self._look_after_bodies, name="bodies")
 
-    def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        )
+    def introduce(self, machine: Machine) -> None:
+        """Lead every later shell of a machine here."""
+        exports = "".join(f"export {k}={v}\n" for k, v in self.environment.items())
+        machine.on_disk("/root/.bashrc").write_text(exports)
 
     def instances(self, *states: str) -> dict[str, dict[str, Any]]:
         """Instances by id, of these states; by default those that cost money."""
         wanted = [{"Name": "instance-state-name", "Values": states or ("pending", "running")}]
-        found = self.client("ec2").describe_instances(Filters=wanted)["Reservations"]
+        found = self.ec2.describe_instances(Filters=wanted)["Reservations"]
         return {i["InstanceId"]: i for part in found for i in part["Instances"]}
 
     def kinds(self) -> list[str]:
@@ -84,7 +87,7 @@ class Cloud:
     def take_back_one(self) -> str:
         """End a spot instance as AWS does when its warning wasn't heard; its id."""
         spots = [i for i, it in self.instances().items() if it.get("InstanceLifecycle") == "spot"]
-        self.client("ec2").terminate_instances(InstanceIds=spots[:1])
+        self.ec2.terminate_instances(InstanceIds=spots[:1])
         return spots[0]
 
     def open(self) -> None:
@@ -92,7 +95,7 @@ class Cloud:
         deadline = time.monotonic() + 60
         while True:
             try:
-                self.client("sts").get_caller_identity()
+                self.ec2.describe_regions()
                 break
             except Exception:
                 assert self._server.poll() is None and time.monotonic() < deadline, "no moto server"
@@ -118,17 +121,14 @@ class Cloud:
             self._failure = error
 
     def _body(self, instance: dict[str, Any]) -> Machine:
-        (pair,) = self.client("ec2").describe_key_pairs(
+        (pair,) = self.ec2.describe_key_pairs(
             KeyNames=[instance["KeyName"]], IncludePublicKey=True
         )["KeyPairs"]
         machine = self.room.machine(
             instance["InstanceId"][-6:], instance["PrivateIpAddress"], [pair["PublicKey"]]
         )
-        machine._format()
-        # what an instance profile would do, for every shell of the machine
-        bashrc = machine.on_disk("/root/.bashrc")
-        bashrc.write_text("".join(f"export {k}={v}\n" for k, v in self.environment.items()))
         machine.power_on()
+        self.introduce(machine)  # what an instance profile does
         return machine
 
 
