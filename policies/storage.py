@@ -8,10 +8,12 @@ upload is complete. Credentials come from the environment of each process; messa
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +40,8 @@ _DEFAULTS = {
 }
 # Bytes that are read ahead of who reads a file from its beginning.
 READ_AHEAD = 4 << 20
+# Seconds that a store has for its first answer.
+ANSWER_S = 30.0
 _FAILURES = (OSError, pa.ArrowException)
 
 
@@ -60,7 +64,7 @@ class Location:
             self._fs, self._root, self._text = where._fs, where._root, where._text
         elif isinstance(where, tuple):
             self._fs, self._root = _without_views(*where)
-            self._text = f"{self._fs.type_name}:{self._root}"
+            self._text = self._root if self.is_local else f"{self._fs.type_name}:{self._root}"
         elif "://" in str(where):
             self._fs, self._root = _opened(str(where))
             self._text = str(where)
@@ -169,13 +173,14 @@ class Location:
         return sorted(name for info in found if (name := info.base_name))
 
     def check_reachable(self) -> None:
-        """Raises StorageError where the file system doesn't answer, or has no such bucket."""
-        if self.is_object_store:
-            bucket = self._root.split("/")[0]
-            with self._failing("use"):
-                found = self._fs.get_file_info(bucket).type == fs.FileType.Directory
-            if not found:
-                raise StorageError(f"can't use {self}: there is no bucket {bucket}")
+        """Raises StorageError where an object store doesn't answer, or has no such bucket."""
+        if not self.is_object_store:
+            return
+        bucket = self._root.split("/")[0]
+        with self._failing("use"):
+            kind = _within(ANSWER_S, lambda: self._fs.get_file_info(bucket).type)
+        if kind != fs.FileType.Directory:
+            raise StorageError(f"can't use {self}: there is no bucket {bucket}")
 
     def check_writable(self) -> None:
         """Raises StorageError where a file can't be put there and removed again."""
@@ -254,7 +259,7 @@ class Location:
         # what leaves the block early closes the upload, and so completes it
         with self._forgotten_on_error(target):
             with self._failing("write"):
-                stream = self._fs.open_output_stream(target)
+                stream = self._sink(target)
             with stream:
                 yield stream
             if not in_place:
@@ -272,8 +277,12 @@ class Location:
                 (self._fs.delete_dir if directory else self._fs.delete_file)(self._root)
 
     def _put(self, target: str, data: bytes | pa.Buffer) -> None:
-        with self._failing("write"), self._fs.open_output_stream(target) as stream:
+        with self._failing("write"), self._sink(target) as stream:
             stream.write(data)
+
+    def _sink(self, target: str) -> Any:
+        # by default what is called .gz would be packed, once more
+        return self._fs.open_output_stream(target, compression=None)
 
     @contextmanager
     def _forgotten_on_error(self, target: str) -> Iterator[None]:
@@ -297,6 +306,28 @@ class Location:
             if self.is_local or isinstance(error, StorageError):
                 raise
             raise StorageError(f"can't {what} {self}: {_reason(error)}") from error
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """What a call gives; a connection that is never answered has no end of its own."""
+    results: list[Any] = []
+
+    def attempt() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            results.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not results:
+        # at exit, closing the connections would wait for it
+        atexit.unregister(fs.ensure_s3_finalized)
+        raise OSError(f"no answer within {seconds:g} s")
+    if isinstance(results[0], BaseException):
+        raise results[0]
+    return results[0]
 
 
 @lru_cache(maxsize=64)

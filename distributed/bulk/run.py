@@ -143,9 +143,8 @@ def print_score_summary(summary: ScoreSummary, out: Where, console: Console) -> 
     if summary.finished:
         console.print(f"the results are in {outputs.csv} and {outputs.parquet}", soft_wrap=True)
     else:
-        console.print(
-            f"stopped on request; go on with --resume --out {Location(out)}", soft_wrap=True
-        )
+        go_on = f"go on with --resume --out {outputs.csv}"
+        console.print(f"stopped on request; {go_on}", soft_wrap=True)
 
 
 def _check(run: RunConfig, source: str, outputs: Outputs, record: Location, resume: bool) -> None:
