@@ -63,8 +63,8 @@ def optimize(
 ) -> RunSummary:
     """Run to the end of its budget or until asked to stop, and leave a complete run directory.
 
-    Raises RunError, once the record is safe, where a part that can't be replaced dies, and OSError
-    where storage fails for longer than the run waits for it.
+    Raises RunError, once the record is safe, where a part that can't be replaced dies or storage
+    fails for longer than the run waits for it; OSError where what is left can't be uploaded.
     """
     out = Location(where)
     # Whatever is wrong with the files should be said before a cluster is started.
@@ -103,7 +103,7 @@ def optimize(
             top = algorithm.replay.top(TOP_ROWS)
             insist(lambda: policy.save(out / "policy"), f"write {out / 'policy'}", console)
             insist(lambda: write_top(top, out / "top.csv"), f"write {out / 'top.csv'}", console)
-        except (RayError, RuntimeError) as error:
+        except (RayError, RuntimeError, OSError) as error:
             with suppress(Exception):  # what can't be saved any more mustn't hide the cause
                 algorithm.replay.flush()
             raise RunError(
