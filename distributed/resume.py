@@ -45,7 +45,7 @@ def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
     if not out.is_local:
         out.check_writable()
     if not resume:
-        if out.is_file() or out.names():
+        if out.is_taken():
             raise ConfigError(f"{out} exists already; choose another --out, or --resume it")
         return
     if not (out / "config.toml").is_file():

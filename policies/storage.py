@@ -125,7 +125,7 @@ class Location:
 
     @property
     def suffixes(self) -> list[str]:
-        """Of the name: ".smi", ".gz"."""
+        """Of the name: ".smi" and ".gz"."""
         return PurePosixPath(self._root).suffixes
 
     def __truediv__(self, name: str) -> Location:
@@ -160,6 +160,10 @@ class Location:
     def _kind(self) -> Any:
         with self._failing("look at"):
             return self._fs.get_file_info(self._root).type
+
+    def is_taken(self) -> bool:
+        """Whether anything is there; an empty directory isn't anything."""
+        return self.is_file() or bool(self.names())
 
     def size(self) -> int:
         """Bytes of a file."""

@@ -154,7 +154,7 @@ def _check(run: RunConfig, source: str, outputs: Outputs, record: Location, resu
             raise BulkError(f"{path} exists already; choose another --out")
     if not resume:
         for path in (outputs.fragments, record):
-            if path.exists():
+            if path.is_taken():
                 raise BulkError(f"{path} exists already; choose another --out, or --resume it")
         return
     if not (record / "config.toml").is_file():

@@ -33,11 +33,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, s3: Any) -> Location:
 def test_what_is_written_is_there(place: Location):
     place.make()
     file = place / "a.b.txt"
-    assert not file.exists() and place.names() == []
+    assert not file.exists() and place.names() == [] and not place.is_taken()
+    place.check_writable()
+    assert not place.is_taken()
     file.write("före")
     file.write("after")
     assert (file.read(), file.size(), file.name) == (b"after", 5, "a.b.txt")
     assert file.is_file() and not file.is_dir() and place.is_dir()
+    assert file.is_taken() and place.is_taken()
     assert file.suffixes == [".b", ".txt"]
     with file.stream() as stream:
         assert stream.read(2) == b"af"
