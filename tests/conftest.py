@@ -218,7 +218,8 @@ def molecules() -> list[str]:
 class S3Server:
     """An S3-compatible server (moto's) on this machine, which can be made to refuse.
 
-    requests: "METHOD /path?query" of each so far. refuses: whether one is answered with an error.
+    requests: "METHOD /path?query" of each so far; signed: with which keys. refuses: whether one is
+    answered with an error.
     """
 
     def __init__(self) -> None:
@@ -228,6 +229,7 @@ class S3Server:
         self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         self.requests: list[str] = []
+        self.signed: set[str] = set()
         self.refuses: Callable[[str], bool] = lambda request: False
         self.endpoint = f"127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -237,6 +239,7 @@ class S3Server:
         query = f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else ""
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}{query}"
         self.requests.append(request)
+        self.signed.add(environ.get("HTTP_AUTHORIZATION", ""))
         if self.refuses(request):
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start_response("403 Forbidden", [("Content-Length", "0")])

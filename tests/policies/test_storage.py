@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import pickle
 import socket
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -11,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
+from sequence_tutor.policies import storage
+from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.policies.rows import count_rows, read_sequences
 from sequence_tutor.policies.storage import Location, StorageError
 
@@ -117,8 +125,6 @@ def test_what_is_wrong_is_one_sentence_soon(s3: Any):
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch):
-    from sequence_tutor.policies import storage
-
     monkeypatch.setattr(storage, "ANSWER_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"127.0.0.1:{silent.getsockname()[1]}"
@@ -129,11 +135,6 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", ["a.smi", "a.smi.gz", "a.csv", "a.parquet"])
 def test_rows_are_read_from_afar_as_from_here(s3: Any, tmp_path: Path, name: str):
-    import gzip
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     wanted = [f"{'C' * (i % 50 + 1)}O" for i in range(20_000)]
     text = "".join(f"{line}\n" for line in (["smiles"] if "csv" in name else []) + wanted)
     path = tmp_path / name
@@ -151,8 +152,6 @@ def test_rows_are_read_from_afar_as_from_here(s3: Any, tmp_path: Path, name: str
 def test_priors_are_saved_and_loaded_anywhere(
     s3: Any, tiny_prior: Path, command: Callable[..., Any]
 ):
-    from sequence_tutor.policies.prior import load_prior
-
     far = Location(s3.bucket("priors")) / "mine"
     prior = load_prior(tiny_prior)
     prior.save(far)
@@ -160,3 +159,22 @@ def test_priors_are_saved_and_loaded_anywhere(
     done = command("sample", far.uri, "-n", 5, "--seed", 1)
     assert done.out.split() == prior.sample(5, seed=1)
     command("sample", (far / "none").uri).refused("no prior at 's3://priors/mine/none")
+
+
+def test_credentials_and_endpoint_come_from_the_environment(s3: Any, tiny_prior: Path):
+    load_prior(tiny_prior).save(Location(s3.bucket("environment")) / "mine")
+    command = [sys.executable, "-m", "sequence_tutor.distributed.cli", "sample"]
+    environment = os.environ | {
+        "AWS_ACCESS_KEY_ID": "from-the-environment",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_ENDPOINT_URL": f"http://{s3.endpoint}",
+    }
+    done = subprocess.run(
+        [*command, "s3://environment/mine", "-n", "3"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,  # a process with connections ends
+    )
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 3, done.stderr
+    assert any("from-the-environment" in who for who in s3.signed)
