@@ -21,7 +21,7 @@ from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, Run
 from sequence_tutor.distributed.metrics_writer import MetricsWriter
 from sequence_tutor.distributed.patience import Complaint, insist
 from sequence_tutor.distributed.progress import Display, Progress
-from sequence_tutor.distributed.resources import check_resources, start_ray
+from sequence_tutor.distributed.resources import enter_cluster
 from sequence_tutor.distributed.resume import check_directory, config_of
 from sequence_tutor.distributed.stopping import RunError, StopRequest
 from sequence_tutor.distributed.summary import TOP_ROWS, RunSummary, summarize, write_top
@@ -83,8 +83,7 @@ def optimize(
         StopRequest() as stop,
         WorkingCopy(out, console) as work,
     ):
-        start_ray(run)
-        check_resources(run)
+        enter_cluster(run, console, stop)
         out.make()
         (out / "config.toml").write(to_toml(run))
         algorithm = SequenceTutorConfig().tutor(run, out.uri).build_algo()
