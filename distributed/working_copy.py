@@ -7,6 +7,7 @@ crash can lose is what was written since.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import threading
@@ -24,7 +25,7 @@ UPLOAD_EVERY_S, UPLOAD_SHARE = 60.0, 0.05
 
 
 class WorkingCopy:
-    """A context manager round a run. path: where to write; it is in no hurry to be there."""
+    """A context manager round a run. path: the directory to write into."""
 
     def __init__(self, out: Location, console: Console) -> None:
         self.out, self._console = out, console
@@ -82,7 +83,10 @@ class WorkingCopy:
 
     def shown(self, text: str) -> str:
         """A text for people with the place where files will be for the one where they are."""
-        return text if self.out.is_local else text.replace(str(self.path), str(self.out))
+        if self.out.is_local:
+            return text
+        here = re.escape(str(self.path)) + r"/([^\s:,;]+)"
+        return re.sub(here, lambda found: str(self.out / found[1]), text)
 
     def _keep_uploading(self) -> None:
         complaint = Complaint(f"upload to {self.out}", self._console)
