@@ -32,6 +32,7 @@ from sequence_tutor.distributed.bulk.lines import (
 from sequence_tutor.distributed.bulk.pace import Estimate
 from sequence_tutor.distributed.bulk.results import done_ranges, tallies
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
+from sequence_tutor.distributed.exporter import BulkExporter
 from sequence_tutor.distributed.files import write_text
 from sequence_tutor.distributed.processes import start_scorers, start_shards
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
@@ -120,6 +121,7 @@ def score_file(
     fleet = start_scorers(run, shards, scorers.least, scorers.count, handed=HANDED_PER_SCORER)
     pool: ScorerPool[LinesReport] = ScorerPool(fleet, run.actors.batch, bury=_given_up)
     left = batches(lines, pool.batch_size, done)
+    exporter = BulkExporter(outputs.csv.stem)
     try:
         with stop, _Display(console) as display:
             for report in _reports(pool, left, str(outputs.fragments.resolve()), stop):
@@ -128,6 +130,7 @@ def score_file(
                 left_s = (total - estimate.done) * pool.batch_size.seconds_per_row
                 fleet.want(math.ceil(left_s / WORTH_A_SCORER_S))
                 display.show(estimate, counts)
+                exporter.export(estimate, counts)
         replay.flush()
     finally:
         pool.kill()
