@@ -24,6 +24,7 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.exporter import RunExporter
 from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.metrics import Metrics, Tally
 from sequence_tutor.distributed.processes import start_board, start_scorers, start_shards
@@ -82,6 +83,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         )
         self._seconds_per_episode = math.inf
         self.tally = Tally()
+        self.exporter = RunExporter(run, self.directory.name, run_id)
         self.last_metrics = Metrics()
         learner = run.learner
         self.rate = ReplayRatio(
@@ -130,7 +132,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
 
     def _round(self) -> None:
         """Synchronous: everyone generates, all is scored, stored in order, learned from."""
-        run, tally = self.run_config, self.tally
+        run, tally, started = self.run_config, self.tally, time.perf_counter()
         batches = self._sample_round()
         # what a batch may use of the budget mustn't depend on how the others fared
         left, allowances = self.budget_left(), []
@@ -146,6 +148,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             lambda i: self._sample_round([workers[i]])[0][1][0],
         ):
             self._count(score_report)
+        tally.waited_s += time.perf_counter() - started
         if tally.inserted >= run.replay.min_rows or not run.actors.count:
             step = run.learner.updates_per_call
             for first in range(0, run.updates_per_iteration, step):
@@ -237,8 +240,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         # A learner that failed before is silently left out of later results.
         if len(results) != max(1, learner.count):
             raise RunError("a learner died")
-        rows = sum(report.rows for report in results)
-        self.tally.add_learned(replace(results[0], rows=rows))
+        rows, lost = sum(r.rows for r in results), sum(r.lost for r in results)
+        self.tally.add_learned(replace(results[0], rows=rows, lost=lost))
 
     def _sample_seed(self) -> int:
         """Depends on the run's seed and the updates so far alone."""
@@ -260,20 +263,34 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     # -- what others ask ----------------------------------------------------------------------
 
     def _tick(self) -> Metrics:
-        """Metrics since the last call."""
-        stats = combine(self.replay.stats())
+        """Metrics since the last call, exported."""
+        shards, scorers, tally = self.replay.stats(), self.scorers, self.tally
+        stats = combine(shards)
         best = stats.best[:10]
-        return self.tally.tick(
-            reward_top10=float(best.mean()) if len(best) else float("nan"),
+        # synchronous rounds wait for every scorer, and keep the replay ratio by themselves
+        synchronous = self.run_config.mode == "synchronous"
+        paced = not synchronous and self.run_config.actors.count > 0
+        metrics = tally.tick(
+            reward_top10=float(best.mean()) if len(best) else math.nan,
+            replay_ratio=self.rate.achieved(tally.inserted, tally.sampled),
+            replay_balance=self.rate.lean(tally.inserted, tally.sampled) if paced else math.nan,
             replay_rows=stats.rows,
-            waiting_to_be_scored=self.scorers.waiting,
-            scoring=self.scorers.scoring,
-            lost_batches=self.scorers.lost,
-            retried_batches=self.scorers.retried,
+            replay_bytes=stats.held_bytes,
+            unrecorded_rows=stats.waiting_rows,
+            unrecorded_s=stats.waiting_s,
+            claimed_keys=stats.claimed_keys,
+            waiting_to_be_scored=scorers.waiting,
+            scoring=scorers.scoring,
+            lost_batches=scorers.lost,
+            retried_batches=scorers.retried,
             lost_leases=stats.losses,
-            scorers_up=self.scorers.fleet.up,
             actors_alive=self.env_runner_group.num_healthy_remote_workers(),
+            scorers_up=len(scorers.fleet) if synchronous else scorers.fleet.up,
+            scorers_wanted=len(scorers.fleet),
+            shards_alive=sum(shard.live for shard in shards),
         )
+        self.exporter.export(tally)
+        return metrics
 
     def drain(self, timeout: float = 60.0) -> None:
         """Let what is being scored finish and reach the record and the metrics; what no scorer has

@@ -73,7 +73,8 @@ class Progress:
             f"{m.elapsed_s:6.0f} s  scores {self._budget(m)}  reward {_number(m.reward_mean)} "
             f"(top 10 {_number(m.reward_top10)})  valid {m.valid_share:.1%}  "
             f"KL {_number(m.kl_to_prior, 1)} nats  {m.sequences_per_s:.0f} sequences/s  "
-            f"updates {m.updates}  staleness {m.staleness:.0f}  queue {m.waiting_to_be_scored}"
+            f"updates {m.updates}  staleness {m.staleness:.0f}  queue {m.waiting_to_be_scored}  "
+            f"bottleneck {m.bottleneck.text}"
         )
 
     def _table(self, m: Metrics) -> Table:
@@ -92,6 +93,7 @@ class Progress:
             ("waiting to be scored, being scored", f"{m.waiting_to_be_scored}, {m.scoring}"),
             ("rows in the replay", str(m.replay_rows)),
             ("failed scores", str(m.failed)),
+            ("bottleneck", m.bottleneck.text),
         ]
         for name, value in rows:
             table.add_row(name, value)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import ray
@@ -31,6 +31,7 @@ from sequence_tutor.distributed.bulk.lines import (
 )
 from sequence_tutor.distributed.bulk.results import done_ranges, tallies
 from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.exporter import BulkExporter
 from sequence_tutor.distributed.processes import start_scorers, start_shards
 from sequence_tutor.distributed.progress import Display
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
@@ -121,6 +122,7 @@ def score_file(
     fleet = start_scorers(run, shards, scorers.least, scorers.count, handed=HANDED_PER_SCORER)
     pool: ScorerPool[LinesReport] = ScorerPool(fleet, run.actors.batch, bury=_given_up)
     left = batches(lines, pool.batch_size, done)
+    exporter = BulkExporter(PurePosixPath(outputs.csv.name).stem)
     try:
         with stop, Display(console) as display:
             for report in _reports(pool, left, outputs.fragments.uri, stop):
@@ -129,6 +131,7 @@ def score_file(
                 left_s = (total - estimate.done) * pool.batch_size.seconds_per_row
                 fleet.want(math.ceil(left_s / scorers.idle_s))  # nobody for less work than that
                 display.show(f"{estimate}: {_told(counts)}")
+                exporter.export(estimate, counts)
         replay.flush()
     finally:
         pool.kill()

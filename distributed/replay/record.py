@@ -93,6 +93,11 @@ class RecordWriter:
         self.tick()
 
     @property
+    def age_s(self) -> float:
+        """How long the oldest row that waits has waited, 0 where none does."""
+        return self._clock() - self._waiting_since if self._waiting else 0.0
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the arrays and lists that wait; their strings are shared."""
         values = [v for scored in self._waiting for v in vars(scored).values()]
