@@ -39,13 +39,16 @@ def optimize(
         str | None,
         typer.Option(help="CSV, Parquet or run of sequences with rewards, to learn from at once."),
     ] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Go on by itself after so many failures.")
+    ] = 0,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: learner.temperature=0.05")
     ] = None,
 ) -> None:
     """Tune a policy on a reward, starting from a prior."""
     from sequence_tutor.distributed.config import load_config
-    from sequence_tutor.distributed.run import optimize as run_to_the_end
+    from sequence_tutor.distributed.retrying import optimize_with_retries
     from sequence_tutor.distributed.summary import print_summary
 
     run = load_config(config, set_)
@@ -53,7 +56,7 @@ def optimize(
         raise ValueError("--resume needs --out, the run to go on with")
     directory = Location(out or f"runs/{config.stem}-{datetime.now():%Y%m%d-%H%M%S}")
     console.print(f"running {config} into {directory}; Ctrl-C stops cleanly")
-    summary = run_to_the_end(run, directory, console, resume, warm_start)
+    summary = optimize_with_retries(run, directory, console, resume, warm_start, retries)
     print_summary(summary, directory, console)
 
 

@@ -1,0 +1,48 @@
+"""A run that goes on by itself after a failure: on a cluster, that is mostly a lost node."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.resources import ResourceError
+from sequence_tutor.distributed.run import optimize
+from sequence_tutor.distributed.stopping import RunError
+from sequence_tutor.distributed.summary import RunSummary
+
+# Seconds before another try: as long as a lost node takes to be noticed, or replaced.
+PAUSE_S = 30.0
+
+
+def optimize_with_retries(
+    run: RunConfig,
+    out: Path,
+    console: Console,
+    resume: bool = False,
+    warm_start: Path | None = None,
+    retries: int = 0,
+    pause_s: float = PAUSE_S,
+) -> RunSummary:
+    """`optimize`, and up to `retries` times again from the last checkpoint where it failed.
+
+    Not for what the user has to mend: that propagates at once, as does the last failure. A cluster
+    that is too small counts as such only at first; later it may have lost a node for a while.
+    """
+    for failures in range(retries):
+        try:
+            return optimize(run, out, console, resume, warm_start)
+        except (RunError, ResourceError) as error:
+            if isinstance(error, ResourceError) and not failures:
+                raise
+            console.print(
+                f"failed: {error}; going on in {pause_s:g} s (retry {failures + 1} of {retries})",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        time.sleep(pause_s)
+        resume, warm_start = True, None  # its sequences are on record by now
+    return optimize(run, out, console, resume, warm_start)

@@ -1,0 +1,52 @@
+"""Pretend machines for tests, and a cluster of them: see hosts/.
+
+What takes minutes is marked `nightly` and left out unless asked for: -m nightly
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent / "hosts"))
+
+from machines import Room, Unavailable, room  # noqa: E402
+from onprem import OnPrem, build_wheel  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "nightly: takes minutes; run with -m nightly")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "nightly" in config.getoption("-m"):
+        return
+    for item in items:
+        if item.get_closest_marker("nightly"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: -m nightly"))
+
+
+@pytest.fixture(scope="module")
+def machine_room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """A room without machines; skips, saying why, where there can't be one."""
+    try:
+        opened = room(tmp_path_factory.mktemp("machines") / "room")
+        with opened as found:
+            yield found
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it is shipped."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def make_cluster(machine_room: Room, wheel: Path) -> Callable[[int], OnPrem]:
+    """Laptop, head and so many workers, switched on."""
+    return lambda workers: OnPrem(machine_room, wheel, workers)

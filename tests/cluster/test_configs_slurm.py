@@ -1,0 +1,149 @@
+"""slurm.sh with a pretend Slurm: `srun` runs its step here, `scontrol` knows two machines.
+
+Ray is real and starts twice on this machine, as head and worker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "cluster" / "slurm.sh"
+
+FAKES = {
+    # options out of the way, the step becomes the process that the script knows and ends
+    "srun": 'while [[ $1 == --* ]]; do shift; done\nexec "$@"\n',
+    "scontrol": 'echo "$*" >>"$LOG"\n[[ $1 != show ]] || printf "one\\ntwo\\n"\n',
+    "hostname": "echo 127.0.0.1\n",
+    # stands in for a run: says what it was given, and stays until it is told to stop
+    "sequence-tutor": (
+        'echo "$* $RAY_AUTH_MODE" >>"$LOG"\n'
+        "exec {python} - \"$@\" <<'END'\n"
+        "import signal, sys, time, ray\n"
+        "stop = []\n"
+        "ray.init(log_to_driver=False, logging_level='ERROR')\n"
+        "signal.signal(signal.SIGTERM, lambda *_: stop.append(1))\n"
+        "deadline = time.monotonic() + 120\n"
+        "while len(ray.nodes()) < 2 and time.monotonic() < deadline:\n"
+        "    time.sleep(0.2)\n"
+        "has = ray.cluster_resources()\n"
+        "print('nodes', len(ray.nodes()), 'CPU', has['CPU'], 'steady', has['steady'], flush=True)\n"
+        "while '--wait' in sys.argv and not stop:\n"
+        "    time.sleep(0.1)\n"
+        "END\n"
+    ),
+}
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a job of two machines."""
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    for name, text in FAKES.items():
+        program = binaries / name
+        program.write_text("#!/usr/bin/env bash\n" + text.replace("{python}", sys.executable))
+        program.chmod(0o755)
+    yield {
+        **{k: v for k, v in os.environ.items() if not k.startswith("RAY_")},
+        "PATH": os.pathsep.join([str(binaries), str(Path(sys.executable).parent), os.defpath]),
+        "LOG": str(tmp_path / "log"),
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_JOB_NODELIST": "[one-two]",
+        "SLURM_CPUS_PER_TASK": "1",
+    }
+    for process in ours():  # a failed test's
+        os.kill(process, signal.SIGKILL)
+
+
+def start(slurm: dict[str, str], *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["bash", str(SCRIPT), *map(str, arguments)],
+        env=slurm,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ours() -> list[int]:
+    """Processes of the jobs that are still there: the scripts, and Ray by its directory."""
+    marks = (str(SCRIPT), f"/tmp/ray-{os.getpid()}")
+    lines = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    return [int(line.split()[0]) for line in lines.splitlines() if any(m in line for m in marks)]
+
+
+def log(slurm: dict[str, str]) -> list[str]:
+    return Path(slurm["LOG"]).read_text().splitlines()
+
+
+def test_a_run_over_two_machines_is_stopped_in_time_and_queued_again(
+    slurm: dict[str, str], tmp_path: Path
+):
+    run = tmp_path / "runs" / "mine"
+    job = start(slurm, "my.toml", run, "--wait")
+    lines = []
+    assert job.stdout
+    for line in job.stdout:
+        lines.append(line)
+        if line.startswith("nodes"):
+            break
+    assert lines[-1] == "nodes 2 CPU 2.0 steady 1000.0\n", "".join(lines[-20:])
+    (private,) = run.parent.glob(".ray-*")
+    assert (private / "token").stat().st_mode & 0o077 == 0
+    assert len((private / "token").read_text()) == 64
+    # whoever has another token, or none, stays out
+    address = f"127.0.0.1:{20000 + os.getpid() % 20000}"
+    for mode, token in (("token", "0" * 64), ("disabled", "")):
+        stranger = subprocess.run(
+            ["ray", "health-check", "--address", address],
+            env=slurm | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": token},
+            capture_output=True,
+        )
+        assert stranger.returncode != 0
+    job.send_signal(signal.SIGTERM)  # what Slurm sends three minutes before the time is up
+    rest, _ = job.communicate(timeout=120)
+    assert job.returncode == 0, rest
+    assert log(slurm)[-1] == f"requeue {os.getpid()}"
+    assert f"optimize my.toml --out {run} --wait token" in log(slurm)
+    assert list(run.parent.glob(".ray-*")) == []  # the token is gone
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and ours():
+        time.sleep(0.2)
+    assert ours() == []
+
+
+def test_a_run_that_is_there_goes_on(slurm: dict[str, str], tmp_path: Path):
+    run = tmp_path / "mine"
+    run.mkdir()
+    (run / "config.toml").touch()
+    job = start(slurm, "my.toml", run, "--set", "stop.scores=5")
+    output, _ = job.communicate(timeout=180)
+    assert job.returncode == 0, output[-2000:]
+    assert f"optimize my.toml --out {run} --resume --set stop.scores=5 token" in log(slurm)
+    assert not any(line.startswith("requeue") for line in log(slurm))
+
+
+def test_without_a_run_it_says_what_it_wants(slurm: dict[str, str]):
+    job = start(slurm, "my.toml")
+    output, _ = job.communicate(timeout=20)
+    assert job.returncode == 2 and output.startswith("usage: sbatch ")
+
+
+def test_shellcheck_has_nothing_to_say():
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    assert subprocess.run([shellcheck, SCRIPT]).returncode == 0
+
+
+def test_control_shellcheck_has_something_to_say(tmp_path: Path):
+    script = tmp_path / "bad.sh"
+    script.write_text("#!/bin/bash\nrm -r $1/*\n")
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    assert subprocess.run([shellcheck, script], capture_output=True).returncode == 1
