@@ -73,6 +73,7 @@ def optimize(
             raise ConfigError(f"nothing in {warm_start} can be learned from with {run.prior!r}")
     with isolated_reward(run) as reward, StopRequest() as stop:
         start_ray(run)
+        stop.listen()
         check_resources(run)
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "config.toml", to_toml(run))
