@@ -10,6 +10,7 @@ Synchronous mode does the same work in rounds, in a fixed order, and is repeatab
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable
@@ -26,13 +27,14 @@ from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig, to_toml
 from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.metrics import Metrics, Tally
-from sequence_tutor.distributed.processes import start_board, start_shards
+from sequence_tutor.distributed.processes import start_board, start_scorers, start_shards
 from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources
-from sequence_tutor.distributed.rounds import PATIENCE_S, score_in_order
-from sequence_tutor.distributed.scoring import EpisodeSlice, ScorerPool
+from sequence_tutor.distributed.scoring.pool import ScorerPool
+from sequence_tutor.distributed.scoring.rounds import PATIENCE_S, score_in_order
+from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.stopping import RunError
 from sequence_tutor.distributed.types import ActorReport, ScoreReport
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior
@@ -41,6 +43,8 @@ T = TypeVar("T")
 
 # So many failures without one success, and a run is not worth going on.
 FAILED_AT_FIRST = 100
+# Scorers asked for, for each that the actors would keep busy.
+SPARE_SCORERS = 1.25
 # Seconds the driver waits for news when it has nothing to hand on.
 IDLE_WAIT_S = 0.05
 
@@ -71,10 +75,12 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
         self.replay = ShardedReplay(self.shards, **patience)
-        scorers = run.scorers.count if run.actors.count else 0
+        # without actors there is nothing to score
+        least, most = (run.scorers.least, run.scorers.count) if run.actors.count else (0, 0)
         self.scorers: ScorerPool[ScoreReport] = ScorerPool(
-            run, self.shards, scorers, self.prior.encoding
+            start_scorers(run, self.shards, least, most, self.prior.encoding), run.actors.batch
         )
+        self._seconds_per_episode = math.inf
         self.tally = Tally()
         self.last_metrics = Metrics()
         learner = run.learner
@@ -95,6 +101,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self._round()
         else:
             self._generate()
+            self._ask_for_scorers()
             self.scorers.dispatch(self.budget_left())
             self._take_scores()
             if not self._learn_if_allowed():
@@ -133,7 +140,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             left = None if left is None else left - allowances[-1]
         workers = [report.worker for report, _ in batches]
         for score_report in score_in_order(
-            self.scorers.processes,
+            self.scorers.fleet.processes,
             [references[0] for _, references in batches],
             allowances,
             lambda i: self._sample_round([workers[i]])[0][1][0],
@@ -184,6 +191,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         for _, (report, reference) in results:
             tally.add_generated(report)
             self.scorers.put(EpisodeSlice(reference[0], 0, report.rows))
+            self._seconds_per_episode = report.seconds / report.rows
+
+    def _ask_for_scorers(self) -> None:
+        """As many as keep up with the actors, where the present ones don't."""
+        generated_per_s = self.run_config.actors.count / self._seconds_per_episode
+        busy = generated_per_s * self.scorers.batch_size.seconds_per_row
+        self.scorers.fleet.want(math.ceil(SPARE_SCORERS * busy) if self.scorers.full else 0)
 
     def _take_scores(self, timeout_s: float = 0.0) -> None:
         for report in self.scorers.collect(timeout_s):
@@ -257,6 +271,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             lost_batches=self.scorers.lost,
             retried_batches=self.scorers.retried,
             lost_leases=stats.losses,
+            scorers_up=self.scorers.fleet.up,
             actors_alive=self.env_runner_group.num_healthy_remote_workers(),
         )
 

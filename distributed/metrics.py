@@ -44,6 +44,7 @@ class Metrics:
     retried_batches: int = 0
     lost_leases: int = 0
     actors_alive: int = 0
+    scorers_up: int = 0
     generate_s: float = 0.0
     score_s: float = 0.0
     replay_s: float = 0.0

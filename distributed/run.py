@@ -20,7 +20,7 @@ from sequence_tutor.distributed.config import ConfigError, RunConfig, load_confi
 from sequence_tutor.distributed.files import write_text
 from sequence_tutor.distributed.metrics import MetricsWriter
 from sequence_tutor.distributed.progress import Progress
-from sequence_tutor.distributed.resources import check_resources, start_ray
+from sequence_tutor.distributed.resources import enter_cluster
 from sequence_tutor.distributed.resume import check_directory
 from sequence_tutor.distributed.stopping import RunError, StopRequest
 from sequence_tutor.distributed.summary import TOP_ROWS, RunSummary, summarize, write_top
@@ -72,9 +72,7 @@ def optimize(
         if not len(known):
             raise ConfigError(f"nothing in {warm_start} can be learned from with {run.prior!r}")
     with isolated_reward(run) as reward, StopRequest() as stop:
-        start_ray(run)
-        stop.listen()
-        check_resources(run)
+        enter_cluster(run, console, stop)
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "config.toml", to_toml(run))
         algorithm = SequenceTutorConfig().tutor(run, out.resolve()).build_algo()

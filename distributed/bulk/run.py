@@ -8,6 +8,7 @@ file is like.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -32,11 +33,11 @@ from sequence_tutor.distributed.bulk.pace import Estimate
 from sequence_tutor.distributed.bulk.results import done_ranges, tallies
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
 from sequence_tutor.distributed.files import write_text
-from sequence_tutor.distributed.processes import start_shards
+from sequence_tutor.distributed.processes import start_scorers, start_shards
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
-from sequence_tutor.distributed.resources import check_resources, start_ray
-from sequence_tutor.distributed.scorer_process import LinesReport
-from sequence_tutor.distributed.scoring import ScorerPool
+from sequence_tutor.distributed.resources import enter_cluster
+from sequence_tutor.distributed.scoring.pool import ScorerPool
+from sequence_tutor.distributed.scoring.process import LinesReport
 from sequence_tutor.distributed.stopping import StopRequest
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
@@ -48,16 +49,19 @@ SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
 HANDED_PER_SCORER = 4
 # Seconds between two lines of progress where there is no terminal.
 LINE_EVERY_S = 10.0
+# Seconds of work that are worth starting one more scorer for.
+WORTH_A_SCORER_S = 60.0
 # Seconds the driver waits for news.
 WAIT_S = 0.5
 
 
 @dataclass
 class LineBatch:
-    """Consecutive lines for a scorer; see `scoring.Task`."""
+    """Consecutive lines for a scorer; see `scoring.task.Task`."""
 
     lines: Batch
     directory: str
+    allowance: int = 0
     attempts: int = 0
     given_up: bool = False
 
@@ -107,19 +111,22 @@ def score_file(
     before = tallies(outputs.fragments)
     counts = np.array([before[status] for status in Status], dtype=np.int64)
     estimate = Estimate(total, int(counts.sum()))
-    start_ray(run)
-    check_resources(run, scoring_only=True)
+    stop = StopRequest()
+    with stop:
+        enter_cluster(run, console, stop, scoring_only=True)
     shards = start_shards(run, record, None)
     replay = ShardedReplay(shards)
-    pool: ScorerPool[LinesReport] = ScorerPool(
-        run, shards, run.scorers.count, bury=_given_up, handed=HANDED_PER_SCORER
-    )
+    scorers = run.scorers
+    fleet = start_scorers(run, shards, scorers.least, scorers.count, handed=HANDED_PER_SCORER)
+    pool: ScorerPool[LinesReport] = ScorerPool(fleet, run.actors.batch, bury=_given_up)
     left = batches(lines, pool.batch_size, done)
     try:
-        with StopRequest() as stop, _Display(console) as display:
+        with stop, _Display(console) as display:
             for report in _reports(pool, left, str(outputs.fragments.resolve()), stop):
                 counts += report.counts
                 estimate.add(report.rows)
+                left_s = (total - estimate.done) * pool.batch_size.seconds_per_row
+                fleet.want(math.ceil(left_s / WORTH_A_SCORER_S))
                 display.show(estimate, counts)
         replay.flush()
     finally:

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import ray
 from ray.actor import ActorHandle
 
 from sequence_tutor.distributed.bulk.results import Judged, write_fragment
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.claimant import Claimant
-from sequence_tutor.distributed.scorer import Scorer, Work
+from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
 from sequence_tutor.policies.encoding import Encoding
 from sequence_tutor.rewards.base import Status
@@ -69,6 +70,10 @@ class ScorerProcess:
         self.rows: dict[int, Scored | None] = {}
         self.beat_s = run.replay.lease_s / BEATS_PER_LEASE
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
+
+    def where(self) -> str:
+        """The node it runs on."""
+        return ray.get_runtime_context().get_node_id()  # type: ignore[no-any-return]
 
     def _beat(self) -> None:
         while True:

@@ -10,7 +10,7 @@ import pytest
 
 from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims, Outcomes
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES
-from sequence_tutor.distributed.scorer import Scorer
+from sequence_tutor.distributed.scoring.scorer import Scorer
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate, per_step
 from sequence_tutor.policies.encoding import Episodes, pad
 from sequence_tutor.policies.melody import MelodyEncoding
