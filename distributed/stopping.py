@@ -13,6 +13,10 @@ class RunError(RuntimeError):
     """A run can't go on; the message says why and what to do."""
 
 
+class StoppedError(RunError):
+    """It was asked to stop before there was anything to keep."""
+
+
 class StopRequest:
     """Turns the first Ctrl-C or SIGTERM into a wish to stop; the second one interrupts."""
 
