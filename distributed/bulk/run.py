@@ -22,6 +22,7 @@ from ray.actor import ActorHandle
 from rich.console import Console
 
 from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
+from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.bulk.lines import (
     Batch,
     BulkError,
@@ -29,7 +30,6 @@ from sequence_tutor.distributed.bulk.lines import (
     count_lines,
     read_lines,
 )
-from sequence_tutor.distributed.bulk.pace import Estimate
 from sequence_tutor.distributed.bulk.results import done_ranges, tallies
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
 from sequence_tutor.distributed.files import write_text
@@ -49,8 +49,6 @@ SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
 HANDED_PER_SCORER = 4
 # Seconds between two lines of progress where there is no terminal.
 LINE_EVERY_S = 10.0
-# Seconds of work that are worth starting one more scorer for.
-WORTH_A_SCORER_S = 60.0
 # Seconds the driver waits for news.
 WAIT_S = 0.5
 
@@ -126,7 +124,7 @@ def score_file(
                 counts += report.counts
                 estimate.add(report.rows)
                 left_s = (total - estimate.done) * pool.batch_size.seconds_per_row
-                fleet.want(math.ceil(left_s / WORTH_A_SCORER_S))
+                fleet.want(math.ceil(left_s / scorers.idle_s))  # nobody for less work than that
                 display.show(estimate, counts)
         replay.flush()
     finally:
