@@ -9,11 +9,12 @@ from collections import Counter
 from typing import Any
 
 import ray
+from ray.exceptions import AuthenticationError
 from ray.util.placement_group import placement_group, remove_placement_group
 from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.stopping import RunError, StopRequest
+from sequence_tutor.distributed.stopping import StoppedError, StopRequest
 
 # Threads that wait must soon sleep. By default OpenMP's spin, and where there are more threads than
 # cores (learner, actors and scorers on one machine) a training step takes ten times as long; with
@@ -25,6 +26,10 @@ PROCESS_ENVIRONMENT = {"GOMP_SPINCOUNT": "3000"}
 SHARD_CPUS = 0.01
 # Seconds between two looks at whether there is room, and between two lines that say there isn't.
 LOOK_EVERY_S, TELL_EVERY_S = 0.5, 30.0
+
+
+class ClusterError(ValueError):
+    """The cluster can't be joined."""
 
 
 class ResourceError(ValueError):
@@ -77,9 +82,11 @@ def enter_cluster(
 
     A cluster may be in use by others, or have yet to add nodes (what waits for a place is what
     makes an autoscaler add some), so there it's waited for, up to `wait_s`. Raises ResourceError
-    where there is no room, RunError where a stop is wanted meanwhile.
+    where there is no room, StoppedError where a stop is wanted meanwhile.
     """
-    if start_ray(run):
+    joined = start_ray(run)
+    stop.listen()  # Ray has taken SIGTERM for itself
+    if joined:
         _await_room(run, console, stop, scoring_only)
     check_resources(run, scoring_only)
 
@@ -93,7 +100,7 @@ def _await_room(run: RunConfig, console: Console, stop: StopRequest, scoring_onl
         while not room.wait(LOOK_EVERY_S):
             now = time.monotonic()
             if stop.wanted:
-                raise RunError("stopped while the run waited for room on the cluster")
+                raise StoppedError("stopped while the run waited for room on the cluster")
             if now - started >= run.wait_s:
                 raise ResourceError(
                     f"no room for the run within {run.wait_s:g} s: "
@@ -135,18 +142,27 @@ def _advice(kind: str) -> str:
 
 def start_ray(run: RunConfig) -> bool:
     """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone. Returns whether
-    a cluster was joined.
+    a cluster was joined. Raises ClusterError where it doesn't let this machine in.
 
     A local Ray counts at least the CPUs that the run asks for: more processes than cores is slow
     but works, and small machines should be able to try everything.
     """
     if ray.is_initialized():
-        return False
+        return bool(os.environ.get("RAY_ADDRESS"))
     # RLlib warns at each start of things that are as we want them.
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(runtime_env={"env_vars": PROCESS_ENVIRONMENT}, **quiet)
+        # a job's runtime environment may set them too, and may not be contradicted
+        ours = {k: v for k, v in PROCESS_ENVIRONMENT.items() if k not in os.environ}
+        try:
+            ray.init(runtime_env={"env_vars": ours}, **quiet)
+        except (ConnectionError, AuthenticationError) as error:
+            raise ClusterError(
+                f"can't join the Ray cluster at {os.environ['RAY_ADDRESS']}: it isn't there, or "
+                "this machine lacks its token (RAY_AUTH_MODE=token, and the token in "
+                "~/.ray/auth_token or RAY_AUTH_TOKEN); Ray says: " + str(error).split(". ")[0]
+            ) from error
         return True
     # Inherited by every process of the local cluster, without the cost of a runtime environment.
     for name, value in PROCESS_ENVIRONMENT.items():

@@ -10,7 +10,7 @@ from rich.console import Console
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.resources import ResourceError
 from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.stopping import RunError
+from sequence_tutor.distributed.stopping import RunError, StoppedError
 from sequence_tutor.distributed.summary import RunSummary
 
 # Seconds before another try: as long as a lost node takes to be noticed, or replaced.
@@ -35,7 +35,8 @@ def optimize_with_retries(
         try:
             return optimize(run, out, console, resume, warm_start)
         except (RunError, ResourceError) as error:
-            if isinstance(error, ResourceError) and not failures:
+            too_small = isinstance(error, ResourceError) and not failures
+            if too_small or isinstance(error, StoppedError):
                 raise
             console.print(
                 f"failed: {error}; going on in {pause_s:g} s (retry {failures + 1} of {retries})",
