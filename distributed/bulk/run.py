@@ -21,6 +21,7 @@ from ray.actor import ActorHandle
 from rich.console import Console
 
 from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
+from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.bulk.lines import (
     Batch,
     BulkError,
@@ -28,7 +29,6 @@ from sequence_tutor.distributed.bulk.lines import (
     count_lines,
     read_lines,
 )
-from sequence_tutor.distributed.bulk.pace import Estimate
 from sequence_tutor.distributed.bulk.results import done_ranges, tallies
 from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
 from sequence_tutor.distributed.processes import start_scorers, start_shards
@@ -48,8 +48,6 @@ from sequence_tutor.rewards.isolation.reward import IsolatedReward
 SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
 # Batches that a scorer is handed: nothing grows stale here.
 HANDED_PER_SCORER = 4
-# Seconds of work that are worth starting one more scorer for.
-WORTH_A_SCORER_S = 60.0
 # Seconds the driver waits for news.
 WAIT_S = 0.5
 
@@ -129,7 +127,7 @@ def score_file(
                 counts += report.counts
                 estimate.add(report.rows)
                 left_s = (total - estimate.done) * pool.batch_size.seconds_per_row
-                fleet.want(math.ceil(left_s / WORTH_A_SCORER_S))
+                fleet.want(math.ceil(left_s / scorers.idle_s))  # nobody for less work than that
                 display.show(f"{estimate}: {_told(counts)}")
         replay.flush()
     finally:
