@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -39,6 +38,7 @@ from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.stopping import RunError
 from sequence_tutor.distributed.types import ActorReport, ScoreReport
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior
+from sequence_tutor.policies.storage import Location
 
 T = TypeVar("T")
 
@@ -69,9 +69,9 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         config.freeze()
         check_resources(run)
         self.prior = starting_prior(run)
-        self.directory = Path(config.directory or self.logdir)
+        self.directory = Location(config.directory or self.logdir)
         self.board = start_board(run_id, self.prior)
-        record = run.replay.record or self.directory / "scores"
+        record = run.replay.record or (self.directory / "scores").uri
         self.shards = start_shards(run, record, self.prior.encoding)
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
@@ -312,18 +312,18 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         base = self.prior.network if self.run_config.learner.algorithm == "g" else None
         return Prior(self.prior.encoding, network, card, base)
 
-    def save_run_checkpoint(self) -> Path:
+    def save_run_checkpoint(self) -> Location:
         """A checkpoint in the run directory; the record is its own."""
         root, keep = self.directory / "checkpoints", self.run_config.checkpoint.keep
         return checkpoint.save(root, self._snapshot(), keep)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """What Tune asks for: the same content, no pickles."""
-        checkpoint.write(Path(checkpoint_dir), self._snapshot())
+        checkpoint.write(checkpoint_dir, self._snapshot())
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from a checkpoint; the shards have reloaded the record by themselves."""
-        saved = checkpoint.read(Path(checkpoint_dir))
+        saved = checkpoint.read(checkpoint_dir)
         reference = ray.put(saved.tensors)
         updates = saved.counters["updates"]
         self._each_learner(lambda learner: learner.import_tensors(ray.get(reference), updates))

@@ -29,7 +29,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         self.directory: str | None = None
         self.env_runner_cls = SequenceActor
 
-    def tutor(self, run: RunConfig, directory: Path | None = None) -> SequenceTutorConfig:
+    def tutor(self, run: RunConfig, directory: str | Path | None = None) -> SequenceTutorConfig:
         """Set the run; the record goes under `directory`, by default Tune's trial directory."""
         self.run = run
         self.directory = None if directory is None else str(directory)

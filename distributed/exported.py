@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from sequence_tutor.distributed.bottleneck import REPLAY_RATIO, STAGES
-from sequence_tutor.distributed.bulk.pace import Estimate
+from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics import Tally
 from sequence_tutor.distributed.types import SCORE_SECONDS

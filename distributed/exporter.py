@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from ray.util.metrics import Counter, Gauge
 
-from sequence_tutor.distributed.bulk.pace import Estimate
+from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.exported import (
     BULK_SERIES,

@@ -13,7 +13,6 @@ can't start (its directory missing, a part broken) fails every call.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +30,7 @@ from sequence_tutor.distributed.replay.sampler import RowSampler, best_rows
 from sequence_tutor.distributed.replay.shard import ReplayShard, Rewrite
 from sequence_tutor.distributed.replay.store import PartStore, Place
 from sequence_tutor.distributed.types import SampleMeta, Scored, concatenate
+from sequence_tutor.policies.storage import Location
 
 
 class _ShardActor(ReplayShard):
@@ -64,8 +64,8 @@ def create_shards(
     `ShardedReplay.stats`, which also raises what kept a shard from starting.
     """
     PartStore.make(place)
-    if not isinstance(place, tuple) and "://" not in str(place):
-        place = os.path.abspath(place)  # the shards may have another working directory
+    if not isinstance(place, tuple):
+        place = Location(place).uri  # the shards may have another working directory
     actor = ray.remote(_ShardActor)
     return [
         actor.options(

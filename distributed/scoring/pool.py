@@ -2,8 +2,8 @@
 
 A scorer is handed a little more than it works on, so that it never idles; what takes long (a hung
 sequence that waits for its deadline) doesn't count, so that it holds nobody up. Tasks are cut so
-that one takes about a second: a dear reward's batch is spread over all scorers, and little is lost
-with one.
+that one takes about a second, or longer where there are hundreds of scorers: a dear reward's batch
+is spread over all of them, and little is lost with one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ray.exceptions import (
     RayError,
 )
 
-from sequence_tutor.distributed.bulk.pace import BatchSize
+from sequence_tutor.distributed.scoring.batch_size import BatchSize
 from sequence_tutor.distributed.scoring.fleet import (
     DOWN_S,
     LOOK_EVERY_S,
@@ -37,6 +37,9 @@ from sequence_tutor.distributed.scoring.task import Report, Task
 
 # Tasks that wait for each scorer, beside those it has been handed.
 WAITING_PER_SCORER = 1
+# Seconds that a task should take, or more where the driver would hand out more tasks than so many a
+# second: it can manage about a thousand.
+TASK_S, TASKS_PER_S = 1.0, 100.0
 # How often a task that can't be cut any smaller may take its scorer down.
 ATTEMPTS = 3
 
@@ -87,6 +90,7 @@ class ScorerPool(Generic[R]):
         allowed to be under way, where it is given. Raises RuntimeError where a scorer can't start.
         """
         self.fleet.look(self.batch_size.seconds_per_row)
+        self.batch_size.target_s = max(TASK_S, self.fleet.up / TASKS_PER_S)
         while self._queue:
             left = None if budget is None else budget - self._allowed
             seat = self.fleet.free()

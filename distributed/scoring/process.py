@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import ray
@@ -154,7 +153,7 @@ class ScorerProcess:
         return self._written(first, judged, directory, 0.0)
 
     def _written(self, first: int, judged: Judged, directory: str, seconds: float) -> LinesReport:
-        write_fragment(Path(directory), first, judged)
+        write_fragment(directory, first, judged)
         return LinesReport(
             rows=len(judged.sequences),
             counts=np.bincount(judged.status, minlength=len(Status)),

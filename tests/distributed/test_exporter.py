@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sequence_tutor.distributed.bulk.pace import Estimate
+from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.config import RunConfig, to_toml
 from sequence_tutor.distributed.exported import (
     BULK_SERIES,
