@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import ray
@@ -122,7 +122,7 @@ def score_file(
     fleet = start_scorers(run, shards, scorers.least, scorers.count, handed=HANDED_PER_SCORER)
     pool: ScorerPool[LinesReport] = ScorerPool(fleet, run.actors.batch, bury=_given_up)
     left = batches(lines, pool.batch_size, done)
-    exporter = BulkExporter(PurePosixPath(outputs.csv.name).stem)
+    exporter = BulkExporter(outputs.csv.name.removesuffix(".csv"))
     try:
         with stop, Display(console) as display:
             for report in _reports(pool, left, outputs.fragments.uri, stop):

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics import Metrics
-from sequence_tutor.distributed.progress import Progress
+from sequence_tutor.distributed.progress import Display, Progress
 
 
 @pytest.fixture
@@ -19,7 +19,8 @@ def run(make_run: Callable[..., RunConfig]) -> RunConfig:
 
 
 def test_the_line_says_what_holds_the_run_up(run: RunConfig, quiet: Console):
-    with Progress(run, quiet) as progress:
+    with Display(quiet) as display:
+        progress = Progress(run, display)
         progress.show(Metrics(scoring_busy=0.97, learning_busy=0.4))
         progress.show(Metrics(learning_busy=0.9))  # too soon for another line
     text = quiet.file.getvalue()  # type: ignore[attr-defined]
@@ -28,8 +29,8 @@ def test_the_line_says_what_holds_the_run_up(run: RunConfig, quiet: Console):
 
 def test_the_table_on_a_terminal_says_it_too(run: RunConfig):
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    with Progress(run, console) as progress:
-        progress.show(Metrics(replay_balance=-1.0, scoring_busy=0.3))
-        progress.live.refresh()  # type: ignore[union-attr]
+    with Display(console) as display:
+        Progress(run, display).show(Metrics(replay_balance=-1.0, scoring_busy=0.3))
+        display._live.refresh()  # type: ignore[union-attr]
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "bottleneck" in text and "replay ratio, the learner waits" in text
