@@ -365,11 +365,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         return [result.get() for result in results]
 
     def cleanup(self) -> None:
-        self.replay.flush()
-        super().cleanup()
-        self.scorers.kill()
-        for process in (*self.shards, self.board):
-            ray.kill(process)
+        try:
+            self.replay.flush()
+        finally:
+            super().cleanup()
+            self.scorers.kill()
+            for process in (*self.shards, self.board):
+                ray.kill(process)
 
 
 def starting_prior(run: RunConfig) -> Prior:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.stopping import StoppedError, StopRequest
+from sequence_tutor.distributed.storage_environment import storage_environment
 
 # Threads that wait must soon sleep. By default OpenMP's spin, and where there are more threads than
 # cores (learner, actors and scorers on one machine) a training step takes ten times as long; with
@@ -155,6 +156,7 @@ def start_ray(run: RunConfig) -> bool:
     if os.environ.get("RAY_ADDRESS"):
         # a job's runtime environment may set them too, and may not be contradicted
         ours = {k: v for k, v in PROCESS_ENVIRONMENT.items() if k not in os.environ}
+        ours |= storage_environment(os.environ)
         try:
             ray.init(runtime_env={"env_vars": ours}, **quiet)
         except (ConnectionError, AuthenticationError) as error:
