@@ -224,7 +224,7 @@ class Monkey:
         manager = self.algorithm.env_runner_group._worker_manager
         return {
             "actor": lambda: list(manager.actors().values()),
-            "scorer": lambda: self.algorithm.scorers.processes,
+            "scorer": lambda: self.algorithm.scorers.fleet.processes,
             "shard": lambda: self.algorithm.shards,
         }[kind]()
 

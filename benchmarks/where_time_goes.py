@@ -24,7 +24,7 @@ from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims, 
 from sequence_tutor.distributed.replay.sampler import FreshMix, RankSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.respell import Respeller
-from sequence_tutor.distributed.scorer import Scorer
+from sequence_tutor.distributed.scoring.scorer import Scorer
 from sequence_tutor.distributed.types import Generated, Scored
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel

@@ -10,11 +10,11 @@ Synchronous mode does the same work in rounds, in a fixed order, and is repeatab
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,23 +24,28 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.exporter import RunExporter
 from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.metrics import Metrics, Tally
-from sequence_tutor.distributed.processes import start_board, start_shards
+from sequence_tutor.distributed.processes import start_board, start_scorers, start_shards
 from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources
-from sequence_tutor.distributed.rounds import PATIENCE_S, score_in_order
-from sequence_tutor.distributed.scoring import EpisodeSlice, ScorerPool
+from sequence_tutor.distributed.scoring.pool import ScorerPool
+from sequence_tutor.distributed.scoring.rounds import PATIENCE_S, score_in_order
+from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.stopping import RunError
 from sequence_tutor.distributed.types import ActorReport, ScoreReport
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior
+from sequence_tutor.policies.storage import Location
 
 T = TypeVar("T")
 
 # So many failures without one success, and a run is not worth going on.
 FAILED_AT_FIRST = 100
+# Scorers asked for, for each that the actors would keep busy.
+SPARE_SCORERS = 1.25
 # Seconds the driver waits for news when it has nothing to hand on.
 IDLE_WAIT_S = 0.05
 
@@ -64,18 +69,21 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         config.freeze()
         check_resources(run)
         self.prior = starting_prior(run)
-        self.directory = Path(config.directory or self.logdir)
+        self.directory = Location(config.directory or self.logdir)
         self.board = start_board(run_id, self.prior)
-        record = run.replay.record or self.directory / "scores"
+        record = run.replay.record or (self.directory / "scores").uri
         self.shards = start_shards(run, record, self.prior.encoding)
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
         self.replay = ShardedReplay(self.shards, **patience)
-        scorers = run.scorers.count if run.actors.count else 0
+        # without actors there is nothing to score
+        least, most = (run.scorers.least, run.scorers.count) if run.actors.count else (0, 0)
         self.scorers: ScorerPool[ScoreReport] = ScorerPool(
-            run, self.shards, scorers, self.prior.encoding
+            start_scorers(run, self.shards, least, most, self.prior.encoding), run.actors.batch
         )
+        self._seconds_per_episode = math.inf
         self.tally = Tally()
+        self.exporter = RunExporter(run, self.directory.name, run_id)
         self.last_metrics = Metrics()
         learner = run.learner
         self.rate = ReplayRatio(
@@ -95,6 +103,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self._round()
         else:
             self._generate()
+            self._ask_for_scorers()
             self.scorers.dispatch(self.budget_left())
             self._take_scores()
             if not self._learn_if_allowed():
@@ -123,7 +132,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
 
     def _round(self) -> None:
         """Synchronous: everyone generates, all is scored, stored in order, learned from."""
-        run, tally = self.run_config, self.tally
+        run, tally, started = self.run_config, self.tally, time.perf_counter()
         batches = self._sample_round()
         # what a batch may use of the budget mustn't depend on how the others fared
         left, allowances = self.budget_left(), []
@@ -133,12 +142,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             left = None if left is None else left - allowances[-1]
         workers = [report.worker for report, _ in batches]
         for score_report in score_in_order(
-            self.scorers.processes,
+            self.scorers.fleet.processes,
             [references[0] for _, references in batches],
             allowances,
             lambda i: self._sample_round([workers[i]])[0][1][0],
         ):
             self._count(score_report)
+        tally.waited_s += time.perf_counter() - started
         if tally.inserted >= run.replay.min_rows or not run.actors.count:
             step = run.learner.updates_per_call
             for first in range(0, run.updates_per_iteration, step):
@@ -184,6 +194,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         for _, (report, reference) in results:
             tally.add_generated(report)
             self.scorers.put(EpisodeSlice(reference[0], 0, report.rows))
+            self._seconds_per_episode = report.seconds / report.rows
+
+    def _ask_for_scorers(self) -> None:
+        """As many as keep up with the actors, where the present ones don't."""
+        generated_per_s = self.run_config.actors.count / self._seconds_per_episode
+        busy = generated_per_s * self.scorers.batch_size.seconds_per_row
+        self.scorers.fleet.want(math.ceil(SPARE_SCORERS * busy) if self.scorers.full else 0)
 
     def _take_scores(self, timeout_s: float = 0.0) -> None:
         for report in self.scorers.collect(timeout_s):
@@ -223,8 +240,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         # A learner that failed before is silently left out of later results.
         if len(results) != max(1, learner.count):
             raise RunError("a learner died")
-        rows = sum(report.rows for report in results)
-        self.tally.add_learned(replace(results[0], rows=rows))
+        rows, lost = sum(r.rows for r in results), sum(r.lost for r in results)
+        self.tally.add_learned(replace(results[0], rows=rows, lost=lost))
 
     def _sample_seed(self) -> int:
         """Depends on the run's seed and the updates so far alone."""
@@ -246,19 +263,34 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     # -- what others ask ----------------------------------------------------------------------
 
     def _tick(self) -> Metrics:
-        """Metrics since the last call."""
-        stats = combine(self.replay.stats())
+        """Metrics since the last call, exported."""
+        shards, scorers, tally = self.replay.stats(), self.scorers, self.tally
+        stats = combine(shards)
         best = stats.best[:10]
-        return self.tally.tick(
-            reward_top10=float(best.mean()) if len(best) else float("nan"),
+        # synchronous rounds wait for every scorer, and keep the replay ratio by themselves
+        synchronous = self.run_config.mode == "synchronous"
+        paced = not synchronous and self.run_config.actors.count > 0
+        metrics = tally.tick(
+            reward_top10=float(best.mean()) if len(best) else math.nan,
+            replay_ratio=self.rate.achieved(tally.inserted, tally.sampled),
+            replay_balance=self.rate.lean(tally.inserted, tally.sampled) if paced else math.nan,
             replay_rows=stats.rows,
-            waiting_to_be_scored=self.scorers.waiting,
-            scoring=self.scorers.scoring,
-            lost_batches=self.scorers.lost,
-            retried_batches=self.scorers.retried,
+            replay_bytes=stats.held_bytes,
+            unrecorded_rows=stats.waiting_rows,
+            unrecorded_s=stats.waiting_s,
+            claimed_keys=stats.claimed_keys,
+            waiting_to_be_scored=scorers.waiting,
+            scoring=scorers.scoring,
+            lost_batches=scorers.lost,
+            retried_batches=scorers.retried,
             lost_leases=stats.losses,
             actors_alive=self.env_runner_group.num_healthy_remote_workers(),
+            scorers_up=len(scorers.fleet) if synchronous else scorers.fleet.up,
+            scorers_wanted=len(scorers.fleet),
+            shards_alive=sum(shard.live for shard in shards),
         )
+        self.exporter.export(tally)
+        return metrics
 
     def drain(self, timeout: float = 60.0) -> None:
         """Let what is being scored finish and reach the record and the metrics; what no scorer has
@@ -280,18 +312,18 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         base = self.prior.network if self.run_config.learner.algorithm == "g" else None
         return Prior(self.prior.encoding, network, card, base)
 
-    def save_run_checkpoint(self) -> Path:
+    def save_run_checkpoint(self) -> Location:
         """A checkpoint in the run directory; the record is its own."""
         root, keep = self.directory / "checkpoints", self.run_config.checkpoint.keep
         return checkpoint.save(root, self._snapshot(), keep)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """What Tune asks for: the same content, no pickles."""
-        checkpoint.write(Path(checkpoint_dir), self._snapshot())
+        checkpoint.write(checkpoint_dir, self._snapshot())
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from a checkpoint; the shards have reloaded the record by themselves."""
-        saved = checkpoint.read(Path(checkpoint_dir))
+        saved = checkpoint.read(checkpoint_dir)
         reference = ray.put(saved.tensors)
         updates = saved.counters["updates"]
         self._each_learner(lambda learner: learner.import_tensors(ray.get(reference), updates))
@@ -333,11 +365,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         return [result.get() for result in results]
 
     def cleanup(self) -> None:
-        self.replay.flush()
-        super().cleanup()
-        self.scorers.kill()
-        for process in (*self.shards, self.board):
-            ray.kill(process)
+        try:
+            self.replay.flush()
+        finally:
+            super().cleanup()
+            self.scorers.kill()
+            for process in (*self.shards, self.board):
+                ray.kill(process)
 
 
 def starting_prior(run: RunConfig) -> Prior:

@@ -29,7 +29,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         self.directory: str | None = None
         self.env_runner_cls = SequenceActor
 
-    def tutor(self, run: RunConfig, directory: Path | None = None) -> SequenceTutorConfig:
+    def tutor(self, run: RunConfig, directory: str | Path | None = None) -> SequenceTutorConfig:
         """Set the run; the record goes under `directory`, by default Tune's trial directory."""
         self.run = run
         self.directory = None if directory is None else str(directory)
@@ -39,6 +39,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
             num_env_runners=actors.count,
             num_cpus_per_env_runner=1,
             num_gpus_per_env_runner=actors.gpus,
+            custom_resources_per_env_runner=dict(actors.resources),
             create_local_env_runner=False,
             create_env_on_local_worker=False,
             merge_env_runner_states=False,
@@ -50,6 +51,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
             num_learners=learner.count,
             num_cpus_per_learner=1,
             num_gpus_per_learner=learner.gpus,
+            custom_resources_per_learner=dict(learner.resources),
         )
         self.training(
             learner_class=KLControlLearner,

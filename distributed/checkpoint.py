@@ -1,25 +1,24 @@
 """Checkpoints: tensors as safetensors, counters as JSON, the config as TOML; whole or not there.
 
-A checkpoint directory is written under a temporary name, gets its `_COMPLETE` marker last and is
-then renamed; readers take the newest that has the marker. The scores are not in it: they are on
-record, of which it says how much was there.
+A checkpoint is a directory whose `_COMPLETE` marker is written last and removed first; readers take
+the newest that has it. The scores are not in it: they are on record, of which it says how much was
+there.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load
+from safetensors.numpy import save as to_bytes
 
-from sequence_tutor.distributed.files import sync
+from sequence_tutor.policies.storage import Location, StorageError, Where
 
+NAME = re.compile(r"\d{9}-\d{12}")  # of a checkpoint: updates, sequences
 TENSORS, STATE, CONFIG, MARKER = "learner.safetensors", "state.json", "config.toml", "_COMPLETE"
 
 
@@ -40,37 +39,38 @@ class Checkpoint:
     config: str
 
 
-def write(directory: Path, checkpoint: Checkpoint) -> None:
-    """Fill a directory that exists or not; the marker comes when all else is on disk."""
-    directory.mkdir(parents=True, exist_ok=True)
+def write(where: Where, checkpoint: Checkpoint) -> None:
+    """Fill a directory that exists or not; the marker comes when all else is there to stay."""
+    directory = Location(where)
+    directory.make()
     tensors = {k: np.ascontiguousarray(v) for k, v in checkpoint.tensors.items()}
-    save_file(tensors, directory / TENSORS)
     state = {
         "counters": checkpoint.counters,
         "live_rows": checkpoint.live_rows,
         "elapsed_s": checkpoint.elapsed_s,
     }
-    (directory / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-    (directory / CONFIG).write_text(checkpoint.config, encoding="utf-8")
-    for name in (TENSORS, STATE, CONFIG):
-        sync(directory / name)  # a power cut must not leave a marker without files
-    (directory / MARKER).touch()
-    sync(directory)
+    (directory / TENSORS).write(to_bytes(tensors))
+    (directory / STATE).write(json.dumps(state, indent=1) + "\n")
+    (directory / CONFIG).write(checkpoint.config)
+    (directory / MARKER).write(b"")
 
 
-def read(directory: Path) -> Checkpoint:
-    """A complete checkpoint. Raises CheckpointError."""
+def read(where: Where) -> Checkpoint:
+    """A complete checkpoint. Raises CheckpointError, or OSError where the storage fails."""
+    directory = Location(where)
     if not (directory / MARKER).is_file():
         raise CheckpointError(f"{directory} is not a complete checkpoint")
     try:
-        state = json.loads((directory / STATE).read_text(encoding="utf-8"))
+        state = json.loads((directory / STATE).read())
         return Checkpoint(
-            tensors=load_file(directory / TENSORS),
+            tensors=load((directory / TENSORS).read()),
             counters=state["counters"],
             live_rows=state["live_rows"],
             elapsed_s=state["elapsed_s"],
-            config=(directory / CONFIG).read_text(encoding="utf-8"),
+            config=(directory / CONFIG).read().decode("utf-8"),
         )
+    except StorageError:
+        raise  # a place that doesn't answer is no reason to remove anything
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(
             f"the checkpoint {directory} can't be read ({error}); remove it to go on from the one "
@@ -78,26 +78,24 @@ def read(directory: Path) -> Checkpoint:
         ) from error
 
 
-def save(root: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write `root`/UPDATES-SEQUENCES, atomically, and remove all but the newest `keep`."""
-    counters = checkpoint.counters
+def save(where: Where, checkpoint: Checkpoint, keep: int) -> Location:
+    """Write UPDATES-SEQUENCES in a directory, and remove all but the newest `keep`, and what was
+    never finished."""
+    root, counters = Location(where), checkpoint.counters
     final = root / f"{counters['updates']:09d}-{counters['sequences']:012d}"
     if (final / MARKER).is_file():
         return final  # nothing has happened since
-    temporary = root / f".{final.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    write(temporary, checkpoint)
-    os.replace(temporary, final)
-    sync(root)
-    for old in complete(root)[:-keep]:
-        shutil.rmtree(old)
+    write(final, checkpoint)
+    kept = complete(root)[-keep:]
+    for name in filter(NAME.fullmatch, root.names()):
+        if (old := root / name) not in kept:
+            (old / MARKER).remove()
+            old.remove()
     return final
 
 
-def complete(root: Path) -> list[Path]:
+def complete(where: Where) -> list[Location]:
     """Complete checkpoints, oldest first."""
-    if not root.is_dir():
-        return []
-    names = re.compile(r"\d{9}-\d{12}")
-    found = (p for p in root.iterdir() if names.fullmatch(p.name))
-    return sorted(p for p in found if (p / MARKER).is_file())
+    root = Location(where)
+    found = (root / name for name in filter(NAME.fullmatch, root.names()))
+    return [checkpoint for checkpoint in found if (checkpoint / MARKER).is_file()]

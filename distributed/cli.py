@@ -14,13 +14,14 @@ from rich.console import Console
 
 from sequence_tutor.distributed.stopping import RunError
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
+from sequence_tutor.policies.storage import Location
 
 DEFAULT = PretrainSettings()
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
 
 PriorArgument = Annotated[
-    str, typer.Argument(help="A shipped prior, a prior's directory or a run.")
+    str, typer.Argument(help="A shipped prior, a prior's directory or a run; a path or URI.")
 ]
 SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same sequences.")]
 ColumnOption = Annotated[str | None, typer.Option(help="Column of a CSV or Parquet file.")]
@@ -29,10 +30,13 @@ ColumnOption = Annotated[str | None, typer.Option(help="Column of a CSV or Parqu
 @app.command()
 def optimize(
     config: Annotated[Path, typer.Argument(help="TOML file of the run.")],
-    out: Annotated[Path | None, typer.Option(help="Run directory, by default under runs/.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Run directory, a path or URI (s3://bucket/run); by default in runs/."),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
     warm_start: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="CSV, Parquet or run of sequences with rewards, to learn from at once."),
     ] = None,
     retries: Annotated[
@@ -50,7 +54,7 @@ def optimize(
     run = load_config(config, set_)
     if resume and out is None:
         raise ValueError("--resume needs --out, the run to go on with")
-    directory = out or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    directory = Location(out or f"runs/{config.stem}-{datetime.now():%Y%m%d-%H%M%S}")
     console.print(f"running {config} into {directory}; Ctrl-C stops cleanly")
     summary = optimize_with_retries(run, directory, console, resume, warm_start, retries)
     print_summary(summary, directory, console)
@@ -59,13 +63,18 @@ def optimize(
 @app.command()
 def score(
     config: Annotated[Path, typer.Argument(help="TOML file with the [reward].")],
-    file: Annotated[Path, typer.Argument(help="Text, gzip, CSV or Parquet file of sequences.")],
+    file: Annotated[
+        str, typer.Argument(help="Text, gzip, CSV or Parquet file of sequences, a path or URI.")
+    ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Result, .csv and .parquet; by default FILE.scored.csv here."),
     ] = None,
     column: ColumnOption = None,
-    resume: Annotated[bool, typer.Option(help="Go on with what --out has begun.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(help="Go on with what --out has begun; failed lines aren't tried again."),
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: scorers.count=8")
     ] = None,
@@ -75,7 +84,7 @@ def score(
     from sequence_tutor.distributed.config import load_config
 
     run = load_config(config, set_)
-    result = out or Path(f"{file.name.split('.')[0]}.scored.csv")
+    result = out or f"{Location(file).name.split('.')[0]}.scored.csv"
     summary = score_file(run, file, result, column, resume, console)
     print_score_summary(summary, result, console)
 
@@ -120,7 +129,7 @@ def sample(
 def evaluate(
     source: Annotated[str, typer.Argument(help="A prior, a run, or a file of sequences.")],
     against: Annotated[
-        Path | None, typer.Option(help="Data to compare with, if not what the prior brings.")
+        str | None, typer.Option(help="Data to compare with, if not what the prior brings.")
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Sample size.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
@@ -134,9 +143,10 @@ def evaluate(
     from sequence_tutor.policies.prior import load_prior
     from sequence_tutor.rewards.domains import domain_of
 
-    is_run = (Path(source) / "policy").is_dir()
-    of_file = not is_run and _is_data(Path(source))
-    prior = None if of_file else starting_prior_of(Path(source)) if is_run else load_prior(source)
+    place = Location(source)
+    is_run = (place / "policy").is_dir()
+    of_file = not is_run and _is_data(place)
+    prior = None if of_file else starting_prior_of(place) if is_run else load_prior(source)
     if prior is not None:
         encoding = prior.encoding.name
     elif encoding not in ENCODINGS:
@@ -145,20 +155,20 @@ def evaluate(
     length = prior.encoding.max_length if prior is not None else None
     data, training = None, None
     if against is not None:
-        data = _read(against, encoding, column, length, valid=True)
+        data = _read(Location(against), encoding, column, length, valid=True)
         training = {domain.key(s) or s for s in data}
         if prior is not None:
             _check_vocabulary(prior.encoding, data, against)
     columns: dict[str, Any] = {}
     if prior is None:
         # whoever asks what a file is like wants to know how much of it is valid
-        sequences = _read(Path(source), encoding, column, None, valid=False)
-        columns[Path(source).name] = describe(sequences, domain, training=training)
+        sequences = _read(place, encoding, column, None, valid=False)
+        columns[place.name] = describe(sequences, domain, training=training)
         if data is not None:
             columns["data"] = describe(spread(data, n), domain, training=training)
     else:
         policy = load_prior(source) if is_run else None
-        reward = reward_of(Path(source)) if is_run else None
+        reward = reward_of(place) if is_run else None
         columns |= compare(domain, prior, policy, reward, data, training, n, seed)
     print_table(columns | dict(domain.published), console)
 
@@ -227,16 +237,17 @@ def pretrain(
     print_table(columns, console)
 
 
-def _is_data(path: Path) -> bool:
+def _is_data(path: Location) -> bool:
     """Whether a path is a file, or a folder that is no prior."""
     return path.is_file() or (path.is_dir() and not (path / "prior.json").is_file())
 
 
 def _read(
-    path: Path, encoding: str, column: str | None, length: int | None, valid: bool
+    where: Location, encoding: str, column: str | None, length: int | None, valid: bool
 ) -> list[str]:
     """Sequences of a file or folder, only `valid` ones or all; complains on standard error about
     the rest."""
+    from sequence_tutor.policies.corpus import CorpusError
     from sequence_tutor.policies.encodings import ENCODINGS
     from sequence_tutor.rewards.domains import domain_of
 
@@ -246,13 +257,17 @@ def _read(
         known = not valid or domain.key(sequence) is not None
         return None if known else "not a valid sequence"
 
-    corpus = ENCODINGS[encoding].read(path, check, length, column)
-    for remark in corpus.remarks():
-        Console(stderr=True).print(remark, markup=False)
+    with where.fetched() as path:
+        try:
+            corpus = ENCODINGS[encoding].read(path, check, length, column)
+        except CorpusError as error:
+            raise CorpusError(str(error).replace(str(path), str(where))) from error
+        for remark in corpus.remarks():
+            Console(stderr=True).print(remark.replace(str(path), str(where)), markup=False)
     return corpus.sequences
 
 
-def _check_vocabulary(encoding: Any, sequences: list[str], path: Path) -> None:
+def _check_vocabulary(encoding: Any, sequences: list[str], path: str) -> None:
     """Raises ValueError where the vocabulary lacks a token of some sequence."""
     lacking = []
     for sequence in sequences:

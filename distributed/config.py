@@ -23,6 +23,7 @@ from sequence_tutor.rewards.config import RewardConfig
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
+Resources = dict[str, Rate]
 
 
 class ConfigError(ValueError):
@@ -58,6 +59,7 @@ class LearnerConfig(Section):
     count: Positive = 1
     gpus: Annotated[float, Field(ge=0)] = 0
     threads: Positive = 2
+    resources: Resources = {}
 
     @property
     def mixing(self) -> float:
@@ -89,6 +91,7 @@ class ReplayConfig(Section):
     record: str | None = None
     flush_s: Rate = 10.0
     lease_s: Rate = 10.0
+    resources: Resources = {}
 
 
 class ActorsConfig(Section):
@@ -99,12 +102,23 @@ class ActorsConfig(Section):
     batch: Positive = 64
     gpus: Annotated[float, Field(ge=0)] = 0
     threads: Positive = 1
+    resources: Resources = {}
 
 
 class ScorersConfig(Section):
-    """`count` processes that judge sequences."""
+    """`count` processes that judge sequences. With a `min` below it there are as many as have work,
+    so that an autoscaler adds nodes for them, and takes the nodes of those that had none for
+    `idle_s` seconds."""
 
     count: Positive = 1
+    min: Positive | None = None
+    idle_s: Rate = 60.0
+    resources: Resources = {}
+
+    @property
+    def least(self) -> int:
+        """min, its default resolved."""
+        return self.count if self.min is None else self.min
 
 
 class StopConfig(Section):
@@ -125,13 +139,20 @@ class CheckpointConfig(Section):
 
 
 class RunConfig(Section):
-    """A whole run. `max_length` is the longest episode in actions, by default the prior's."""
+    """A whole run. `max_length` is the longest episode in actions, by default the prior's.
+
+    On a cluster that others use, or that has yet to add nodes, the run waits `wait_s` seconds for
+    its place. The `resources` of learner, actors, scorers and replay are Ray's custom resources
+    that each process asks for beside its CPU, such as {steady = 0.01}: so it goes to a node that
+    offers them.
+    """
 
     encoding: str = "smiles"
     prior: str = "zinc250k"
     max_length: Annotated[int | None, Field(ge=2)] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     mode: Literal["asynchronous", "synchronous"] = "asynchronous"
+    wait_s: Annotated[float, Field(ge=0)] = 600.0
     reward: RewardConfig
     learner: LearnerConfig = LearnerConfig()
     replay: ReplayConfig = ReplayConfig()
@@ -160,6 +181,17 @@ class RunConfig(Section):
             raise ValueError("learner.log_z = 'batch' needs learner.lambda = 1")
         if self.mode == "synchronous" and self.learner.gpus:
             raise ValueError("mode = 'synchronous' needs learner.gpus = 0 to be repeatable")
+        scorers = self.scorers
+        if scorers.least > scorers.count:
+            raise ValueError("scorers.min can't be more than scorers.count")
+        if scorers.least < scorers.count:
+            if self.mode == "synchronous":
+                raise ValueError(
+                    "mode = 'synchronous' has a fixed number of scorers: no scorers.min"
+                )
+            # an idle scorer still vouches for rows that aren't on record yet
+            if scorers.idle_s < self.replay.flush_s:
+                raise ValueError("scorers.idle_s can't be less than replay.flush_s")
         return self
 
     @property

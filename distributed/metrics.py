@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
+import numpy as np
 
-from sequence_tutor.distributed.files import write_text
-from sequence_tutor.distributed.types import ActorReport, LearnerReport, ScoreReport
+from sequence_tutor.distributed.bottleneck import STAGES, Bottleneck, BusyShares, bottleneck
+from sequence_tutor.distributed.types import DURATIONS, ActorReport, LearnerReport, ScoreReport
+from sequence_tutor.rewards.base import Status
 
 
 @dataclass
 class Metrics:
-    """One tick. Shares are of the sequences scored in it; `*_s` are busy seconds since the last
-    tick, summed over the processes of a kind; KL is nats per episode; staleness is updates."""
+    """One tick; docs/metrics.md says what each number means and should look like.
+
+    Shares are of the sequences scored in it. `generate_s` to `driver_waiting_s` are seconds since
+    the last tick, summed over the processes of a kind, `*_busy` the share of the last half minute
+    that one of them was busy. `scores_ok` to `scores_failed` count new scores by their status, but
+    `failed` all sequences without a score. KL is nats per episode; staleness is updates.
+    """
 
     iteration: int = 0
     elapsed_s: float = 0.0
@@ -30,6 +34,11 @@ class Metrics:
     valid_share: float = 0.0
     repeated_share: float = 0.0
     failed: int = 0
+    scores_ok: int = 0
+    scores_invalid: int = 0
+    scores_timeout: int = 0
+    scores_crashed: int = 0
+    scores_failed: int = 0
     reward_mean: float = math.nan
     reward_top10: float = math.nan
     kl_to_prior: float = math.nan
@@ -37,19 +46,39 @@ class Metrics:
     loss: float = math.nan
     residual: float = math.nan
     start_value: float = math.nan
+    replay_ratio: float = math.nan
+    replay_balance: float = math.nan
     replay_rows: int = 0
+    replay_bytes: int = 0
+    unrecorded_rows: int = 0
+    unrecorded_s: float = 0.0
+    claimed_keys: int = 0
     waiting_to_be_scored: int = 0
     scoring: int = 0
     lost_batches: int = 0
     retried_batches: int = 0
     lost_leases: int = 0
+    lost_samples: int = 0
     actors_alive: int = 0
+    scorers_up: int = 0
+    scorers_wanted: int = 0
+    shards_alive: int = 0
     generate_s: float = 0.0
     score_s: float = 0.0
     replay_s: float = 0.0
     learn_s: float = 0.0
     broadcast_s: float = 0.0
     driver_waiting_s: float = 0.0
+    generation_busy: float = 0.0
+    scoring_busy: float = 0.0
+    learning_busy: float = 0.0
+    driver_busy: float = 0.0
+
+    @property
+    def bottleneck(self) -> Bottleneck:
+        """What holds the run up."""
+        busy = {stage: getattr(self, f"{stage}_busy") for stage in STAGES}
+        return bottleneck(busy, self.waiting_to_be_scored, self.replay_balance)
 
 
 COUNTERS = (
@@ -63,12 +92,14 @@ COUNTERS = (
     "failed",
     "valid",
 )
+STATUSES = tuple(f"scores_{status.name.lower()}" for status in Status)
 
 
 @dataclass
 class Tally:
     """Counts since the start of the run, the last error of a reward, and reports since the last
-    tick."""
+    tick. statuses and durations are as in `ScoreReport`; durations and lost_samples count from this
+    driver's start. begun: whether anything was done by the last tick."""
 
     started: float = field(default_factory=time.monotonic)
     earlier_s: float = 0.0
@@ -82,22 +113,30 @@ class Tally:
     failed: int = 0
     valid: int = 0
     error: str = ""
+    statuses: np.ndarray = field(default_factory=lambda: np.zeros(len(Status), np.int64))
+    durations: np.ndarray = field(default_factory=lambda: np.zeros(DURATIONS, np.int64))
+    lost_samples: int = 0
     generated: list[ActorReport] = field(default_factory=list)
     scored: list[ScoreReport] = field(default_factory=list)
     learned: list[LearnerReport] = field(default_factory=list)
     replay_s: float = 0.0
     waited_s: float = 0.0
     ticked: float = field(default_factory=time.monotonic)
+    begun: bool = False
+    busy: BusyShares = field(default_factory=BusyShares)
     last: Metrics = field(default_factory=Metrics)
 
     def counters(self) -> dict[str, int]:
         """What a checkpoint keeps."""
-        return {name: getattr(self, name) for name in COUNTERS}
+        statuses = dict(zip(STATUSES, self.statuses.tolist(), strict=True))
+        return {name: getattr(self, name) for name in COUNTERS} | statuses
 
     def restore(self, counters: dict[str, int], elapsed_s: float) -> None:
         """Go on counting from a checkpoint."""
         for name in COUNTERS:
             setattr(self, name, counters[name])
+        # checkpoints from before these were counted lack them
+        self.statuses = np.array([counters.get(name, 0) for name in STATUSES], np.int64)
         self.earlier_s, self.started = elapsed_s, time.monotonic()
 
     @property
@@ -115,12 +154,15 @@ class Tally:
         self.scores_used += report.paid
         self.failed += report.failed
         self.valid += report.valid
+        self.statuses += report.statuses
+        self.durations += report.durations
         self.error = report.error or self.error
 
     def add_learned(self, report: LearnerReport) -> None:
         self.learned.append(report)
         self.updates = report.total_updates
         self.sampled += report.rows
+        self.lost_samples += report.lost
 
     def tick(self, **gauges: Any) -> Metrics:
         """Metrics of the time since the last tick; what had no news keeps its last value."""
@@ -145,6 +187,8 @@ class Tally:
                 sum(r.repeated for r in self.scored) / rows if rows else last.repeated_share
             ),
             failed=self.failed,
+            **dict(zip(STATUSES, self.statuses.tolist(), strict=True)),
+            lost_samples=self.lost_samples,
             reward_mean=(
                 sum(r.reward_sum for r in self.scored) / rewarded if rewarded else last.reward_mean
             ),
@@ -165,50 +209,22 @@ class Tally:
             driver_waiting_s=self.waited_s,
             **gauges,
         )
+        if self.begun:  # what comes before the first work is starting, and holds nothing up
+            self._add_busy_shares(self.last, seconds)
+        self.begun = self.begun or bool(self.generated or self.learned)
         self.generated, self.scored, self.learned = [], [], []
         self.replay_s = self.waited_s = 0.0
         self.ticked = now
         return self.last
 
-
-class MetricsWriter:
-    """Appends each tick to `metrics.jsonl` and to TensorBoard event files under `tensorboard/`.
-
-    A run that goes on after `iteration` ticks and `updates` updates drops what it had written
-    beyond them, half a line that a killed driver left included.
-    """
-
-    def __init__(self, directory: Path, iteration: int = 0, updates: int = 0) -> None:
-        path = directory / "metrics.jsonl"
-        kept = _ticks_until(path, iteration)
-        write_text(path, "".join(f"{line}\n" for line in kept))
-        self._lines = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=updates + 1)
-
-    def write(self, metrics: Metrics) -> None:
-        # NaN is not JSON: what is not known yet is null
-        values = asdict(metrics)
-        known = {
-            k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()
+    def _add_busy_shares(self, m: Metrics, seconds: float) -> None:
+        # the driver waits while the learner samples, learns and publishes: one after the other
+        learning_s = m.replay_s + m.learn_s + m.broadcast_s
+        work = {
+            "generation": m.generate_s / max(1, m.actors_alive),
+            "scoring": m.score_s / max(1, m.scorers_up),
+            "learning": learning_s,
+            "driver": max(0.0, seconds - m.driver_waiting_s - learning_s),
         }
-        self._lines.write(json.dumps(known) + "\n")
-        self._lines.flush()
-        for name, value in known.items():
-            if value is not None:
-                self._board.add_scalar(name, value, metrics.updates)
-
-    def close(self) -> None:
-        self._lines.close()
-        self._board.close()
-
-
-def _ticks_until(path: Path, iteration: int) -> list[str]:
-    """The whole lines of ticks up to this one."""
-    kept: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            if json.loads(line)["iteration"] <= iteration:
-                kept.append(line)
-        except (ValueError, KeyError):
-            continue
-    return kept
+        for stage, share in self.busy.add(seconds, work).items():
+            setattr(m, f"{stage}_busy", share)

@@ -1,7 +1,8 @@
-"""Starting the Ray actors of a run that RLlib doesn't: the weight board and the replay shards."""
+"""Starting the Ray actors of a run that RLlib doesn't: weight board, replay shards and scorers."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import ray
@@ -16,11 +17,18 @@ from sequence_tutor.distributed.replay.sampler import (
     UniformSampler,
 )
 from sequence_tutor.distributed.replay.sharded import create_shards
+from sequence_tutor.distributed.resources import shard_cpus
 from sequence_tutor.distributed.respell import Respeller
+from sequence_tutor.distributed.scoring.fleet import THREADS, ScorerFleet
+from sequence_tutor.distributed.scoring.process import ScorerProcess
 from sequence_tutor.distributed.weights import WeightBoard, board_name, prior_parts
 from sequence_tutor.policies.encoding import Encoding
 from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.domains import domain_of
+
+# Tasks that a scorer has been handed, those that take unusually long not counted: enough to never
+# idle, few enough to stay fresh.
+HANDED_PER_SCORER = 2
 
 
 def start_board(run_id: str, prior: Prior) -> ActorHandle:
@@ -57,4 +65,31 @@ def start_shards(
         flush_seconds=replay.flush_s,
         lease_s=replay.lease_s,
         reward_id=run.reward.identity(),
+        num_cpus=shard_cpus(run),
+        resources=replay.resources,
+    )
+
+
+def start_scorers(
+    run: RunConfig,
+    shards: list[ActorHandle],
+    least: int,
+    most: int,
+    encoding: Encoding | None = None,
+    handed: int = HANDED_PER_SCORER,
+) -> ScorerFleet:
+    """Scorers over all nodes, from `least` to `most` of them; those that are to decode episodes
+    need an encoding."""
+    actor = ray.remote(ScorerProcess).options(
+        num_cpus=1,
+        resources=run.scorers.resources,
+        max_restarts=-1,
+        max_task_retries=0,
+        max_concurrency=THREADS,
+        # outside any placement group: under Tune its bundles have no room for scorers
+        scheduling_strategy="SPREAD",
+    )
+    here = os.getcwd()
+    return ScorerFleet(
+        lambda: actor.remote(run, shards, here, encoding), least, most, handed, run.scorers.idle_s
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import time
 from types import TracebackType
+from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics import Metrics
 
+# Seconds between two lines where there is no terminal.
 LINE_EVERY_S = 10.0
 
 
@@ -20,17 +23,18 @@ def _number(value: float, digits: int = 3) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-class Progress:
-    """Shows metrics; a context manager, so that the terminal is always put right again."""
+class Display:
+    """Shows what changes: in place on a terminal, else a line now and then. A context manager, so
+    that the terminal is always put right again."""
 
-    def __init__(self, run: RunConfig, console: Console) -> None:
-        self.run, self.console = run, console
-        self.live = Live(console=console, transient=True) if console.is_terminal else None
-        self.last_line = 0.0
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        self._last_line = 0.0
 
-    def __enter__(self) -> Progress:
-        if self.live:
-            self.live.start()
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(
@@ -39,15 +43,26 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.live:
-            self.live.stop()
+        if self._live:
+            self._live.stop()
+
+    def show(self, line: str, picture: RenderableType | None = None) -> None:
+        """`picture` is for the terminal, by default the line as well."""
+        if self._live:
+            self._live.update(picture or Text(line))
+        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+class Progress:
+    """Shows the metrics of a run."""
+
+    def __init__(self, run: RunConfig, display: Display) -> None:
+        self.run, self.display = run, display
 
     def show(self, m: Metrics) -> None:
-        if self.live:
-            self.live.update(self._table(m))
-        elif time.monotonic() - self.last_line >= LINE_EVERY_S:
-            self.last_line = time.monotonic()
-            self.console.print(self._line(m), soft_wrap=True)
+        self.display.show(self._line(m), self._table(m))
 
     def _budget(self, m: Metrics) -> str:
         budget = self.run.stop.scores
@@ -58,7 +73,8 @@ class Progress:
             f"{m.elapsed_s:6.0f} s  scores {self._budget(m)}  reward {_number(m.reward_mean)} "
             f"(top 10 {_number(m.reward_top10)})  valid {m.valid_share:.1%}  "
             f"KL {_number(m.kl_to_prior, 1)} nats  {m.sequences_per_s:.0f} sequences/s  "
-            f"updates {m.updates}  staleness {m.staleness:.0f}  queue {m.waiting_to_be_scored}"
+            f"updates {m.updates}  staleness {m.staleness:.0f}  queue {m.waiting_to_be_scored}  "
+            f"bottleneck {m.bottleneck.text}"
         )
 
     def _table(self, m: Metrics) -> Table:
@@ -77,6 +93,7 @@ class Progress:
             ("waiting to be scored, being scored", f"{m.waiting_to_be_scored}, {m.scoring}"),
             ("rows in the replay", str(m.replay_rows)),
             ("failed scores", str(m.failed)),
+            ("bottleneck", m.bottleneck.text),
         ]
         for name, value in rows:
             table.add_row(name, value)

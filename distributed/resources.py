@@ -1,14 +1,21 @@
-"""Whether the cluster has what a run needs, said before anything hangs."""
+"""Getting into a cluster: whether it has what a run needs, said before anything hangs."""
 
 from __future__ import annotations
 
 import logging
 import os
+import time
+from collections import Counter
 from typing import Any
 
 import ray
+from ray.exceptions import AuthenticationError
+from ray.util.placement_group import placement_group, remove_placement_group
+from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.stopping import StoppedError, StopRequest
+from sequence_tutor.distributed.storage_environment import storage_environment
 
 # Threads that wait must soon sleep. By default OpenMP's spin, and where there are more threads than
 # cores (learner, actors and scorers on one machine) a training step takes ten times as long; with
@@ -16,48 +23,149 @@ from sequence_tutor.distributed.config import RunConfig
 PROCESS_ENVIRONMENT = {"GOMP_SPINCOUNT": "3000"}
 
 
+# CPUs of a shard, which is light; one that asks for resources of its own asks for none.
+SHARD_CPUS = 0.01
+# Seconds between two looks at whether there is room, and between two lines that say there isn't.
+LOOK_EVERY_S, TELL_EVERY_S = 0.5, 30.0
+
+
+class ClusterError(ValueError):
+    """The cluster can't be joined."""
+
+
 class ResourceError(ValueError):
     """The cluster is too small for the run; the message says what is missing and what to change."""
 
 
-def needed(run: RunConfig, scoring_only: bool = False) -> dict[str, float]:
-    """Logical CPUs and GPUs: one CPU per actor, scorer and learner; shards and the board are
-    light and share what is left (a hundredth of a CPU each)."""
-    shards = 0.01 * run.replay.shards
+def shard_cpus(run: RunConfig) -> float:
+    """What a shard asks for: with resources of its own it may go to a node without CPUs."""
+    return 0.0 if run.replay.resources else SHARD_CPUS
+
+
+def bundles(run: RunConfig, scoring_only: bool = False) -> list[dict[str, float]]:
+    """What each process of a run asks Ray for; of scorers the fewest it can do with."""
+    learner, actors, scorers = run.learner, run.actors, run.scorers
+    shard = {"CPU": shard_cpus(run), **run.replay.resources}
+    scorer = {"CPU": 1, **scorers.resources}
     if scoring_only:
-        return {"CPU": run.scorers.count + shards}
-    scorers = run.scorers.count if run.actors.count else 0  # without actors there is nothing new
-    cpus = run.actors.count + scorers + run.learner.count + shards
-    gpus = run.actors.count * run.actors.gpus + run.learner.count * run.learner.gpus
-    return {"CPU": cpus, "GPU": gpus}
+        return [shard] * run.replay.shards + [scorer] * scorers.least
+    return [
+        *[shard] * run.replay.shards,
+        *[{"CPU": 1, "GPU": learner.gpus, **learner.resources}] * learner.count,
+        *[{"CPU": 1, "GPU": actors.gpus, **actors.resources}] * actors.count,
+        *[scorer] * (scorers.least if actors.count else 0),  # without actors there is nothing new
+    ]
+
+
+def needed(run: RunConfig, scoring_only: bool = False) -> dict[str, float]:
+    """All of that together, by resource."""
+    total: Counter[str] = Counter()
+    for bundle in bundles(run, scoring_only):
+        total.update(bundle)
+    return dict(total)
 
 
 def check_resources(run: RunConfig, scoring_only: bool = False) -> None:
-    """Raises ResourceError where the cluster lacks something."""
+    """Raises ResourceError where the cluster lacks something, whoever uses it."""
     have = ray.cluster_resources()
     for kind, amount in needed(run, scoring_only).items():
-        if amount > have.get(kind, 0):
+        if amount > have.get(kind, 0) + 1e-9:
             raise ResourceError(
                 f"the run needs {amount:g} {kind}s and the Ray cluster has {have.get(kind, 0):g}; "
-                "lower actors.count, scorers.count or learner.count"
-                + (" or set learner.gpus and actors.gpus to 0" if kind == "GPU" else "")
+                f"{_advice(kind)}"
             )
 
 
-def start_ray(run: RunConfig) -> None:
-    """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone.
+def enter_cluster(
+    run: RunConfig, console: Console, stop: StopRequest, scoring_only: bool = False
+) -> None:
+    """Start or join Ray, and have room there for all processes of the run.
+
+    A cluster may be in use by others, or have yet to add nodes (what waits for a place is what
+    makes an autoscaler add some), so there it's waited for, up to `wait_s`. Raises ResourceError
+    where there is no room, StoppedError where a stop is wanted meanwhile.
+    """
+    joined = start_ray(run)
+    stop.listen()  # Ray has taken SIGTERM for itself
+    if joined:
+        _await_room(run, console, stop, scoring_only)
+    check_resources(run, scoring_only)
+
+
+def _await_room(run: RunConfig, console: Console, stop: StopRequest, scoring_only: bool) -> None:
+    wanted = [{k: v for k, v in b.items() if v} for b in bundles(run, scoring_only)]
+    room = placement_group([bundle for bundle in wanted if bundle])
+    started = told = time.monotonic()
+    told -= TELL_EVERY_S - 2.0  # the first two seconds need no explanation
+    try:
+        while not room.wait(LOOK_EVERY_S):
+            now = time.monotonic()
+            if stop.wanted:
+                raise StoppedError("stopped while the run waited for room on the cluster")
+            if now - started >= run.wait_s:
+                raise ResourceError(
+                    f"no room for the run within {run.wait_s:g} s: "
+                    f"{_situation(run, scoring_only)}; lower the counts of "
+                    "actors, scorers or learners, let the cluster grow, or raise wait_s"
+                )
+            if now - told >= TELL_EVERY_S:
+                told = now
+                console.print(
+                    f"waiting for room, up to {run.wait_s:g} s: {_situation(run, scoring_only)}",
+                    soft_wrap=True,
+                    highlight=False,
+                )
+    finally:
+        remove_placement_group(room)
+
+
+def _situation(run: RunConfig, scoring_only: bool) -> str:
+    """What is needed, and what is there and free of it."""
+    need = needed(run, scoring_only)
+    have, free = ray.cluster_resources(), ray.available_resources()
+    kinds = [kind for kind, amount in need.items() if amount]
+    return (
+        "the run needs "
+        + ", ".join(f"{need[kind]:g} {kind}" for kind in kinds)
+        + "; the cluster has "
+        + ", ".join(f"{have.get(k, 0):g} {k} ({free.get(k, 0):g} free)" for k in kinds)
+        + f" on {sum(node['Alive'] for node in ray.nodes())} nodes"
+    )
+
+
+def _advice(kind: str) -> str:
+    if kind == "GPU":
+        return "lower actors.count or learner.count, or set learner.gpus and actors.gpus to 0"
+    if kind == "CPU":
+        return "lower actors.count, scorers.count (or give scorers.min) or learner.count"
+    return "start nodes that offer it, or take it out of the [...] resources that ask for it"
+
+
+def start_ray(run: RunConfig) -> bool:
+    """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone. Returns whether
+    a cluster was joined. Raises ClusterError where it doesn't let this machine in.
 
     A local Ray counts at least the CPUs that the run asks for: more processes than cores is slow
     but works, and small machines should be able to try everything.
     """
     if ray.is_initialized():
-        return
+        return bool(os.environ.get("RAY_ADDRESS"))
     # RLlib warns at each start of things that are as we want them.
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(runtime_env={"env_vars": PROCESS_ENVIRONMENT}, **quiet)
-        return
+        # a job's runtime environment may set them too, and may not be contradicted
+        ours = {k: v for k, v in PROCESS_ENVIRONMENT.items() if k not in os.environ}
+        ours |= storage_environment(os.environ)
+        try:
+            ray.init(runtime_env={"env_vars": ours}, **quiet)
+        except (ConnectionError, AuthenticationError) as error:
+            raise ClusterError(
+                f"can't join the Ray cluster at {os.environ['RAY_ADDRESS']}: it isn't there, or "
+                "this machine lacks its token (RAY_AUTH_MODE=token, and the token in "
+                "~/.ray/auth_token or RAY_AUTH_TOKEN); Ray says: " + str(error).split(". ")[0]
+            ) from error
+        return True
     # Inherited by every process of the local cluster, without the cost of a runtime environment.
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -65,3 +173,4 @@ def start_ray(run: RunConfig) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     cpus = max(os.cpu_count() or 1, int(needed(run)["CPU"]) + 1)
     ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+    return False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import tomllib
 from typing import Any
 
-from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config
+from sequence_tutor.distributed.config import ConfigError, RunConfig, parse_config
+from sequence_tutor.policies.storage import Location, Where
 
 # Keys, or whole tables, whose change doesn't make a resumed run another run.
 MAY_CHANGE = (
@@ -13,7 +14,10 @@ MAY_CHANGE = (
     "actors",
     "scorers",
     "checkpoint",
+    "wait_s",
     "learner.threads",
+    "learner.resources",
+    "replay.resources",
     "replay.flush_s",
     "replay.lease_s",
     "reward.timeout_s",
@@ -25,16 +29,32 @@ MAY_CHANGE = (
 ASYNCHRONOUS_ONLY = ("replay.shards", "replay.memory_rows", "learner.gpus")
 
 
-def check_directory(run: RunConfig, out: Path, resume: bool) -> None:
-    """Whether a run may go into `out`; writes nothing. Raises ConfigError."""
+def config_of(where: Where) -> RunConfig:
+    """The config that a run, or the record of `score`, was made with. Raises ConfigError."""
+    file = Location(where) / "config.toml"
+    if not file.is_file():
+        raise ConfigError(f"there is no config file {file}")
+    try:
+        data = tomllib.loads(file.read().decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}") from error
+    return parse_config(data, str(file))
+
+
+def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
+    """Whether a run may go into a directory; leaves nothing there. Raises ConfigError, and OSError
+    where storage can't be used."""
+    out = Location(where)
+    if not out.is_local:
+        out.check_writable()
     if not resume:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.is_taken():
             raise ConfigError(f"{out} exists already; choose another --out, or --resume it")
         return
     if not (out / "config.toml").is_file():
         raise ConfigError(f"{out} holds no run to resume")
     may = MAY_CHANGE + (() if run.mode == "synchronous" else ASYNCHRONOUS_ONLY)
-    before = _flat(load_config(out / "config.toml").model_dump(mode="json", by_alias=True))
+    before = _flat(config_of(out).model_dump(mode="json", by_alias=True))
     now = _flat(run.model_dump(mode="json", by_alias=True))
     changed = [
         f"{key} (was {before.get(key)!r}, is {now.get(key)!r})"

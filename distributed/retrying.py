@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.resources import ResourceError
 from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.stopping import RunError
+from sequence_tutor.distributed.stopping import RunError, StoppedError
 from sequence_tutor.distributed.summary import RunSummary
+from sequence_tutor.policies.storage import Where
 
 # Seconds before another try: as long as a lost node takes to be noticed, or replaced.
 PAUSE_S = 30.0
@@ -19,10 +19,10 @@ PAUSE_S = 30.0
 
 def optimize_with_retries(
     run: RunConfig,
-    out: Path,
+    out: Where,
     console: Console,
     resume: bool = False,
-    warm_start: Path | None = None,
+    warm_start: Where | None = None,
     retries: int = 0,
     pause_s: float = PAUSE_S,
 ) -> RunSummary:
@@ -35,7 +35,8 @@ def optimize_with_retries(
         try:
             return optimize(run, out, console, resume, warm_start)
         except (RunError, ResourceError) as error:
-            if isinstance(error, ResourceError) and not failures:
+            too_small = isinstance(error, ResourceError) and not failures
+            if too_small or isinstance(error, StoppedError):
                 raise
             console.print(
                 f"failed: {error}; going on in {pause_s:g} s (retry {failures + 1} of {retries})",

@@ -7,6 +7,7 @@ RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,32 +17,36 @@ from rich.console import Console
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.algorithm import SequenceTutor, starting_prior
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
-from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
-from sequence_tutor.distributed.files import write_text
-from sequence_tutor.distributed.metrics import MetricsWriter
-from sequence_tutor.distributed.progress import Progress
-from sequence_tutor.distributed.resources import check_resources, start_ray
-from sequence_tutor.distributed.resume import check_directory
+from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.metrics_writer import MetricsWriter
+from sequence_tutor.distributed.patience import Complaint, insist
+from sequence_tutor.distributed.progress import Display, Progress
+from sequence_tutor.distributed.resources import enter_cluster
+from sequence_tutor.distributed.resume import check_directory, config_of
 from sequence_tutor.distributed.stopping import RunError, StopRequest
 from sequence_tutor.distributed.summary import TOP_ROWS, RunSummary, summarize, write_top
 from sequence_tutor.distributed.warm_start import read_scored, to_scored
+from sequence_tutor.distributed.working_copy import WorkingCopy
 from sequence_tutor.policies.prior import Prior
+from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Reward
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
+# Seconds until a checkpoint that failed is tried again, and until the run ends over it.
+SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
 # Seconds that a run waits at its end for scores under way, beyond what a reward's deadlines allow.
 DRAIN_S = 60.0
 
 
-def starting_prior_of(out: Path) -> Prior:
+def starting_prior_of(out: Where) -> Prior:
     """The prior that a finished run started from. Raises ConfigError or ValueError."""
-    return starting_prior(load_config(out / "config.toml"))
+    return starting_prior(config_of(out))
 
 
-def reward_of(out: Path) -> Reward:
+def reward_of(out: Where) -> Reward:
     """The reward of a finished run. Raises ConfigError or ValueError."""
-    return isolated_reward(load_config(out / "config.toml"))
+    return isolated_reward(config_of(out))
 
 
 def isolated_reward(run: RunConfig) -> IsolatedReward:
@@ -51,15 +56,17 @@ def isolated_reward(run: RunConfig) -> IsolatedReward:
 
 def optimize(
     run: RunConfig,
-    out: Path,
+    where: Where,
     console: Console,
     resume: bool = False,
-    warm_start: Path | None = None,
+    warm_start: Where | None = None,
 ) -> RunSummary:
     """Run to the end of its budget or until asked to stop, and leave a complete run directory.
 
-    Raises RunError, once the record is safe, where a part that can't be replaced dies.
+    Raises RunError, once the record is safe, where a part that can't be replaced dies or storage
+    fails for longer than the run waits for it; OSError where what is left can't be uploaded.
     """
+    out = Location(where)
     # Whatever is wrong with the files should be said before a cluster is started.
     prior, domain = starting_prior(run), domain_of(run.encoding)
     check_directory(run, out, resume)
@@ -71,12 +78,15 @@ def optimize(
             console.print(remark, markup=False, highlight=False, soft_wrap=True)
         if not len(known):
             raise ConfigError(f"nothing in {warm_start} can be learned from with {run.prior!r}")
-    with isolated_reward(run) as reward, StopRequest() as stop:
-        start_ray(run)
-        check_resources(run)
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "config.toml", to_toml(run))
-        algorithm = SequenceTutorConfig().tutor(run, out.resolve()).build_algo()
+    with (
+        isolated_reward(run) as reward,
+        StopRequest() as stop,
+        WorkingCopy(out, console) as work,
+    ):
+        enter_cluster(run, console, stop)
+        out.make()
+        (out / "config.toml").write(to_toml(run))
+        algorithm = SequenceTutorConfig().tutor(run, out.uri).build_algo()
         try:
             if resume:
                 _take_up(algorithm, out)
@@ -86,13 +96,13 @@ def optimize(
                     f"warm start: {added} of {len(known)} sequences are new to the replay"
                 )
             algorithm.save_run_checkpoint()
-            _train(algorithm, run, out, console, stop)
+            _train(algorithm, run, work, console, stop)
             metrics = algorithm.last_metrics
             policy = algorithm.policy()
-            policy.save(out / "policy")
             top = algorithm.replay.top(TOP_ROWS)
-            write_top(top, out / "top.csv")
-        except (RayError, RuntimeError) as error:
+            insist(lambda: policy.save(out / "policy"), f"write {out / 'policy'}", console)
+            insist(lambda: write_top(top, out / "top.csv"), f"write {out / 'top.csv'}", console)
+        except (RayError, RuntimeError, OSError) as error:
             with suppress(Exception):  # what can't be saved any more mustn't hide the cause
                 algorithm.replay.flush()
             raise RunError(
@@ -102,39 +112,73 @@ def optimize(
         finally:
             algorithm.stop()
         reason = "stopped on request" if stop.wanted else "budget used"
-        return summarize(run, out, reason, metrics, top, prior, policy, domain, reward)
+        return summarize(run, work, reason, metrics, top, prior, policy, domain, reward)
 
 
-def _take_up(algorithm: SequenceTutor, out: Path) -> None:
+def _take_up(algorithm: SequenceTutor, out: Location) -> None:
     if saved := checkpoint.complete(out / "checkpoints"):
-        algorithm.load_checkpoint(str(saved[-1]))
+        algorithm.load_checkpoint(saved[-1].uri)
     else:
         algorithm.start_anew()
 
 
 def _train(
-    algorithm: SequenceTutor, run: RunConfig, out: Path, console: Console, stop: StopRequest
+    algorithm: SequenceTutor,
+    run: RunConfig,
+    work: WorkingCopy,
+    console: Console,
+    stop: StopRequest,
 ) -> None:
     """The loop, with metrics and checkpoints on the way and at the end."""
     tally = algorithm.tally
-    writer = MetricsWriter(out, tally.iteration, tally.updates)
-    saved_updates, saved_at = tally.updates, time.monotonic()
+    work.fetch("metrics.jsonl")
+    writer = MetricsWriter(work.path, tally.iteration, tally.updates)
+
+    def save() -> None:
+        # metrics first: a run goes on from a checkpoint with all that was before it
+        writer.flush()
+        work.upload()
+        algorithm.save_run_checkpoint()
+
+    saves = _Saves(save, run.checkpoint, tally.updates, console)
     try:
-        with Progress(run, console) as progress:
+        with Display(console) as display:
+            progress = Progress(run, display)
             while not (stop.wanted or algorithm.out_of_budget()):
                 algorithm.train()
                 metrics = algorithm.last_metrics
                 writer.write(metrics)
                 progress.show(metrics)
-                due = time.monotonic() - saved_at >= run.checkpoint.seconds
-                if due or metrics.updates - saved_updates >= run.checkpoint.updates:
-                    algorithm.save_run_checkpoint()
-                    saved_updates, saved_at = metrics.updates, time.monotonic()
-        algorithm.drain(DRAIN_S + run.reward.timeout_s * (1 + run.reward.retries))
+                saves.save_if_due(metrics.updates)
+        patience_s = DRAIN_S + run.reward.timeout_s * (1 + run.reward.retries)
+        insist(lambda: algorithm.drain(patience_s), "put the last scores on record", console)
         writer.write(algorithm.last_metrics)
-        algorithm.save_run_checkpoint()
+        insist(save, "write a checkpoint", console)
     finally:
         writer.close()
+
+
+class _Saves:
+    """Checkpoints when they are due. Storage that fails for a while doesn't end the run."""
+
+    def __init__(
+        self, save: Callable[[], None], when: CheckpointConfig, updates: int, console: Console
+    ) -> None:
+        self._save, self._when = save, when
+        self._updates, self._at = updates, time.monotonic()
+        self._next_try = 0.0
+        self._complaint = Complaint("write a checkpoint", console, SAVE_PATIENCE_S)
+
+    def save_if_due(self, updates: int) -> None:
+        """Raises OSError where it has failed for SAVE_PATIENCE_S."""
+        now = time.monotonic()
+        due = now - self._at >= self._when.seconds or updates - self._updates >= self._when.updates
+        if not due or now < self._next_try:
+            return
+        with self._complaint.instead_of_error():
+            self._save()
+            self._updates, self._at = updates, time.monotonic()
+        self._next_try = time.monotonic() + SAVE_AGAIN_S if self._complaint.goes_on else 0.0
 
 
 def _first_line(error: Exception) -> str:

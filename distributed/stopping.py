@@ -6,9 +6,15 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class RunError(RuntimeError):
     """A run can't go on; the message says why and what to do."""
+
+
+class StoppedError(RunError):
+    """It was asked to stop before there was anything to keep."""
 
 
 class StopRequest:
@@ -19,9 +25,14 @@ class StopRequest:
         self._previous: dict[int, Callable[..., object] | int | None] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._handle)
+        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
+        self.listen()
         return self
+
+    def listen(self) -> None:
+        """Take the signals; once more after `ray.init`, which takes SIGTERM for itself."""
+        for number in SIGNALS:
+            signal.signal(number, self._handle)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
@@ -12,7 +12,9 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.evaluation import Columns, compare, print_table
 from sequence_tutor.distributed.metrics import Metrics
 from sequence_tutor.distributed.types import Scored
+from sequence_tutor.distributed.working_copy import WorkingCopy
 from sequence_tutor.policies.prior import Prior
+from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Domain, Reward, Status
 
 TOP_ROWS = 100
@@ -35,7 +37,7 @@ class RunSummary:
 
 def summarize(
     run: RunConfig,
-    out: Path,
+    work: WorkingCopy,
     reason: str,
     metrics: Metrics,
     top: Scored | None,
@@ -44,12 +46,13 @@ def summarize(
     domain: Domain,
     reward: Reward,
 ) -> RunSummary:
-    """Render the best and other sequences under `out`, and compare the policy with its prior."""
+    """Render the best and other sequences into the run, and compare the policy with its prior."""
     best = top.sequences[:RENDERED] if top is not None else []
     shown = [
-        "at random: " + domain.render(policy.sample(RENDERED, run.seed), out / "samples"),
-        "the best: " + domain.render(best, out / "best"),
+        "at random: " + domain.render(policy.sample(RENDERED, run.seed), work.path / "samples"),
+        "the best: " + domain.render(best, work.path / "best"),
     ]
+    shown = [work.shown(text) for text in shown]
     if (cost_s := summary_cost(top)) > SUMMARY_SECONDS:
         shown.append(f"the samples were not scored, which would have taken {cost_s:.0f} s")
     affordable = reward if cost_s <= SUMMARY_SECONDS else None
@@ -63,9 +66,9 @@ def summary_cost(top: Scored | None) -> float:
     return 4 * SUMMARY_SAMPLES * each
 
 
-def print_summary(summary: RunSummary, out: Path, console: Console) -> None:
+def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
     """Prior and tuned policy side by side, and where everything is."""
-    m = summary.metrics
+    m, out = summary.metrics, Location(where)
     print_table(summary.columns, console, f"up to {SUMMARY_SAMPLES:,} sequences each")
     console.print(
         f"{summary.reason}: {m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s; "
@@ -76,25 +79,24 @@ def print_summary(summary: RunSummary, out: Path, console: Console) -> None:
         console.print(remark, soft_wrap=True, highlight=False)
 
 
-def write_top(top: Scored | None, path: Path) -> None:
-    """The best distinct sequences, their reward and raw components."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.writer(stream)
-        names = list(top.raw) if top is not None else []
-        columns = [f"raw.{name}" for name in names]
-        rows.writerow(["key", "sequence", "reward", *columns, "version", "source"])
-        if top is None:
-            return
-        for i in range(len(top)):
-            assert top.status[i] == Status.OK
-            values = [f"{top.raw[name][i]:.6g}" for name in names]
-            rows.writerow(
-                [
-                    top.keys[i],
-                    top.sequences[i],
-                    f"{top.rewards[i]:.6g}",
-                    *values,
-                    int(top.versions[i]),
-                    top.sources[i],
-                ]
-            )
+def write_top(top: Scored | None, where: Where) -> None:
+    """The best distinct sequences, their reward and raw components, as CSV."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    names = list(top.raw) if top is not None else []
+    columns = [f"raw.{name}" for name in names]
+    rows.writerow(["key", "sequence", "reward", *columns, "version", "source"])
+    for i in range(len(top) if top is not None else 0):
+        assert top is not None and top.status[i] == Status.OK
+        values = [f"{top.raw[name][i]:.6g}" for name in names]
+        rows.writerow(
+            [
+                top.keys[i],
+                top.sequences[i],
+                f"{top.rewards[i]:.6g}",
+                *values,
+                int(top.versions[i]),
+                top.sources[i],
+            ]
+        )
+    Location(where).write(text.getvalue())

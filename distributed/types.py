@@ -98,11 +98,18 @@ class ActorReport:
     kl_to_prior: float
 
 
+# Bounds in seconds of the buckets that tell how long scores take; beyond the last is one more.
+SCORE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+DURATIONS = len(SCORE_SECONDS) + 1
+
+
 @dataclass(frozen=True)
 class ScoreReport:
     """What the driver sees of a scored batch: counts of rows, valid and failed ones and those that
     needed no new score; the sum of rewards over the rows that have one; seconds spent; rows added
-    to the replay, and those of them that count against the score budget; and the first error."""
+    to the replay, and those of them that count against the score budget; the first error; and of
+    the new scores how many there are of each `Status`, and but for invalid sequences how many took
+    up to each of SCORE_SECONDS, the last number being of those that took longer."""
 
     rows: int
     valid: int
@@ -114,6 +121,8 @@ class ScoreReport:
     added: int = 0
     paid: int = 0
     error: str = ""
+    statuses: tuple[int, ...] = (0,) * len(Status)
+    durations: tuple[int, ...] = (0,) * DURATIONS
 
 
 @dataclass(frozen=True)

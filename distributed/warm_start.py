@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.corpus import Corpus, CorpusError
 from sequence_tutor.policies.encoding import Encoding, pad
 from sequence_tutor.policies.rows import kind_of, read_rows, text_of, usual_column
+from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Domain, Status
 
 REWARDS = ("reward", "score")
@@ -27,7 +27,7 @@ SHOWN = 3
 ADVICE = "score it first: sequence-tutor score CONFIG FILE"
 
 
-def read_scored(path: Path, column: str | None = None) -> tuple[list[str], np.ndarray, list[str]]:
+def read_scored(where: Where, column: str | None = None) -> tuple[list[str], np.ndarray, list[str]]:
     """Sequences, float64 [B] finite rewards, and what people should know of the reading.
 
     From a CSV (.csv, .csv.gz), a Parquet file, or the record of a run: its directory or the
@@ -35,6 +35,7 @@ def read_scored(path: Path, column: str | None = None) -> tuple[list[str], np.nd
     "score". Rows without either, and those whose "status" says that they have none, are left out.
     Raises CorpusError for a file or directory that has nothing to use.
     """
+    path = Location(where)
     corpus, rewards = Corpus(path), []
     rows = _recorded(path) if path.is_dir() else _tabled(path, column)
     for place, sequence, value, status in rows:
@@ -104,7 +105,7 @@ def to_scored(
 Row = tuple[str, Any, Any, Any]  # where it is, its sequence, its reward, its status or None
 
 
-def _tabled(path: Path, column: str | None) -> Iterator[Row]:
+def _tabled(path: Location, column: str | None) -> Iterator[Row]:
     if path.is_file() and kind_of(path) == "text":
         raise CorpusError(f"{path} has no rewards, being neither CSV nor Parquet; {ADVICE}")
 
@@ -115,7 +116,7 @@ def _tabled(path: Path, column: str | None) -> Iterator[Row]:
         yield f"line {number}", sequence, reward, status[0] if status else None
 
 
-def _recorded(path: Path) -> Iterator[Row]:
+def _recorded(path: Location) -> Iterator[Row]:
     directory = path / "scores" if (path / "scores").is_dir() else path
     try:
         store = PartStore(directory)
@@ -130,13 +131,13 @@ def _recorded(path: Path) -> Iterator[Row]:
 
 
 def _part_rows(store: PartStore, part: Part, table: pa.Table) -> Iterator[Row]:
-    names = _columns(Path(store.path(part)), table.column_names, None)
+    names = _columns(store.path(part), table.column_names, None)
     columns = [table.column(name).to_pylist() for name in names]
     for number, (sequence, reward, *status) in enumerate(zip(*columns, strict=True), 1):
         yield f"{part.name} row {number}", sequence, reward, status[0] if status else None
 
 
-def _columns(path: Path, names: list[str], column: str | None) -> list[str]:
+def _columns(path: Location | str, names: list[str], column: str | None) -> list[str]:
     """Those of sequence, reward and, where there is one, status. Raises CorpusError."""
     has = f"it has: {', '.join(names)}"
     sequence = column if column is not None else usual_column(names)

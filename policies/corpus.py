@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sequence_tutor.policies.rows import CorpusError as CorpusError
 from sequence_tutor.policies.rows import read_sequences
+from sequence_tutor.policies.storage import Location
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Corpus:
     the data was read. `broken` names the first `shown` unusable `parts`, each with the reason.
     """
 
-    path: Path
+    path: Path | Location
     parts: str = "lines"
     shown: int = 5
     sequences: list[str] = field(default_factory=list)

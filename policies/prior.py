@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from sequence_tutor.policies.encoding import Encoding, pad
@@ -32,6 +30,7 @@ from sequence_tutor.policies.network import (
     step_mask,
 )
 from sequence_tutor.policies.sampler import Sampler
+from sequence_tutor.policies.storage import Location, Where
 
 METADATA_FILE, WEIGHTS_FILE = "prior.json", "weights.safetensors"
 TRAINING_FILE, HELD_OUT_FILE = "training.txt.gz", "held_out.txt.gz"
@@ -95,9 +94,11 @@ class Prior:
         tokens, lengths = pad([self.encoding.encode(s) for s in sequences])
         return token_log_probs(self.network, tokens, lengths, base=self.base)
 
-    def save(self, directory: Path) -> None:
-        """Write the prior's files, each by an atomic rename; weights in bfloat16."""
-        directory.mkdir(parents=True, exist_ok=True)
+    def save(self, where: Where) -> None:
+        """Write the prior's files into a directory, each whole or not at all; weights in
+        bfloat16."""
+        directory = Location(where)
+        directory.make()
         weights = self.network.state_dict()
         if self.base is not None:
             weights |= {BASE_PREFIX + k: v for k, v in self.base.state_dict().items()}
@@ -107,8 +108,7 @@ class Prior:
             contents[TRAINING_FILE] = _packed(self.data.training)
             contents[HELD_OUT_FILE] = _packed(self.data.held_out)
         for name, content in contents.items():
-            (directory / f"{name}.tmp").write_bytes(content)
-            os.replace(directory / f"{name}.tmp", directory / name)
+            (directory / name).write(content)
 
     def metadata(self) -> str:
         """`prior.json` as text."""
@@ -181,28 +181,30 @@ def shipped_priors() -> list[str]:
     return sorted(p.name for p in root.iterdir() if (p / METADATA_FILE).is_file())
 
 
-def load_prior(name_or_path: str | Path) -> Prior:
+def load_prior(name_or_where: Where) -> Prior:
     """A shipped prior by name, or one from a directory. Raises PriorError."""
-    if str(name_or_path) in shipped_priors():
-        with as_file(files("sequence_tutor.policies") / "priors" / str(name_or_path)) as path:
-            return _read(path)
-    path = Path(name_or_path)
+    name = str(name_or_where)
+    if name in shipped_priors():
+        with as_file(files("sequence_tutor.policies") / "priors" / name) as shipped:
+            return _read(Location(shipped))
+    path = Location(name_or_where)
     if (path / "policy" / METADATA_FILE).is_file():
         path = path / "policy"
     if not (path / METADATA_FILE).is_file():
         raise PriorError(
-            f"no prior at {str(name_or_path)!r}: give a directory with {METADATA_FILE}, "
+            f"no prior at {str(path)!r}: give a directory with {METADATA_FILE}, "
             f"a finished run, or one of: {', '.join(shipped_priors())}"
         )
     return _read(path)
 
 
-def _read(path: Path) -> Prior:
+def _read(path: Location) -> Prior:
     try:
-        prior = build_prior((path / METADATA_FILE).read_text(), load_file(path / WEIGHTS_FILE))
+        metadata = (path / METADATA_FILE).read().decode("utf-8")
+        prior = build_prior(metadata, load((path / WEIGHTS_FILE).read()))
         if (path / TRAINING_FILE).is_file():
             files = (path / TRAINING_FILE, path / HELD_OUT_FILE)
-            prior.data = Data(*(gzip.decompress(f.read_bytes()).decode().split() for f in files))
+            prior.data = Data(*(gzip.decompress(f.read()).decode().split() for f in files))
         return prior
     except _BROKEN as error:
         raise PriorError(f"{path} is not a whole prior: {error}") from error

@@ -1,4 +1,4 @@
-"""Rows of a file, one after the other: plain text, gzip, a CSV or a Parquet file.
+"""Rows of a file wherever it lies, one after the other: plain text, gzip, CSV or Parquet.
 
 Memory stays bounded however large the file is: at most a line, a CSV row or a few thousand Parquet
 rows are held. All that is wrong with a file is a CorpusError.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from sequence_tutor.policies.storage import Location, Where
 
 # Characters. No sequence is that long; a file of another kind may not have a line end at all.
 LONGEST_LINE = 1 << 20
@@ -31,7 +34,7 @@ class CorpusError(ValueError):
     """A file that can't be used; the message names it and says what to do."""
 
 
-def kind_of(path: Path) -> Literal["text", "csv", "parquet"]:
+def kind_of(path: Location) -> Literal["text", "csv", "parquet"]:
     """By its name alone; a .gz at its end doesn't count."""
     suffixes = [s.lower() for s in path.suffixes]
     if suffixes[-1:] in ([".parquet"], [".pq"]):
@@ -39,13 +42,14 @@ def kind_of(path: Path) -> Literal["text", "csv", "parquet"]:
     return "csv" if ".csv" in suffixes else "text"
 
 
-def read_sequences(path: Path, column: str | None = None) -> Iterator[tuple[int, str]]:
+def read_sequences(where: Where, column: str | None = None) -> Iterator[tuple[int, str]]:
     """(line or row number from 1, sequence) of each line, blank ones included.
 
     A plain line may carry a name after white space, as .smi files do. CSV and Parquet need
     `column`, unless they have one called "smiles" or "sequence". A row without a value is "";
     blank lines between the rows of a CSV aren't rows. Raises CorpusError.
     """
+    path = Location(where)
     if kind_of(path) != "text":
         for number, (value,) in read_rows(path, lambda names: [choose(path, names, column)]):
             yield number, text_of(value)
@@ -55,16 +59,18 @@ def read_sequences(path: Path, column: str | None = None) -> Iterator[tuple[int,
         yield number, words[0] if words else ""
 
 
-def read_rows(path: Path, pick: Pick) -> Iterator[tuple[int, list[Any]]]:
+def read_rows(where: Where, pick: Pick) -> Iterator[tuple[int, list[Any]]]:
     """(line or row number from 1, the values that `pick` asked for) of each row of a table.
 
     Values of a CSV are texts, "" where a row ends early. Raises CorpusError.
     """
+    path = Location(where)
     return _parquet_rows(path, pick) if kind_of(path) == "parquet" else _csv_rows(path, pick)
 
 
-def count_rows(path: Path) -> int:
+def count_rows(where: Where) -> int:
     """How many `read_sequences` gives. Reads the file through, unless it's Parquet."""
+    path = Location(where)
     kind = kind_of(path)
     if kind == "csv":
         return sum(1 for _ in read_rows(path, lambda names: names[:1]))
@@ -72,12 +78,13 @@ def count_rows(path: Path) -> int:
         return _count_lines(path)
     _check_is_file(path)
     try:
-        return int(pq.read_metadata(path).num_rows)
+        with path.open() as source:
+            return int(pq.read_metadata(source).num_rows)
     except (OSError, pa.ArrowException) as error:
         raise CorpusError(f"{path} is not a Parquet file: {error}") from error
 
 
-def choose(path: Path, names: Sequence[str], wanted: str | None) -> str:
+def choose(path: Location, names: Sequence[str], wanted: str | None) -> str:
     """The column of sequences: `wanted`, or the one of a usual name. Raises CorpusError."""
     if wanted is not None:
         if wanted in names:
@@ -103,25 +110,31 @@ def text_of(value: object) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _check_is_file(path: Path) -> None:
+def _check_is_file(path: Location) -> None:
     if path.is_dir():
         raise CorpusError(f"{path} is a folder, not a file")
     if not path.is_file():
         raise CorpusError(f"there is no file {path}")
 
 
-def _is_packed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
+@contextmanager
+def _unpacked(path: Location) -> Iterator[Any]:
+    """Its bytes, to be read from the beginning."""
+    with ExitStack() as stack:
+        stream = stack.enter_context(path.stream())
+        if [s.lower() for s in path.suffixes[-1:]] == [".gz"]:
+            stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+        yield stream
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Location) -> Iterator[str]:
     """Lines of a text, each with its end, which may be \\n, \\r or \\r\\n."""
     _check_is_file(path)
     number = 0
-    opener = gzip.open if _is_packed(path) else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            while line := stream.readline(LONGEST_LINE + 1):
+        with _unpacked(path) as binary:
+            text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+            while line := text.readline(LONGEST_LINE + 1):
                 number += 1
                 if len(line) > LONGEST_LINE:
                     raise CorpusError(
@@ -138,13 +151,12 @@ def _lines(path: Path) -> Iterator[str]:
         raise CorpusError(f"{path} can't be read as text{after}: {error}") from error
 
 
-def _count_lines(path: Path) -> int:
+def _count_lines(path: Location) -> int:
     """Like counting `_lines`, by bytes: about ten times as fast."""
     _check_is_file(path)
-    opener = gzip.open if _is_packed(path) else open
     ends, last = 0, b""
     try:
-        with opener(path, "rb") as stream:
+        with _unpacked(path) as stream:
             if (start := stream.read(len(BOM))) == BOM:
                 start = b""
             while chunk := start + stream.read(CHUNK_BYTES):
@@ -157,7 +169,7 @@ def _count_lines(path: Path) -> int:
     return ends + (last not in (b"", b"\n", b"\r"))
 
 
-def _csv_rows(path: Path, pick: Pick) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(path: Location, pick: Pick) -> Iterator[tuple[int, list[str]]]:
     rows = csv.reader(_lines(path))
     begun = 1
     try:
@@ -174,12 +186,12 @@ def _csv_rows(path: Path, pick: Pick) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
-def _parquet_rows(path: Path, pick: Pick) -> Iterator[tuple[int, list[Any]]]:
+def _parquet_rows(path: Location, pick: Pick) -> Iterator[tuple[int, list[Any]]]:
     _check_is_file(path)
     number = 0
     try:
         # unbuffered, the whole column of a row group would be read at once
-        with pq.ParquetFile(path, buffer_size=CHUNK_BYTES) as file:
+        with path.open() as source, pq.ParquetFile(source, buffer_size=CHUNK_BYTES) as file:
             names = pick(file.schema_arrow.names)
             for batch in file.iter_batches(BATCH_ROWS, columns=list(names), use_threads=False):
                 columns = [batch.column(name).to_pylist() for name in names]

@@ -90,7 +90,7 @@ def test_a_room_loads_without_the_others(folder: str, blocked: set[str], tmp_pat
 
 
 def test_a_scorer_loads_without_torch(tmp_path: Path):
-    names = ("types", "scorer", "config", "weights", "checkpoint", "resources", "respell")
+    names = ("types", "scoring.scorer", "config", "weights", "checkpoint", "resources", "respell")
     modules = [f"sequence_tutor.distributed.{name}" for name in names]
     done = import_with_blocked({"torch"}, modules, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ from sequence_tutor.distributed.bulk.results import (
     read_fragment,
     schema_of,
 )
-from sequence_tutor.distributed.files import atomic_file
+from sequence_tutor.policies.storage import Location, Where
 
 # Rows that are held and written at once.
 GROUP_ROWS = 65_536
@@ -33,20 +33,22 @@ SHOWN = 3
 
 
 class Outputs(NamedTuple):
-    """The result twice, and the directory of fragments it is made of."""
+    """The result twice, the directory of fragments it is made of, and the record beside."""
 
-    csv: Path
-    parquet: Path
-    fragments: Path
+    csv: Location
+    parquet: Location
+    fragments: Location
+    record: Location
 
     @classmethod
-    def of(cls, out: Path) -> Outputs:
+    def of(cls, out: Where) -> Outputs:
         """From either file's name, or from that without an ending. Raises BulkError for others."""
-        if out.suffix.lower() not in ("", ".csv", ".parquet"):
-            raise BulkError(f"results are written as .csv and .parquet; {out} is named neither")
-        stem = out.with_suffix("").name
-        paths = (out.with_name(stem + ending) for ending in (".csv", ".parquet", ".parts"))
-        return cls(*paths)
+        place = Location(out)
+        name = PurePosixPath(place.name)
+        if name.suffix.lower() not in ("", ".csv", ".parquet"):
+            raise BulkError(f"results are written as .csv and .parquet; {place} is named neither")
+        endings = (".csv", ".parquet", ".parts", ".record")
+        return cls(*(place.with_name(name.stem + ending) for ending in endings))
 
 
 def assemble(outputs: Outputs, total: int) -> None:
@@ -61,10 +63,10 @@ def assemble(outputs: Outputs, total: int) -> None:
     names = in_order(partial(columns_of, outputs.fragments), found)
     schema = schema_of(chain.from_iterable(names))
     with ExitStack() as stack:
-        parquet = stack.enter_context(atomic_file(outputs.parquet))
-        binary = stack.enter_context(atomic_file(outputs.csv))
+        parquet = stack.enter_context(outputs.parquet.writer())
+        binary = stack.enter_context(outputs.csv.writer())
         text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
-        stack.callback(text.detach)  # flushes it and leaves closing to atomic_file
+        stack.callback(text.detach)  # flushes it and leaves closing to who opened it
         writer = stack.enter_context(pq.ParquetWriter(parquet, schema, compression="zstd"))
         rows = csv.writer(text)
         rows.writerow(schema.names)
@@ -73,7 +75,7 @@ def assemble(outputs: Outputs, total: int) -> None:
             rows.writerows(zip(*map(_cells, table.columns), strict=True))
 
 
-def _check_complete(found: list[Fragment], directory: Path, total: int) -> None:
+def _check_complete(found: list[Fragment], directory: Location, total: int) -> None:
     if found and (end := found[-1].lines.end) > total:
         raise BulkError(
             f"{directory / found[-1].name} has results up to line {end}, but the file has {total} "
@@ -94,7 +96,7 @@ def _named(lines: Range) -> str:
     return f"{lines.first + 1}{last}"
 
 
-def _groups(directory: Path, found: list[Fragment], schema: pa.Schema) -> Iterator[pa.Table]:
+def _groups(directory: Location, found: list[Fragment], schema: pa.Schema) -> Iterator[pa.Table]:
     """The rows of all fragments, GROUP_ROWS at a time."""
     empty = schema.empty_table()
     held: list[pa.Table] = []

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import NamedTuple
 
 from sequence_tutor.policies.rows import count_rows, read_sequences
+from sequence_tutor.policies.storage import Where
 
 # Characters of a batch of several lines, so that monstrous lines don't fill the memory.
 LONGEST_BATCH = 1 << 22
@@ -37,7 +37,7 @@ class Batch:
     sequences: list[str]
 
 
-def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
+def read_lines(path: Where, column: str | None = None) -> Iterator[str]:
     """The sequence of each line, "" where a line has none; the header of a table isn't a line.
 
     Text, CSV (either may be packed, .gz) or Parquet, by the file's name. A file that can't be read
@@ -47,7 +47,7 @@ def read_lines(path: Path, column: str | None = None) -> Iterator[str]:
     return chain(list(islice(lines, 1)), lines)
 
 
-def count_lines(path: Path) -> int:
+def count_lines(path: Where) -> int:
     """How many lines `read_lines` gives. Raises CorpusError."""
     return count_rows(path)
 

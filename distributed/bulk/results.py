@@ -6,7 +6,6 @@ fragment is whole or it isn't there, and is never changed; lines are counted fro
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -22,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sequence_tutor.distributed.bulk.lines import BulkError, Range, merged
-from sequence_tutor.distributed.files import atomic_file
+from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Status
 
 # The columns of every result, in this order; `raw.NAME` of each component follow.
@@ -101,7 +99,7 @@ class Fragment(NamedTuple):
         return Range(self.first, self.first + self.n)
 
 
-def write_fragment(directory: Path, first: int, judged: Judged) -> Path:
+def write_fragment(directory: Where, first: int, judged: Judged) -> Location:
     """Keep the results of a batch, all of them or none; line `first` is its first.
 
     The directory must be there: a machine that doesn't see it has to fail, not to write elsewhere.
@@ -110,13 +108,14 @@ def write_fragment(directory: Path, first: int, judged: Judged) -> Path:
     fragment = Fragment(first, len(judged))
     if not 0 < fragment.n < 10**6 or not 0 <= first < 10**12:
         raise BulkError(f"{len(judged)} lines from {first} can't be one file of results")
-    path = directory / fragment.name
-    with atomic_file(path) as file:
-        pq.write_table(judged.to_table(), file, compression="zstd")
+    sink = pa.BufferOutputStream()
+    pq.write_table(judged.to_table(), sink, compression="zstd")
+    path = Location(directory) / fragment.name
+    path.write(sink.getvalue())
     return path
 
 
-def fragments(directory: Path) -> list[Fragment]:
+def fragments(directory: Location) -> list[Fragment]:
     """In the order of their lines; none where there is no directory, temporary files left aside.
 
     A fragment within a larger one isn't told: a scorer that dies between writing and saying so
@@ -124,7 +123,7 @@ def fragments(directory: Path) -> list[Fragment]:
     tells no lines, and for other fragments that have a line in common.
     """
     found: list[Fragment] = []
-    for name in os.listdir(directory) if directory.is_dir() else ():
+    for name in directory.names():
         if (fragment := Fragment.parse(name)) is not None:
             found.append(fragment)
         elif name.startswith("lines-") and name.endswith(".parquet"):
@@ -141,7 +140,7 @@ def fragments(directory: Path) -> list[Fragment]:
     return kept
 
 
-def done_ranges(directory: Path) -> list[Range]:
+def done_ranges(directory: Location) -> list[Range]:
     """The lines that have results, sorted, those that touch as one; told by the names alone.
 
     Raises BulkError as `fragments` does.
@@ -150,14 +149,14 @@ def done_ranges(directory: Path) -> list[Range]:
 
 
 def read_fragment(
-    directory: Path, fragment: Fragment, columns: list[str] | None = None
+    directory: Location, fragment: Fragment, columns: list[str] | None = None
 ) -> pa.Table:
     """Its rows. Raises BulkError, naming the file, where it isn't whole."""
     with _opened(directory, fragment) as file:
         return file.read(columns, use_threads=False)
 
 
-def columns_of(directory: Path, fragment: Fragment) -> list[str]:
+def columns_of(directory: Location, fragment: Fragment) -> list[str]:
     """The names of its columns, and a check of what can be checked without reading it."""
     with _opened(directory, fragment) as file:
         return list(file.schema_arrow.names)
@@ -170,12 +169,12 @@ def schema_of(names: Iterable[str]) -> pa.Schema:
 
 
 @contextmanager
-def _opened(directory: Path, fragment: Fragment) -> Iterator[pq.ParquetFile]:
+def _opened(directory: Location, fragment: Fragment) -> Iterator[pq.ParquetFile]:
     """A fragment to be read; what goes wrong in the block is a BulkError that names the file."""
     path = directory / fragment.name
     advice = "delete it, and its lines are scored again"
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open() as source, pq.ParquetFile(source) as file:
             schema = file.schema_arrow
             if file.metadata.num_rows != fragment.n or schema != schema_of(schema.names):
                 raise BulkError(
@@ -193,7 +192,7 @@ def in_order(read: Callable[[Fragment], Answer], found: Sequence[Fragment]) -> I
             yield from readers.map(read, found[start : start + READ_AHEAD])
 
 
-def tallies(directory: Path) -> Counter[Status]:
+def tallies(directory: Location) -> Counter[Status]:
     """How many lines are done, by status. Raises BulkError for a fragment that can't be read."""
     counts: Counter[Status] = Counter()
     read = partial(read_fragment, directory, columns=["status"])

@@ -8,7 +8,7 @@ file is like.
 from __future__ import annotations
 
 import json
-import shutil
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from ray.actor import ActorHandle
 from rich.console import Console
 
 from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
+from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.bulk.lines import (
     Batch,
     BulkError,
@@ -28,16 +29,18 @@ from sequence_tutor.distributed.bulk.lines import (
     count_lines,
     read_lines,
 )
-from sequence_tutor.distributed.bulk.pace import Estimate
 from sequence_tutor.distributed.bulk.results import done_ranges, tallies
-from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, to_toml
-from sequence_tutor.distributed.files import write_text
-from sequence_tutor.distributed.processes import start_shards
+from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.exporter import BulkExporter
+from sequence_tutor.distributed.processes import start_scorers, start_shards
+from sequence_tutor.distributed.progress import Display
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
-from sequence_tutor.distributed.resources import check_resources, start_ray
-from sequence_tutor.distributed.scorer_process import LinesReport
-from sequence_tutor.distributed.scoring import ScorerPool
+from sequence_tutor.distributed.resources import enter_cluster
+from sequence_tutor.distributed.resume import config_of
+from sequence_tutor.distributed.scoring.pool import ScorerPool
+from sequence_tutor.distributed.scoring.process import LinesReport
 from sequence_tutor.distributed.stopping import StopRequest
+from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
@@ -46,18 +49,17 @@ from sequence_tutor.rewards.isolation.reward import IsolatedReward
 SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
 # Batches that a scorer is handed: nothing grows stale here.
 HANDED_PER_SCORER = 4
-# Seconds between two lines of progress where there is no terminal.
-LINE_EVERY_S = 10.0
 # Seconds the driver waits for news.
 WAIT_S = 0.5
 
 
 @dataclass
 class LineBatch:
-    """Consecutive lines for a scorer; see `scoring.Task`."""
+    """Consecutive lines for a scorer; see `scoring.task.Task`."""
 
     lines: Batch
     directory: str
+    allowance: int = 0
     attempts: int = 0
     given_up: bool = False
 
@@ -86,13 +88,17 @@ class ScoreSummary:
 
 
 def score_file(
-    run: RunConfig, path: Path, out: Path, column: str | None, resume: bool, console: Console
+    run: RunConfig, file: Where, out: Where, column: str | None, resume: bool, console: Console
 ) -> ScoreSummary:
     """Score every line; stops cleanly when asked to, and goes on with `resume`.
 
-    Raises ConfigError, BulkError or CorpusError for what the user can mend.
+    Lines that failed have a result as well: `resume` doesn't score them again. Raises ConfigError,
+    BulkError, CorpusError or OSError for what the user can mend.
     """
-    outputs, record = Outputs.of(out), Outputs.of(out).csv.with_suffix(".record")
+    path, outputs = Location(file), Outputs.of(out)
+    record = outputs.record
+    if not record.is_local:
+        record.check_writable()
     lines = read_lines(path, column)
     source = _source(path, column)
     _check(run, source, outputs, record, resume)
@@ -100,27 +106,32 @@ def score_file(
     total = count_lines(path)
     started = time.monotonic()
     for directory in (outputs.fragments, record):
-        directory.mkdir(parents=True, exist_ok=True)
-    write_text(record / SOURCE, source)
-    write_text(record / "config.toml", to_toml(run))
+        directory.make()
+    (record / SOURCE).write(source)
+    (record / "config.toml").write(to_toml(run))
     done = done_ranges(outputs.fragments)
     before = tallies(outputs.fragments)
     counts = np.array([before[status] for status in Status], dtype=np.int64)
     estimate = Estimate(total, int(counts.sum()))
-    start_ray(run)
-    check_resources(run, scoring_only=True)
-    shards = start_shards(run, record, None)
+    stop = StopRequest()
+    with stop:
+        enter_cluster(run, console, stop, scoring_only=True)
+    shards = start_shards(run, record.uri, None)
     replay = ShardedReplay(shards)
-    pool: ScorerPool[LinesReport] = ScorerPool(
-        run, shards, run.scorers.count, bury=_given_up, handed=HANDED_PER_SCORER
-    )
+    scorers = run.scorers
+    fleet = start_scorers(run, shards, scorers.least, scorers.count, handed=HANDED_PER_SCORER)
+    pool: ScorerPool[LinesReport] = ScorerPool(fleet, run.actors.batch, bury=_given_up)
     left = batches(lines, pool.batch_size, done)
+    exporter = BulkExporter(outputs.csv.name.removesuffix(".csv"))
     try:
-        with StopRequest() as stop, _Display(console) as display:
-            for report in _reports(pool, left, str(outputs.fragments.resolve()), stop):
+        with stop, Display(console) as display:
+            for report in _reports(pool, left, outputs.fragments.uri, stop):
                 counts += report.counts
                 estimate.add(report.rows)
-                display.show(estimate, counts)
+                left_s = (total - estimate.done) * pool.batch_size.seconds_per_row
+                fleet.want(math.ceil(left_s / scorers.idle_s))  # nobody for less work than that
+                display.show(f"{estimate}: {_told(counts)}")
+                exporter.export(estimate, counts)
         replay.flush()
     finally:
         pool.kill()
@@ -128,11 +139,11 @@ def score_file(
             ray.kill(shard)
     if finished := int(counts.sum()) >= total and not stop.wanted:
         assemble(outputs, total)
-        shutil.rmtree(outputs.fragments)
+        outputs.fragments.remove()
     return ScoreSummary(counts, finished, time.monotonic() - started)
 
 
-def print_score_summary(summary: ScoreSummary, out: Path, console: Console) -> None:
+def print_score_summary(summary: ScoreSummary, out: Where, console: Console) -> None:
     """How many lines came out how, and where they are."""
     outputs = Outputs.of(out)
     rate = summary.counts.sum() / max(summary.seconds, 1e-9)
@@ -140,33 +151,34 @@ def print_score_summary(summary: ScoreSummary, out: Path, console: Console) -> N
     if summary.finished:
         console.print(f"the results are in {outputs.csv} and {outputs.parquet}", soft_wrap=True)
     else:
-        console.print(f"stopped on request; go on with --resume --out {out}", soft_wrap=True)
+        go_on = f"go on with --resume --out {outputs.csv}"
+        console.print(f"stopped on request; {go_on}", soft_wrap=True)
 
 
-def _check(run: RunConfig, source: str, outputs: Outputs, record: Path, resume: bool) -> None:
+def _check(run: RunConfig, source: str, outputs: Outputs, record: Location, resume: bool) -> None:
     unfinished = resume and outputs.fragments.is_dir()  # it may have ended while it was assembled
     for path in (outputs.csv, outputs.parquet):
         if path.exists() and not unfinished:
             raise BulkError(f"{path} exists already; choose another --out")
     if not resume:
         for path in (outputs.fragments, record):
-            if path.exists():
+            if path.is_taken():
                 raise BulkError(f"{path} exists already; choose another --out, or --resume it")
         return
     if not (record / "config.toml").is_file():
         raise BulkError(f"there is nothing to resume: {record} holds no config.toml")
-    before = load_config(record / "config.toml")
+    before = config_of(record)
     if (before.encoding, before.reward.identity()) != (run.encoding, run.reward.identity()):
         raise ConfigError(f"{record} was scored with another [reward] or encoding")
-    if (record / SOURCE).read_text(encoding="utf-8") != source:
+    if (record / SOURCE).read().decode("utf-8") != source:
         raise BulkError(f"{record} was made from another file, or another --column of it")
 
 
-def _source(path: Path, column: str | None) -> str:
+def _source(path: Location, column: str | None) -> str:
     """What tells a file from another, without reading all of it."""
     digest = blake2b(digest_size=16)
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    size = path.size()
+    with path.open() as file:
         digest.update(file.read(SAMPLED_BYTES))
         file.seek(max(0, size - SAMPLED_BYTES))
         digest.update(file.read(SAMPLED_BYTES))
@@ -201,29 +213,3 @@ def _told(counts: np.ndarray) -> str:
     """Such as "9,000 ok, 12 invalid, 3 timeout"."""
     shown = [(s, int(n)) for s, n in zip(Status, counts, strict=True) if n or s == Status.OK]
     return ", ".join(f"{n:,} {status.name.lower()}" for status, n in shown)
-
-
-class _Display:
-    """One line that changes on a terminal, else a line now and then."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.status = console.status("starting") if console.is_terminal else None
-        self.last_line = 0.0
-
-    def __enter__(self) -> _Display:
-        if self.status:
-            self.status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.status:
-            self.status.stop()
-
-    def show(self, estimate: Estimate, counts: np.ndarray) -> None:
-        text = f"{estimate}: {_told(counts)}"
-        if self.status:
-            self.status.update(text)
-        elif time.monotonic() - self.last_line >= LINE_EVERY_S:
-            self.last_line = time.monotonic()
-            self.console.print(text, soft_wrap=True, highlight=False)

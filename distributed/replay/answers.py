@@ -107,10 +107,10 @@ class ShardStats:
     """shard; rows, all that are part of the replay; trainable_rows, those that can be sampled now;
     valid_rows, of Status.OK; failed_rows, neither OK nor INVALID; paid_rows, that count against the
     score budget; hot_rows held whole; shelved_rows, on record but not part of the replay;
-    waiting_rows, not yet on record; claimed_keys; losses, claims taken from holders that were not
-    heard of; held_bytes in memory, room to grow included; best, the up to 100 highest rewards of
-    valid rows, float64, best first; live, False where the shard didn't answer and these are its
-    last known numbers."""
+    waiting_rows, not yet on record, the oldest of them for waiting_s; claimed_keys; losses, claims
+    taken from holders that were not heard of; held_bytes in memory, room to grow included; best,
+    the up to 100 highest rewards of valid rows, float64, best first; live, False where the shard
+    didn't answer and these are its last known numbers."""
 
     shard: int
     rows: int
@@ -121,6 +121,7 @@ class ShardStats:
     hot_rows: int
     shelved_rows: int
     waiting_rows: int
+    waiting_s: float
     claimed_keys: int
     losses: int
     held_bytes: int
@@ -141,6 +142,7 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
         hot_rows=sum(s.hot_rows for s in stats),
         shelved_rows=sum(s.shelved_rows for s in stats),
         waiting_rows=sum(s.waiting_rows for s in stats),
+        waiting_s=max(s.waiting_s for s in stats),
         claimed_keys=sum(s.claimed_keys for s in stats),
         losses=sum(s.losses for s in stats),
         held_bytes=sum(s.held_bytes for s in stats),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class ReplayRatio:
     """Says who may go on: samples consumed per row inserted stay near a set ratio.
@@ -54,6 +56,14 @@ class ReplayRatio:
     def balance(self, inserted: int, sampled: int) -> float:
         """Samples earned and not yet drawn; negative where overdrawn."""
         return self.ratio * (inserted - self.min_rows) - sampled
+
+    def lean(self, inserted: int, sampled: int) -> float:
+        """The balance as a share of the slack, -1 to 1: at 1 the actors wait, at -1 the learner."""
+        return max(-1.0, min(self.balance(inserted, sampled) / self.slack, 1.0))
+
+    def achieved(self, inserted: int, sampled: int) -> float:
+        """Samples drawn per row inserted beyond the first `min_rows`; NaN before there is one."""
+        return sampled / (inserted - self.min_rows) if inserted > self.min_rows else math.nan
 
     def may_sample(self, inserted: int, sampled: int, n: int) -> bool:
         """Whether n more rows may be sampled now. ValueError if n exceeds `sample_rows`."""

@@ -27,6 +27,9 @@ import pyarrow.compute as pc
 from sequence_tutor.distributed.replay.store import Part, PartStore, Place, RecordError
 from sequence_tutor.distributed.types import Scored, concatenate, from_table, to_table
 
+# Seconds between attempts to write to a place that fails, and until that is an error.
+RETRY_S, PATIENCE_S = 30.0, 600.0
+
 __all__ = ["RecordError", "RecordWriter", "read_parts", "read_record", "read_table", "shard_of"]
 
 
@@ -46,6 +49,10 @@ class RecordWriter:
     A part is written as soon as `flush_rows` rows wait or the oldest of them has waited for
     `flush_seconds`, looked at in `append` and `tick`. What a crash can lose is what waits: at most
     flush_rows - 1 rows, none older than flush_seconds plus the time to the next call.
+
+    Where the record isn't on this machine, a write that fails is tried again in `append` or `tick`
+    after RETRY_S, and is an error there only once writing has failed for PATIENCE_S: meanwhile more
+    rows wait. `flush` tries at once and always tells.
 
     Raises ValueError for a limit that can never be met, RecordError without a directory.
     """
@@ -71,6 +78,8 @@ class RecordWriter:
         self._next = Part(sequence, shard, shards, uuid.uuid4().hex[:8])
         self._waiting: list[Scored] = []
         self._waiting_since = 0.0
+        self._failing_since: float | None = None
+        self._tried = 0.0
         self.waiting = 0  # rows not yet written
 
     def append(self, scored: Scored) -> None:
@@ -81,9 +90,12 @@ class RecordWriter:
             self._waiting_since = self._clock()
         self._waiting.append(scored)
         self.waiting += len(scored)
-        if self.waiting >= self._flush_rows:
-            self.flush()
         self.tick()
+
+    @property
+    def age_s(self) -> float:
+        """How long the oldest row that waits has waited, 0 where none does."""
+        return self._clock() - self._waiting_since if self._waiting else 0.0
 
     @property
     def nbytes(self) -> int:
@@ -97,9 +109,23 @@ class RecordWriter:
         )
 
     def tick(self) -> None:
-        """Write if the oldest row has waited for long enough."""
-        if self._waiting and self._clock() - self._waiting_since >= self._flush_seconds:
+        """Write if enough rows wait or the oldest one has waited for long enough."""
+        if not self._waiting:
+            return
+        now = self._clock()
+        due = self.waiting >= self._flush_rows or now - self._waiting_since >= self._flush_seconds
+        if not due or (self._failing_since is not None and now - self._tried < RETRY_S):
+            return
+        try:
             self.flush()
+        except OSError:
+            if self._store.location.is_local:
+                raise
+            self._tried = self._clock()
+            if self._failing_since is None:
+                self._failing_since = self._tried
+            if self._tried - self._failing_since >= PATIENCE_S:
+                raise
 
     def flush(self) -> None:
         """Write what waits. If that fails the error propagates and the rows go on waiting."""
@@ -112,6 +138,7 @@ class RecordWriter:
         self._store.write(self._next, table.append_column("reward_id", whose))
         self._next = self._next._replace(sequence=self._next.sequence + 1)
         self._waiting, self.waiting = [], 0
+        self._failing_since = None
 
 
 def scan(

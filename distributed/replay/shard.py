@@ -224,6 +224,7 @@ class ReplayShard:
             hot_rows=len(content.hot),
             shelved_rows=len(self._shelf),
             waiting_rows=self._writer.waiting,
+            waiting_s=self._writer.age_s,
             claimed_keys=len(self._leases),
             losses=self._leases.losses,
             held_bytes=content.nbytes + self._shelf.nbytes + self._writer.nbytes,

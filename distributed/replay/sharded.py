@@ -13,9 +13,8 @@ can't start (its directory missing, a part broken) fails every call.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +30,7 @@ from sequence_tutor.distributed.replay.sampler import RowSampler, best_rows
 from sequence_tutor.distributed.replay.shard import ReplayShard, Rewrite
 from sequence_tutor.distributed.replay.store import PartStore, Place
 from sequence_tutor.distributed.types import SampleMeta, Scored, concatenate
+from sequence_tutor.policies.storage import Location
 
 
 class _ShardActor(ReplayShard):
@@ -54,26 +54,23 @@ def create_shards(
     lease_s: float = 10.0,
     flush_rows: int = 4096,
     flush_seconds: float = 10.0,
-    name: str | None = None,
-    namespace: str | None = None,
     num_cpus: float = 0.01,
+    resources: Mapping[str, float] | None = None,
 ) -> list[ActorHandle]:
     """Start the shards of a record, reloading what is there; makes the directory if need be.
 
-    sampler: for all rows, each shard makes its own of it. With `name`, shard i can be found as
-    "NAME-i" in the namespace. They live as long as a handle or, if named, their maker. See
-    `ReplayShard` for the rest. Returns at once: wait with `ShardedReplay.stats`, which also raises
-    what kept a shard from starting.
+    sampler: for all rows, each shard makes its own of it. num_cpus, resources: what one asks Ray
+    for. They live as long as a handle. See `ReplayShard` for the rest. Returns at once: wait with
+    `ShardedReplay.stats`, which also raises what kept a shard from starting.
     """
     PartStore.make(place)
-    if not isinstance(place, tuple) and "://" not in str(place):
-        place = os.path.abspath(place)  # the shards may have another working directory
+    if not isinstance(place, tuple):
+        place = Location(place).uri  # the shards may have another working directory
     actor = ray.remote(_ShardActor)
     return [
         actor.options(
-            name=None if name is None else f"{name}-{shard}",
-            namespace=namespace,
             num_cpus=num_cpus,
+            resources=dict(resources or {}),
             max_concurrency=1,  # the shard's code isn't thread-safe, and needn't be
             max_restarts=-1,
             max_task_retries=0,  # we repeat calls ourselves: Ray would repeat what killed a shard

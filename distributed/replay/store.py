@@ -6,24 +6,16 @@ that whoever reads the directory while a run goes on (pandas, polars, DuckDB) se
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
-from sequence_tutor.distributed.files import atomic_file
+from sequence_tutor.policies.storage import Location, Where
 
-# A path of this machine, a URI ("s3://bucket/run", "gs://...", "file:///..."), or a pyarrow file
-# system and a path in it.
-Place = str | Path | tuple[Any, str]
-
-# An upload appears under its name when it is complete; a rename would be a copy.
-_OBJECT_STORES = ("s3", "gcs", "abfs")
+Place = Where
 
 
 class RecordError(RuntimeError):
@@ -58,28 +50,24 @@ class PartStore:
     """
 
     def __init__(self, place: Place) -> None:
-        self._fs, self._root = _resolve(place)
-        self._local = self._fs.type_name == "local"
-        self._atomic = self._fs.type_name in _OBJECT_STORES
-        # object stores have no empty directories
-        must_be = self._root.split("/")[0] if self._atomic else self._root
+        self.location = _location(place)
         try:
-            found = self._fs.get_file_info(must_be).type == fs.FileType.Directory
-        except (OSError, pa.ArrowException) as error:
-            raise RecordError(f"can't look at the record directory {self}: {error}") from error
+            self.location.check_reachable()
+            # object stores have no empty directories
+            found = self.location.is_object_store or self.location.is_dir()
+        except OSError as error:
+            raise RecordError(f"no record directory: {error}") from error
         if not found:
-            where = "on this machine" if self._local else f"in this {self._fs.type_name} store"
-            raise RecordError(f"there is no record directory {self} {where}")
+            where = " on this machine" if self.location.is_local else ""
+            raise RecordError(f"there is no record directory {self}{where}")
 
     def __str__(self) -> str:
-        return self._root if self._local else f"{self._fs.type_name}:{self._root}"
+        return str(self.location)
 
     @staticmethod
     def make(place: Place) -> None:
         """Make the directory if need be; object stores have none."""
-        file_system, root = _resolve(place)
-        if file_system.type_name not in _OBJECT_STORES:
-            file_system.create_dir(root, recursive=True)
+        _location(place).make()
 
     def path(self, part: Part) -> str:
         """For messages: where a part is."""
@@ -87,39 +75,24 @@ class PartStore:
 
     def parts(self) -> list[Part]:
         """In writing order."""
-        selector = fs.FileSelector(self._root, allow_not_found=self._atomic)
         try:
-            files = self._fs.get_file_info(selector)
+            names = self.location.names()
         except (OSError, pa.ArrowException) as error:
             raise RecordError(f"can't list the record directory {self}: {error}") from error
-        return sorted(part for f in files if (part := Part.parse(f.base_name)))
+        return sorted(part for name in names if (part := Part.parse(name)))
 
     def write(self, part: Part, table: pa.Table) -> None:
-        """Put a part there, whole or not at all. What the file system raises propagates."""
-        # in memory first: closing a half-written upload would complete it
+        """Put a part there, whole or not at all. Raises OSError."""
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
-        data = sink.getvalue()
-        path = f"{self._root}/{part.name}"
-        if self._local:
-            with atomic_file(Path(path)) as file:
-                file.write(data)
-        elif self._atomic:
-            self._upload(path, data)
-        else:
-            try:
-                self._upload(f"{path}.tmp", data)
-                self._fs.move(f"{path}.tmp", path)
-            except BaseException:
-                self._forget(f"{path}.tmp")
-                raise
+        (self.location / part.name).write(sink.getvalue())
 
     def read(self, part: Part, wanted: Callable[[str], bool] | None = None) -> pa.Table:
         """One part, or of its columns those whose names are wanted. Raises RecordError, naming the
         file, where it isn't readable."""
         try:
             with (
-                self._fs.open_input_file(f"{self._root}/{part.name}") as source,
+                (self.location / part.name).open() as source,
                 pq.ParquetFile(source, pre_buffer=True) as file,
             ):
                 names = file.schema_arrow.names
@@ -127,33 +100,9 @@ class PartStore:
         except (OSError, pa.ArrowException) as error:
             raise RecordError(f"broken part {self.path(part)}: {error}") from error
 
-    def _upload(self, path: str, data: pa.Buffer) -> None:
-        with self._fs.open_output_stream(path) as stream:
-            stream.write(data)
 
-    def _forget(self, path: str) -> None:
-        try:
-            self._fs.delete_file(path)
-        except (OSError, pa.ArrowException):
-            pass  # what went wrong before is what is told
-
-
-def _resolve(place: Place) -> tuple[Any, str]:
-    """The file system, without any views into subdirectories, and the path in it."""
-    if isinstance(place, tuple):
-        file_system, root = place
-    elif "://" in str(place):
-        try:
-            file_system, root = fs.FileSystem.from_uri(str(place))
-        except (OSError, pa.ArrowException, ValueError) as error:
-            raise RecordError(f"can't use the record directory {place}: {error}") from error
-    else:
-        file_system, root = fs.LocalFileSystem(), os.path.abspath(place)
-    while isinstance(file_system, fs.SubTreeFileSystem):
-        file_system, root = file_system.base_fs, _joined(file_system, root)
-    return file_system, root.rstrip("/") or "/"
-
-
-def _joined(view: Any, path: str) -> str:
-    """A path in a view as its file system below knows it."""
-    return f"{view.base_path.rstrip('/')}/{path.lstrip('/')}"
+def _location(place: Place) -> Location:
+    try:
+        return Location(place)
+    except OSError as error:
+        raise RecordError(str(error)) from error

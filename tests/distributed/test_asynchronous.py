@@ -16,9 +16,10 @@ from rich.console import Console
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, parse_config
 from sequence_tutor.distributed.metrics import Metrics
+from sequence_tutor.distributed.processes import HANDED_PER_SCORER
 from sequence_tutor.distributed.replay.record import read_record
 from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.scoring import HANDED_PER_SCORER, WAITING_PER_SCORER
+from sequence_tutor.distributed.scoring.pool import WAITING_PER_SCORER
 from sequence_tutor.distributed.summary import (
     SUMMARY_SECONDS,
     RunSummary,

@@ -12,7 +12,8 @@ import pytest
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.checkpoint import Checkpoint, CheckpointError
 from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
-from sequence_tutor.distributed.metrics import Metrics, MetricsWriter
+from sequence_tutor.distributed.metrics import Metrics
+from sequence_tutor.distributed.metrics_writer import MetricsWriter
 from sequence_tutor.distributed.resume import check_directory
 
 MakeRun = Callable[..., RunConfig]
@@ -88,18 +89,19 @@ def test_the_last_checkpoints_are_kept_whole(tmp_path: Path):
 
 def test_half_a_checkpoint_is_none(tmp_path: Path):
     whole = checkpoint.save(tmp_path, saved(8), keep=2)
-    checkpoint.write(tmp_path / ".000000016-000000000000.tmp", saved(16))  # killed before renaming
     unfinished = checkpoint.save(tmp_path, saved(24), keep=2)
-    (unfinished / checkpoint.MARKER).unlink()
+    (unfinished / checkpoint.MARKER).remove()
     assert checkpoint.complete(tmp_path) == [whole]
     with pytest.raises(CheckpointError, match="is not a complete checkpoint"):
         checkpoint.read(unfinished)
+    later = checkpoint.save(tmp_path, saved(32), keep=2)  # which sweeps it away
+    assert [p.name for p in sorted(tmp_path.iterdir())] == [whole.name, later.name]
 
 
 @pytest.mark.parametrize("name", [checkpoint.TENSORS, checkpoint.STATE])
 def test_a_broken_checkpoint_is_named(tmp_path: Path, name: str):
     path = checkpoint.save(tmp_path, saved(8), keep=2)
-    (path / name).write_bytes(b"{ nothing")
+    (path / name).write(b"{ nothing")
     with pytest.raises(CheckpointError, match=f"{path.name} can't be read.*remove it"):
         checkpoint.read(path)
 

@@ -87,7 +87,7 @@ def test_a_resumed_run_that_loses_an_actor_and_a_scorer_is_the_undisturbed_run(
         actor = next(iter(algorithm.env_runner_group._worker_manager.actors().values()))
         ray.kill(actor, no_restart=False)
         rounds(algorithm, STOP_AFTER + 1)
-        ray.kill(algorithm.scorers.processes[0], no_restart=False)
+        ray.kill(algorithm.scorers.fleet.processes[0], no_restart=False)
         rounds(algorithm, ROUNDS)
         assert equal_weights(weights_of(algorithm), weights)
     assert same(by_key(rows(tmp_path)), by_key(record))

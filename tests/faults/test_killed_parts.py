@@ -36,7 +36,7 @@ def test_a_run_survives_all_but_its_learner(
         train_until(algorithm, lambda: tally.updates > 0)
         actor = next(iter(algorithm.env_runner_group._worker_manager.actors().values()))
         ray.kill(actor, no_restart=False)
-        ray.kill(algorithm.scorers.processes[0], no_restart=False)
+        ray.kill(algorithm.scorers.fleet.processes[0], no_restart=False)
         ray.kill(algorithm.shards[0], no_restart=False)
         # the budget lies beyond what is done, however much a fast machine did before the kill
         before = tally.scores_used, tally.updates

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a run in order: what was learned and scored is there, and it can be resumed."""
+"""Ctrl-C and SIGTERM end a run in order: what was learned and scored is there, to be resumed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.config import load_config
@@ -28,7 +31,15 @@ ratio = 2
 DEADLINE_S = 180.0
 
 
-def test_ctrl_c_leaves_a_whole_run(tiny_prior: Path, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("send", "number"),
+    # a terminal tells everybody, its Ray as well; `kill` and `ray job stop` the command alone
+    [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)],
+    ids=["ctrl-c", "sigterm"],
+)
+def test_a_stopped_run_is_whole(
+    send: Callable[[int, int], None], number: signal.Signals, tiny_prior: Path, tmp_path: Path
+):
     config, out = tmp_path / "run.toml", tmp_path / "out"
     config.write_text(CONFIG.format(prior=tiny_prior))
     command = [sys.executable, "-m", "sequence_tutor.distributed.cli", "optimize", config]
@@ -49,7 +60,7 @@ def test_ctrl_c_leaves_a_whole_run(tiny_prior: Path, tmp_path: Path):
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline, "no metrics yet"
             time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
+        send(process.pid, number)
         text, _ = process.communicate(timeout=DEADLINE_S)
     finally:
         if process.poll() is None:

@@ -13,3 +13,9 @@ def counted(smiles: str) -> float:
     if smiles.startswith("NN"):
         raise RuntimeError("two nitrogens at once")
     return float(smiles.upper().count("C"))
+
+
+def slow(smiles: str) -> float:
+    """The same, for half a second."""
+    time.sleep(0.5)
+    return counted(smiles)

@@ -42,7 +42,8 @@ MaxStartups 100
 MaxSessions 100
 Subsystem sftp internal-sftp
 """
-POWER_ON_S = 20.0
+# Seconds for a machine to boot, and for a command on it.
+POWER_ON_S, PATIENCE_S = 20.0, 120.0
 
 
 class Unavailable(RuntimeError):
@@ -135,7 +136,7 @@ class Machine:
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | options
         return subprocess.Popen([*self.room.ssh, f"root@{self.address}", command], **given)
 
-    def run(self, command: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         """A shell command on it through ssh, waited for; standard error is in `stdout`."""
         process = self.start(command, stdin=subprocess.DEVNULL)
         try:
@@ -146,7 +147,7 @@ class Machine:
             raise TimeoutError(f"{self.name}: {command} takes over {timeout_s} s:\n{out}") from None
         return subprocess.CompletedProcess(command, process.returncode, out, "")
 
-    def ask(self, command: str, timeout_s: float = 60.0) -> str:
+    def ask(self, command: str, timeout_s: float = PATIENCE_S) -> str:
         """What a command prints; raises AssertionError with all of it if it fails."""
         done = self.run(command, timeout_s)
         assert done.returncode == 0, f"{self.name}: {command}: {done.returncode}\n{done.stdout}"

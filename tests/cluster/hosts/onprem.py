@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from machines import Machine, Room
@@ -21,8 +22,24 @@ ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("distributed", "policies", "rewards", "pyproject.toml", "README.md", "LICENSE")
 ACTIVATED = "cd ~/checkout && . ~/sequence-tutor/bin/activate && export RAY_AUTH_MODE=token && "
 DASHBOARD = "http://127.0.0.1:8265"
-UP_S, JOB_S = 300.0, 300.0
+# Prints what a URL answers to whoever has the token.
+ASK = """
+import pathlib, urllib.request
+token = (pathlib.Path.home() / ".ray" / "auth_token").read_text().strip()
+request = urllib.request.Request("{url}", headers={{"Authorization": "Bearer " + token}})
+print(urllib.request.urlopen(request, timeout=60).read().decode())
+"""
+# Seconds for `ray up`, for a job, and for a host to join before it's helped.
+UP_S, JOB_S, PATIENCE_S = 600.0, 600.0, 60.0
 ENDED = ("SUCCEEDED", "STOPPED", "FAILED")
+
+
+def until(done: Callable[[], bool], what: str, timeout_s: float = JOB_S) -> None:
+    """Wait until something is so. Raises AssertionError, saying what wasn't."""
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        time.sleep(0.5)
 
 
 def build_wheel(directory: Path) -> Path:
@@ -50,6 +67,7 @@ class OnPrem:
         self.workers = [room.machine(f"worker{i + 1}") for i in range(workers)]
         for machine in (self.laptop, *self.hosts):
             machine.power_on()
+        self._tunnel: subprocess.Popen[str] | None = None
         self._lay_out(wheel)
 
     @property
@@ -75,53 +93,71 @@ class OnPrem:
         file.write_text(yaml.safe_dump(config, sort_keys=False))
         self.on_laptop("ray get-auth-token --generate > ~/token.txt")
 
-    def on_laptop(self, command: str, timeout_s: float = 60.0) -> str:
+    def on_laptop(self, command: str, timeout_s: float = JOB_S) -> str:
         """What a command prints on the laptop, in the checkout and the Python environment."""
         return self.laptop.ask(ACTIVATED + command, timeout_s)
 
-    def up(self, *, expected: int | None = None) -> None:
-        """`ray up`, and wait until `expected` hosts (by default all) have joined."""
+    def up(self) -> None:
+        """`ray up`, until all hosts have joined.
+
+        A raylet has 30 s to start, which isn't enough where many start on few cores, and the
+        autoscaler doesn't try again: such hosts are started by hand.
+        """
         self.on_laptop("RAY_UP_enable_autoscaler_v2=0 ray up -y cluster/onprem.yaml", UP_S)
-        self.wait_for_hosts(len(self.hosts) if expected is None else expected)
+        deadline = time.monotonic() + UP_S
+        while not self._joined(PATIENCE_S):
+            assert time.monotonic() < deadline, f"only {self.alive()} are in the cluster"
+            for worker in self.workers:
+                if worker.address not in self.alive():
+                    worker.run(f"export RAY_HEAD_IP={self.head.address}; {self._start()}", UP_S)
+
+    def _joined(self, within_s: float) -> bool:
+        deadline = time.monotonic() + within_s
+        while len(self.alive()) < len(self.hosts) and time.monotonic() < deadline:
+            time.sleep(1.0)
+        return len(self.alive()) == len(self.hosts)
+
+    def _start(self) -> str:
+        """What starts Ray on a worker."""
+        config = yaml.safe_load((ROOT / "cluster" / "onprem.yaml").read_text())
+        return "; ".join(config["worker_start_ray_commands"])
 
     def down(self) -> None:
         self.on_laptop("ray down -y cluster/onprem.yaml", UP_S)
 
-    def tunnel(self) -> subprocess.Popen[str]:
-        """Port 8265 of the laptop leads to the head's dashboard from now on."""
-        process = self.laptop.start(ACTIVATED + "exec ray dashboard cluster/onprem.yaml")
-        deadline = time.monotonic() + 60
-        while self.laptop.run("exec 3<>/dev/tcp/127.0.0.1/8265").returncode:
-            assert process.poll() is None, process.communicate()[0]
+    def open_tunnel(self) -> None:
+        """Port 8265 of the laptop leads to the head's dashboard, until its cable is cut."""
+        if self._tunnel is not None and self._tunnel.poll() is None:
+            return
+        command = "exec ray dashboard cluster/onprem.yaml"
+        self._tunnel = self.laptop.start(ACTIVATED + command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + PATIENCE_S
+        while self.laptop.run("exec 2> /dev/null 3<>/dev/tcp/127.0.0.1/8265").returncode:
+            assert self._tunnel.poll() is None, "the tunnel doesn't open"
             assert time.monotonic() < deadline, "no tunnel"
-            time.sleep(0.2)
-        return process
+            time.sleep(0.5)
 
-    def alive(self) -> dict[str, str]:
-        """Addresses of the hosts that Ray counts as alive, and their node ids."""
-        code = (
-            "import ray, json, logging; ray.init(address='auto', logging_level=logging.ERROR);"
-            "print('NODES', json.dumps({n['NodeManagerAddress']: n['NodeID'] for n in ray.nodes()"
-            " if n['Alive']}))"
+    def close_laptop(self) -> None:
+        """Cut the laptop off and end what it had open."""
+        self.laptop.cut()
+        if self._tunnel is not None:
+            self._tunnel.kill()
+            self._tunnel.wait()
+
+    def dashboard(self, path: str) -> Any:
+        """What the dashboard's REST interface answers, asked on the head."""
+        return json.loads(
+            self.head.ask(f"~/sequence-tutor/bin/python -c '{ASK.format(url=DASHBOARD + path)}'")
         )
-        done = self.on_head(f'python -c "{code}"')
-        line = next(line for line in done.splitlines() if line.startswith("NODES "))
-        found: dict[str, str] = json.loads(line.removeprefix("NODES "))
-        return found
 
-    def on_head(self, command: str, timeout_s: float = 60.0) -> str:
-        """What a command prints on the head, where Ray's own tools work."""
-        activate = ". ~/sequence-tutor/bin/activate && export RAY_AUTH_MODE=token && "
-        return self.head.ask(activate + command, timeout_s)
-
-    def wait_for_hosts(self, number: int, timeout_s: float = UP_S) -> None:
-        deadline = time.monotonic() + timeout_s
-        while (found := len(self.alive())) < number:
-            assert time.monotonic() < deadline, f"{found} of {number} hosts are in the cluster"
-            time.sleep(1.0)
+    def alive(self) -> set[str]:
+        """Addresses of the hosts that Ray counts as alive."""
+        nodes = self.dashboard("/api/v0/nodes")["data"]["result"]["result"]
+        return {node["node_ip"] for node in nodes if node["state"] == "ALIVE"}
 
     def submit(self, entrypoint: str, *options: str) -> str:
         """`ray job submit --no-wait` from ~/job; the submission id."""
+        self.open_tunnel()
         text = self.on_laptop(
             f"cd ~/job && ray job submit --address {DASHBOARD} --no-wait --working-dir . "
             f"{' '.join(options)} -- {entrypoint}"
@@ -130,15 +166,14 @@ class OnPrem:
 
     def job(self, command: str, job: str) -> subprocess.CompletedProcess[str]:
         """`ray job COMMAND JOB`, whatever its exit code."""
+        self.open_tunnel()
         line = f"ray job {command} --address {DASHBOARD} {job}"
         return self.laptop.run(ACTIVATED + line, JOB_S)
 
     def status(self, job: str) -> str:
         """PENDING, RUNNING, SUCCEEDED, STOPPED or FAILED."""
-        text = self.job("status", job).stdout
-        found = [word for word in ("PENDING", "RUNNING", *ENDED) if word in text.upper()]
-        assert len(found) == 1, text
-        return found[0]
+        status: str = self.dashboard(f"/api/jobs/{job}")["status"]
+        return status
 
     def ended(self, job: str, timeout_s: float = JOB_S) -> str:
         """How a job ended; waits for it."""

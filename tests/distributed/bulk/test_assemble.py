@@ -14,6 +14,7 @@ from sequence_tutor.distributed.bulk import assemble as module
 from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
 from sequence_tutor.distributed.bulk.lines import BulkError, batches
 from sequence_tutor.distributed.bulk.results import SCHEMA, Judged, done_ranges, write_fragment
+from sequence_tutor.policies.storage import Location
 from sequence_tutor.rewards.base import Status
 
 MakeJudged = Callable[..., Judged]
@@ -22,7 +23,7 @@ MakeJudged = Callable[..., Judged]
 @pytest.fixture
 def outputs(tmp_path: Path) -> Outputs:
     outputs = Outputs.of(tmp_path / "out.csv")
-    outputs.fragments.mkdir()
+    outputs.fragments.make()
     return outputs
 
 
@@ -34,9 +35,11 @@ def rows_of(path: Path) -> list[list[str]]:
 @pytest.mark.parametrize("name", ["a.b.csv", "a.b.parquet", "a.b.PARQUET"])
 def test_either_name_tells_both(name: str):
     parent = Path("some/where")
-    expected = Outputs(parent / "a.b.csv", parent / "a.b.parquet", parent / "a.b.parts")
+    endings = (".csv", ".parquet", ".parts", ".record")
+    expected = Outputs(*(Location(parent / f"a.b{ending}") for ending in endings))
     assert Outputs.of(parent / name) == expected
-    assert Outputs.of(Path("a")).csv == Path("a.csv")
+    assert Outputs.of(Path("a")).csv == Location("a.csv")
+    assert str(Outputs.of("s3://bucket/a?region=here").csv) == "s3://bucket/a.csv?region=here"
     with pytest.raises(BulkError, match="a.txt is named neither"):
         Outputs.of(Path("a.txt"))
 
@@ -53,7 +56,7 @@ def test_both_tables_have_every_value_in_order(outputs: Outputs, make_judged: Ma
     write_fragment(outputs.fragments, 0, odd)
     write_fragment(outputs.fragments, 5, make_judged(5, 1))
     assemble(outputs, 6)
-    table = pq.read_table(outputs.parquet)
+    table = pq.read_table(outputs.parquet.path)
     assert table.schema.names == [*SCHEMA.names, "raw.z", "raw.a"]
     expected = {
         "sequence": ['C,"N"\n', "", "Ω\r", "s3", "s4", "s5"],
@@ -66,7 +69,7 @@ def test_both_tables_have_every_value_in_order(outputs: Outputs, make_judged: Ma
         "raw.a": [None, None, None, 3 / 7, 4 / 7, None],
     }
     assert table.to_pydict() == expected
-    header, *rows = rows_of(outputs.csv)
+    header, *rows = rows_of(outputs.csv.path)
     assert header == list(expected)
     for i, row in enumerate(rows):
         cells = dict(zip(header, row, strict=True))
@@ -77,7 +80,7 @@ def test_both_tables_have_every_value_in_order(outputs: Outputs, make_judged: Ma
             else:
                 assert type(value)(cells[name]) == value, name
     assert rows[0][header.index("seconds")] == "0.1"
-    assert sorted(p.name for p in outputs.csv.parent.iterdir()) == [
+    assert sorted(p.name for p in outputs.csv.path.parent.iterdir()) == [
         "out.csv",
         "out.parquet",
         "out.parts",
@@ -122,8 +125,8 @@ def test_a_resumed_file_is_whole(outputs: Outputs, make_judged: MakeJudged):
         assemble(outputs, 1000)
     score(16, lambda number: True)
     assemble(outputs, 1000)
-    assert pq.read_table(outputs.parquet).column("sequence").to_pylist() == lines
-    assert [row[0] for row in rows_of(outputs.csv)[1:]] == lines
+    assert pq.read_table(outputs.parquet.path).column("sequence").to_pylist() == lines
+    assert [row[0] for row in rows_of(outputs.csv.path)[1:]] == lines
 
 
 def test_rows_are_grouped_and_not_held(
@@ -144,13 +147,13 @@ def test_rows_are_grouped_and_not_held(
     try:
         assemble(outputs, first)
         held = pool.max_memory()
-        whole = pq.read_table(outputs.parquet).nbytes
+        whole = pq.read_table(outputs.parquet.path).nbytes
     finally:
         pa.set_memory_pool(default)
-    with pq.ParquetFile(outputs.parquet) as file:
+    with pq.ParquetFile(outputs.parquet.path) as file:
         groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     assert groups == [1000] * (first // 1000) + [700]
-    assert pq.read_table(outputs.parquet).column("key").to_pylist() == [
+    assert pq.read_table(outputs.parquet.path).column("key").to_pylist() == [
         f"k{i}" for i in range(first)
     ]
     assert held < whole / 2
@@ -158,16 +161,16 @@ def test_rows_are_grouped_and_not_held(
 
 def test_what_fails_on_the_way_leaves_no_result(outputs: Outputs, make_judged: MakeJudged):
     write_fragment(outputs.fragments, 0, make_judged(0, 50))
-    broken = write_fragment(outputs.fragments, 50, make_judged(50, 50, raw=["a"]))
+    broken = write_fragment(outputs.fragments, 50, make_judged(50, 50, raw=["a"])).path
     content = bytearray(broken.read_bytes())
     content[4:600] = bytes(596)  # the end, which tells the columns, is as it was
     broken.write_bytes(content)
     with pytest.raises(BulkError, match=f"broken file of results {broken}"):
         assemble(outputs, 100)
-    assert list(outputs.csv.parent.iterdir()) == [outputs.fragments]
+    assert list(outputs.csv.path.parent.iterdir()) == [outputs.fragments.path]
 
 
 def test_a_file_without_lines(outputs: Outputs):
     assemble(outputs, 0)
-    assert rows_of(outputs.csv) == [SCHEMA.names]
-    assert pq.read_table(outputs.parquet).schema == SCHEMA
+    assert rows_of(outputs.csv.path) == [SCHEMA.names]
+    assert pq.read_table(outputs.parquet.path).schema == SCHEMA

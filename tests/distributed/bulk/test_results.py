@@ -22,7 +22,8 @@ from sequence_tutor.distributed.bulk.results import (
     tallies,
     write_fragment,
 )
-from sequence_tutor.distributed.files import atomic_file
+from sequence_tutor.policies.files import atomic_file
+from sequence_tutor.policies.storage import Location
 from sequence_tutor.rewards.base import Status
 
 MakeJudged = Callable[..., Judged]
@@ -41,7 +42,7 @@ def test_results_come_back_as_they_were(tmp_path: Path):
     path = write_fragment(tmp_path, 7, judged)
     assert path.name == "lines-000000000007-000003.parquet"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
-    table = read_fragment(tmp_path, Fragment(7, 3))
+    table = read_fragment(Location(tmp_path), Fragment(7, 3))
     assert table.schema.names == [*SCHEMA.names, "raw.a"]
     assert table.schema == pa.schema([*SCHEMA, ("raw.a", pa.float64())])
     assert table.to_pydict() == {
@@ -56,12 +57,12 @@ def test_results_come_back_as_they_were(tmp_path: Path):
 
 
 def test_what_is_done_is_told_by_names(tmp_path: Path, make_judged: MakeJudged):
-    assert done_ranges(tmp_path) == [] and done_ranges(tmp_path / "none") == []
+    assert done_ranges(Location(tmp_path)) == [] and done_ranges(Location(tmp_path / "none")) == []
     for first, n in [(10, 5), (0, 4), (15, 1), (4, 2), (999_999_999_990, 3)]:
         write_fragment(tmp_path, first, make_judged(first, n))
     (tmp_path / "lines-000000000006-000004.parquet.ab12cd34.tmp").write_bytes(b"half")
     (tmp_path / "notes.txt").touch()
-    assert done_ranges(tmp_path) == [
+    assert done_ranges(Location(tmp_path)) == [
         Range(0, 6),
         Range(10, 16),
         Range(999_999_999_990, 999_999_999_993),
@@ -69,11 +70,11 @@ def test_what_is_done_is_told_by_names(tmp_path: Path, make_judged: MakeJudged):
 
 
 def test_tallies(tmp_path: Path, make_judged: MakeJudged):
-    assert tallies(tmp_path).total() == 0
+    assert tallies(Location(tmp_path)).total() == 0
     for first in range(0, 300, 3):
         status = [Status.OK, Status.INVALID, Status.OK if first % 2 else Status.CRASHED]
         write_fragment(tmp_path, first, make_judged(first, 3, status))
-    assert tallies(tmp_path) == {Status.OK: 150, Status.INVALID: 100, Status.CRASHED: 50}
+    assert tallies(Location(tmp_path)) == {Status.OK: 150, Status.INVALID: 100, Status.CRASHED: 50}
 
 
 def test_halves_of_a_batch_that_was_written_after_all_are_left_aside(
@@ -81,8 +82,8 @@ def test_halves_of_a_batch_that_was_written_after_all_are_left_aside(
 ):
     for first, n in [(0, 2), (2, 8), (2, 4), (6, 4), (6, 2), (10, 1)]:
         write_fragment(tmp_path, first, make_judged(first, n))
-    assert fragments(tmp_path) == [Fragment(0, 2), Fragment(2, 8), Fragment(10, 1)]
-    assert tallies(tmp_path).total() == 11
+    assert fragments(Location(tmp_path)) == [Fragment(0, 2), Fragment(2, 8), Fragment(10, 1)]
+    assert tallies(Location(tmp_path)).total() == 11
 
 
 def test_overlaps_are_refused(tmp_path: Path, make_judged: MakeJudged):
@@ -90,7 +91,7 @@ def test_overlaps_are_refused(tmp_path: Path, make_judged: MakeJudged):
     write_fragment(tmp_path, 5, make_judged(5, 2))
     names = "lines-000000000002-000004.parquet and lines-000000000005-000002.parquet"
     with pytest.raises(BulkError, match=f"{tmp_path}/{names} both have results of line 6; delete"):
-        done_ranges(tmp_path)
+        done_ranges(Location(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -99,23 +100,23 @@ def test_overlaps_are_refused(tmp_path: Path, make_judged: MakeJudged):
 def test_a_name_that_tells_no_lines_is_refused(tmp_path: Path, name: str):
     (tmp_path / name).touch()
     with pytest.raises(BulkError, match=f"{tmp_path / name} isn't a file of results; delete it"):
-        done_ranges(tmp_path)
+        done_ranges(Location(tmp_path))
 
 
 def test_broken_fragments_are_named(tmp_path: Path, make_judged: MakeJudged):
-    path = write_fragment(tmp_path, 0, make_judged(0, 50))
+    path = write_fragment(tmp_path, 0, make_judged(0, 50)).path
     whole = path.read_bytes()
     for content in (b"", b"no Parquet at all", whole[: len(whole) // 2]):
         path.write_bytes(content)
         with pytest.raises(BulkError, match=f"broken file of results {path}: .*; delete it"):
-            tallies(tmp_path)
+            tallies(Location(tmp_path))
     path.write_bytes(whole)
     path.rename(tmp_path / Fragment(0, 49).name)
     with pytest.raises(BulkError, match="000049.parquet doesn't hold the 49 results of its name"):
-        tallies(tmp_path)
+        tallies(Location(tmp_path))
     pq.write_table(pa.table({"status": ["ok"] * 49}), tmp_path / Fragment(0, 49).name)
     with pytest.raises(BulkError, match="doesn't hold the 49 results"):
-        tallies(tmp_path)
+        tallies(Location(tmp_path))
 
 
 def test_batches_that_no_file_can_hold(tmp_path: Path, make_judged: MakeJudged):
@@ -148,16 +149,10 @@ def test_two_writers_of_the_same_file_do_not_meet(tmp_path: Path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import pyarrow.parquet as pq
 from sequence_tutor.distributed.bulk import results
 
-def write_table(table, file, **options):
-    file.write(b"PAR1 and half of a row")
-    file.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-if sys.argv[2] == "killed":
-    pq.write_table = write_table
+if sys.argv[2] == "killed":  # once it is written, before it has its name
+    os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
 empty = {name: results.np.zeros(2) for name in ("rewards", "status", "seconds")}
 judged = results.Judged(sequences=["a", "b"], keys=["", ""], errors=["", ""], raw={}, **empty)
 results.write_fragment(Path(sys.argv[1]), 0, judged)
@@ -170,6 +165,6 @@ def test_killed_while_writing(tmp_path: Path, how: str):
     assert len(list(tmp_path.iterdir())) == 1
     if how == "killed":
         assert done.returncode == -signal.SIGKILL
-        assert done_ranges(tmp_path) == [] and tallies(tmp_path).total() == 0
+        assert done_ranges(Location(tmp_path)) == [] and tallies(Location(tmp_path)).total() == 0
     else:  # control
-        assert done.returncode == 0 and tallies(tmp_path).total() == 2
+        assert done.returncode == 0 and tallies(Location(tmp_path)).total() == 2

@@ -1,8 +1,10 @@
 """A shard and its record: what is written when, and for whom."""
 
+from dataclasses import replace
+
 import pytest
 
-from sequence_tutor.distributed.replay.answers import Claim
+from sequence_tutor.distributed.replay.answers import Claim, combine
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 
@@ -83,3 +85,18 @@ def test_a_full_disk_is_told_to_who_adds_and_loses_nothing(new_shard, make_score
         assert shard.renew("a", []).durable == 0  # a sign of life is heard all the same
     assert shard.add(make_scored(KEYS[5:20])).durable == 20
     assert new_shard().stats().rows == 20
+
+
+def test_stats_tell_how_long_the_oldest_row_has_waited(new_shard, make_scored):
+    now = 100.0
+    shard = new_shard(flush_seconds=10.0, clock=lambda: now)
+    assert shard.stats().waiting_s == 0
+    shard.add(make_scored(["a"]))
+    now = 104.0
+    shard.add(make_scored(["b"]))
+    now = 109.0
+    assert shard.stats().waiting_s == 9
+    idle = replace(shard.stats(), waiting_s=2.0)
+    assert combine([idle, shard.stats()]).waiting_s == 9
+    now = 110.0
+    assert (shard.stats().waiting_s, shard.stats().waiting_rows) == (0, 0)

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequence_tutor.distributed.replay.record import (
+    PATIENCE_S,
+    RETRY_S,
     RecordError,
     RecordWriter,
     read_record,
@@ -145,3 +147,24 @@ def test_parts_from_before_there_were_reward_ids(tmp_path, make_scored):
     assert read_record(tmp_path, reward_id="").keys == KEYS[:5]
     assert read_record(tmp_path, reward_id="qed").keys == KEYS[5:9]
     assert read_table(tmp_path).column("reward_id").to_pylist() == [None] * 5 + ["qed"] * 4
+
+
+def test_a_bucket_that_fails_is_tried_again_and_then_told(s3, make_scored):
+    place, clock = s3.bucket("fails-for-a-while"), [0.0]
+    writer = RecordWriter(place, 0, flush_rows=1, clock=lambda: clock[0])
+    s3.refuses = lambda request: request.startswith("PUT")
+    s3.requests.clear()
+    writer.append(make_scored(["a"]))
+    writer.append(make_scored(["b"]))  # too soon for another attempt
+    assert writer.waiting == 2 and len(s3.requests) == 1
+    with pytest.raises(OSError, match="can't write s3://fails-for-a-while/part-"):
+        writer.flush()  # who asks is told
+    for clock[0] in np.arange(0.0, PATIENCE_S, RETRY_S):
+        writer.tick()
+    clock[0] = PATIENCE_S + RETRY_S
+    with pytest.raises(OSError, match="ACCESS_DENIED"):
+        writer.tick()
+    s3.refuses = lambda request: False
+    clock[0] += RETRY_S
+    writer.tick()
+    assert writer.waiting == 0 and read_record(place).keys == ["a", "b"]

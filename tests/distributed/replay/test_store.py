@@ -131,21 +131,3 @@ def test_what_a_killed_writer_leaves_is_never_read(tmp_path, make_scored):
     # nor by those who read the directory by themselves
     assert [p.name for p in tmp_path.glob("*.parquet")] == [name]
     assert pq.read_table(sorted(tmp_path.glob("*.parquet"))).column("key").to_pylist() == ["a"]
-
-
-def test_an_upload_to_an_object_store_needs_no_rename(tmp_path):
-    """An object appears when its upload is closed, so it is written under its own name; and a
-    bucket has no directories that could be missing."""
-    moves = []
-
-    class Bucket(fs.FSSpecHandler):
-        def move(self, src, dest):
-            moves.append(src)
-
-    (tmp_path / "bucket").mkdir()
-    handler = Bucket(fsspec.filesystem("dir", path=str(tmp_path), target_protocol="file"))
-    store = PartStore((fs.PyFileSystem(handler), "bucket"))
-    store._atomic = True
-    store.write(PART, TABLE)
-    assert store.parts() == [PART] and store.read(PART) == TABLE and moves == []
-    assert os.listdir(tmp_path / "bucket") == [PART.name]

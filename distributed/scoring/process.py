@@ -14,15 +14,15 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import ray
 from ray.actor import ActorHandle
 
 from sequence_tutor.distributed.bulk.results import Judged, write_fragment
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.claimant import Claimant
-from sequence_tutor.distributed.scorer import Scorer, Work
+from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
 from sequence_tutor.policies.encoding import Encoding
 from sequence_tutor.rewards.base import Status
@@ -69,6 +69,10 @@ class ScorerProcess:
         self.rows: dict[int, Scored | None] = {}
         self.beat_s = run.replay.lease_s / BEATS_PER_LEASE
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
+
+    def where(self) -> str:
+        """The node it runs on."""
+        return ray.get_runtime_context().get_node_id()  # type: ignore[no-any-return]
 
     def _beat(self) -> None:
         while True:
@@ -149,7 +153,7 @@ class ScorerProcess:
         return self._written(first, judged, directory, 0.0)
 
     def _written(self, first: int, judged: Judged, directory: str, seconds: float) -> LinesReport:
-        write_fragment(Path(directory), first, judged)
+        write_fragment(directory, first, judged)
         return LinesReport(
             rows=len(judged.sequences),
             counts=np.bincount(judged.status, minlength=len(Status)),

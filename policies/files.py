@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files of this machine that are there whole or not at all."""
 
 from __future__ import annotations
 
@@ -37,9 +37,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file's content, or make it, so that no reader ever finds half of it."""
-    with atomic_file(path) as file:
-        file.write(text.encode("utf-8"))

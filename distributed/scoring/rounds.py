@@ -14,7 +14,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError
 
-from sequence_tutor.distributed.scorer_process import UnknownTicketError
+from sequence_tutor.distributed.scoring.process import UnknownTicketError
 from sequence_tutor.distributed.types import ScoreReport
 
 STEPS = ("prepare", "claim", "score", "store")

@@ -17,7 +17,14 @@ import numpy as np
 
 from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES
-from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate
+from sequence_tutor.distributed.types import (
+    DURATIONS,
+    SCORE_SECONDS,
+    Generated,
+    Scored,
+    ScoreReport,
+    concatenate,
+)
 from sequence_tutor.policies.encoding import Encoding, Episodes, action_texts
 from sequence_tutor.rewards.base import Domain, Reward, Scores, Status
 
@@ -52,7 +59,8 @@ class Work:
     actions: the text of each action, or None where the reward splits the sequences itself;
     keys [B]; valid bool [B]; open: rows, one for each key that has no outcome yet; mine: those of
     them that this scorer has claimed, with the rows of the replay where they are paid already;
-    allowance: how many more scores this batch may use; refused: keys beyond it.
+    allowance: how many more scores this batch may use; refused: keys beyond it; statuses,
+    durations: as in `ScoreReport`.
     """
 
     episodes: Episodes
@@ -74,6 +82,19 @@ class Work:
     fresh: int = 0
     added: int = 0
     used: int = 0
+    statuses: np.ndarray = field(default_factory=lambda: count_statuses([]))
+    durations: np.ndarray = field(default_factory=lambda: count_durations([]))
+
+
+def count_statuses(status: Sequence[int] | np.ndarray) -> np.ndarray:
+    """int64 [len(Status)]: how many there are of each."""
+    return np.bincount(np.asarray(status, np.int64), minlength=len(Status))
+
+
+def count_durations(seconds: Sequence[float] | np.ndarray) -> np.ndarray:
+    """int64 [DURATIONS]: how many are within each bound and above the one before."""
+    buckets = np.searchsorted(SCORE_SECONDS, np.asarray(seconds, np.float64))
+    return np.bincount(buckets, minlength=DURATIONS)
 
 
 class Scorer:
@@ -215,6 +236,8 @@ class Scorer:
         result = self.replay.add(scored)
         work.added += result.added
         work.used += result.paid
+        work.statuses += count_statuses(scored.status)
+        work.durations += count_durations(scored.seconds[scored.status != Status.INVALID])
         for i, key in enumerate(scored.keys):
             work.outcomes[key] = Outcome(
                 float(scored.rewards[i]),
@@ -242,6 +265,8 @@ class Scorer:
             added=work.added,
             paid=work.used,
             error=failed[0] if failed else "",
+            statuses=tuple(work.statuses.tolist()),
+            durations=tuple(work.durations.tolist()),
         )
 
 

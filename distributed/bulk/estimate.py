@@ -1,4 +1,4 @@
-"""How many lines a batch should have, and how long the rest will take."""
+"""How far it is, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -6,45 +6,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-
-SMALLEST, LARGEST, FIRST = 1, 1024, 16
-# By how much one report may change the size of a batch.
-STEP = 4.0
-# Weight of a report against all before it: loading costs and a slow line are soon forgotten.
-NEWEST = 0.5
-
-
-class BatchSize:
-    """Rows per batch, so that one takes a scorer about `target_s`; called, it gives the size.
-
-    Small enough that a lost scorer costs little and progress is seen, large enough that what a
-    batch costs beside the scoring doesn't matter. `first` is the size before any report, and
-    `seconds_per_row` what a row took lately, 0 before any report.
-    """
-
-    def __init__(self, target_s: float = 1.0, first: int = FIRST) -> None:
-        if not target_s > 0:
-            raise ValueError(f"target_s must be above 0, not {target_s}")
-        self.seconds_per_row = 0.0
-        self._target_s = target_s
-        self._size = float(min(max(first, SMALLEST), LARGEST))
-        self._reported = False
-
-    def __call__(self) -> int:
-        return round(self._size)
-
-    def report(self, rows: int, seconds: float) -> None:
-        """What a batch took. One without rows tells nothing."""
-        if rows < 1:
-            return
-        newest = max(seconds, 0.0) / rows
-        before = self.seconds_per_row if self._reported else newest
-        self.seconds_per_row = (1 - NEWEST) * before + NEWEST * newest
-        self._reported = True
-        cost = self.seconds_per_row
-        wanted = self._target_s / cost if cost > 0 else math.inf
-        near = min(max(wanted, self._size / STEP), self._size * STEP)
-        self._size = min(max(near, SMALLEST), LARGEST)
 
 
 class Estimate:

@@ -10,7 +10,7 @@ import pytest
 
 from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims, Outcomes
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES
-from sequence_tutor.distributed.scorer import Scorer
+from sequence_tutor.distributed.scoring.scorer import Scorer
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate, per_step
 from sequence_tutor.policies.encoding import Episodes, pad
 from sequence_tutor.policies.melody import MelodyEncoding
@@ -118,6 +118,7 @@ def test_rows_carry_everything_of_their_episode():
     assert set(scored.versions) == {7} and set(scored.actors) == {"actor-1"}
     assert scored.raw["logp"][0] == scored.rewards[0] and np.isnan(scored.raw["logp"][1])
     assert (report.rows, report.valid, report.failed, report.rewarded) == (3, 2, 0, 3)
+    assert report.statuses == (2, 1, 0, 0, 0) and sum(report.durations) == 2
     assert report.reward_sum == pytest.approx(scored.rewards.sum())
 
 
@@ -139,6 +140,7 @@ def test_what_the_replay_knows_is_not_scored_again():
     assert reward.asked == ["CCC"]
     assert scored is not None and scored.keys == ["CCC"]
     assert report.repeated == 1
+    assert sum(report.statuses) == sum(report.durations) == 1  # only the new one
     assert report.reward_sum == pytest.approx(before.rewards[0] + scored.rewards[0])
 
 

@@ -1,0 +1,74 @@
+"""Storage that fails for a while: said, waited for, and an error only when it goes on failing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+
+# Seconds between two sentences about the same trouble.
+SAY_EVERY_S = 300.0
+# At the end of a run: seconds between attempts, and until it ends without.
+RETRY_S, PATIENCE_S = 5.0, 120.0
+
+T = TypeVar("T")
+
+
+class Complaint:
+    """Says once that something fails, again while it goes on, and when it is over.
+
+    what: such as "upload to s3://bucket/run". patience_s: how long it may go on failing.
+    """
+
+    def __init__(self, what: str, console: Console, patience_s: float = math.inf) -> None:
+        self._what, self._console, self._patience_s = what, console, patience_s
+        self._since: float | None = None
+        self._said = 0.0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it failed the last time."""
+        return self._since is not None
+
+    @contextmanager
+    def instead_of_error(self) -> Iterator[None]:
+        """An OSError in the block is told, and raised only once patience is at its end."""
+        try:
+            yield
+        except OSError as error:
+            now = time.monotonic()
+            if self._since is None:
+                self._since = now
+            elif now - self._since >= self._patience_s:
+                raise
+            elif now - self._said < SAY_EVERY_S:
+                return
+            self._said = now
+            self._say(f"can't {self._what} at present, and will try again: {reason(error)}")
+        else:
+            if self._since is not None:
+                failed_s = time.monotonic() - self._since
+                self._say(f"can {self._what} again, after {failed_s:.0f} s")
+            self._since = None
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def insist(action: Callable[[], T], what: str, console: Console) -> T:
+    """Do something that storage may fail at, again and again for PATIENCE_S; its error then."""
+    complaint = Complaint(what, console, PATIENCE_S)
+    while True:
+        with complaint.instead_of_error():
+            return action()
+        time.sleep(RETRY_S)
+
+
+def reason(error: BaseException) -> str:
+    """An error of storage as one sentence, without the traceback of the Ray actor it came from."""
+    cause = getattr(error, "cause", None) or error
+    return next((line.strip() for line in str(cause).splitlines() if line.strip()), repr(cause))

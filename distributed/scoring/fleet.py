@@ -1,0 +1,251 @@
+"""How many scorers there are, which of them are up, and which has room.
+
+A fleet starts with `least` scorers. Asked for more, up to `most`, it starts them whether the
+cluster has a CPU for them or not: one that waits for its place is what makes an autoscaler add a
+node. One that has had nothing to do for long is ended, so that its node may go. Work is given to
+the least busy, and of those to the one on the node that has been there longest: when there is less
+to do, it is the newest nodes that fall idle.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError
+
+from sequence_tutor.distributed.scoring.task import Task
+
+# How many tasks a scorer has at most, each in a thread of its own.
+THREADS = 16
+# A task takes unusually long when one that was handed out later is done, or after so many times
+# what all that the scorer has should take, and these seconds.
+LONG, LONG_S = 1.2, 0.25
+# Seconds before a scorer that couldn't be reached is tried again.
+DOWN_S = 1.0
+# Seconds that more scorers must have been wanted before they are started: a burst needs none.
+GROW_AFTER_S = 1.0
+# Seconds between two looks at who is up, who takes long and who is idle.
+LOOK_EVERY_S = 0.05
+
+
+@dataclass
+class Handed:
+    """A task that a scorer has, and since when (seconds, monotonic); late: it takes unusually
+    long."""
+
+    task: Task
+    since: float
+    late: bool = False
+
+
+@dataclass
+class Seat:
+    """One scorer.
+
+    node: its node's number, by the order in which nodes appeared. arriving: the call that is
+    answered when it is up, None while it is; not_before: when to believe it (seconds, monotonic).
+    load: tasks it has, but those that are late. proven: it has done something since it started.
+    """
+
+    process: ActorHandle
+    number: int
+    arriving: ray.ObjectRef | None
+    node: int = 0
+    not_before: float = 0.0
+    handed: dict[ray.ObjectRef, Handed] = field(default_factory=dict)
+    load: int = 0
+    proven: bool = False
+    idle_since: float = field(default_factory=time.monotonic)
+
+    @property
+    def up(self) -> bool:
+        return self.arriving is None
+
+
+class ScorerFleet:
+    """The scorers of a run.
+
+    start: starts one; its method `where` tells its node. least, most: how many there are. handed:
+    tasks that one has before others wait. idle_s: seconds without work after which one is ended.
+    """
+
+    def __init__(
+        self, start: Callable[[], ActorHandle], least: int, most: int, handed: int, idle_s: float
+    ) -> None:
+        self._start, self._least, self._most = start, least, most
+        self.handed, self._idle_s = handed, idle_s
+        self._nodes: dict[str, int] = {}
+        self._started = 0
+        self._seats: dict[int, Seat] = {}
+        # For each load the scorers that have it, as a heap of (node, number), and which are in it;
+        # what is no longer true is skipped when it comes to the top.
+        self._room: list[list[tuple[int, int]]] = [[] for _ in range(handed)]
+        self._offered: list[set[int]] = [set() for _ in range(handed)]
+        self._short_since: float | None = None
+        self._short_until = self._looked = time.monotonic()
+        self._grow_to(least)
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    @property
+    def processes(self) -> list[ActorHandle]:
+        return [seat.process for seat in self._seats.values()]
+
+    @property
+    def up(self) -> int:
+        """Scorers that can be given work."""
+        return sum(seat.up for seat in self._seats.values())
+
+    @property
+    def load(self) -> int:
+        """Tasks they have, but those that are late."""
+        return sum(seat.load for seat in self._seats.values())
+
+    def want(self, n: int) -> None:
+        """So many would have work; they're started if that stays true for a moment."""
+        now, n = time.monotonic(), min(n, self._most)
+        if n > self.up:
+            self._short_until = now
+        if n <= len(self._seats):
+            self._short_since = None
+        elif self._short_since is None:
+            self._short_since = now
+        elif now - self._short_since >= GROW_AFTER_S:
+            self._grow_to(n)
+
+    def look(self, seconds_per_row: float) -> None:
+        """See who has come up, who takes unusually long (rows should take `seconds_per_row`), who
+        isn't needed. Raises RuntimeError where a scorer can't start."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = now
+        self._welcome(now)
+        for seat in self._seats.values():
+            if seat.load and seat.proven:  # nothing is unusual in a process that only starts
+                self._find_long(seat, now, seconds_per_row)
+        self._retire(now)
+
+    def free(self) -> Seat | None:
+        """The scorer to hand a task to; None where all have enough or are down."""
+        for load, (room, offered) in enumerate(zip(self._room, self._offered, strict=True)):
+            while room:
+                seat = self._seats.get(room[0][1])
+                if seat is not None and self._has_room(seat) and seat.load == load:
+                    return seat
+                offered.discard(heapq.heappop(room)[1])
+        return None
+
+    def hand(self, seat: Seat, task: Task) -> ray.ObjectRef:
+        """Give it a task; the call."""
+        call = task.send(seat.process)
+        seat.handed[call] = Handed(task, time.monotonic())
+        seat.load += 1
+        self._offer(seat)
+        return call
+
+    def take_back(self, seat: Seat, call: ray.ObjectRef, done: bool) -> Handed:
+        """The task of a call that is done or lost."""
+        handed = seat.handed.pop(call)
+        if done:
+            seat.proven = True
+            for other in seat.handed.values():  # a scorer begins its tasks in their order
+                if other.since < handed.since and not other.late:
+                    self._let_be(seat, other)
+        if not handed.late:
+            seat.load -= 1
+        seat.idle_since = time.monotonic()
+        self._offer(seat)
+        return handed
+
+    def lost(self, seat: Seat) -> None:
+        """It isn't there, or can't be reached, at the moment."""
+        seat.proven = False
+        if seat.up:
+            seat.not_before = time.monotonic() + DOWN_S
+            seat.arriving = _ask(seat.process)
+
+    def kill(self) -> None:
+        """End all."""
+        for seat in self._seats.values():
+            ray.kill(seat.process)
+
+    def _grow_to(self, n: int) -> None:
+        self._short_since = None
+        while len(self._seats) < n:
+            process = self._start()
+            self._seats[self._started] = Seat(process, self._started, _ask(process))
+            self._started += 1
+
+    def _welcome(self, now: float) -> None:
+        """Those that have come up since the last look."""
+        arriving = {
+            seat.arriving: seat
+            for seat in self._seats.values()
+            if seat.arriving is not None and seat.not_before <= now
+        }
+        if not arriving:
+            return
+        for answer in ray.wait(list(arriving), num_returns=len(arriving), timeout=0)[0]:
+            seat = arriving[answer]
+            try:
+                node = ray.get(answer)
+            except RayActorError as error:
+                check_start(error)
+                seat.not_before, seat.arriving = now + DOWN_S, _ask(seat.process)
+                continue
+            seat.arriving = None
+            seat.node = self._nodes.setdefault(node, len(self._nodes))
+            self._offer(seat)
+
+    def _find_long(self, seat: Seat, now: float, seconds_per_row: float) -> None:
+        waited_for = [handed for handed in seat.handed.values() if not handed.late]
+        expected_s = seconds_per_row * sum(handed.task.size for handed in waited_for)
+        for handed in waited_for:
+            if now - handed.since > LONG_S + LONG * expected_s:
+                self._let_be(seat, handed)
+
+    def _let_be(self, seat: Seat, handed: Handed) -> None:
+        """It holds nobody up any more."""
+        handed.late = True
+        seat.load -= 1
+        self._offer(seat)
+
+    def _retire(self, now: float) -> None:
+        """End idle scorers, those that never came up and those on the newest nodes first."""
+        surplus = len(self._seats) - self._least
+        if surplus < 1:
+            return
+        idle = [
+            seat
+            for seat in self._seats.values()
+            if not seat.handed and now - max(seat.idle_since, self._short_until) > self._idle_s
+        ]
+        for seat in sorted(idle, key=lambda s: (s.up, -s.node, -s.number))[:surplus]:
+            del self._seats[seat.number]
+            ray.kill(seat.process)
+
+    def _has_room(self, seat: Seat) -> bool:
+        return seat.up and seat.load < self.handed and len(seat.handed) < THREADS
+
+    def _offer(self, seat: Seat) -> None:
+        if self._has_room(seat) and seat.number not in self._offered[seat.load]:
+            self._offered[seat.load].add(seat.number)
+            heapq.heappush(self._room[seat.load], (seat.node, seat.number))
+
+
+def check_start(error: RayActorError) -> None:
+    """Raises RuntimeError for a scorer that can't even start: it would lose every task."""
+    if getattr(error, "actor_init_failed", False):
+        raise RuntimeError(f"a scorer can't start: {error}") from error
+
+
+def _ask(process: ActorHandle) -> ray.ObjectRef:
+    """Answered, with its node, once the scorer is there."""
+    return process.where.options(max_task_retries=-1).remote()

@@ -1,0 +1,171 @@
+"""All scorers behind one face: tasks go in, reports come out, what dies is given to others.
+
+A scorer is handed a little more than it works on, so that it never idles; what takes long (a hung
+sequence that waits for its deadline) doesn't count, so that it holds nobody up. Tasks are cut so
+that one takes about a second, or longer where there are hundreds of scorers: a dear reward's batch
+is spread over all of them, and little is lost with one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+import ray
+from ray.exceptions import (
+    ActorUnavailableError,
+    ObjectLostError,
+    OwnerDiedError,
+    RayActorError,
+    RayError,
+)
+
+from sequence_tutor.distributed.scoring.batch_size import BatchSize
+from sequence_tutor.distributed.scoring.fleet import (
+    DOWN_S,
+    LOOK_EVERY_S,
+    Handed,
+    ScorerFleet,
+    Seat,
+    check_start,
+)
+from sequence_tutor.distributed.scoring.task import Report, Task
+
+# Tasks that wait for each scorer, beside those it has been handed.
+WAITING_PER_SCORER = 1
+# Seconds that a task should take, or more where the driver would hand out more tasks than so many a
+# second: it can manage about a thousand.
+TASK_S, TASKS_PER_S = 1.0, 100.0
+# How often a task that can't be cut any smaller may take its scorer down.
+ATTEMPTS = 3
+
+R = TypeVar("R", bound=Report)
+
+
+class ScorerPool(Generic[R]):
+    """The scorers of a run and the tasks on their way through them.
+
+    `waiting` counts sequences that no scorer has yet, `scoring` those that scorers have; `retried`
+    tasks that were lost and handed out again, `lost` those that were lost for good, because the
+    sequences themselves are gone or take every scorer down; `collect` gives the latter to `bury`,
+    where there is one. `first` is the size of tasks before anything is known of their cost.
+    """
+
+    def __init__(
+        self, fleet: ScorerFleet, first: int, bury: Callable[[Any], Any] | None = None
+    ) -> None:
+        self.fleet, self._bury = fleet, bury
+        self.batch_size = BatchSize(first=first)
+        self.waiting = self.scoring = self.retried = self.lost = 0
+        self._queue: deque[Any] = deque()
+        self._seats: dict[ray.ObjectRef, Seat] = {}
+        self._allowed = 0
+        self._done: SimpleQueue[tuple[ray.ObjectRef, Future[R]]] = SimpleQueue()
+
+    @property
+    def tasks(self) -> int:
+        """Tasks that wait or are being scored."""
+        return len(self._queue) + len(self._seats)
+
+    @property
+    def full(self) -> bool:
+        """Whether more tasks would only grow stale."""
+        under_way = len(self._queue) + self.fleet.load
+        return under_way >= (self.fleet.handed + WAITING_PER_SCORER) * max(1, self.fleet.up)
+
+    def put(self, task: Task) -> None:
+        self._enqueue(task)
+
+    def drop_waiting(self) -> None:
+        """Forget what no scorer has yet."""
+        self._queue.clear()
+        self.waiting = 0
+
+    def dispatch(self, budget: int | None = None) -> None:
+        """Keep every scorer supplied, the least busy first. Not more than `budget` scores are
+        allowed to be under way, where it is given. Raises RuntimeError where a scorer can't start.
+        """
+        self.fleet.look(self.batch_size.seconds_per_row)
+        self.batch_size.target_s = max(TASK_S, self.fleet.up / TASKS_PER_S)
+        while self._queue:
+            left = None if budget is None else budget - self._allowed
+            seat = self.fleet.free()
+            if seat is None or (left is not None and left < 1):
+                return
+            task = self._dequeue()
+            if task.size > (size := self.batch_size()):
+                task, rest = task.split(size)
+                self._enqueue(rest, first=True)
+            task.allowance = task.size if left is None else min(left, task.size)
+            self._allowed += task.allowance
+            self.scoring += task.size
+            call = self.fleet.hand(seat, task)
+            self._seats[call] = seat
+            # told by a callback: with a thousand scorers it takes long to ask who is done
+            call.future().add_done_callback(lambda done, call=call: self._done.put((call, done)))
+
+    def collect(self, timeout_s: float = 0.0) -> list[R]:
+        """Reports of the tasks that are done; waits up to `timeout_s` for the first, or a moment
+        for scorers where none has any. Raises what a scorer raises."""
+        if not self._seats:
+            time.sleep(min(timeout_s, LOOK_EVERY_S))
+        reports: list[R] = []
+        while self._seats:
+            try:
+                call, done = self._done.get(timeout_s > 0, timeout_s)
+            except Empty:
+                break
+            timeout_s = 0.0
+            seat = self._seats.pop(call)
+            error = done.exception()
+            handed = self.fleet.take_back(seat, call, done=error is None)
+            self._allowed -= handed.task.allowance
+            self.scoring -= handed.task.size
+            if error is None:
+                report = done.result()
+                self.batch_size.report(handed.task.size, report.seconds)
+                reports.append(report)
+            elif isinstance(error, (RayActorError, OwnerDiedError, ObjectLostError)):
+                self._take_loss(seat, handed, error)
+            else:
+                raise error
+        return reports
+
+    def kill(self) -> None:
+        """End all scorers."""
+        self.fleet.kill()
+
+    def _enqueue(self, task: Task, first: bool = False) -> None:
+        (self._queue.appendleft if first else self._queue.append)(task)
+        self.waiting += task.size
+
+    def _dequeue(self) -> Any:
+        task = self._queue.popleft()
+        self.waiting -= task.size
+        return task
+
+    def _take_loss(self, seat: Seat, handed: Handed, error: RayError) -> None:
+        """Hand it out again, cut in halves, so that a sequence that takes scorers down is found."""
+        task: Any = handed.task
+        if isinstance(error, (OwnerDiedError, ObjectLostError)):
+            self.lost += 1  # the sequences went down with the actor that made them
+            return
+        check_start(error)
+        self.fleet.lost(seat)
+        self.retried += 1
+        if isinstance(error, ActorUnavailableError) and time.monotonic() - handed.since < DOWN_S:
+            self._enqueue(task, first=True)  # it was never begun
+        elif task.size > 1:
+            for half in reversed(task.split(task.size // 2)):
+                self._enqueue(half, first=True)
+        elif task.attempts + 1 < ATTEMPTS:
+            task.attempts += 1
+            self._enqueue(task, first=True)
+        elif self._bury is not None:
+            self._enqueue(self._bury(task))
+        else:
+            self.lost += 1

@@ -1,0 +1,46 @@
+"""What a reward was really asked, by its own notes on each machine, against what is on record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from machines import Machine
+from slow_reward import NOTES
+
+from sequence_tutor.distributed.replay.record import read_record
+from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.domains import domain_of
+
+
+class Call(NamedTuple):
+    """One call of the reward that ended: when, where, and for which molecule."""
+
+    at: float
+    machine: str
+    key: str
+
+
+def calls(machines: Iterable[Machine], since: float = 0.0) -> list[Call]:
+    """All calls, in the order of their ends."""
+    key = domain_of("smiles").key
+    found = []
+    for machine in machines:
+        notes = machine.on_disk(NOTES)
+        for line in notes.read_text().splitlines() if notes.is_file() else []:
+            at, smiles = line.split(" ", 1)
+            if float(at) >= since:
+                found.append(Call(float(at), machine.name, key(smiles) or smiles))
+    return sorted(found)
+
+
+def recorded(out: Path) -> dict[str, float]:
+    """When each molecule on record that was given to the reward was scored."""
+    rows = read_record(out / "scores")
+    assert rows is not None
+    return {
+        key: float(at)
+        for key, at, status in zip(rows.keys, rows.scored_at, rows.status, strict=True)
+        if status != Status.INVALID
+    }

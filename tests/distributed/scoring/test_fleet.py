@@ -1,0 +1,187 @@
+"""How many scorers there are, and whose turn it is, with Ray actors that only sleep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import ray
+from ray.actor import ActorHandle
+
+from sequence_tutor.distributed.scoring import fleet as module
+from sequence_tutor.distributed.scoring.fleet import ScorerFleet
+from sequence_tutor.distributed.scoring.pool import ScorerPool
+
+IDLE_S = 1.0
+
+
+@dataclass
+class Slept:
+    rows: int
+    seconds: float
+    name: str
+
+
+class Sleeper:
+    """Told its node, so that tests have as many nodes as they like."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+
+    def where(self) -> str:
+        return self.node
+
+    def sleep(self, rows: int, seconds: float) -> Slept:
+        time.sleep(seconds)
+        return Slept(rows, seconds, self.node)
+
+
+@dataclass
+class Nap:
+    rows: int
+    seconds_each: float
+    allowance: int = 0
+    attempts: int = 0
+
+    @property
+    def size(self) -> int:
+        return self.rows
+
+    def send(self, process: ActorHandle) -> ray.ObjectRef:
+        return process.sleep.remote(self.rows, self.rows * self.seconds_each)
+
+    def split(self, n: int) -> tuple[Nap, Nap]:
+        return Nap(n, self.seconds_each), Nap(self.rows - n, self.seconds_each)
+
+
+@pytest.fixture
+def sleepers(local_ray: None) -> Iterator[Callable[..., ScorerFleet]]:
+    """Makes fleets; the i-th scorer says that it's on nodes[i]."""
+    made: list[ScorerFleet] = []
+
+    def make(least: int, most: int, nodes: str = "aaaaaaaa", cpus: float = 0) -> ScorerFleet:
+        names = iter(nodes)
+        actor = ray.remote(Sleeper).options(num_cpus=cpus, max_restarts=-1, max_concurrency=16)
+        fleet = ScorerFleet(lambda: actor.remote(next(names)), least, most, handed=2, idle_s=IDLE_S)
+        made.append(fleet)
+        return fleet
+
+    yield make
+    for fleet in made:
+        fleet.kill()
+
+
+def look_until(fleet: ScorerFleet, done: Callable[[], bool], want: int = 0) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline, (len(fleet), fleet.up)
+        fleet.want(want)
+        fleet.look(0.0)
+        time.sleep(0.02)
+
+
+def run_all(pool: ScorerPool[Slept], until: Callable[[], bool]) -> list[Slept]:
+    reports: list[Slept] = []
+    deadline = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < deadline
+        pool.dispatch()
+        reports += pool.collect(0.05)
+    return reports
+
+
+def test_a_burst_starts_nobody_and_a_lasting_want_does(sleepers: Any):
+    fleet = sleepers(1, 3)
+    look_until(fleet, lambda: fleet.up == 1)
+    fleet.want(5)
+    fleet.want(0)
+    time.sleep(module.GROW_AFTER_S)
+    fleet.want(5)  # wanted anew, not for that long
+    assert len(fleet) == 1
+    look_until(fleet, lambda: fleet.up == 3, want=5)
+    assert len(fleet) == 3  # and not 5: that's the most
+
+
+def test_idle_scorers_end_those_on_the_newest_node_first(sleepers: Any):
+    fleet = sleepers(1, 4, nodes="abca")
+    look_until(fleet, lambda: fleet.up == 4, want=4)
+    nodes = [ray.get(p.where.remote()) for p in fleet.processes]
+    assert sorted(nodes) == ["a", "a", "b", "c"]
+    order = [seat.node for seat in fleet._seats.values()]
+    busy = fleet.free()
+    fleet.hand(busy, Nap(1, 30.0))  # who works stays
+    assert busy.node == 0
+    look_until(fleet, lambda: len(fleet) == 1)
+    assert fleet._seats == {busy.number: busy} and max(order) == 2
+
+
+def test_scorers_without_a_place_are_no_scorers_yet_and_go_first(sleepers: Any):
+    fleet = sleepers(1, 3, cpus=5)  # of the 8 there are
+    look_until(fleet, lambda: fleet.up == 1 and len(fleet) == 3, want=3)
+    pool: ScorerPool[Slept] = ScorerPool(fleet, first=1)
+    for _ in range(4):
+        pool.put(Nap(1, 0.01))
+    assert len(run_all(pool, lambda: not pool.tasks)) == 4  # none waits for those to come
+    assert (len(fleet), fleet.up) == (3, 1)
+    for _ in range(100):
+        pool.put(Nap(1, 0.03))
+    run_all(pool, lambda: len(fleet) == 1)
+    assert fleet.up == 1
+
+
+def test_work_goes_to_the_least_busy_and_the_oldest_node(sleepers: Any):
+    fleet = sleepers(3, 3, nodes="aba")
+    look_until(fleet, lambda: fleet.up == 3)
+    on_a = [s.number for s in fleet._seats.values() if s.node == 0]
+    order = []
+    while (seat := fleet.free()) is not None:
+        order.append(seat.number)
+        fleet.hand(seat, Nap(1, 5.0))
+    assert len(order) == 6  # two each
+    (last,) = set(range(3)) - set(on_a) if len(on_a) == 2 else {order[2]}
+    assert sorted(order[:3]) == [0, 1, 2] and order[:3] == order[3:]
+    assert order[2] == last
+
+
+def test_who_takes_long_holds_nobody_up(sleepers: Any):
+    fleet = sleepers(1, 1)
+    pool: ScorerPool[Slept] = ScorerPool(fleet, first=1)
+    pool.put(Nap(1, 0.01))
+    run_all(pool, lambda: not pool.tasks)
+    for _ in range(2):
+        pool.put(Nap(1, 20.0))  # all that one has at a time
+    for _ in range(5):
+        pool.put(Nap(1, 0.01))
+    started = time.monotonic()
+    assert len(run_all(pool, lambda: pool.tasks == 2)) == 5
+    assert time.monotonic() - started < 10
+    assert (pool.scoring, pool.waiting) == (2, 0)
+
+
+def test_a_killed_scorer_gets_its_tasks_again_when_it_is_back(sleepers: Any):
+    fleet = sleepers(1, 1)
+    pool: ScorerPool[Slept] = ScorerPool(fleet, first=8)
+    look_until(fleet, lambda: fleet.up == 1)
+    for _ in range(4):
+        pool.put(Nap(2, 0.2))
+    pool.dispatch()
+    ray.kill(fleet.processes[0], no_restart=False)
+    reports = run_all(pool, lambda: not pool.tasks)
+    assert sum(r.rows for r in reports) == 8  # whole or in halves
+    assert pool.retried >= 1 and pool.lost == 0
+    assert (pool.scoring, pool.waiting, pool._allowed) == (0, 0, 0)
+
+
+def test_a_budget_is_never_exceeded_by_what_is_under_way(sleepers: Any):
+    fleet = sleepers(2, 2)
+    pool: ScorerPool[Slept] = ScorerPool(fleet, first=4)
+    look_until(fleet, lambda: fleet.up == 2)
+    for _ in range(4):
+        pool.put(Nap(4, 0.5))
+    pool.dispatch(budget=6)
+    handed = [h.task.allowance for s in fleet._seats.values() for h in s.handed.values()]
+    assert handed == [4, 2]
+    assert pool.waiting == 8

@@ -1,0 +1,288 @@
+"""Metrics on Ray's Prometheus endpoint, by HTTP; and where there is none."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from sequence_tutor.distributed.bulk.estimate import Estimate
+from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.exported import (
+    BULK_SERIES,
+    NOT_EXPORTED,
+    RUN_SERIES,
+    Series,
+    bulk_values,
+    run_values,
+)
+from sequence_tutor.distributed.exporter import Exporter
+from sequence_tutor.distributed.metrics import Metrics, Tally
+from sequence_tutor.distributed.replay.record import read_record
+from sequence_tutor.distributed.types import DURATIONS
+from sequence_tutor.rewards.base import Status
+
+DEADLINE_S = 300.0
+# Values by name and labels.
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+# A run whose driver says when it is done and stays until it may go.
+RUN = """
+import sys
+from pathlib import Path
+import ray
+from rich.console import Console
+from sequence_tutor.distributed.config import load_config
+from sequence_tutor.distributed.run import optimize
+config, out, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+ray.init(address="local", num_cpus=8, include_dashboard=False, log_to_driver=False,
+         logging_level="ERROR", _metrics_export_port=port,
+         _system_config={"metrics_report_interval_ms": 1000})
+optimize(load_config(config), out, Console(quiet=True))
+(out / "done").touch()
+sys.stdin.read()
+"""
+# No agent, no endpoint: what an export says and costs.
+NO_AGENT = """
+import time
+import ray
+from sequence_tutor.distributed.exporter import Exporter
+from sequence_tutor.distributed.exported import Series
+ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False,
+         logging_level="ERROR", _system_config={"enable_metrics_collection": False})
+exporter = Exporter([Series("a", "counter", "a"), Series("b", "gauge", "b", "c")], "x", "y")
+for i in range(1000):
+    exporter.put({("a", ""): i, ("b", "c"): i})
+print("put")
+"""
+
+
+def values_of(**changes: object) -> dict[tuple[str, str], float]:
+    tally = Tally(last=Metrics(**changes))  # type: ignore[arg-type]
+    return run_values(parsed(), tally, now=5.0)
+
+
+def parsed() -> RunConfig:
+    return RunConfig.model_validate({"reward": {"component": [{"name": "qed"}]}})
+
+
+def test_every_field_is_exported_or_said_not_to_be():
+    exported = [name for series in RUN_SERIES for name in series.fields.values()]
+    assert len(set(exported)) == len(exported)
+    assert {*exported, *NOT_EXPORTED} == {f.name for f in fields(Metrics)}
+    assert not {*exported} & {*NOT_EXPORTED}
+
+
+def test_every_metric_has_a_value_and_every_value_its_metric():
+    seconds = 0.0
+    estimate = Estimate(10, 0, clock=lambda: seconds)
+    seconds = 2.0
+    estimate.add(4)
+    bulk = bulk_values(estimate, np.array([4, 0, 0, 0, 0]))
+    for series, values in ((RUN_SERIES, values_of()), (BULK_SERIES, bulk)):
+        assert {name for name, _ in values} == {s.name for s in series}
+        for s in series:
+            labels = [label for name, label in values if name == s.name]
+            assert (labels == [""]) == (s.label == ""), s.name
+    assert (bulk["bulk_lines", ""], bulk["bulk_done_lines", "ok"]) == (10, 4)
+    assert (bulk["bulk_lines_per_second", ""], bulk["bulk_left_seconds", ""]) == (2, 3)
+
+
+def test_names_end_in_their_units_and_are_told_what_they_are():
+    units = ("seconds", "bytes", "nats", "ratio", "updates", "rows", "sequences", "scores", "lines")
+    counts = ("batches", "leases", "samples", "used", "bucket")
+    plain = ("bottleneck", "budget", "alive", "keys", "target", "mean", "loss", "second", "scorers")
+    for series in (*RUN_SERIES, *BULK_SERIES):
+        assert series.name.endswith((*units, *counts, *plain)), series.name
+        assert series.help and "_total" not in series.name
+
+
+def test_one_stage_holds_a_run_up():
+    values = values_of(scoring_busy=0.9, learning_busy=0.8)
+    flags = {label: value for (name, label), value in values.items() if name == "bottleneck"}
+    assert flags.pop("scoring") == 1
+    assert set(flags) == {"generation", "learning", "driver", "replay ratio"}
+    assert set(flags.values()) == {0}
+
+
+def test_buckets_hold_all_that_is_below_them():
+    tally = Tally(durations=np.arange(DURATIONS))
+    values = run_values(parsed(), tally, now=5.0)
+    buckets = [v for (name, _), v in values.items() if name == "score_seconds_bucket"]
+    assert buckets == np.arange(DURATIONS).cumsum().tolist()
+    assert values["score_seconds_bucket", "+Inf"] == sum(range(DURATIONS))
+    assert {"0.001", "1", "1000"} <= {label for _, label in values}
+
+
+def test_what_goes_wrong_is_said_once_and_ends_no_run(caplog: pytest.LogCaptureFixture):
+    exporter = Exporter([Series("known", "gauge", "a gauge")], "run", "id")
+    with caplog.at_level(logging.WARNING):
+        exporter.put({("unknown", ""): 1.0})
+        exporter.put({("unknown", ""): 2.0})
+    (said,) = [record.message for record in caplog.records]
+    assert said == "metrics are no longer exported: KeyError('unknown')"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What was scraped, by name and labels, and the run's last line of metrics."""
+
+    samples: Samples
+    types: dict[str, str]
+    last: dict[str, float]
+    out: Path
+
+    def of(self, name: str, **labels: str) -> float:
+        found = [
+            value
+            for (sample, those), value in self.samples.items()
+            if sample == name and labels.items() <= dict(those).items()
+        ]
+        assert len(found) == 1, (name, labels, found)
+        return found[0]
+
+
+def last_line(out: Path) -> dict[str, float]:
+    return json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+
+
+def told_last(out: Path, samples: Samples) -> bool:
+    """Whether the run is over and its last tick was seen."""
+    if not (out / "done").exists():
+        return False
+    name = "ray_sequence_tutor_elapsed_seconds"
+    return last_line(out)["elapsed_s"] in [v for (n, _), v in samples.items() if n == name]
+
+
+def scraped(port: int) -> tuple[Samples, dict[str, str]]:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        families = list(text_string_to_metric_families(response.read().decode()))
+    samples = {(s.name, frozenset(s.labels.items())): s.value for f in families for s in f.samples}
+    return samples, {s.name: f.type for f in families for s in f.samples}
+
+
+@pytest.fixture(scope="module")
+def endpoint(
+    make_run: Callable[..., RunConfig], plugins: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Endpoint]:
+    """A run with failures, and its endpoint after its end."""
+    run = make_run(
+        mode="asynchronous",
+        reward={"component": [{"name": "python", "function": "user_rewards:dislikes_nitrogen"}]},
+        stop={"scores": 150},
+    )
+    directory = tmp_path_factory.mktemp("exported")
+    config, out = directory / "run.toml", directory / "celecoxib"
+    config.write_text(to_toml(run))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    paths = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
+    driver = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(config), str(out), str(port)],
+        stdin=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": paths},
+        cwd=directory,
+    )
+    assert driver.stdin is not None
+    samples: Samples = {}
+    types: dict[str, str] = {}
+    deadline = time.monotonic() + DEADLINE_S
+    try:
+        # Ray forgets a gauge soon after it was set last: whatever was seen last counts
+        while not told_last(out, samples):
+            assert driver.poll() is None, "the run ended with an error"
+            assert time.monotonic() < deadline, "the last tick never came"
+            time.sleep(0.2)
+            with suppress(OSError):  # not there yet
+                seen, kinds = scraped(port)
+                samples |= seen
+                types |= kinds
+        yield Endpoint(samples, types, last_line(out), out)
+    finally:
+        driver.stdin.close()
+        driver.wait(timeout=60)
+
+
+def test_the_endpoint_agrees_with_the_last_line(endpoint: Endpoint):
+    ticks = [json.loads(line) for line in (endpoint.out / "metrics.jsonl").open()]
+    compared = 0
+    for series in RUN_SERIES:
+        for label, field in series.fields.items():
+            labels = {series.label: label} if label else {}
+            if endpoint.last[field] is None:
+                continue
+            expected = endpoint.last[field]
+            if series.kind == "sum":
+                expected = math.fsum(tick[field] for tick in ticks)
+            found = endpoint.of(series.exported_name, run="celecoxib", **labels)
+            assert found == pytest.approx(expected, rel=1e-6), (series.name, label)
+            compared += 1
+    assert compared > 40
+    assert endpoint.last["scores_failed"] > 0 and endpoint.last["scores_ok"] > 0
+
+
+def test_counters_are_counters_and_gauges_gauges(endpoint: Endpoint):
+    for series in RUN_SERIES:
+        kind = "gauge" if series.kind == "gauge" else "counter"
+        assert endpoint.types[series.exported_name] == kind, series.name
+
+
+def test_what_has_not_happened_is_there_as_zero(endpoint: Endpoint):
+    assert endpoint.last["scores_timeout"] == 0
+    assert endpoint.of("ray_sequence_tutor_scores_total", status="timeout") == 0
+    assert endpoint.of("ray_sequence_tutor_lost_batches_total") == 0
+
+
+def test_all_scores_are_in_the_histogram(endpoint: Endpoint):
+    bucket = "ray_sequence_tutor_score_seconds_bucket_total"
+    scores = [f"scores_{s.name.lower()}" for s in Status if s != Status.INVALID]
+    total = sum(endpoint.last[name] for name in scores)
+    assert endpoint.of(bucket, le="+Inf") == total == 150
+    assert endpoint.of(bucket, le="0.001") <= endpoint.of(bucket, le="1") <= total
+
+
+def test_the_statuses_are_those_on_record(endpoint: Endpoint):
+    record = read_record(endpoint.out / "scores")
+    assert record is not None
+    for status in Status:
+        name = status.name.lower()
+        on_record = np.count_nonzero(record.status == status)
+        assert endpoint.of("ray_sequence_tutor_scores_total", status=name) == on_record, name
+
+
+def test_every_start_of_a_run_has_an_id_of_its_own(endpoint: Endpoint):
+    ids = {dict(labels)["run_id"] for (n, labels) in endpoint.samples if "sequence_tutor" in n}
+    assert len(ids) == 1 and len(ids.pop()) == 12
+
+
+def test_ray_has_what_the_dashboard_shows_of_it(endpoint: Endpoint):
+    names = {name for name, _ in endpoint.samples}
+    assert {
+        "ray_node_cpu_count",
+        "ray_node_cpu_utilization",
+        "ray_node_mem_total_host",
+        "ray_node_mem_used_host",
+        "ray_object_store_memory",
+        "ray_resources",
+    } <= names
+
+
+def test_without_an_agent_nothing_is_said(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", NO_AGENT], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "put\n", "")
