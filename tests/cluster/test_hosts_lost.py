@@ -29,6 +29,7 @@ min_rows = 16
 ratio = 0.25
 flush_s = {FLUSH_S}
 lease_s = {LEASE_S}
+resources = {{ steady = 0.01 }}
 [actors]
 batch = 64
 resources = {{ steady = 0.01 }}
