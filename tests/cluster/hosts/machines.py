@@ -218,16 +218,12 @@ def _python() -> list[str]:
 
 class Room:
     """Machines on one bridge. `directory` is made; disks, keys and /mnt/shared are in memory there
-    (a layer can't lie on the file system that it covers). Rooms at the same time need other
-    bridges (at most 8 letters) and networks. Raises Unavailable."""
+    (a layer can't lie on the file system that it covers). `place` is the bridge's name (at most 8
+    letters) and its network, by default a pair that is free. Raises Unavailable."""
 
-    def __init__(
-        self, directory: Path, bridge: str = "tutor", network: str = "10.78.0.0/24"
-    ) -> None:
+    def __init__(self, directory: Path, place: tuple[str, str] | None = None) -> None:
         _check()
-        self.directory, self.bridge = directory.resolve(), bridge
-        self.network = IPv4Network(network)
-        self.gateway = str(self.network[1])
+        self.directory, self.bridge = directory.resolve(), ""
         self.machines: dict[str, Machine] = {}
         self.directory.mkdir(parents=True)
         _run("mount", "-t", "tmpfs", "tmpfs", self.directory)
@@ -240,9 +236,8 @@ class Room:
                 _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
             self.public_key = self.key.with_suffix(".pub").read_text().strip()
             self._unpack_programs()
-            _run("ip", "link", "add", bridge, "type", "bridge")
-            _run("ip", "address", "add", f"{self.gateway}/{self.network.prefixlen}", "dev", bridge)
-            _run("ip", "link", "set", bridge, "up")
+            free = [(f"tutor{n}", f"10.78.{n}.0/24") for n in range(100)]
+            self._lay_bridge([place] if place else free)
         except BaseException:
             self.close()
             raise
@@ -278,9 +273,25 @@ class Room:
         """Everything off and gone."""
         for machine in self.machines.values():
             machine.power_off()
-        _quietly("ip", "link", "delete", self.bridge)
+        if self.bridge:
+            _quietly("ip", "link", "delete", self.bridge)
         _quietly("umount", "--lazy", self.directory)
         self.directory.rmdir()
+
+    def _lay_bridge(self, places: list[tuple[str, str]]) -> None:
+        """The first of these bridges that isn't there yet, with its network."""
+        for number, (bridge, network) in enumerate(places, 1):
+            try:
+                _run("ip", "link", "add", bridge, "type", "bridge")
+            except Unavailable:  # another room's
+                if number == len(places):
+                    raise
+            else:
+                self.bridge, self.network = bridge, IPv4Network(network)
+                break
+        self.gateway = str(self.network[1])
+        _run("ip", "address", "add", f"{self.gateway}/{self.network.prefixlen}", "dev", bridge)
+        _run("ip", "link", "set", bridge, "up")
 
     def _unpack_programs(self) -> None:
         """sshd and rsync with the libraries that this machine lacks, in a directory."""
@@ -304,9 +315,10 @@ class Room:
 
 
 @contextmanager
-def room(directory: Path, bridge: str = "tutor", network: str = "10.78.0.0/24") -> Iterator[Room]:
-    """A room that is closed at the end."""
-    opened = Room(directory, bridge, network)
+def room(directory: Path, *place: str) -> Iterator[Room]:
+    """A room that is closed at the end; see Room: `room(directory)`, or with a bridge's name and
+    a network."""
+    opened = Room(directory, (place[0], place[1]) if place else None)
     try:
         yield opened
     finally:
