@@ -6,6 +6,7 @@ Ray is real and starts twice on this machine, as head and worker.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
     }
     for process in ours():  # a failed test's
         os.kill(process, signal.SIGKILL)
+    shutil.rmtree(f"/tmp/ray-{os.getpid()}", ignore_errors=True)
 
 
 def start(slurm: dict[str, str], *arguments: object) -> subprocess.Popen[str]:
