@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,11 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
         "SLURM_JOB_NODELIST": "[one-two]",
         "SLURM_CPUS_PER_TASK": "1",
     }
-    for process in ours():  # a failed test's
-        os.kill(process, signal.SIGKILL)
+    while left := ours():  # a failed test's, or some that are still ending
+        for process in left:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.2)
     shutil.rmtree(f"/tmp/ray-{os.getpid()}", ignore_errors=True)
 
 
