@@ -197,6 +197,5 @@ def test_a_job_begins_or_goes_on(tmp_path: Path):
 
 def test_a_job_runs_what_is_a_config():
     (config,) = (d for d in documents(CLUSTER / "rayjob.yaml") if d["kind"] == "ConfigMap")
-    tables = tomllib.loads(config["data"]["run.toml"])
-    assert {tables[t].pop("resources")["steady"] for t in ("learner", "replay")} == {0.01}
-    assert parse_config(tables).stop.scores == 100000
+    run = parse_config(tomllib.loads(config["data"]["run.toml"]))
+    assert run.learner.resources == run.replay.resources == {"steady": 0.01}

@@ -6,11 +6,13 @@ Ray is real and starts twice on this machine, as head and worker.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -59,8 +61,12 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
         "SLURM_JOB_NODELIST": "[one-two]",
         "SLURM_CPUS_PER_TASK": "1",
     }
-    for process in ours():  # a failed test's
-        os.kill(process, signal.SIGKILL)
+    while left := ours():  # a failed test's, or some that are still ending
+        for process in left:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.2)
+    shutil.rmtree(f"/tmp/ray-{os.getpid()}", ignore_errors=True)
 
 
 def start(slurm: dict[str, str], *arguments: object) -> subprocess.Popen[str]:

@@ -59,7 +59,7 @@ class Cloud:
     def introduce(self, machine: Machine) -> None:
         """Lead every later shell of a machine here."""
         exports = "".join(f"export {k}={v}\n" for k, v in self.environment.items())
-        machine.on_disk("/root/.bashrc").write_text(exports)
+        (machine.on_disk("/root") / ".bashrc").write_text(exports)
 
     def instances(self, *states: str) -> dict[str, dict[str, Any]]:
         """Instances by id, of these states; by default those that cost money."""
