@@ -143,7 +143,14 @@ def cluster(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     port = address.split(":")[1]
     with (directory / "head.log").open("w") as log:
         head_process = subprocess.Popen(
-            ["ray", "start", "--head", "--block", f"--port={port}", "--num-cpus=0"]
+            [
+                str(Path(sys.executable).with_name("ray")),
+                "start",
+                "--head",
+                "--block",
+                f"--port={port}",
+                "--num-cpus=0",
+            ]
             + [f"--node-ip-address={host}", "--include-dashboard=false"]
             + [f"--autoscaling-config={config}", "--object-store-memory=100000000"],
             env=environment,

@@ -40,8 +40,12 @@ scores = 150
 # Half of the cluster, anywhere.
 HALF = CONFIG.replace("count = 4", "count = 1").replace("resources = { spot = 0.01 }", "")
 HALF = HALF.replace("batch = 32\nresources = { steady = 0.01 }", "batch = 32")
+HOME = "/root"  # on each machine
 OPTIMIZE = "sequence-tutor optimize run.toml --out /mnt/shared/runs/"
 SLOW_REWARD = (Path(__file__).parent / "hosts" / "slow_reward.py").read_text()
+
+
+pytestmark = pytest.mark.nightly
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +102,6 @@ def test_without_the_token_nobody_gets_in(cluster: OnPrem):
     assert let_in.returncode == 2 and "no room for the run" in let_in.stdout, let_in.stdout
 
 
-@pytest.mark.nightly
 def test_stopping_and_going_on(cluster: OnPrem):
     out = runs(cluster) / "stopped"
     job = cluster.submit(OPTIMIZE + "stopped --set stop.scores=100000")
@@ -117,7 +120,6 @@ def test_stopping_and_going_on(cluster: OnPrem):
     assert {key: after[key] for key in before} == before  # nothing was paid for again
 
 
-@pytest.mark.nightly
 def test_two_jobs_at_once_and_a_closed_laptop(cluster: OnPrem):
     since, optimize = time.time(), OPTIMIZE.replace("run.toml", "half.toml")
     jobs = [cluster.submit(optimize + name) for name in ("left", "right")]
@@ -156,13 +158,12 @@ pip:
         "sequence-tutor",
     ),
     "py_modules": (
-        "py_modules: [/root/shipped/sequence_tutor]\n",
+        f"py_modules: [{HOME}/shipped/sequence_tutor]\n",
         "python -m sequence_tutor.distributed.cli",
     ),
 }
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("way", SHIPPED)
 def test_the_package_comes_with_the_job(cluster: OnPrem, wheel: Path, way: str):
     environment, command = SHIPPED[way]
@@ -179,7 +180,6 @@ def test_the_package_comes_with_the_job(cluster: OnPrem, wheel: Path, way: str):
     assert all(f"/runtime_resources/{way}" in line for line in found)
 
 
-@pytest.mark.nightly
 def test_bad_input_fails_the_job_with_a_sentence(cluster: OnPrem):
     job = cluster.submit(OPTIMIZE + "none --set stop.score=1")
     assert cluster.ended(job) == "FAILED"

@@ -189,7 +189,7 @@ class OnPrem:
     def give(self, files: dict[str, str | Path], machines: Sequence[Machine] = ()) -> None:
         """Put files or directories, by their names in ~/job, on the laptop or on other machines."""
         for machine in machines or [self.laptop]:
-            folder = machine.on_disk("/root/job")
+            folder = machine.on_disk("/root") / "job"
             folder.mkdir(exist_ok=True)
             for name, content in files.items():
                 if isinstance(content, Path):
