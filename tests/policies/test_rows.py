@@ -128,12 +128,16 @@ def test_a_broken_parquet_file_is_named_with_its_row(tmp_path: Path):
 
 
 LINES = 200_000
+# Kept for ever: what Arrow still holds of a pool's memory it gives back to the pool, later on, and
+# one that is gone by then corrupts whatever lies there.
+_pools: list[pa.MemoryPool] = []
 
 
 def peak_bytes(read: Callable[[], object]) -> int:
     """The most that Python and Arrow together held meanwhile."""
     default = pa.default_memory_pool()
     pool = pa.proxy_memory_pool(default)
+    _pools.append(pool)
     pa.set_memory_pool(pool)
     tracemalloc.start()
     try:
