@@ -156,7 +156,7 @@ pip:
         "sequence-tutor",
     ),
     "py_modules": (
-        "py_modules: [/root/shipped/sequence_tutor]\n",
+        "py_modules: [shipped/sequence_tutor]\n",
         "python -m sequence_tutor.distributed.cli",
     ),
 }
@@ -168,7 +168,7 @@ def test_the_package_comes_with_the_job(cluster: OnPrem, wheel: Path, way: str):
     environment, command = SHIPPED[way]
     cluster.give({"probe.py": PROBE, "environment.yaml": environment.replace("WHEEL", wheel.name)})
     cluster.on_laptop(
-        f"cp dist/{wheel.name} ~/job && python -m zipfile -e dist/{wheel.name} ~/shipped"
+        f"cp dist/{wheel.name} ~/job && python -m zipfile -e dist/{wheel.name} ~/job/shipped"
     )
     job = cluster.submit(
         f"sh -c '{command} --help > /dev/null && python probe.py'", "--runtime-env environment.yaml"

@@ -122,9 +122,6 @@ class OnPrem:
         config = yaml.safe_load((ROOT / "cluster" / "onprem.yaml").read_text())
         return "; ".join(config["worker_start_ray_commands"])
 
-    def down(self) -> None:
-        self.on_laptop("ray down -y cluster/onprem.yaml", UP_S)
-
     def open_tunnel(self) -> None:
         """Port 8265 of the laptop leads to the head's dashboard, until its cable is cut."""
         if self._tunnel is not None and self._tunnel.poll() is None:
