@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import yaml
 from machines import Machine, Room
 
 ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = "sequence-tutor"
 SOURCES = ("distributed", "policies", "rewards", "pyproject.toml", "README.md", "LICENSE")
 ACTIVATED = "cd ~/checkout && . ~/sequence-tutor/bin/activate && export RAY_AUTH_MODE=token && "
 DASHBOARD = "http://127.0.0.1:8265"
@@ -82,7 +84,9 @@ class OnPrem:
         (home / "checkout" / "dist").mkdir()
         (home / "job").mkdir()
         shutil.copy(wheel, home / "checkout" / "dist")
-        shutil.copy(ROOT / "constraints.txt", home / "checkout")
+        # the versions that the machines have: there's no internet here to fetch others from
+        pins = {f"{d.name}=={d.version}\n" for d in distributions() if d.name != PACKAGE}
+        (home / "checkout" / "constraints.txt").write_text("".join(sorted(pins)))
         shutil.copy(self.room.key, home / "key")
         config = yaml.safe_load((ROOT / "cluster" / "onprem.yaml").read_text())
         # what its comments tell a user to change, and nothing else
