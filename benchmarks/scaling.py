@@ -64,7 +64,11 @@ def measure(scorers: int, seconds: float, most_rows: int, out: Path) -> tuple[in
     function = f"sleeping_rewards:for_{round(seconds * 1000)}_ms"
     run = parse_config(
         {
-            "reward": {"timeout_s": 60, "component": [{"name": "python", "function": function}]},
+            "reward": {
+                "timeout_s": 60,
+                "waiting": 1,  # or a scorer would sleep for several at a time
+                "component": [{"name": "python", "function": function}],
+            },
             "scorers": {"count": scorers},
             "actors": {"batch": 4},
         }
@@ -80,7 +84,7 @@ def measure(scorers: int, seconds: float, most_rows: int, out: Path) -> tuple[in
     return rows, took, rows * seconds / (scorers * took)
 
 
-def rewards(counts: list[int], out: Path) -> None:
+def rewards(counts: list[int], names: list[str], out: Path) -> None:
     out.mkdir(parents=True)
     ray.init(
         address="local",
@@ -90,7 +94,8 @@ def rewards(counts: list[int], out: Path) -> None:
         logging_level="ERROR",
     )
     table = []
-    for name, seconds in REWARDS_S.items():
+    for name in names:
+        seconds = REWARDS_S[name]
         for scorers in counts:
             rows, took, efficiency = measure(scorers, seconds, 40_000, out)
             table.append(
@@ -216,12 +221,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["rewards", "driver"])
     parser.add_argument("--scorers", type=int, nargs="+", default=[1, 4, 16, 64])
+    parser.add_argument("--rewards", nargs="+", choices=list(REWARDS_S), default=list(REWARDS_S))
     parser.add_argument("--seconds", type=float, default=20.0, help="of `driver`, a row")
     parser.add_argument("--out", type=Path, default=Path("runs/scaling"))
     arguments = parser.parse_args()
     if arguments.what == "rewards":
         sys.path.append(str(Path(__file__).parent))
-        rewards(arguments.scorers, arguments.out)
+        rewards(arguments.scorers, arguments.rewards, arguments.out)
     else:
         driver(arguments.seconds)
 

@@ -38,7 +38,7 @@ from sequence_tutor.distributed.scoring.task import Report, Task
 # Tasks that wait for each scorer, beside those it has been handed.
 WAITING_PER_SCORER = 1
 # Seconds that a task should take, or more where the driver would hand out more tasks than so many a
-# second: it can manage about a thousand.
+# second: it can manage about five hundred.
 TASK_S, TASKS_PER_S = 1.0, 100.0
 # How often a task that can't be cut any smaller may take its scorer down.
 ATTEMPTS = 3
