@@ -66,7 +66,7 @@ def measure(scorers: int, seconds: float, most_rows: int, out: Path) -> tuple[in
         {
             "reward": {
                 "timeout_s": 60,
-                "waiting": 1,  # or a scorer would sleep for several at a time
+                "waiting": 0,  # or a scorer would sleep for several at a time
                 "component": [{"name": "python", "function": function}],
             },
             "scorers": {"count": scorers},
