@@ -27,7 +27,7 @@ resources = { steady = 0.01 }
 min_rows = 16
 ratio = 1
 flush_s = 2
-resources = { steady = 0.01 }
+resources = {steady = 0.01}
 [actors]
 batch = 32
 resources = { steady = 0.01 }
@@ -38,8 +38,7 @@ resources = { spot = 0.01 }
 scores = 150
 """
 # Half of the cluster, anywhere.
-HALF = CONFIG.replace("count = 4", "count = 1").replace("resources = { spot = 0.01 }", "")
-HALF = HALF.replace("batch = 32\nresources = { steady = 0.01 }", "batch = 32")
+HALF = CONFIG.replace("count = 4", "count = 1").replace("resources = {", "# resources = {")
 OPTIMIZE = "sequence-tutor optimize run.toml --out /mnt/shared/runs/"
 SLOW_REWARD = (Path(__file__).parent / "hosts" / "slow_reward.py").read_text()
 

@@ -188,7 +188,8 @@ class OnPrem:
         """How a job ended; waits for it."""
         deadline = time.monotonic() + timeout_s
         while (status := self.status(job)) not in ENDED:
-            assert time.monotonic() < deadline, f"{status} after {timeout_s} s:\n{self.logs(job)}"
+            said = "" if time.monotonic() < deadline else self.dashboard(f"/api/jobs/{job}/logs")
+            assert not said, f"{status} after {timeout_s:g} s: {said}"
             time.sleep(1.0)
         return status
 
