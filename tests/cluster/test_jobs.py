@@ -12,7 +12,7 @@ from paid import calls, recorded
 
 from sequence_tutor.distributed import checkpoint
 
-CONFIG = """
+TEMPLATE = """
 prior = "prior"
 [[reward.component]]
 name = "python"
@@ -22,23 +22,31 @@ threads = 1
 batch = 16
 updates_per_call = 2
 temperature = 0.5
-resources = { steady = 0.01 }
+STEADY
 [replay]
 min_rows = 16
 ratio = 1
 flush_s = 2
-resources = {steady = 0.01}
+resources = { steady = 0.01 }
 [actors]
 batch = 32
-resources = { steady = 0.01 }
+STEADY
 [scorers]
-count = 4
-resources = { spot = 0.01 }
+count = COUNT
+SPOT
 [stop]
 scores = 150
 """
-# Half of the cluster, anywhere.
-HALF = CONFIG.replace("count = 4", "count = 1").replace("resources = {", "# resources = {")
+
+
+def config(count: int, steady: str, spot: str) -> str:
+    return TEMPLATE.replace("COUNT", str(count)).replace("STEADY", steady).replace("SPOT", spot)
+
+
+# The whole cluster: scorers on the workers, all else on the head.
+CONFIG = config(4, "resources = { steady = 0.01 }", "resources = { spot = 0.01 }")
+# Half of it, anywhere.
+HALF = config(1, "", "")
 OPTIMIZE = "sequence-tutor optimize run.toml --out /mnt/shared/runs/"
 SLOW_REWARD = (Path(__file__).parent / "hosts" / "slow_reward.py").read_text()
 
