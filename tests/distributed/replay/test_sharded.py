@@ -1,6 +1,8 @@
 """Two shards in Ray actors of their own, one of which dies."""
 
 import gc
+import os
+import signal
 import time
 
 import numpy as np
@@ -61,9 +63,17 @@ def test_two_shards_look_like_one(replay, make_scored, assert_same):
     np.testing.assert_array_equal(total.best, best)
     np.testing.assert_array_equal(replay.top(10).rewards, best[:10])
 
-    replay.calls.deadline_s = 0.0  # a slow shard is named
-    with pytest.raises(TimeoutError, match=r"shard 0 of 2 hasn't answered flush\(\)"):
-        replay.flush()
+
+
+def test_a_shard_that_does_not_answer_is_named(replay):
+    pid = ray.get(replay.calls.handles[0].__ray_call__.remote(lambda shard: os.getpid()))
+    replay.calls.deadline_s = 0.5
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(TimeoutError, match=r"shard 0 of 2 hasn't answered flush\(\)"):
+            replay.flush()
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_killed_shard_reloads_itself(replay, make_scored):
