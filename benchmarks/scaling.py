@@ -47,11 +47,14 @@ HOSTS = 4
 
 
 def alkanes() -> Iterator[str]:
-    """Distinct molecules, without end: chains with a mark at two places."""
+    """Distinct molecules, without end: chains with a mark at two places. Short ones, since a
+    canonical form takes longer than a millisecond for long ones."""
     length = 3
     while True:
-        for first in range(1, length):
-            yield "C" * first + "(N)" + "C" * (length - first)
+        for first in range(1, length - 1):
+            for second in range(1, length - first):
+                last = length - first - second
+                yield "C" * first + "(N)" + "C" * second + "(O)" + "C" * last
         length += 1
 
 

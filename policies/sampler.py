@@ -12,14 +12,18 @@ from sequence_tutor.policies.network import RecurrentNetwork, State
 
 
 class Sampler:
-    """Steps a network over a batch, dropping finished episodes as it goes.
+    """Steps a network over a batch, once for each distinct beginning of the episodes in it.
+
+    Episodes that have begun alike are in the same state, so they share one row of the network's
+    batch until they part; and those that are over have none. Each still draws for itself, so the
+    distribution is that of episodes sampled one by one.
 
     With `prior` given, the policy is the prior reweighted by the network (G-learning):
     pi(a|s) proportional to p(a|s) exp G(s,a). The prior may enter as unnormalised logits: what
     they lack to log p(a|s) is the same for every action of a state, and cancels.
 
-    The weights are read afresh by each call of `sample`, so they may change between calls and
-    an episode has one version of them.
+    The weights are looked at afresh by each call of `sample`, so they may change in place between
+    calls, and an episode has one version of them.
     """
 
     def __init__(
@@ -30,6 +34,7 @@ class Sampler:
     ) -> None:
         self.networks = [network] if prior is None else [network, prior]
         self.encoding = encoding
+        self._laid_out: dict[int, tuple[list[int], _Stepper]] = {}
 
     @torch.no_grad()
     def sample(self, batch: int, generator: torch.Generator | None = None) -> Episodes:
@@ -37,45 +42,48 @@ class Sampler:
 
         Raises FloatingPointError where a network's outputs are not finite.
         """
-        end, steps = self.encoding.vocabulary.end_id, self.encoding.max_length
+        vocabulary, steps = self.encoding.vocabulary, self.encoding.max_length
         device = self.networks[0].head.weight.device
-        steppers = [_Stepper(network) for network in self.networks]
-        states = [stepper.start(batch) for stepper in steppers]
+        steppers = [self._stepper(i) for i in range(len(self.networks))]
+        states = [stepper.start() for stepper in steppers]
         tokens = torch.zeros(steps, batch, dtype=torch.int64, device=device)
         lengths = torch.zeros(batch, dtype=torch.int64, device=device)
         totals = torch.zeros(batch, device=device)
-        # `rows` are the episodes still in the batch; some of them may be over (not `alive`)
+        # the episodes that aren't over, and of each the row of its state
         rows = torch.arange(batch, device=device)
-        alive = torch.ones(batch, dtype=torch.bool, device=device)
-        actions = torch.full((batch,), self.encoding.vocabulary.start_id, device=device)
-        longest = steps
+        state_of = torch.zeros_like(rows)
+        last = torch.full((1,), vocabulary.start_id, device=device)
         for t in range(steps):
-            outputs = [s.step(actions, state) for s, state in zip(steppers, states, strict=True)]
+            outputs = [s.step(last, state) for s, state in zip(steppers, states, strict=True)]
             log_probs = torch.stack(outputs).sum(0).log_softmax(-1)
-            actions = _draw(log_probs, generator)
-            chosen = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)
-            totals[rows] += chosen * alive
-            lengths[rows] += alive
-            tokens[t, rows] = actions * alive
-            if end is None:
-                continue
-            alive = alive & (actions != end)
-            left = int(alive.sum())
-            if left == 0:
-                longest = t + 1
+            actions = _draw(log_probs, state_of, generator)
+            totals[rows] += log_probs[state_of, actions]
+            lengths[rows] = t + 1
+            tokens[t, rows] = actions
+            if vocabulary.end_id is not None:
+                going_on = actions != vocabulary.end_id
+                rows, state_of, actions = (x[going_on] for x in (rows, state_of, actions))
+            if not len(rows):
                 break
-            width = _narrowed(len(rows), left)
-            if width < len(rows):
-                keep = alive.byte().argsort(descending=True, stable=True)[:width]
-                rows, alive, actions = rows[keep], alive[keep], actions[keep]
-                states = [tuple(part[:, keep] for part in state) for state in states]
+            parents, last, state_of = _next_states(state_of, actions, vocabulary.size)
+            if steppers[0].few_widths:
+                parents, last = (_padded(x, batch) for x in (parents, last))
+            states = [tuple(part[:, parents] for part in state) for state in states]
         if not torch.isfinite(totals).all():
             raise FloatingPointError("the policy's outputs are not finite; nothing was sampled")
         return Episodes(
-            tokens[:longest].t().to("cpu", torch.int16).contiguous().numpy(),
+            tokens[: t + 1].t().to("cpu", torch.int16).contiguous().numpy(),
             lengths.to("cpu", torch.int32).numpy(),
             totals.cpu().numpy(),
         )
+
+    def _stepper(self, i: int) -> _Stepper:
+        """The weights of network i, laid out anew where they have changed."""
+        # PyTorch counts the changes of a tensor in place
+        versions = [p._version for p in self.networks[i].parameters()]
+        if i not in self._laid_out or self._laid_out[i][0] != versions:
+            self._laid_out[i] = versions, _Stepper(self.networks[i])
+        return self._laid_out[i][1]
 
 
 class _Stepper:
@@ -88,6 +96,8 @@ class _Stepper:
     def __init__(self, network: RecurrentNetwork) -> None:
         self.sizes, self.device = network.architecture, network.head.weight.device
         self.dtype = torch.bfloat16 if bfloat16_is_fast(self.device.type) else torch.float32
+        # a CPU's matrix kernels for bfloat16 are built for each shape, when it first comes up
+        self.few_widths = self.device.type == "cpu" and self.dtype == torch.bfloat16
         self.lstm = self.sizes.cell == "lstm"
         # of each layer: input and hidden weights, input and hidden biases
         weights = list(network.rnn.parameters())
@@ -105,16 +115,16 @@ class _Stepper:
             self.above = [self._cast(*layer) for layer in rest]
         self.head = self._cast(network.head.weight, network.head.bias)
 
-    def start(self, batch: int) -> State:
-        """State before the first action: hidden [L,B,H] and, for an LSTM, cell [L,B,H]."""
-        shape = (self.sizes.layers, batch, self.sizes.hidden)
+    def start(self) -> State:
+        """State before the first action: hidden [L,1,H] and, for an LSTM, cell [L,1,H]."""
+        shape = (self.sizes.layers, 1, self.sizes.hidden)
         if self.lstm:
             hidden = torch.zeros(shape, dtype=self.dtype, device=self.device)
             return hidden, torch.zeros(shape, device=self.device)
         return (torch.zeros(shape, device=self.device),)
 
     def step(self, actions: Tensor, state: State) -> Tensor:
-        """Read actions int64 [B], update `state` in place -> outputs float32 [B,V]."""
+        """Read actions int64 [N], update `state` in place -> outputs float32 [N,V]."""
         layer = self._lstm_layer if self.lstm else self._gru_layer
         below = None
         for i in range(self.sizes.layers):
@@ -153,20 +163,34 @@ class _Stepper:
         return hidden.to(self.dtype)
 
 
-def _narrowed(width: int, alive: int) -> int:
-    """How many rows to go on with: the smallest of width, 7/8 width, 49/64 width... that holds
-    the living ones. Few distinct widths, because a CPU's matrix kernels are built per shape."""
-    while alive <= width * 7 // 8:
+def _next_states(
+    state_of: Tensor, actions: Tensor, vocabulary: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The distinct states that R episodes are in after their actions.
+
+    state_of, actions: int64 [R], the state that each was in and its action there. Returns of N
+    states the one before and the action that led on, int64 [N], and the new state of each episode,
+    int64 [R].
+    """
+    steps, new_state_of = torch.unique(state_of * vocabulary + actions, return_inverse=True)
+    return steps // vocabulary, steps % vocabulary, new_state_of
+
+
+def _padded(states: Tensor, batch: int) -> Tensor:
+    """Made longer, by states that nobody is in, to the next of batch, 7/8 batch, 49/64 batch..."""
+    width = batch
+    while len(states) <= width * 7 // 8:
         width = width * 7 // 8
-    return width
+    return torch.nn.functional.pad(states, (0, width - len(states)))
 
 
-def _draw(log_probs: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One action per row, by inverting the cumulative distribution: [B,V] -> int64 [B].
+def _draw(log_probs: Tensor, state_of: Tensor, generator: torch.Generator | None) -> Tensor:
+    """An action for each of R episodes in N states, by inverting the cumulative distribution:
+    float32 [N,V], int64 [R] -> int64 [R].
 
     The action is the number of entries of the cumulative sum that u times its last entry, u
     uniform in [0,1), reaches; so an action of probability 0 is never drawn, nor one past the end.
     """
-    cumulative = log_probs.exp().cumsum(-1)
-    uniform = torch.rand(len(log_probs), 1, generator=generator).to(log_probs.device)
+    cumulative = log_probs.exp().cumsum(-1)[state_of]
+    uniform = torch.rand(len(state_of), 1, generator=generator).to(log_probs.device)
     return (cumulative <= uniform * cumulative[:, -1:]).sum(-1)

@@ -173,17 +173,36 @@ def test_weights_that_are_not_finite_are_refused(encoding):
 
 
 def test_the_draw_never_takes_what_has_no_probability(monkeypatch):
-    log_probs = torch.tensor([[0.0, 0.3, 0.0, 0.7, 0.0]]).log().expand(20_000, -1)
-    drawn = torch.bincount(module._draw(log_probs, rng(0)), minlength=5) / 20_000
+    log_probs = torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.3, 0.0, 0.7, 0.0]]).log()
+    second = torch.ones(20_000, dtype=torch.int64)
+    drawn = torch.bincount(module._draw(log_probs, second, rng(0)), minlength=5) / 20_000
     assert drawn[[0, 2, 4]].sum() == 0 and abs(drawn[1] - 0.3) < 0.015
     for extreme, action in ((0.0, 1), (1 - 2**-24, 3)):  # the ends of what torch.rand may give
         monkeypatch.setattr(torch, "rand", lambda *s, u=extreme, **_: torch.full(s, u))
-        assert (module._draw(log_probs[:2], None) == action).all()
+        assert (module._draw(log_probs, second[:2], None) == action).all()
 
 
-def test_the_batch_narrows_in_few_widths():
-    widths = [module._narrowed(512, alive) for alive in range(1, 513)]
-    assert all(w >= alive for alive, w in enumerate(widths, 1))
-    assert all(w * 7 // 8 < alive for alive, w in enumerate(widths, 1)) and len(set(widths)) < 40
-    # narrowing step by step passes through the same widths
-    assert {module._narrowed(w, max(1, w // 2)) for w in set(widths)} <= set(widths)
+def test_each_distinct_beginning_is_stepped_once(exact, encoding, monkeypatch):
+    stepped = []
+    step = module._Stepper.step
+
+    def counting(self, actions, state):
+        stepped.append(len(actions))
+        return step(self, actions, state)
+
+    monkeypatch.setattr(module._Stepper, "step", counting)
+    episodes = Sampler(make_network(), encoding).sample(500, rng(6))
+    beginnings = [
+        {tuple(row[:t]) for row, n in zip(episodes.tokens, episodes.lengths, strict=True) if n > t}
+        for t in range(episodes.tokens.shape[1])
+    ]
+    assert stepped == [len(distinct) for distinct in beginnings]
+    assert sum(stepped) < episodes.lengths.sum() / 10
+
+
+def test_in_bfloat16_on_a_cpu_the_batch_has_few_widths():
+    widths = [len(module._padded(torch.ones(n), 512)) for n in range(1, 513)]
+    assert all(w >= n for n, w in enumerate(widths, 1))
+    assert all(w * 7 // 8 < n for n, w in enumerate(widths, 1)) and len(set(widths)) < 40
+    padded = module._padded(torch.arange(1, 401), 512)
+    assert padded[:400].tolist() == list(range(1, 401)) and not padded[400:].any()

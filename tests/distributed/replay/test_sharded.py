@@ -64,7 +64,6 @@ def test_two_shards_look_like_one(replay, make_scored, assert_same):
     np.testing.assert_array_equal(replay.top(10).rewards, best[:10])
 
 
-
 def test_a_shard_that_does_not_answer_is_named(replay):
     pid = ray.get(replay.calls.handles[0].__ray_call__.remote(lambda shard: os.getpid()))
     replay.calls.deadline_s = 0.5
