@@ -21,6 +21,7 @@ from sequence_tutor.policies.device import keep_freed_memory
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel
 from sequence_tutor.policies.prior import as_tensors, build_prior
+from sequence_tutor.policies.prior_cache import PriorCache
 
 
 class KLControlModule(TorchRLModule):  # type: ignore[misc]
@@ -60,6 +61,10 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         torch.manual_seed(run.seed)
         self.updates = 0
         super().build()
+        self.prior_cache: PriorCache | None = None
+        # a resumed run's cache would be empty, and its sums different in the last bit
+        if self.model.actions_suffice and run.mode == "asynchronous":
+            self.prior_cache = PriorCache(self.model.prior_of_actions, self._device)
 
     @property
     def model(self) -> KLControlModel:
@@ -143,6 +148,9 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
             "rewards": torch.from_numpy(batch.rewards / np.float32(learner.temperature)).to(device),
             "freeze_policy": learner.algorithm != "path" and self.updates < learner.value_warmup,
         }
+        if self.prior_cache is not None:
+            log_prior = self.prior_cache(batch.tokens, batch.lengths)
+            tensors["log_prior"] = torch.from_numpy(log_prior).to(device)
         output, losses, _ = self._update({DEFAULT_MODULE_ID: tensors})
         loss = float(losses[DEFAULT_MODULE_ID].detach())
         if not np.isfinite(loss):

@@ -34,6 +34,12 @@ def bfloat16_is_fast(device_type: str) -> bool:
     return device_type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
+def product_dtype(device_type: str) -> torch.dtype:
+    """The precision of matrix products: bfloat16 where that's fast and `autocast` is on."""
+    fast = torch.is_autocast_enabled(device_type) and bfloat16_is_fast(device_type)
+    return torch.bfloat16 if fast else torch.float32
+
+
 def autocast(device_type: str, enabled: bool = True) -> AbstractContextManager[None]:
     """bfloat16 matrix products where they're fast, float32 elsewhere."""
     return torch.autocast(

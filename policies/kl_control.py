@@ -38,7 +38,8 @@ class Trajectories:
     """What the losses learn from; tensors on the learner's device.
 
     actions int64 [B,T]; lengths int64 [B], at least 1; rewards float32 [B,T], divided by the
-    temperature; log_prior float32 [B,T,V], log p(a|s) of every action, normalised.
+    temperature; log_prior float32 [B,T,V], log p(a|s) of every action, normalised, or [B,T] of the
+    actions taken, which is enough for `path_loss`.
     """
 
     actions: Tensor
@@ -169,7 +170,7 @@ def path_loss(
     if values is not None and log_z is not None:
         raise ValueError("path_loss takes values or log_z, not both")
     mask = step_mask(batch.lengths, batch.actions.shape[1])
-    paid = batch.rewards + _chosen(batch.log_prior, batch) - _chosen(log_policy, batch)
+    paid = batch.rewards + taken_log_prior(batch) - _chosen(log_policy, batch)
     if values is not None:
         errors = one_step_errors(paid, values, values, batch.lengths, settings.gamma)
         residuals = accumulate(errors, settings.gamma * settings.lam)
@@ -178,6 +179,11 @@ def path_loss(
     residuals = whole - (whole.detach().mean() if log_z is None else log_z)
     loss = _mean_loss(residuals, torch.ones_like(residuals, dtype=torch.bool), settings)
     return loss, pad(residuals.detach(), (0, mask.shape[1] - 1))
+
+
+def taken_log_prior(batch: Trajectories) -> Tensor:
+    """log p(a_t|s_t) of the actions taken: float32 [B,T]."""
+    return batch.log_prior if batch.log_prior.dim() == 2 else _chosen(batch.log_prior, batch)
 
 
 def state_values(algorithm: Algorithm, x: Tensor, log_prior: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ from sequence_tutor.policies.kl_control import (
     psi_loss,
     q_loss,
     state_values,
+    taken_log_prior,
 )
 from sequence_tutor.policies.network import RecurrentNetwork, action_log_probs, step_mask
 
@@ -80,11 +81,11 @@ class Online(nn.Module):
         self.value = ValueHead(prior.architecture.hidden) if with_values else None
         self.level = nn.Parameter(torch.zeros(()))
 
-    def logits(self, actions: Tensor, log_prior: Tensor) -> Tensor:
+    def logits(self, batch: Trajectories) -> Tensor:
         """Unnormalised log policy, float32 [B,T,V]."""
-        with autocast(actions.device.type):
-            out = self.network(actions)
-        return out + log_prior if self.algorithm == "g" else out  # type: ignore[no-any-return]
+        with autocast(batch.actions.device.type):
+            out = self.network(batch.actions, batch.lengths)
+        return out + batch.log_prior if self.algorithm == "g" else out  # type: ignore[no-any-return]
 
     def values(self, features: Tensor) -> Tensor:
         """V(s), float32 [B,T], from the prior's features [B,T,H]."""
@@ -130,19 +131,38 @@ class KLControlModel(nn.Module):
         """The network to sample from; with `g` it corrects the prior."""
         return self.online.network
 
+    @property
+    def actions_suffice(self) -> bool:
+        """Whether the loss needs of the prior no more than log p of the actions taken."""
+        return self.algorithm == "path" and self.online.value is None
+
+    @torch.no_grad()
+    def prior_of_actions(self, actions: Tensor, lengths: Tensor) -> Tensor:
+        """log p(a_t|s_t) of the actions taken: int64 [B,T], [B] -> float32 [B,T]."""
+        return action_log_probs(self._prior_of_all(actions, lengths)[0], actions)
+
     def loss(
-        self, actions: Tensor, lengths: Tensor, rewards: Tensor, freeze_policy: bool = False
+        self,
+        actions: Tensor,
+        lengths: Tensor,
+        rewards: Tensor,
+        freeze_policy: bool = False,
+        log_prior: Tensor | None = None,
     ) -> LossReport:
         """The algorithm's loss on B trajectories.
 
-        actions int64 [B,T], lengths int64 [B], rewards float32 [B,T] over the temperature.
-        With `freeze_policy` only the values learn.
+        actions int64 [B,T], lengths int64 [B], rewards float32 [B,T] over the temperature;
+        log_prior float32 [B,T], of the actions taken, where it's known already. With
+        `freeze_policy` only the values learn. Raises ValueError for a `log_prior` that doesn't
+        suffice.
         """
-        with torch.no_grad(), autocast(actions.device.type):
-            features = self.prior.features(actions).transpose(0, 1)
-            log_prior = self.prior.head(features).float().log_softmax(-1)
+        features = None
+        if log_prior is None:
+            log_prior, features = self._prior_of_all(actions, lengths)
+        elif not self.actions_suffice:
+            raise ValueError("this loss needs the prior's log-probability of every action")
         batch = Trajectories(actions, lengths, rewards, log_prior)
-        logits = self.online.logits(actions, log_prior)
+        logits = self.online.logits(batch)
         if freeze_policy:  # a zero gradient rather than none: DDP waits for every parameter
             logits = logits.detach() + 0 * logits
         mask = step_mask(lengths, actions.shape[1])
@@ -150,15 +170,26 @@ class KLControlModel(nn.Module):
         if self.algorithm == "path":
             loss, residual, start = self._path(logits, features, batch)
         else:
+            assert features is not None
             loss, residual, start = self._action_values(logits, features, batch)
         counted = mask if self.online.value is not None else mask[:, :1]
         mean_residual = residual.abs().sum() / counted.sum()
         return LossReport(loss, mean_residual, start.detach())
 
+    @torch.no_grad()
+    def _prior_of_all(self, actions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """log p(a|s) of every action [B,T,V], and the prior's features [B,T,H]."""
+        with autocast(actions.device.type):
+            features = self.prior.features(actions, lengths).transpose(0, 1)
+            return self.prior.head(features).float().log_softmax(-1), features
+
     def _path(
-        self, logits: Tensor, features: Tensor, batch: Trajectories
+        self, logits: Tensor, features: Tensor | None, batch: Trajectories
     ) -> tuple[Tensor, Tensor, Tensor]:
-        values = self.online.values(features) if self.online.value is not None else None
+        values = None
+        if self.online.value is not None:
+            assert features is not None
+            values = self.online.values(features)
         log_z = self.online.level if self.learned_log_z and values is None else None
         log_policy = logits.log_softmax(-1)
         loss, residual = path_loss(log_policy, batch, self.settings, values, log_z)
@@ -175,7 +206,7 @@ class KLControlModel(nn.Module):
         values = self.online.values(features)
         x = values.unsqueeze(-1) + self.online.advantages(logits, batch.log_prior)
         with torch.no_grad():
-            target_logits = self.target.logits(batch.actions, batch.log_prior)
+            target_logits = self.target.logits(batch)
             target = self.target.values(features).unsqueeze(-1)
             target = target + self.target.advantages(target_logits, batch.log_prior)
         loss, residual = losses[self.algorithm](x, target, batch, self.settings)
@@ -192,7 +223,7 @@ class KLControlModel(nn.Module):
         taken = x.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
         paid = batch.rewards
         if self.algorithm != "g":
-            paid = paid + action_log_probs(batch.log_prior, batch.actions)
+            paid = paid + taken_log_prior(batch)
         if self.algorithm == "path":  # V(s) = log Z there, and X is log pi
             values = torch.zeros_like(taken)
         else:

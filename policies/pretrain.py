@@ -155,12 +155,13 @@ class Pretraining:
         tokens, lengths = self.train
         longest = int(lengths[rows].max())
         actions = torch.from_numpy(tokens[rows, :longest].astype(np.int64)).to(self.device)
-        mask = step_mask(torch.from_numpy(lengths[rows]).to(self.device), longest)
+        ends = torch.from_numpy(lengths[rows].astype(np.int64)).to(self.device)
+        mask = step_mask(ends, longest)
         self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
         with autocast(self.device.type):
-            logits = self.network(actions)
+            logits = self.network(actions, ends)
         nll = cross_entropy(logits[mask], actions[mask], reduction="sum")
         self.optimizer.zero_grad(set_to_none=True)
         (nll / mask.sum()).backward()  # type: ignore[no-untyped-call]

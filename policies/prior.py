@@ -142,8 +142,11 @@ def token_log_probs(
         rows = order[i : i + batch]
         longest = int(lengths[rows].max())
         actions = torch.from_numpy(tokens[rows, :longest].astype(np.int64)).to(device)
-        mask = step_mask(torch.from_numpy(lengths[rows]).to(device), longest)
-        logits = network(actions) if base is None else network(actions) + base(actions)
+        ends = torch.from_numpy(lengths[rows].astype(np.int64)).to(device)
+        mask = step_mask(ends, longest)
+        logits = network(actions, ends)
+        if base is not None:
+            logits = logits + base(actions, ends)
         log_probs = action_log_probs(logits, actions)
         out[rows] = (log_probs.double() * mask).sum(1).cpu().numpy()
     network.train(was_training)

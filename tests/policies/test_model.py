@@ -10,7 +10,7 @@ import itertools
 import pytest
 import torch
 
-from sequence_tutor.policies.kl_control import KLControlSettings, one_step_errors
+from sequence_tutor.policies.kl_control import KLControlSettings, Trajectories, one_step_errors
 from sequence_tutor.policies.model import KLControlModel
 from sequence_tutor.policies.network import (
     Architecture,
@@ -54,7 +54,8 @@ def log_probs(logits, actions, lengths):
 @torch.no_grad()
 def policy_log_probs(model, actions, lengths):
     log_prior = model.prior(actions).log_softmax(-1)
-    return log_probs(model.online.logits(actions, log_prior), actions, lengths)
+    batch = Trajectories(actions, lengths, torch.zeros(actions.shape), log_prior)
+    return log_probs(model.online.logits(batch), actions, lengths)
 
 
 def test_enumeration_is_whole(prior, everything):
@@ -135,9 +136,10 @@ def test_a_discounted_level_starts_where_one_step_errors_have_mean_zero(
     settings = KLControlSettings(gamma=0.5, lam=0.0)
     model = KLControlModel(prior, algorithm, settings)
     log_prior = prior(actions).log_softmax(-1)
+    batch = Trajectories(actions, lengths, rewards, log_prior)
     model.loss(actions, lengths, rewards)
     x = model.online.values(model.prior.features(actions).transpose(0, 1)).unsqueeze(-1)
-    x = x + model.online.advantages(model.online.logits(actions, log_prior), log_prior)
+    x = x + model.online.advantages(model.online.logits(batch), log_prior)
     values = x.amax(-1) if algorithm == "q" else model.online.level.expand(actions.shape)
     taken = x.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     paid = rewards if algorithm == "g" else rewards + action_log_probs(log_prior, actions)
@@ -172,3 +174,23 @@ def test_targets_follow_and_nothing_else_moves_them(prior, everything):
 def test_an_unknown_algorithm_is_named(prior):
     with pytest.raises(ValueError, match="one of q, psi, g, path, not 'sarsa'"):
         KLControlModel(prior, "sarsa", KLControlSettings())
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_known_log_probs_of_the_prior_make_the_same_loss(learned, prior, everything):
+    actions, lengths, rewards = everything
+    losses = []
+    for known in (False, True):
+        model = KLControlModel(prior, "path", KLControlSettings(), learned)
+        log_prior = model.prior_of_actions(actions, lengths) if known else None
+        report = model.loss(actions, lengths, rewards, log_prior=log_prior)
+        report.loss.backward()
+        grad = model.online.network.head.weight.grad
+        losses.append((report.loss.detach(), report.residual, model.online.level.detach(), grad))
+    for own, given in zip(*losses, strict=True):
+        torch.testing.assert_close(own, given)
+    with_values = KLControlModel(prior, "path", KLControlSettings(lam=0.5))
+    assert not with_values.actions_suffice
+    assert not KLControlModel(prior, "psi", KLControlSettings()).actions_suffice
+    with pytest.raises(ValueError, match="every action"):
+        with_values.loss(actions, lengths, rewards, log_prior=log_prior)

@@ -1,0 +1,47 @@
+"""The prior's log-probabilities, remembered."""
+
+import numpy as np
+import torch
+
+from sequence_tutor.policies.encoding import pad
+from sequence_tutor.policies.prior_cache import PriorCache
+
+
+class Counting:
+    """Stands in for a prior: log p of an action is minus itself over ten; counts episodes."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def __call__(self, actions: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        self.asked += [row[:n].tolist() for row, n in zip(actions, lengths, strict=True)]
+        return -actions.float() / 10 - 7 * (torch.arange(actions.shape[1]) >= lengths[:, None])
+
+
+def test_each_episode_is_computed_once():
+    compute = Counting()
+    cache = PriorCache(compute, torch.device("cpu"))
+    tokens, lengths = pad([np.array(e, np.int16) for e in ([1, 2, 3], [1, 2], [1, 2, 3], [4])])
+    out = cache(tokens, lengths)
+    np.testing.assert_allclose(out, np.where(tokens > 0, -tokens / 10, 0), rtol=1e-6)
+    assert sorted(compute.asked) == [[1, 2], [1, 2, 3], [4]]
+    # an episode is what it is before its end, however wide the batch
+    wider = np.pad(tokens[::-1], ((0, 0), (0, 2)))
+    np.testing.assert_array_equal(cache(wider, lengths[::-1])[:, :3], out[::-1])
+    assert len(compute.asked) == 3
+    cache(*pad([np.array([1], np.int16), np.array([4], np.int16)]))
+    assert compute.asked[3:] == [[1]]
+
+
+def test_the_longest_unused_are_forgotten():
+    compute = Counting()
+    cache = PriorCache(compute, torch.device("cpu"), capacity=2)
+    for token in (1, 2, 1, 3):  # 3 pushes 2 out
+        cache(np.array([[token]], np.int16), np.array([1]))
+    assert len(cache) == 2 and compute.asked == [[1], [2], [3]]
+    cache(np.array([[1]], np.int16), np.array([1]))
+    cache(np.array([[2]], np.int16), np.array([1]))
+    assert compute.asked[3:] == [[2]]
+    # a batch may be larger than what is remembered
+    tokens = np.arange(1, 6, dtype=np.int16)[:, None]
+    np.testing.assert_allclose(cache(tokens, np.ones(5, np.int32)), -tokens / 10, rtol=1e-6)
