@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding, linear
 
 from sequence_tutor.policies.device import product_dtype
-from sequence_tutor.policies.packed import GRUSteps, LSTMSteps, Packing
+from sequence_tutor.policies.prefix_tree import GRUSteps, LSTMSteps, PrefixTree
 
 State = tuple[Tensor, ...]
 
@@ -58,57 +58,55 @@ class RecurrentNetwork(nn.Module):
         """Hidden vectors before each action: int [B,T] -> float [T,B,H], time first.
 
         Row t has read the start symbol and actions 0..t-1, so it may predict action t. With
-        `lengths`, int64 [B], the steps after an episode's end cost nothing and are zero.
+        `lengths`, int64 [B], the steps after an episode's end are zero, and on a CPU they cost
+        nothing, nor does a prefix that several episodes have in common.
         """
-        inputs = self._inputs(actions)
-        if lengths is None or not _packs(actions):
-            output, _ = self.rnn(self.embedding(inputs.t()))
-            return self.dropout(output)  # type: ignore[no-any-return]
-        packing = Packing(lengths, actions.shape[1])
-        return packing.unpack(self._packed_features(inputs, packing)).transpose(0, 1)
+        if lengths is not None and _as_a_tree(actions):
+            tree = PrefixTree(actions, lengths, self.architecture.vocabulary)
+            return tree.unpack(self._tree_features(tree)).transpose(0, 1)
+        start = actions.new_full((1, actions.shape[0]), self.architecture.vocabulary)
+        output, _ = self.rnn(self.embedding(torch.cat((start, actions.t()[:-1]))))
+        output = self.dropout(output)
+        if lengths is not None:
+            output = output * step_mask(lengths, actions.shape[1]).t().unsqueeze(-1)
+        return output  # type: ignore[no-any-return]
 
     def forward(self, actions: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Outputs before each action: int64 [B,T] -> float32 [B,T,V]; `lengths` as above."""
-        if lengths is None or not _packs(actions):
-            return self.head(self.features(actions)).float().transpose(0, 1)  # type: ignore[no-any-return]
-        packing = Packing(lengths, actions.shape[1])
-        packed = self._packed_features(self._inputs(actions), packing)
-        return packing.unpack(self.head(packed).float())
+        """Outputs before each action: int64 [B,T] -> float32 [B,T,V].
 
-    def _inputs(self, actions: Tensor) -> Tensor:
-        """What is read before each action, the start symbol first: int [B,T] -> [B,T]."""
-        start = actions.new_full((actions.shape[0], 1), self.architecture.vocabulary)
-        return torch.cat((start, actions[:, :-1]), 1)
+        With `lengths` the outputs after an episode's end mean nothing; see `features`.
+        """
+        if lengths is not None and _as_a_tree(actions):
+            tree = PrefixTree(actions, lengths, self.architecture.vocabulary)
+            return tree.unpack(self.head(self._tree_features(tree)).float())
+        return self.head(self.features(actions)).float().transpose(0, 1)  # type: ignore[no-any-return]
 
-    def _packed_features(self, inputs: Tensor, packing: Packing) -> Tensor:
-        """int64 [B,T] -> float32 [N,H], in packed order."""
+    def _tree_features(self, tree: PrefixTree) -> Tensor:
+        """float32 [N,H], of every node."""
         lstm = self.architecture.cell == "lstm"
-        dtype = product_dtype(inputs.device.type)
+        dtype = product_dtype("cpu")
         weights = list(self.rnn.parameters())  # per layer: input and hidden weights and biases
-        read = packing.pack(inputs)
         below: Tensor | None = None
         for i in range(0, len(weights), 4):
             w_ih, w_hh, b_ih, b_hh = weights[i : i + 4]
             bias = b_ih + b_hh if lstm else b_ih
             if below is None:
                 # the first input product depends on the action alone: V + 1 of them, not N
-                products = embedding(read, linear(self.embedding.weight, w_ih, bias).float())
+                table = linear(self.embedding.weight, w_ih, bias).float()
+                products = embedding(tree.reads, table)
             else:
+                below = dropout(below, self.rnn.dropout, self.training)
                 products = linear(below.to(dtype), w_ih.to(dtype), bias.to(dtype)).float()
+            recurrent = w_hh.to(dtype)
             if lstm:
-                hidden = LSTMSteps.apply(products, w_hh.to(dtype), packing)  # type: ignore[no-untyped-call]
+                below = LSTMSteps.apply(products, recurrent, tree)  # type: ignore[no-untyped-call]
             else:
-                hidden = GRUSteps.apply(products, w_hh.to(dtype), b_hh, packing)  # type: ignore[no-untyped-call]
-            last = i + 4 == len(weights)
-            below = (
-                self.dropout(hidden) if last else dropout(hidden, self.rnn.dropout, self.training)
-            )
-        assert below is not None
-        return below
+                below = GRUSteps.apply(products, recurrent, b_hh, tree)  # type: ignore[no-untyped-call]
+        return self.dropout(below)  # type: ignore[no-any-return]
 
 
-def _packs(actions: Tensor) -> bool:
-    """Whether layers step by step are the fastest here; CUDA has fused ones."""
+def _as_a_tree(actions: Tensor) -> bool:
+    """Whether layers that go step by step are the fastest here; CUDA has fused ones."""
     return actions.device.type == "cpu"
 
 

@@ -1,4 +1,4 @@
-"""Packed layers against PyTorch's own on padded batches: outputs and every gradient."""
+"""Layers over a tree of prefixes against PyTorch's own on padded batches, gradients included."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 
 from sequence_tutor.policies import device
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
-from sequence_tutor.policies.packed import Packing
+from sequence_tutor.policies.prefix_tree import PrefixTree
 
 LENGTHS = [[3, 7, 1, 5, 7, 2, 5], [1, 1], [6], [4, 4, 4]]
 
@@ -19,24 +19,37 @@ def make(cell: str, layers: int = 2) -> RecurrentNetwork:
 
 def batch(lengths: list[int], steps: int) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)
-    return torch.randint(5, (len(lengths), steps)), torch.tensor(lengths)
+    return torch.randint(3, (len(lengths), steps)), torch.tensor(lengths)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_packing_is_by_step_and_longest_first(lengths):
-    steps = max(lengths) + 2
-    packing = Packing(torch.tensor(lengths), steps)
-    places = torch.arange(len(lengths) * steps).view(len(lengths), steps)
-    packed = packing.pack(places)
-    longest_first = sorted(range(len(lengths)), key=lambda b: (-lengths[b], b))
-    expected = [(t, b) for t in range(max(lengths)) for b in longest_first if lengths[b] > t]
-    assert packed.tolist() == [b * steps + t for t, b in expected]
-    assert packing.size == sum(lengths)
-    blocks = [sum(t < at for t, _ in expected) for at in range(max(lengths) + 1)]
-    assert packing.blocks == blocks
-    before = [expected.index((t - 1, b)) for t, b in expected if t]
-    assert packing.before.tolist() == before
-    assert torch.equal(packing.unpack(packed), places * step_mask(torch.tensor(lengths), steps))
+def test_each_distinct_prefix_is_one_node_below_its_own(lengths):
+    actions, ends = batch(lengths, max(lengths) + 2)
+    tree = PrefixTree(actions, ends, start=9)
+    prefixes = [
+        tuple(row[:t].tolist()) for row, n in zip(actions, ends, strict=True) for t in range(n)
+    ]
+    found = [()]  # the nodes' prefixes, from what they read and their parents
+    for parent, read in zip(tree.parents.tolist(), tree.reads[1:].tolist(), strict=True):
+        found.append((*found[parent], read))
+    assert tree.reads[0] == 9
+    assert sorted(found) == sorted(set(prefixes)) and tree.size == len(found)
+    depths = [len(prefix) for prefix in found]
+    assert depths == sorted(depths)
+    assert tree.blocks == [sum(d < t for d in depths) for t in range(max(lengths) + 1)]
+    for t in range(1, max(lengths)):
+        nodes = range(tree.blocks[t], tree.blocks[t + 1])
+        assert tree.above(t).tolist() == [found.index(found[n][:-1]) for n in nodes]
+    # each step of each episode gets what belongs to its prefix
+    unpacked = tree.unpack(torch.arange(1, tree.size + 1))
+    for row, n, nodes in zip(actions, ends.tolist(), unpacked, strict=True):
+        own = [1 + found.index(tuple(row[:t].tolist())) for t in range(n)]
+        assert nodes.tolist() == own + [0] * (len(row) - n)
+
+
+def test_episodes_that_are_the_same_cost_once():
+    actions = torch.randint(5, (1, 8)).expand(4, -1)
+    assert PrefixTree(actions, torch.tensor([8, 8, 3, 8]), start=5).size == 8
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
@@ -65,7 +78,7 @@ def test_the_padding_is_neither_read_nor_written():
     network = make("lstm")
     actions, ends = batch([2, 5], 5)
     other = actions.clone()
-    other[0, 2:] = 4 - other[0, 2:]
+    other[0, 2:] = 2 - other[0, 2:]
     out = network(actions, ends)
     assert torch.equal(out, network(other, ends)) and not out[0, 2:].any()
 
