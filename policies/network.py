@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, embedding, linear
+from torch.nn.functional import embedding, linear
 
 from sequence_tutor.policies.device import product_dtype
 from sequence_tutor.policies.prefix_tree import GRUSteps, LSTMSteps, PrefixTree
@@ -61,7 +61,7 @@ class RecurrentNetwork(nn.Module):
         `lengths`, int64 [B], the steps after an episode's end are zero, and on a CPU they cost
         nothing, nor does a prefix that several episodes have in common.
         """
-        if lengths is not None and _as_a_tree(actions):
+        if lengths is not None and self._as_a_tree(actions):
             tree = PrefixTree(actions, lengths, self.architecture.vocabulary)
             return tree.unpack(self._tree_features(tree)).transpose(0, 1)
         start = actions.new_full((1, actions.shape[0]), self.architecture.vocabulary)
@@ -76,7 +76,7 @@ class RecurrentNetwork(nn.Module):
 
         With `lengths` the outputs after an episode's end mean nothing; see `features`.
         """
-        if lengths is not None and _as_a_tree(actions):
+        if lengths is not None and self._as_a_tree(actions):
             tree = PrefixTree(actions, lengths, self.architecture.vocabulary)
             return tree.unpack(self.head(self._tree_features(tree)).float())
         return self.head(self.features(actions)).float().transpose(0, 1)  # type: ignore[no-any-return]
@@ -95,19 +95,21 @@ class RecurrentNetwork(nn.Module):
                 table = linear(self.embedding.weight, w_ih, bias).float()
                 products = embedding(tree.reads, table)
             else:
-                below = dropout(below, self.rnn.dropout, self.training)
                 products = linear(below.to(dtype), w_ih.to(dtype), bias.to(dtype)).float()
             recurrent = w_hh.to(dtype)
             if lstm:
                 below = LSTMSteps.apply(products, recurrent, tree)  # type: ignore[no-untyped-call]
             else:
                 below = GRUSteps.apply(products, recurrent, b_hh, tree)  # type: ignore[no-untyped-call]
-        return self.dropout(below)  # type: ignore[no-any-return]
+        assert below is not None
+        return below
 
-
-def _as_a_tree(actions: Tensor) -> bool:
-    """Whether layers that go step by step are the fastest here; CUDA has fused ones."""
-    return actions.device.type == "cpu"
+    def _as_a_tree(self, actions: Tensor) -> bool:
+        """Whether to go step by step through a tree of prefixes. CUDA has fused layers; and with
+        dropout each episode must have masks of its own, or a batch of little else than shared
+        prefixes is noise."""
+        drops = self.training and (self.dropout.p > 0 or self.rnn.dropout > 0)
+        return actions.device.type == "cpu" and not drops
 
 
 def action_log_probs(logits: Tensor, actions: Tensor) -> Tensor:

@@ -83,18 +83,16 @@ def test_the_padding_is_neither_read_nor_written():
     assert torch.equal(out, network(other, ends)) and not out[0, 2:].any()
 
 
-def test_dropout_acts_between_layers_and_at_the_end():
+def test_with_dropout_each_episode_has_masks_of_its_own():
     torch.manual_seed(0)
     network = RecurrentNetwork(Architecture("gru", 5, 6, 64, 2), dropout=0.5)
-    actions, ends = batch([9, 4], 9)
+    actions, ends = torch.zeros(2, 9, dtype=torch.int64), torch.tensor([9, 4])
     features = network.features(actions, ends)
-    dropped = (features[:4] == 0).float().mean()
-    assert 0.4 < dropped < 0.6
-    network.dropout.p = 0.0  # what is left is between the layers
-    a, b = network.features(actions, ends), network.features(actions, ends)
-    assert (a[:4] != 0).all() and not torch.equal(a, b)
+    assert 0.4 < (features[:4] == 0).float().mean() < 0.6 and not features[4:, 1].any()
+    assert not torch.equal(features[:4, 0], features[:4, 1])
     network.eval()
-    assert torch.equal(network.features(actions, ends), network.features(actions, ends))
+    features = network.features(actions, ends)
+    assert torch.equal(features[:4, 0], features[:4, 1]) and not features[4:, 1].any()
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
