@@ -30,7 +30,7 @@ from sequence_tutor.policies.encoding import Episodes
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel
 from sequence_tutor.policies.network import Architecture
-from sequence_tutor.policies.prefix_tree import PrefixTree
+from sequence_tutor.policies.prefix_tree import PrefixForest
 from sequence_tutor.policies.prior_cache import PriorCache
 from sequence_tutor.policies.sampler import Sampler
 from sequence_tutor.rewards.build import build_reward
@@ -189,7 +189,9 @@ def update_products(
     gates, h = (4 if sizes.cell == "lstm" else 3) * sizes.hidden, sizes.hidden
     weights = torch.randn(gates, h, dtype=dtype)
     trees = [
-        PrefixTree(torch.from_numpy(t.astype(np.int64)), torch.from_numpy(n.astype(np.int64)), 0)
+        PrefixForest(
+            torch.from_numpy(t.astype(np.int64)), torch.from_numpy(n.astype(np.int64)), 0
+        ).trees[0]
         for t, n in batches
     ]
     most = max(tree.size for tree in trees)

@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
 @cache
@@ -23,6 +23,8 @@ def keep_freed_memory() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_M_MMAP_MAX, 0)
+            # the arenas of other threads are given back whatever the threshold
+            mallopt(_M_ARENA_MAX, 1)
             mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 

@@ -11,12 +11,15 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import linear
 
 from sequence_tutor.policies.device import product_dtype
-from sequence_tutor.policies.prefix_tree import GRUSteps, LSTMSteps, PrefixTree
+from sequence_tutor.policies.prefix_tree import PrefixForest
+from sequence_tutor.policies.recurrence import RecurrentLayers
 
 State = tuple[Tensor, ...]
+# Episodes for each thread, at least: products of fewer rows at a time are slow.
+LEAST_EPISODES = 16
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ class RecurrentNetwork(nn.Module):
         nothing, nor does a prefix that several episodes have in common.
         """
         if lengths is not None and self._as_a_tree(actions):
-            tree = PrefixTree(actions, lengths, self.architecture.vocabulary)
-            return tree.unpack(self._tree_features(tree)).transpose(0, 1)
+            forest = self._forest(actions, lengths)
+            return forest.unpack(self._forest_features(forest)).transpose(0, 1)
         start = actions.new_full((1, actions.shape[0]), self.architecture.vocabulary)
         output, _ = self.rnn(self.embedding(torch.cat((start, actions.t()[:-1]))))
         output = self.dropout(output)
@@ -77,32 +80,30 @@ class RecurrentNetwork(nn.Module):
         With `lengths` the outputs after an episode's end mean nothing; see `features`.
         """
         if lengths is not None and self._as_a_tree(actions):
-            tree = PrefixTree(actions, lengths, self.architecture.vocabulary)
-            return tree.unpack(self.head(self._tree_features(tree)).float())
+            forest = self._forest(actions, lengths)
+            return forest.unpack(self.head(self._forest_features(forest)).float())
         return self.head(self.features(actions)).float().transpose(0, 1)  # type: ignore[no-any-return]
 
-    def _tree_features(self, tree: PrefixTree) -> Tensor:
+    def _forest(self, actions: Tensor, lengths: Tensor) -> PrefixForest:
+        trees = max(1, min(torch.get_num_threads(), len(actions) // LEAST_EPISODES))
+        return PrefixForest(actions, lengths, self.architecture.vocabulary, trees)
+
+    def _forest_features(self, forest: PrefixForest) -> Tensor:
         """float32 [N,H], of every node."""
-        lstm = self.architecture.cell == "lstm"
-        dtype = product_dtype("cpu")
+        lstm, dtype = self.architecture.cell == "lstm", product_dtype("cpu")
         weights = list(self.rnn.parameters())  # per layer: input and hidden weights and biases
-        below: Tensor | None = None
+        # the first input product depends on the action alone: V + 1 of them, not N
+        bias = weights[2] + weights[3] if lstm else weights[2]
+        table = linear(self.embedding.weight, weights[0], bias)
+        parts: list[Tensor | None] = []
         for i in range(0, len(weights), 4):
             w_ih, w_hh, b_ih, b_hh = weights[i : i + 4]
-            bias = b_ih + b_hh if lstm else b_ih
-            if below is None:
-                # the first input product depends on the action alone: V + 1 of them, not N
-                table = linear(self.embedding.weight, w_ih, bias).float()
-                products = embedding(tree.reads, table)
+            parts += [w_hh.to(dtype), None if lstm else b_hh]
+            if i:
+                parts += [w_ih.to(dtype), (b_ih + b_hh if lstm else b_ih).to(dtype)]
             else:
-                products = linear(below.to(dtype), w_ih.to(dtype), bias.to(dtype)).float()
-            recurrent = w_hh.to(dtype)
-            if lstm:
-                below = LSTMSteps.apply(products, recurrent, tree)  # type: ignore[no-untyped-call]
-            else:
-                below = GRUSteps.apply(products, recurrent, b_hh, tree)  # type: ignore[no-untyped-call]
-        assert below is not None
-        return below
+                parts += [None, None]
+        return torch.cat(RecurrentLayers.apply(forest.trees, lstm, table, *parts))  # type: ignore[no-untyped-call]
 
     def _as_a_tree(self, actions: Tensor) -> bool:
         """Whether to go step by step through a tree of prefixes. CUDA has fused layers; and with

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from sequence_tutor.policies import device
+from sequence_tutor.policies import network as module
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
-from sequence_tutor.policies.prefix_tree import PrefixTree
+from sequence_tutor.policies.prefix_tree import PrefixForest
 
 LENGTHS = [[3, 7, 1, 5, 7, 2, 5], [1, 1], [6], [4, 4, 4]]
 
@@ -22,40 +23,50 @@ def batch(lengths: list[int], steps: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randint(3, (len(lengths), steps)), torch.tensor(lengths)
 
 
+@pytest.mark.parametrize("trees", [1, 2])
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_each_distinct_prefix_is_one_node_below_its_own(lengths):
+def test_each_distinct_prefix_is_one_node_below_its_own(lengths, trees):
     actions, ends = batch(lengths, max(lengths) + 2)
-    tree = PrefixTree(actions, ends, start=9)
-    prefixes = [
+    forest = PrefixForest(actions, ends, 9, trees)
+    assert len(forest.trees) == min(trees, len(lengths))
+    found: list[tuple[int, ...]] = []  # the nodes' prefixes, from what they read and their parents
+    for tree in forest.trees:
+        own: list[tuple[int, ...]] = [()]
+        for parent, read in zip(tree.parents.tolist(), tree.reads[1:].tolist(), strict=True):
+            own.append((*own[parent], read))
+        assert tree.reads[0] == 9 and len(own) == len(set(own)) == tree.size
+        depths = [len(prefix) for prefix in own]
+        assert depths == sorted(depths)
+        assert tree.blocks == [sum(d < t for d in depths) for t in range(max(depths) + 2)]
+        for t in range(1, max(depths) + 1):
+            nodes = range(tree.blocks[t], tree.blocks[t + 1])
+            assert tree.above(t).tolist() == [own.index(own[n][:-1]) for n in nodes]
+        found += own
+    prefixes = {
         tuple(row[:t].tolist()) for row, n in zip(actions, ends, strict=True) for t in range(n)
-    ]
-    found = [()]  # the nodes' prefixes, from what they read and their parents
-    for parent, read in zip(tree.parents.tolist(), tree.reads[1:].tolist(), strict=True):
-        found.append((*found[parent], read))
-    assert tree.reads[0] == 9
-    assert sorted(found) == sorted(set(prefixes)) and tree.size == len(found)
-    depths = [len(prefix) for prefix in found]
-    assert depths == sorted(depths)
-    assert tree.blocks == [sum(d < t for d in depths) for t in range(max(lengths) + 1)]
-    for t in range(1, max(lengths)):
-        nodes = range(tree.blocks[t], tree.blocks[t + 1])
-        assert tree.above(t).tolist() == [found.index(found[n][:-1]) for n in nodes]
+    }
+    assert set(found) == prefixes and forest.size == len(found)
     # each step of each episode gets what belongs to its prefix
-    unpacked = tree.unpack(torch.arange(1, tree.size + 1))
+    unpacked = forest.unpack(torch.arange(1, forest.size + 1))
     for row, n, nodes in zip(actions, ends.tolist(), unpacked, strict=True):
-        own = [1 + found.index(tuple(row[:t].tolist())) for t in range(n)]
-        assert nodes.tolist() == own + [0] * (len(row) - n)
+        assert [found[node - 1] for node in nodes[:n]] == [
+            tuple(row[:t].tolist()) for t in range(n)
+        ]
+        assert not nodes[n:].any()
 
 
 def test_episodes_that_are_the_same_cost_once():
     actions = torch.randint(5, (1, 8)).expand(4, -1)
-    assert PrefixTree(actions, torch.tensor([8, 8, 3, 8]), start=5).size == 8
+    assert PrefixForest(actions, torch.tensor([8, 8, 3, 8]), start=5).size == 8
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_outputs_and_gradients_are_those_of_pytorch(cell, layers, lengths):
+@pytest.mark.parametrize("trees", [1, 3])
+def test_outputs_and_gradients_are_those_of_pytorch(cell, layers, lengths, trees, monkeypatch):
+    monkeypatch.setattr(module, "LEAST_EPISODES", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: trees)
     network = make(cell, layers)
     actions, ends = batch(lengths, max(lengths) + 1)
     mask = step_mask(ends, actions.shape[1]).unsqueeze(-1)
