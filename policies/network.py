@@ -19,7 +19,7 @@ from sequence_tutor.policies.recurrence import RecurrentLayers
 
 State = tuple[Tensor, ...]
 # Episodes for each thread, at least: products of fewer rows at a time are slow.
-LEAST_EPISODES = 16
+LEAST_EPISODES = 8
 
 
 @dataclass(frozen=True)
