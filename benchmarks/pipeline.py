@@ -32,14 +32,15 @@ from sequence_tutor.distributed.config import RunConfig, load_config
 from sequence_tutor.policies.device import keep_freed_memory
 from sequence_tutor.policies.encoding import pad
 
-# by what a process calls itself; the learner is in the driver's
+# by what a process calls itself; RLlib's wrapper is the learner
 STAGES = {
     "ray::SequenceActor": "actor",
     "ray::ScorerProcess": "scorer",
     "rewards/isolation": "reward",
     "ray::_ShardActor": "shard",
     "ray::WeightBoard": "board",
-    "sequence-tutor": "learner and driver",
+    "ray::_WrappedExecutable": "learner",
+    "sequence-tutor": "driver",
 }
 
 

@@ -23,6 +23,8 @@ from sequence_tutor.policies.sampler import Sampler
 
 # KL to the prior is measured on one episode in so many: the prior's pass costs what sampling does.
 KL_EVERY = 8
+# Seconds that a batch of a size of the actor's own choice should take.
+BATCH_S = 2.0
 
 
 class SequenceActor(EnvRunner):  # type: ignore[misc]
@@ -44,7 +46,7 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         self.encoding = prior.encoding
         self.prior = prior.network.to(self.device)
         self.policy = deepcopy(self.prior)
-        self.version, self.calls = -1, 0
+        self.version, self.calls, self.batch = -1, 0, run.actors.batch
         self.sampler: Sampler | None = None
         self.board = ray.get_actor(board_name(config.run_id))
 
@@ -65,8 +67,9 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         started = time.perf_counter()
         assert self.sampler is not None
-        episodes = self.sampler.sample(self.run.actors.batch, generator)
+        episodes = self.sampler.sample(self.batch, generator)
         seconds = time.perf_counter() - started
+        self.batch = self._next_batch(seconds)
         report = ActorReport(
             worker=self.worker_index or 0,
             rows=len(episodes.lengths),
@@ -76,6 +79,13 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         )
         batch = Generated(episodes, self.version, self.run_id, "policy", seconds)
         return report, [ray.put(batch)]
+
+    def _next_batch(self, seconds: float) -> int:
+        """Episodes for the next batch, after one that took so long: larger ones cost less each, but
+        the policy moves on meanwhile. At most twice as many at a time."""
+        actors = self.run.actors
+        fitting = int(self.batch * min(2.0, BATCH_S / max(seconds, 1e-6)))
+        return int(max(actors.batch, min(fitting, actors.largest_batch)))
 
     def _pull_weights(self) -> None:
         version, reference = ray.get(self.board.newest.remote(self.version))

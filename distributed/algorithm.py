@@ -24,6 +24,7 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.crew import ActorCrew
 from sequence_tutor.distributed.exporter import RunExporter
 from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.metrics import Metrics, Tally
@@ -35,9 +36,10 @@ from sequence_tutor.distributed.resources import check_resources
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.rounds import PATIENCE_S, score_in_order
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
+from sequence_tutor.distributed.starting import starting_prior
 from sequence_tutor.distributed.stopping import RunError
 from sequence_tutor.distributed.types import ActorReport, ScoreReport
-from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior
+from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.policies.storage import Location
 
 T = TypeVar("T")
@@ -90,9 +92,10 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             run.replay.ratio,
             run.replay.min_rows,
             sample_rows=learner.batch * learner.count * learner.updates_per_call,
-            insert_rows=run.actors.batch,
+            insert_rows=run.actors.largest_batch,
         )
         super().setup(config)
+        self.crew = ActorCrew(self.env_runner_group, run.actors.least, run.actors.count)
         self._each_learner(_publish_from_first)
 
     # -- the control loop -------------------------------------------------------------------
@@ -113,7 +116,10 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         """One iteration for `train()` and Tune: RLlib's results, and ours under "tutor"; Tune
         ends the trial when the budget is used."""
         results: dict[str, Any] = super().step()
+        before = self.last_metrics.elapsed_s
         self.last_metrics = self._tick()
+        seconds = self.last_metrics.elapsed_s - before
+        self.crew.look(self.last_metrics, seconds, self.scorers.full)
         return results | {"tutor": asdict(self.last_metrics), "done": self.out_of_budget()}
 
     def out_of_budget(self) -> bool:
@@ -182,7 +188,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
 
     def _generate(self) -> None:
         """Take finished batches; ask for more unless scorers or learner are behind."""
-        group, tally, batch = self.env_runner_group, self.tally, self.run_config.actors.batch
+        group, tally = self.env_runner_group, self.tally
+        batch = self.run_config.actors.largest_batch
         under_way = self.scorers.waiting + self.scorers.scoring
         may_insert = self.rate.may_insert(tally.inserted + under_way, tally.sampled, batch)
         if may_insert and not self.scorers.full and not self.out_of_budget():
@@ -198,7 +205,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
 
     def _ask_for_scorers(self) -> None:
         """As many as keep up with the actors, where the present ones don't."""
-        generated_per_s = self.run_config.actors.count / self._seconds_per_episode
+        generated_per_s = self.env_runner_group.num_remote_env_runners() / self._seconds_per_episode
         busy = generated_per_s * self.scorers.batch_size.seconds_per_row
         self.scorers.fleet.want(math.ceil(SPARE_SCORERS * busy) if self.scorers.full else 0)
 
@@ -372,24 +379,6 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self.scorers.kill()
             for process in (*self.shards, self.board):
                 ray.kill(process)
-
-
-def starting_prior(run: RunConfig) -> Prior:
-    """The prior of a run, its episodes as long as the run wants them. Raises ValueError where it
-    can't start the run."""
-    prior = load_prior(run.prior)
-    if prior.encoding.name != run.encoding:
-        raise ValueError(
-            f"prior {run.prior} encodes {prior.encoding.name}, but encoding = {run.encoding!r}"
-        )
-    if prior.base is not None:
-        raise ValueError(
-            f"{run.prior} was tuned with algorithm 'g', which leaves two networks; start from "
-            "its own prior, or tune with another algorithm"
-        )
-    if run.max_length is not None:
-        prior.encoding.max_length = run.max_length
-    return prior
 
 
 def _publish_from_first(learner: KLControlLearner) -> None:

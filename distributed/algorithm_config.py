@@ -36,7 +36,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         learner, actors = run.learner, run.actors
         self.framework("torch").debugging(seed=run.seed, log_level="ERROR")
         self.env_runners(
-            num_env_runners=actors.count,
+            num_env_runners=actors.least,
             num_cpus_per_env_runner=1,
             num_gpus_per_env_runner=actors.gpus,
             custom_resources_per_env_runner=dict(actors.resources),

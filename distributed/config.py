@@ -95,14 +95,29 @@ class ReplayConfig(Section):
 
 
 class ActorsConfig(Section):
-    """`batch` episodes are generated at a time; `threads` is CPU threads per actor. With `count` 0
-    nothing is generated: the learner has what the record and a warm start hold."""
+    """`batch` episodes are generated at a time; with a `max_batch` above it as many, up to that, as
+    an actor generates in two seconds. `threads` is CPU threads per actor. With a `min` below
+    `count` there are as many actors as keep the learner busy, decided from the first minute's work
+    and then every minute. With `count` 0 nothing is generated: the learner has what the record and
+    a warm start hold."""
 
     count: Annotated[int, Field(ge=0)] = 1
+    min: Positive | None = None
     batch: Positive = 64
+    max_batch: Positive | None = None
     gpus: Annotated[float, Field(ge=0)] = 0
     threads: Positive = 1
     resources: Resources = {}
+
+    @property
+    def least(self) -> int:
+        """min, its default resolved."""
+        return self.count if self.min is None else self.min
+
+    @property
+    def largest_batch(self) -> int:
+        """max_batch, its default resolved."""
+        return self.batch if self.max_batch is None else self.max_batch
 
 
 class ScorersConfig(Section):
@@ -181,7 +196,17 @@ class RunConfig(Section):
             raise ValueError("learner.log_z = 'batch' needs learner.lambda = 1")
         if self.mode == "synchronous" and self.learner.gpus:
             raise ValueError("mode = 'synchronous' needs learner.gpus = 0 to be repeatable")
-        scorers = self.scorers
+        scorers, actors = self.scorers, self.actors
+        if actors.least > actors.count:
+            raise ValueError("actors.min can't be more than actors.count")
+        if actors.largest_batch < actors.batch:
+            raise ValueError("actors.max_batch can't be less than actors.batch")
+        automatic = actors.least < actors.count or actors.batch < actors.largest_batch
+        if self.mode == "synchronous" and automatic:
+            raise ValueError(
+                "mode = 'synchronous' has a fixed number of actors and episodes: no actors.min, no "
+                "actors.max_batch"
+            )
         if scorers.least > scorers.count:
             raise ValueError("scorers.min can't be more than scorers.count")
         if scorers.least < scorers.count:

@@ -52,7 +52,7 @@ def bundles(run: RunConfig, scoring_only: bool = False) -> list[dict[str, float]
     return [
         *[shard] * run.replay.shards,
         *[{"CPU": 1, "GPU": learner.gpus, **learner.resources}] * learner.count,
-        *[{"CPU": 1, "GPU": actors.gpus, **actors.resources}] * actors.count,
+        *[{"CPU": 1, "GPU": actors.gpus, **actors.resources}] * actors.least,
         *[scorer] * (scorers.least if actors.count else 0),  # without actors there is nothing new
     ]
 

@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from sequence_tutor.distributed import checkpoint
-from sequence_tutor.distributed.algorithm import SequenceTutor, starting_prior
+from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, RunConfig, to_toml
 from sequence_tutor.distributed.metrics_writer import MetricsWriter
@@ -23,6 +23,7 @@ from sequence_tutor.distributed.patience import Complaint, insist
 from sequence_tutor.distributed.progress import Display, Progress
 from sequence_tutor.distributed.resources import enter_cluster
 from sequence_tutor.distributed.resume import check_directory, config_of
+from sequence_tutor.distributed.starting import starting_prior
 from sequence_tutor.distributed.stopping import RunError, StopRequest
 from sequence_tutor.distributed.summary import TOP_ROWS, RunSummary, summarize, write_top
 from sequence_tutor.distributed.warm_start import read_scored, to_scored
