@@ -3,10 +3,12 @@
     python benchmarks/scaling.py rewards     1 to 64 scorers, rewards of 1 ms, 100 ms and 10 s
     python benchmarks/scaling.py driver      the driver with 1 to 1,000 simulated scorers
 
-`rewards` is the whole system as `sequence-tutor score` runs it: scorers, isolated rewards, claims,
-record. The reward sleeps, so that cores don't bind. Efficiency is seconds slept / (scorers x
-seconds) from when the last scorer has begun until the last sequence is done: on machines of their
-own the scorers would start at the same time, here they take turns.
+`rewards` is the whole system as `sequence-tutor score` runs it: fleet, pool, tasks, scorers,
+claims, record. The reward sleeps, so that cores don't bind; and so that 64 processes' own idling
+doesn't bind two cores either, a few processes have all the scorers, each of which scores one
+sequence at a time, in its own process. `--real` has a process with an isolated reward for each, as
+a run has. Efficiency is seconds slept / (scorers x seconds) from when the last scorer has begun
+until the last sequence is done: on machines of their own they would start at the same time.
 
 `driver` is the real fleet and pool; in place of scorers there are a few Ray actors that answer for
 a thousand and only wait, so what is measured is the driver's own work.
@@ -18,12 +20,15 @@ import argparse
 import asyncio
 import resource
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice, product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,12 +39,17 @@ from common import markdown
 from ray.actor import ActorHandle
 from rich.console import Console
 
-from sequence_tutor.distributed.bulk.run import score_file
-from sequence_tutor.distributed.config import parse_config
+from sequence_tutor.distributed.bulk import run as bulk_run
+from sequence_tutor.distributed.config import RunConfig, parse_config
 from sequence_tutor.distributed.replay.record import read_table
 from sequence_tutor.distributed.scoring import pool as pool_module
+from sequence_tutor.distributed.scoring import process as process_module
 from sequence_tutor.distributed.scoring.fleet import ScorerFleet
 from sequence_tutor.distributed.scoring.pool import ScorerPool
+from sequence_tutor.distributed.scoring.process import LinesReport, ScorerProcess
+from sequence_tutor.rewards.base import Scores
+from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.config import RewardConfig
 
 REWARDS_S = {"1 ms": 0.001, "100 ms": 0.1, "10 s": 10.0}
 # Seconds that scoring should take, more for each scorer since they start one after the other here;
@@ -55,9 +65,54 @@ def molecules() -> Iterator[str]:
         yield "C" + "".join(f"C({branch})" for branch in branches) + "O"
 
 
+class OneAtATime:
+    """A reward in the scorer's own process."""
+
+    def __init__(self, config: RewardConfig, *_: Any) -> None:
+        self._reward, self._turn = build_reward(config), threading.Lock()
+
+    def score(self, *batch: Any) -> Scores:
+        with self._turn:
+            return self._reward.score(*batch)
+
+
+class ScorersHost:
+    """A process with some scorers, real but for their reward."""
+
+    def __init__(self, run: RunConfig, shards: list[ActorHandle]) -> None:
+        process_module.IsolatedReward = OneAtATime  # type: ignore[attr-defined]
+        self.start, self.lock = lambda: ScorerProcess(run, shards, ""), threading.Lock()
+        self.scorers: dict[int, ScorerProcess] = {}
+
+    def where(self) -> str:
+        return "here"
+
+    def score_lines(self, number: int, *task: Any) -> LinesReport:
+        with self.lock:
+            if number not in self.scorers:
+                self.scorers[number] = self.start()
+        return self.scorers[number].score_lines(*task)
+
+
+class LocalFleet(ScorerFleet):
+    def kill(self) -> None:
+        for host in {seat.process.host for seat in self._seats.values()}:
+            ray.kill(host)
+
+
+def hosted(
+    run: RunConfig, shards: list[ActorHandle], least: int, most: int, handed: int
+) -> ScorerFleet:
+    """In place of `start_scorers`."""
+    actor = ray.remote(ScorersHost).options(max_concurrency=1 + handed * most)
+    hosts = [actor.remote(run, shards) for _ in range(min(HOSTS, most))]
+    simulated = (Simulated(hosts[i % len(hosts)], i) for i in count())
+    return LocalFleet(lambda: next(simulated), least, most, handed, 60.0)
+
+
 def measure(scorers: int, seconds: float, out: Path) -> tuple[int, float, float]:
     """Rows, seconds it took, and the efficiency."""
-    work_s = WORK_S + STARTING_S * scorers
+    work_s = WORK_S + (STARTING_S * scorers if bulk_run.start_scorers is not hosted else 0)
     rows = min(MOST_ROWS, max(ROWS_EACH * scorers, round(work_s * scorers / seconds)))
     source = out / f"{scorers}-{seconds}.smi"
     source.write_text("".join(f"{text}\n" for text in islice(molecules(), rows)))
@@ -74,18 +129,19 @@ def measure(scorers: int, seconds: float, out: Path) -> tuple[int, float, float]
         }
     )
     result = out / f"{scorers}-{seconds}.csv"
-    score_file(run, source, result, None, False, Console(file=sys.stderr))
+    bulk_run.score_file(run, source, result, None, False, Console(file=sys.stderr))
     status = pq.read_table(result.with_suffix(".parquet"), columns=["status"])
     assert status.column("status").to_pylist() == ["ok"] * rows
-    slept, took = busy(read_table(result.with_suffix(".record")))
+    slept, took = busy(read_table(result.with_suffix(".record")), seconds)
     return rows, took, slept / (scorers * took)
 
 
-def busy(record: pa.Table) -> tuple[float, float]:
-    """Seconds slept, and seconds, from when the last scorer has begun to the end."""
-    tasks = record.group_by(["actor", "scored_at"]).aggregate([("seconds", "sum")])
+def busy(record: pa.Table, each: float) -> tuple[float, float]:
+    """Seconds slept, and seconds, from when the last scorer has begun to the end; `each` is slept
+    for a sequence."""
+    tasks = record.group_by(["actor", "scored_at"]).aggregate([("key", "count")])
     ends = tasks.column("scored_at").cast("int64").to_numpy() / 1e6
-    begins = ends - tasks.column("seconds_sum").to_numpy()
+    begins = ends - each * tasks.column("key_count").to_numpy()
     scorers = np.array(tasks.column("actor").to_pylist())
     start = max(begins[scorers == one].min() for one in set(scorers))
     slept = ends - np.maximum(begins, start)
@@ -144,6 +200,11 @@ class Simulated:
     @property
     def where(self) -> Any:
         return self.host.where
+
+    @property
+    def score_lines(self) -> Any:
+        """As of an actor handle: `.remote(...)` calls it."""
+        return SimpleNamespace(remote=partial(self.host.score_lines.remote, self.number))
 
 
 @dataclass
@@ -227,11 +288,14 @@ def main() -> None:
     parser.add_argument("what", choices=["rewards", "driver"])
     parser.add_argument("--scorers", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--rewards", nargs="+", choices=list(REWARDS_S), default=list(REWARDS_S))
+    parser.add_argument("--real", action="store_true", help="a process for each scorer")
     parser.add_argument("--seconds", type=float, default=20.0, help="of `driver`, a row")
     parser.add_argument("--out", type=Path, default=Path("runs/scaling"))
     arguments = parser.parse_args()
     if arguments.what == "rewards":
         sys.path.append(str(Path(__file__).parent))
+        if not arguments.real:
+            bulk_run.start_scorers = hosted  # type: ignore[assignment]
         rewards(arguments.scorers, arguments.rewards, arguments.out)
     else:
         driver(arguments.seconds)
