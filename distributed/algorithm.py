@@ -81,7 +81,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         # without actors there is nothing to score
         least, most = (run.scorers.least, run.scorers.count) if run.actors.count else (0, 0)
         self.scorers: ScorerPool[ScoreReport] = ScorerPool(
-            start_scorers(run, self.shards, least, most, self.prior.encoding), run.actors.batch
+            start_scorers(run, self.shards, least, most, self.prior.encoding)
         )
         self._seconds_per_episode = math.inf
         self.tally = Tally()

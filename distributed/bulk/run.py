@@ -120,7 +120,7 @@ def score_file(
     replay = ShardedReplay(shards)
     scorers = run.scorers
     fleet = start_scorers(run, shards, scorers.least, scorers.count, handed=HANDED_PER_SCORER)
-    pool: ScorerPool[LinesReport] = ScorerPool(fleet, run.actors.batch, bury=_given_up)
+    pool: ScorerPool[LinesReport] = ScorerPool(fleet, bury=_given_up)
     left = batches(lines, pool.batch_size, done)
     exporter = BulkExporter(outputs.csv.name.removesuffix(".csv"))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-SMALLEST, LARGEST, FIRST = 1, 1024, 16
+SMALLEST, LARGEST = 1, 1024
 # By how much one report may change the size of a batch.
 STEP = 4.0
 # Weight of a report against all before it: loading costs and a slow line are soon forgotten.
@@ -15,11 +15,12 @@ class BatchSize:
     """Rows per batch, so that one takes a scorer about `target_s`; called, it gives the size.
 
     Small enough that a lost scorer costs little and progress is seen, large enough that what a
-    batch costs beside the scoring doesn't matter. `first` is the size before any report, and
-    `seconds_per_row` what a row took lately, 0 before any report. `target_s` may be changed.
+    batch costs beside the scoring doesn't matter. `first` is the size before any report: one row,
+    since that may take minutes, and sizes grow fast. `seconds_per_row` is what a row took lately, 0
+    before any report. `target_s` may be changed.
     """
 
-    def __init__(self, target_s: float = 1.0, first: int = FIRST) -> None:
+    def __init__(self, target_s: float = 1.0, first: int = SMALLEST) -> None:
         if not target_s > 0:
             raise ValueError(f"target_s must be above 0, not {target_s}")
         self.seconds_per_row = 0.0

@@ -78,7 +78,7 @@ class ScorerFleet:
         self, start: Callable[[], ActorHandle], least: int, most: int, handed: int, idle_s: float
     ) -> None:
         self._start, self._least, self._most = start, least, most
-        self.handed, self._idle_s = handed, idle_s
+        self.handed, self._idle_s, self._limit = handed, idle_s, handed
         self._nodes: dict[str, int] = {}
         self._started = 0
         self._seats: dict[int, Seat] = {}
@@ -118,6 +118,18 @@ class ScorerFleet:
             self._short_since = now
         elif now - self._short_since >= GROW_AFTER_S:
             self._grow_to(n)
+
+    @property
+    def limit(self) -> int:
+        """Tasks that a scorer may have at the moment, at most `handed`."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, tasks: int) -> None:
+        if tasks != self._limit:
+            self._limit = tasks
+            for seat in self._seats.values():
+                self._offer(seat)
 
     def look(self, seconds_per_row: float) -> None:
         """See who has come up, who takes unusually long (rows should take `seconds_per_row`), who
@@ -232,7 +244,7 @@ class ScorerFleet:
             ray.kill(seat.process)
 
     def _has_room(self, seat: Seat) -> bool:
-        return seat.up and seat.load < self.handed and len(seat.handed) < THREADS
+        return seat.up and seat.load < self._limit and len(seat.handed) < THREADS
 
     def _offer(self, seat: Seat) -> None:
         if self._has_room(seat) and seat.number not in self._offered[seat.load]:

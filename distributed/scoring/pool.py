@@ -40,6 +40,8 @@ WAITING_PER_SCORER = 1
 # Seconds that a task should take, or more where the driver would hand out more tasks than so many a
 # second: it can manage about five hundred.
 TASK_S, TASKS_PER_S = 1.0, 100.0
+# A scorer has no second task while it does one of so many seconds.
+LONG_TASK_S = 5.0
 # How often a task that can't be cut any smaller may take its scorer down.
 ATTEMPTS = 3
 
@@ -56,7 +58,7 @@ class ScorerPool(Generic[R]):
     """
 
     def __init__(
-        self, fleet: ScorerFleet, first: int, bury: Callable[[Any], Any] | None = None
+        self, fleet: ScorerFleet, first: int = 1, bury: Callable[[Any], Any] | None = None
     ) -> None:
         self.fleet, self._bury = fleet, bury
         self.batch_size = BatchSize(first=first)
@@ -75,7 +77,7 @@ class ScorerPool(Generic[R]):
     def full(self) -> bool:
         """Whether more tasks would only grow stale."""
         under_way = len(self._queue) + self.fleet.load
-        return under_way >= (self.fleet.handed + WAITING_PER_SCORER) * max(1, self.fleet.up)
+        return under_way >= (self.fleet.limit + WAITING_PER_SCORER) * max(1, self.fleet.up)
 
     def put(self, task: Task) -> None:
         self._enqueue(task)
@@ -91,6 +93,10 @@ class ScorerPool(Generic[R]):
         """
         self.fleet.look(self.batch_size.seconds_per_row)
         self.batch_size.target_s = max(TASK_S, self.fleet.up / TASKS_PER_S)
+        # what waits behind a long task is better off with another scorer, and what is long isn't
+        # known before the first report
+        task_s = self.batch_size() * (self.batch_size.seconds_per_row or LONG_TASK_S)
+        self.fleet.limit = self.fleet.handed if task_s < LONG_TASK_S else 1
         while self._queue:
             left = None if budget is None else budget - self._allowed
             seat = self.fleet.free()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sequence_tutor.distributed.scoring.batch_size import FIRST, LARGEST, BatchSize
+from sequence_tutor.distributed.scoring.batch_size import LARGEST, SMALLEST, BatchSize
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from sequence_tutor.distributed.scoring.batch_size import FIRST, LARGEST, BatchS
 )
 def test_a_batch_comes_to_take_its_time(row_s: float, expected: int):
     size = BatchSize(target_s=1.0)
-    assert size() == FIRST and size.seconds_per_row == 0.0
+    assert size() == SMALLEST == 1 and size.seconds_per_row == 0.0
     for _ in range(6):
         size.report(size(), size() * row_s)
     assert size() == pytest.approx(expected, rel=0.02)
@@ -18,7 +18,7 @@ def test_a_batch_comes_to_take_its_time(row_s: float, expected: int):
 
 
 def test_a_report_changes_the_size_by_a_factor_of_four_at_most():
-    size = BatchSize()
+    size = BatchSize(first=16)
     sizes = []
     for row_s in (1e-9, 1e-9, 1e-9, 1e-9, 1e9, 1e9):
         size.report(10, 10 * row_s)

@@ -12,6 +12,7 @@ import ray
 from ray.actor import ActorHandle
 
 from sequence_tutor.distributed.scoring import fleet as module
+from sequence_tutor.distributed.scoring import pool as pool_module
 from sequence_tutor.distributed.scoring.fleet import ScorerFleet
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 
@@ -185,3 +186,22 @@ def test_a_budget_is_never_exceeded_by_what_is_under_way(sleepers: Any):
     handed = [h.task.allowance for s in fleet._seats.values() for h in s.handed.values()]
     assert handed == [4, 2]
     assert pool.waiting == 8
+
+
+@pytest.mark.parametrize(("nap_s", "most"), [(0.3, 1), (0.001, 2)])
+def test_nothing_waits_behind_a_long_task(sleepers: Any, monkeypatch, nap_s: float, most: int):
+    monkeypatch.setattr(pool_module, "LONG_TASK_S", 0.1)
+    monkeypatch.setattr(pool_module, "TASK_S", 0.02)
+    fleet = sleepers(2, 2)
+    pool: ScorerPool[Slept] = ScorerPool(fleet)
+    look_until(fleet, lambda: fleet.up == 2)
+    for _ in range(8):
+        pool.put(Nap(1, nap_s))
+    pool.dispatch()  # nobody knows yet
+    assert sorted(len(seat.handed) for seat in fleet._seats.values()) == [1, 1]
+    loads = []
+    while pool.tasks:
+        pool.collect(1.0)
+        pool.dispatch()
+        loads.append(max(len(seat.handed) for seat in fleet._seats.values()))
+    assert max(loads) == most
