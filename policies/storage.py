@@ -42,6 +42,8 @@ _DEFAULTS = {
 READ_AHEAD = 4 << 20
 # Seconds that a store has for its first answer.
 ANSWER_S = 30.0
+# Seconds that connections may take to close at exit, where one has gone unanswered before.
+CLOSING_S = 10.0
 _FAILURES = (OSError, pa.ArrowException)
 
 
@@ -326,12 +328,21 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
     thread.start()
     thread.join(seconds)
     if not results:
-        # at exit, closing the connections would wait for it
+        # at exit, closing the connections would wait for it as long as it takes
         atexit.unregister(fs.ensure_s3_finalized)
+        atexit.unregister(_close_connections)
+        atexit.register(_close_connections)
         raise OSError(f"no answer within {seconds:g} s")
     if isinstance(results[0], BaseException):
         raise results[0]
     return results[0]
+
+
+def _close_connections() -> None:
+    """Those of S3, which has to be told before the process ends, or it may crash in the end."""
+    thread = threading.Thread(target=fs.ensure_s3_finalized, daemon=True)
+    thread.start()
+    thread.join(CLOSING_S)
 
 
 @lru_cache(maxsize=64)
