@@ -20,12 +20,16 @@ from sequence_tutor.rewards.domains import domain_of
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
+def optimize_command(config: Path, out: Path, overrides: Sequence[str]) -> list[str]:
+    """`sequence-tutor optimize` with keys set."""
+    sets = [word for override in overrides for word in ("--set", override)]
+    return ["sequence-tutor", "optimize", str(config), "--out", str(out), *sets]
+
+
 def run(config: Path, out: Path, overrides: Sequence[str]) -> Path:
     """`sequence-tutor optimize` in a process of its own; a finished run is not repeated."""
     if not (out / "policy").is_dir():
-        command = ["sequence-tutor", "optimize", str(config), "--out", str(out)]
-        for override in overrides:
-            command += ["--set", override]
+        command = optimize_command(config, out, overrides)
         print("#", " ".join(command), file=sys.stderr, flush=True)
         subprocess.run(command, check=True, stdout=sys.stderr)
     return out
@@ -35,6 +39,12 @@ def last_metrics(out: Path) -> dict[str, float]:
     """The last tick of a run."""
     lines = (out / "metrics.jsonl").read_text().splitlines()
     return dict(json.loads(lines[-1]))
+
+
+def metrics_so_far(out: Path) -> dict[str, float]:
+    """The last tick of a run that goes on, or that it has made no update yet."""
+    path = out / "metrics.jsonl"
+    return last_metrics(out) if path.is_file() and path.stat().st_size else {"updates": 0}
 
 
 def rewards_in_order(out: Path, budget: int) -> np.ndarray:

@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 
 import psutil
-from common import EXAMPLES, markdown
-from pipeline import last_tick, stage_of
+from common import EXAMPLES, markdown, metrics_so_far, optimize_command
+from pipeline import stage_of
 from scaling import molecules
 
 KINDS = ("actor", "learner", "scorer", "reward", "shard", "driver")
@@ -62,15 +62,13 @@ def main() -> None:
         "stop.scores=10000000",
         f"stop.updates={options.updates}",
     ]
-    command = ["sequence-tutor", "optimize", str(EXAMPLES / "molecules.toml"), "--out", str(run)]
-    for one in settings:
-        command += ["--set", one]
+    command = optimize_command(EXAMPLES / "molecules.toml", run, settings)
     marks = [options.updates * i // 10 for i in (1, 2, 4, 6, 8)] + [options.updates * 98 // 100]
     table: list[list[object]] = []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         process = psutil.Process(running.pid)
         while marks and running.poll() is None:
-            tick = last_tick(run)
+            tick = metrics_so_far(run)
             if tick["updates"] >= marks[0]:
                 found = held(process)
                 rows = f"{tick['replay_rows']:,.0f}"

@@ -11,7 +11,6 @@ processor time is that of every process of the run over the same stretch.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -25,7 +24,7 @@ import numpy as np
 import plain
 import psutil
 import torch
-from common import EXAMPLES, load_prior, markdown
+from common import EXAMPLES, load_prior, markdown, metrics_so_far, optimize_command
 from rdkit import Chem
 
 from sequence_tutor.distributed.config import RunConfig, load_config
@@ -64,29 +63,22 @@ def cpu_seconds(root: psutil.Process) -> Counter[str]:
 def ours(config: Path, out: Path, overrides: list[str], seconds: float) -> tuple[float, Counter]:
     """Sequences/s, and processor seconds by stage, from a quarter minute after the first update."""
     shutil.rmtree(out, ignore_errors=True)
-    command = ["sequence-tutor", "optimize", str(config), "--out", str(out)]
-    for override in [*overrides, f"stop.seconds={seconds + 60}", "stop.scores=1000000"]:
-        command += ["--set", override]
+    limits = [f"stop.seconds={seconds + 60}", "stop.scores=1000000"]
+    command = optimize_command(config, out, [*overrides, *limits])
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         process = psutil.Process(run.pid)
-        while not last_tick(out)["updates"]:
+        while not metrics_so_far(out)["updates"]:
             if run.poll() is not None:
                 raise RuntimeError(f"the run ended early; see {out}")
             time.sleep(0.5)
         time.sleep(15)
-        first, before = last_tick(out), cpu_seconds(process)
+        first, before = metrics_so_far(out), cpu_seconds(process)
         time.sleep(seconds)
-        last, spent = last_tick(out), cpu_seconds(process)
+        last, spent = metrics_so_far(out), cpu_seconds(process)
         run.wait()
     spent.subtract(before)
     rows = last["sequences"] - first["sequences"]
     return rows / (last["elapsed_s"] - first["elapsed_s"]), spent
-
-
-def last_tick(out: Path) -> dict[str, float]:
-    path = out / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return dict(json.loads(lines[-1])) if lines else {"updates": 0}
 
 
 def peer(settings: RunConfig, seconds: float) -> tuple[float, dict[str, float]]:

@@ -128,7 +128,6 @@ def measure(scorers: int, seconds: float, out: Path) -> tuple[int, float, float]
                 "component": [{"name": "python", "function": function}],
             },
             "scorers": {"count": scorers},
-            "actors": {"batch": 4},
         }
     )
     result = out / f"{scorers}-{seconds}.csv"

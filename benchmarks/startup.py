@@ -1,6 +1,8 @@
 """From the command to the first scored molecule, and where the seconds go.
 
-python benchmarks/startup.py
+    python benchmarks/startup.py
+
+Medians of three.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from common import EXAMPLES, markdown
+from common import EXAMPLES, markdown, optimize_command
 
 from sequence_tutor.distributed.replay.record import read_table
 
@@ -37,14 +39,8 @@ def timed(command: list[str]) -> float:
 def first_score(config: Path, out: Path) -> float:
     """Seconds from the command until the first molecule had its score."""
     shutil.rmtree(out, ignore_errors=True)
-    command = ["sequence-tutor", "optimize", str(config), "--out", str(out)]
     started = time.time()
-    subprocess.run(
-        [*command, "--set", "stop.scores=64"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    timed(optimize_command(config, out, ["stop.scores=64"]))
     scored = read_table(out / "scores").column("scored_at").cast("int64").to_numpy()
     return float(scored.min() / 1e6 - started)
 

@@ -58,27 +58,27 @@ class ActorCrew:
 
     def __init__(self, group: Group, least: int, most: int) -> None:
         self._group, self._least, self._most = group, least, most
-        self._seconds = self._generating_s = self._learning_s = 0.0
-        self._crowded = 0
+        self._begin_window()
+
+    def _begin_window(self) -> None:
+        self._seconds = self._generating_s = self._learning_s = self._crowded_s = 0.0
 
     def look(self, metrics: Metrics, seconds: float, scorers_full: bool) -> None:
         """Take in what was done in the last `seconds`, and decide when it's time to."""
-        learning_s = metrics.replay_s + metrics.learn_s + metrics.broadcast_s
-        if self._least == self._most or not (learning_s or self._learning_s):
+        if self._least == self._most or not (metrics.learning_s or self._learning_s):
             return  # before the first update nobody knows what the learner needs
         self._seconds += seconds
         self._generating_s += metrics.generate_s
-        self._learning_s += learning_s
-        self._crowded += scorers_full
+        self._learning_s += metrics.learning_s
+        self._crowded_s += seconds * scorers_full
         if self._seconds >= WINDOW_S:
-            crowded = self._crowded * 2 > self._seconds / seconds
+            crowded = self._crowded_s * 2 > self._seconds
             ids = self._group._worker_manager.actor_ids()
             wanted = actors_wanted(
                 len(ids), self._generating_s, self._learning_s, self._seconds, crowded
             )
             self._become(ids, max(self._least, min(wanted, self._most)))
-            self._seconds = self._generating_s = self._learning_s = 0.0
-            self._crowded = 0
+            self._begin_window()
 
     def _become(self, ids: list[int], wanted: int) -> None:
         if wanted > len(ids):

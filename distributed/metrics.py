@@ -75,6 +75,12 @@ class Metrics:
     driver_busy: float = 0.0
 
     @property
+    def learning_s(self) -> float:
+        """Seconds that the learner sampled, learned and published, one after the other; the driver
+        waits for it meanwhile."""
+        return self.replay_s + self.learn_s + self.broadcast_s
+
+    @property
     def bottleneck(self) -> Bottleneck:
         """What holds the run up."""
         busy = {stage: getattr(self, f"{stage}_busy") for stage in STAGES}
@@ -218,13 +224,11 @@ class Tally:
         return self.last
 
     def _add_busy_shares(self, m: Metrics, seconds: float) -> None:
-        # the driver waits while the learner samples, learns and publishes: one after the other
-        learning_s = m.replay_s + m.learn_s + m.broadcast_s
         work = {
             "generation": m.generate_s / max(1, m.actors_alive),
             "scoring": m.score_s / max(1, m.scorers_up),
-            "learning": learning_s,
-            "driver": max(0.0, seconds - m.driver_waiting_s - learning_s),
+            "learning": m.learning_s,
+            "driver": max(0.0, seconds - m.driver_waiting_s - m.learning_s),
         }
         for stage, share in self.busy.add(seconds, work).items():
             setattr(m, f"{stage}_busy", share)

@@ -139,7 +139,9 @@ class KLControlModel(nn.Module):
     @torch.no_grad()
     def prior_of_actions(self, actions: Tensor, lengths: Tensor) -> Tensor:
         """log p(a_t|s_t) of the actions taken: int64 [B,T], [B] -> float32 [B,T]."""
-        return action_log_probs(self._prior_of_all(actions, lengths)[0], actions)
+        with autocast(actions.device.type):
+            logits = self.prior(actions, lengths)
+        return action_log_probs(logits, actions)
 
     def loss(
         self,
