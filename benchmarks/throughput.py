@@ -24,7 +24,6 @@ import torch
 from common import load_prior, markdown
 from torch.nn.functional import linear
 
-from sequence_tutor.policies import sampler as sampler_module
 from sequence_tutor.policies.device import bfloat16_is_fast, keep_freed_memory
 from sequence_tutor.policies.encoding import Episodes
 from sequence_tutor.policies.kl_control import KLControlSettings
@@ -33,6 +32,7 @@ from sequence_tutor.policies.network import Architecture
 from sequence_tutor.policies.prefix_tree import PrefixForest
 from sequence_tutor.policies.prior_cache import PriorCache
 from sequence_tutor.policies.sampler import Sampler
+from sequence_tutor.policies.stepper import Stepper
 from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 
@@ -54,18 +54,18 @@ class Rows:
 
     def __init__(self) -> None:
         self.widths: list[int] = []
-        self._step = sampler_module._Stepper.step
+        self._step = Stepper.step
 
     def __enter__(self) -> Rows:
-        def counting(stepper: Any, actions: torch.Tensor, state: Any) -> torch.Tensor:
+        def counting(stepper: Any, actions: torch.Tensor, state: Any) -> Any:
             self.widths.append(len(actions))
             return self._step(stepper, actions, state)
 
-        sampler_module._Stepper.step = counting  # type: ignore[method-assign]
+        Stepper.step = counting  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *_: Any) -> None:
-        sampler_module._Stepper.step = self._step  # type: ignore[method-assign]
+        Stepper.step = self._step  # type: ignore[method-assign]
 
     def products(self, sizes: Architecture) -> Callable[[], None]:
         """The same matrix products as the steps', and nothing else."""
@@ -156,7 +156,7 @@ def learner_row(
                 torch.from_numpy(tokens.astype(np.int64)),
                 torch.from_numpy(lengths.astype(np.int64)),
                 torch.from_numpy(rewards),
-                log_prior=torch.from_numpy(cache(tokens, lengths)) if cached else None,
+                log_prior=torch.from_numpy(cache([(tokens, lengths)])[0]) if cached else None,
             )
             optimizer.zero_grad()
             report.loss.backward()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from ray.rllib.env.env_runner import EnvRunner
 
 from sequence_tutor.distributed.types import ActorReport, Generated
 from sequence_tutor.distributed.weights import board_name, fetch_prior
-from sequence_tutor.policies.device import keep_freed_memory
+from sequence_tutor.policies.device import autocast, keep_freed_memory
 from sequence_tutor.policies.encoding import Episodes
 from sequence_tutor.policies.prior import as_tensors, build_prior, token_log_probs
 from sequence_tutor.policies.sampler import Sampler
@@ -46,6 +46,8 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         self.encoding = prior.encoding
         self.prior = prior.network.to(self.device)
         self.policy = deepcopy(self.prior)
+        for network in (self.prior, self.policy):
+            network.requires_grad_(False)
         self.version, self.calls, self.batch = -1, 0, run.actors.batch
         self.sampler: Sampler | None = None
         self.board = ray.get_actor(board_name(config.run_id))
@@ -101,7 +103,8 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
     def _kl_to_prior(self, episodes: Episodes) -> float:
         """Mean over episodes of log pi(tau) - log p(tau), nats: an unbiased estimate of the KL."""
         rows = slice(None, None, KL_EVERY)
-        log_prior = token_log_probs(self.prior, episodes.tokens[rows], episodes.lengths[rows])
+        with autocast(self.device.type):
+            log_prior = token_log_probs(self.prior, episodes.tokens[rows], episodes.lengths[rows])
         return float((episodes.log_probs[rows] - log_prior).mean())
 
     def assert_healthy(self) -> None:

@@ -21,7 +21,7 @@ from sequence_tutor.policies.device import keep_freed_memory
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel
 from sequence_tutor.policies.prior import as_tensors, build_prior
-from sequence_tutor.policies.prior_cache import PriorCache
+from sequence_tutor.policies.prior_cache import CAPACITY, PriorCache
 
 
 class KLControlModule(TorchRLModule):  # type: ignore[misc]
@@ -61,10 +61,9 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         torch.manual_seed(run.seed)
         self.updates = 0
         super().build()
-        self.prior_cache: PriorCache | None = None
         # a resumed run's cache would be empty, and its sums different in the last bit
-        if self.model.actions_suffice and run.mode == "asynchronous":
-            self.prior_cache = PriorCache(self.model.prior_of_actions, self._device)
+        capacity = CAPACITY if run.mode == "asynchronous" else 0
+        self.prior_cache = PriorCache(self.model.prior_of_actions, self._device, capacity)
 
     @property
     def model(self) -> KLControlModel:
@@ -122,7 +121,10 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         references = list(training_data.batch_refs)
         batches = self._in_step(_fetch(references))
         fetched = time.perf_counter()
-        numbers = [self._one_update(batch) for batch in batches]
+        log_priors: list[np.ndarray | None] = [None] * len(batches)
+        if self.model.actions_suffice:
+            log_priors[:] = self.prior_cache([(b.tokens, b.lengths) for b in batches])
+        numbers = [self._one_update(*both) for both in zip(batches, log_priors, strict=True)]
         learned = time.perf_counter()
         if publish and self.rank == 0:
             self.publish()
@@ -151,7 +153,9 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         torch.distributed.all_reduce(fewest, torch.distributed.ReduceOp.MIN)
         return batches[: int(fewest)]
 
-    def _one_update(self, batch: TrainingBatch) -> tuple[float, float, float, float, int]:
+    def _one_update(
+        self, batch: TrainingBatch, log_prior: np.ndarray | None
+    ) -> tuple[float, float, float, float, int]:
         learner, device = self.config.run.learner, self._device
         tensors = {
             "actions": torch.from_numpy(batch.tokens.astype(np.int64)).to(device),
@@ -159,8 +163,7 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
             "rewards": torch.from_numpy(batch.rewards / np.float32(learner.temperature)).to(device),
             "freeze_policy": learner.algorithm != "path" and self.updates < learner.value_warmup,
         }
-        if self.prior_cache is not None:
-            log_prior = self.prior_cache(batch.tokens, batch.lengths)
+        if log_prior is not None:
             tensors["log_prior"] = torch.from_numpy(log_prior).to(device)
         output, losses, _ = self._update({DEFAULT_MODULE_ID: tensors})
         loss = float(losses[DEFAULT_MODULE_ID].detach())

@@ -183,7 +183,7 @@ class KLControlModel(nn.Module):
         """log p(a|s) of every action [B,T,V], and the prior's features [B,T,H]."""
         with autocast(actions.device.type):
             features = self.prior.features(actions, lengths).transpose(0, 1)
-            return self.prior.head(features).float().log_softmax(-1), features
+            return self.prior.outputs(features).log_softmax(-1), features
 
     def _path(
         self, logits: Tensor, features: Tensor | None, batch: Trajectories

@@ -7,6 +7,8 @@ a constant for `path`, action values for `q` and `psi`, a correction to the prio
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -14,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from sequence_tutor.policies.device import product_dtype
-from sequence_tutor.policies.prefix_tree import PrefixForest
-from sequence_tutor.policies.recurrence import RecurrentLayers
+from sequence_tutor.policies.prefix_tree import PrefixForest, PrefixTree
+from sequence_tutor.policies.recurrence import RecurrentLayers, side_by_side
+from sequence_tutor.policies.stepper import Stepper, stepper_of
 
-State = tuple[Tensor, ...]
 # Episodes for each thread, at least: products of fewer rows at a time are slow.
 LEAST_EPISODES = 8
 
@@ -81,29 +83,38 @@ class RecurrentNetwork(nn.Module):
         """
         if lengths is not None and self._as_a_tree(actions):
             forest = self._forest(actions, lengths)
-            return forest.unpack(self.head(self._forest_features(forest)).float())
-        return self.head(self.features(actions)).float().transpose(0, 1)  # type: ignore[no-any-return]
+            return forest.unpack(self.outputs(self._forest_features(forest)))
+        return self.outputs(self.features(actions)).transpose(0, 1)
+
+    def outputs(self, features: Tensor) -> Tensor:
+        """[..,H] -> float32 [..,V]. Not in bfloat16, which would round a logit of 20 by up to a
+        twentieth of a nat."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(features.float())  # type: ignore[no-any-return]
 
     def _forest(self, actions: Tensor, lengths: Tensor) -> PrefixForest:
         trees = max(1, min(torch.get_num_threads(), len(actions) // LEAST_EPISODES))
         return PrefixForest(actions, lengths, self.architecture.vocabulary, trees)
 
     def _forest_features(self, forest: PrefixForest) -> Tensor:
-        """float32 [N,H], of every node."""
-        lstm, dtype = self.architecture.cell == "lstm", product_dtype("cpu")
+        """[N,H], of every node, in the precision of the products."""
+        dtype = product_dtype("cpu")
+        if not torch.is_grad_enabled():
+            stepper = stepper_of(self, dtype)
+            read = [partial(_read_tree, stepper, tree) for tree in forest.trees]
+            return torch.cat(side_by_side(read))
+        lstm = self.architecture.cell == "lstm"
         weights = list(self.rnn.parameters())  # per layer: input and hidden weights and biases
         # the first input product depends on the action alone: V + 1 of them, not N
         bias = weights[2] + weights[3] if lstm else weights[2]
-        table = linear(self.embedding.weight, weights[0], bias)
+        with torch.autocast("cpu", enabled=False):
+            table = linear(self.embedding.weight, weights[0], bias)
         parts: list[Tensor | None] = []
         for i in range(0, len(weights), 4):
             w_ih, w_hh, b_ih, b_hh = weights[i : i + 4]
-            parts += [w_hh.to(dtype), None if lstm else b_hh]
-            if i:
-                parts += [w_ih.to(dtype), (b_ih + b_hh if lstm else b_ih).to(dtype)]
-            else:
-                parts += [None, None]
-        return torch.cat(RecurrentLayers.apply(forest.trees, lstm, table, *parts))  # type: ignore[no-untyped-call]
+            parts += [w_hh, None if lstm else b_hh]
+            parts += [w_ih, b_ih + b_hh if lstm else b_ih] if i else [None, None]
+        return torch.cat(RecurrentLayers.apply(forest.trees, lstm, dtype, table, *parts))  # type: ignore[no-untyped-call]
 
     def _as_a_tree(self, actions: Tensor) -> bool:
         """Whether to go step by step through a tree of prefixes. CUDA has fused layers; and with
@@ -111,6 +122,18 @@ class RecurrentNetwork(nn.Module):
         prefixes is noise."""
         drops = self.training and (self.dropout.p > 0 or self.rnn.dropout > 0)
         return actions.device.type == "cpu" and not drops
+
+
+def _read_tree(stepper: Stepper, tree: PrefixTree) -> Tensor:
+    """Hidden vectors of the last layer [N,H] of all nodes, block by block."""
+    state, found = stepper.start(), []
+    for t, (i, j) in enumerate(pairwise(tree.blocks)):
+        if t:
+            above = tree.above(t) - tree.blocks[t - 1]
+            state = [part.index_select(0, above) for part in state]
+        hidden, state = stepper.step(tree.reads[i:j], state)
+        found.append(hidden)
+    return torch.cat(found)
 
 
 def action_log_probs(logits: Tensor, actions: Tensor) -> Tensor:

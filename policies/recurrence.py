@@ -5,8 +5,7 @@ gradients too, are one product over all its N nodes, which is what a CPU does be
 are written out by hand: recorded operation by operation, the weights' would be summed once per
 block. Each tree has a thread of its own, which waits for the others once and not at every step.
 
-Gates are in PyTorch's order. Products are in the precision of the weights given, everything else
-in float32.
+Gates are in PyTorch's order. Products are in the precision asked for, everything else in float32.
 """
 
 from __future__ import annotations
@@ -20,37 +19,32 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from sequence_tutor.policies.prefix_tree import PrefixTree
+from sequence_tutor.policies.products import Product, tanh_
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One layer's weights, G gates of H units: recurrent [G H,H] with its bias [G H] where that
-    can't be added to the input's (GRU); input [G H,H] with its bias, None for the first layer,
-    whose input products are looked up."""
-
-    recurrent: Tensor
-    recurrent_bias: Tensor | None
-    input: Tensor | None
-    input_bias: Tensor | None
-
-
 class RecurrentLayers(torch.autograd.Function):
     """All layers: products of the first layer's input by action [V+1,G H] -> hidden vectors of the
-    last layer, [N,H] for each tree."""
+    last layer, [N,H] for each tree, in the precision of the products."""
 
     @staticmethod
     def forward(
-        ctx: Any, trees: list[PrefixTree], lstm: bool, table: Tensor, *weights: Tensor | None
+        ctx: Any,
+        trees: list[PrefixTree],
+        lstm: bool,
+        dtype: torch.dtype,
+        table: Tensor,
+        *weights: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        """weights: the four of each `Layer`, one layer after the other."""
-        layers = _layers(weights)
+        """weights: of each layer what `Layer` is made of, one after the other."""
+        parts = [weights[i : i + 4] for i in range(0, len(weights), 4)]
+        lay_out = [partial(Layer, dtype, *part) for part in parts]  # type: ignore[arg-type]
+        layers = side_by_side(lay_out) if len(trees) > 1 else [call() for call in lay_out]
         run = partial(_forward, lstm=lstm, table=table, layers=layers)
-        done = _side_by_side([partial(run, tree) for tree in trees])
+        done = side_by_side([partial(run, tree) for tree in trees])
         ctx.trees, ctx.lstm, ctx.layers, ctx.actions = trees, lstm, layers, len(table)
         # not the outputs themselves: they'd hold what holds them
         ctx.passes = [[step.detached() for step in steps] for steps in done]
@@ -59,7 +53,7 @@ class RecurrentLayers(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         run = partial(_backward, lstm=ctx.lstm, layers=ctx.layers, actions=ctx.actions)
-        found = _side_by_side(
+        found = side_by_side(
             [
                 partial(run, tree, steps, grad)
                 for tree, steps, grad in zip(ctx.trees, ctx.passes, grads, strict=True)
@@ -69,15 +63,36 @@ class RecurrentLayers(torch.autograd.Function):
         for other in found[1:]:
             for mine, added in zip(total, other, strict=True):
                 if mine is not None and added is not None:
-                    mine += added
-        return (None, None, *total)
+                    mine.add_(added)
+        return (None, None, None, *total)
+
+
+class Layer:
+    """One layer's weights, G gates of H units, laid out for products forward and backward:
+    recurrent [G H,H] with its bias [G H] where that can't be added to the input's (GRU); input
+    [G H,H] with its bias, None for the first layer, whose input products are looked up."""
+
+    def __init__(
+        self,
+        dtype: torch.dtype,
+        recurrent: Tensor,
+        recurrent_bias: Tensor | None,
+        input: Tensor | None,
+        input_bias: Tensor | None,
+    ) -> None:
+        self.dtype = dtype
+        self.recurrent_bias, self.input_bias = recurrent_bias, input_bias
+        self.recurrent = Product(recurrent.to(dtype))
+        self.recurrent_back = Product(recurrent.t().to(dtype))
+        self.input = None if input is None else Product(input.to(dtype))
+        self.input_back = None if input is None else Product(input.t().to(dtype))
 
 
 @dataclass(frozen=True)
 class Pass:
     """What a layer leaves behind for its gradient: gates [N,G H] after their nonlinearities,
     hidden [N,H], and of an LSTM its cells [N,H] and their tanh, of a GRU the recurrent part of
-    the new state [N,H] before it is reset."""
+    the new state [N,H] before it is reset. Hidden is in the precision of the products."""
 
     gates: Tensor
     hidden: Tensor
@@ -87,18 +102,15 @@ class Pass:
         return Pass(self.gates, self.hidden.detach(), self.kept)
 
 
-def _layers(weights: Sequence[Tensor | None]) -> list[Layer]:
-    return [Layer(*weights[i : i + 4]) for i in range(0, len(weights), 4)]  # type: ignore[arg-type]
-
-
 def _forward(tree: PrefixTree, lstm: bool, table: Tensor, layers: list[Layer]) -> list[Pass]:
     passes: list[Pass] = []
     for layer in layers:
         if layer.input is None:
-            products = table[tree.reads].float()
+            products = table[tree.reads]
         else:
-            below = passes[-1].hidden.to(layer.input.dtype)
-            products = linear(below, layer.input, layer.input_bias).float()
+            products = layer.input(passes[-1].hidden).float()
+            assert layer.input_bias is not None
+            products += layer.input_bias
         step = _lstm_forward if lstm else _gru_forward
         passes.append(step(products, layer, tree))
     return passes
@@ -114,20 +126,18 @@ def _backward(
 ) -> list[Tensor | None]:
     """Gradients of the table and of each layer's weights."""
     found: list[Tensor | None] = []
-    grad_hidden = grad.clone()
+    grad_hidden = grad.float() if grad.dtype != torch.float32 else grad.clone()
     for i in reversed(range(len(layers))):
         layer, left = layers[i], passes[i]
         step = _lstm_backward if lstm else _gru_backward
-        grads, recurrent_grads = step(left, grad_hidden, layer, tree)
-        dtype = layer.recurrent.dtype
-        before = left.hidden[tree.parents].to(dtype)
-        own: list[Tensor | None] = [recurrent_grads[1:].to(dtype).t() @ before, None, None, None]
+        grads, rounded, recurrent_grads = step(left, grad_hidden, layer, tree)
+        before = left.hidden[tree.parents]
+        own: list[Tensor | None] = [(recurrent_grads[1:].t() @ before).float(), None, None, None]
         if layer.recurrent_bias is not None:
-            own[1] = recurrent_grads.sum(0)
-        if layer.input is not None:
-            below, rounded = passes[i - 1].hidden.to(dtype), grads.to(dtype)
-            own[2:] = [rounded.t() @ below, grads.sum(0).to(dtype)]
-            grad_hidden = (rounded @ layer.input).float()
+            own[1] = recurrent_grads.sum(0, dtype=torch.float32)
+        if layer.input_back is not None:
+            own[2:] = [(rounded.t() @ passes[i - 1].hidden).float(), grads.sum(0)]
+            grad_hidden = layer.input_back(rounded).float()
         found = own + found
     table = grads.new_zeros(actions, grads.shape[1]).index_add_(0, tree.reads, grads)
     return [table, *found]
@@ -135,96 +145,104 @@ def _backward(
 
 def _lstm_forward(gates: Tensor, layer: Layer, tree: PrefixTree) -> Pass:
     """`gates` are the input products, and become the gates: input, forget, new, output."""
-    size = gates.shape[1] // 4
-    hidden, cells = gates.new_empty(len(gates), size), gates.new_empty(len(gates), size)
+    nodes, size = len(gates), gates.shape[1] // 4
+    hidden, cells = gates.new_empty(nodes, size, dtype=layer.dtype), gates.new_empty(nodes, size)
     tanh_cells = torch.empty_like(cells)
     for t, (i, j) in enumerate(pairwise(tree.blocks)):
-        now = gates[i:j]
+        now, cell, tanh_cell = gates[i:j], cells[i:j], tanh_cells[i:j]
         if t:
-            now += _product(hidden[tree.above(t)], layer.recurrent.t())
+            now += layer.recurrent(hidden.index_select(0, tree.above(t)))
         keep_in, forget, new, out = now.chunk(4, 1)
-        torch.mul(keep_in.sigmoid_(), new.tanh_(), out=cells[i:j])
-        forget.sigmoid_()
+        # tanh(x) = 2 sigmoid(2 x) - 1, in one go with the other gates; see `tanh_`
+        new.mul_(2)
+        now.sigmoid_()
+        torch.mul(keep_in, new.mul_(2).sub_(1), out=cell)
         if t:
-            cells[i:j].addcmul_(forget, cells[tree.above(t)])
-        torch.tanh(cells[i:j], out=tanh_cells[i:j])
-        torch.mul(out.sigmoid_(), tanh_cells[i:j], out=hidden[i:j])
+            cell.addcmul_(forget, cells.index_select(0, tree.above(t)))
+        tanh_(tanh_cell.copy_(cell))
+        hidden[i:j] = out * tanh_cell
     return Pass(gates, hidden, (cells, tanh_cells))
 
 
 def _lstm_backward(
     left: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
-) -> tuple[Tensor, Tensor]:
-    """Gradients of the input products [N,4H] and of the recurrent ones, which are the same.
-    grad_hidden [N,H] is used up."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the input products [N,4H], the same in the precision of the products, and those
+    of the recurrent products, which are the same. grad_hidden [N,H] is used up."""
     cells, tanh_cells = left.kept
-    grads, grad_cells = torch.empty_like(left.gates), torch.zeros_like(cells)
+    keep_in, forget, new, out = left.gates.chunk(4, 1)
+    # what the loop multiplies with doesn't depend on its order: worked out for all nodes at once
+    grads = torch.empty_like(left.gates)
+    by_in, by_forget, by_new, by_out = grads.chunk(4, 1)
+    torch.mul(keep_in, 1 - keep_in, out=by_in).mul_(new)
+    torch.mul(forget, 1 - forget, out=by_forget)
+    by_forget[0] = 0
+    by_forget[1:].mul_(cells.index_select(0, tree.parents))
+    torch.mul(new, new, out=by_new).neg_().add_(1).mul_(keep_in)
+    torch.mul(out, 1 - out, out=by_out).mul_(tanh_cells)
+    into_cell = tanh_cells.square().neg_().add_(1).mul_(out)
+    grad_cells = torch.zeros_like(cells)
+    rounded = grads if layer.dtype == grads.dtype else torch.empty_like(grads, dtype=layer.dtype)
     for t in reversed(range(len(tree.blocks) - 1)):
         i, j = tree.blocks[t], tree.blocks[t + 1]
-        tanh_cell, d_hidden, d_cell = tanh_cells[i:j], grad_hidden[i:j], grad_cells[i:j]
-        keep_in, forget, new, out = left.gates[i:j].chunk(4, 1)
-        grad_in, grad_forget, grad_new, grad_out = grads[i:j].chunk(4, 1)
-        d_cell += d_hidden * out * (1 - tanh_cell.square())
-        torch.mul(d_hidden * tanh_cell, out * (1 - out), out=grad_out)
-        torch.mul(d_cell * new, keep_in * (1 - keep_in), out=grad_in)
-        torch.mul(d_cell * keep_in, 1 - new.square(), out=grad_new)
-        if not t:
-            grad_forget.zero_()
-            break
-        above = tree.above(t)
-        torch.mul(d_cell * cells[above], forget * (1 - forget), out=grad_forget)
-        grad_cells.index_add_(0, above, d_cell * forget)
-        grad_hidden.index_add_(0, above, _product(grads[i:j], layer.recurrent))
-    return grads, grads
+        d_hidden, d_cell, now = grad_hidden[i:j], grad_cells[i:j], grads[i:j].view(j - i, 4, -1)
+        d_cell.addcmul_(d_hidden, into_cell[i:j])
+        now[:, :3].mul_(d_cell.unsqueeze(1))
+        now[:, 3].mul_(d_hidden)
+        if rounded is not grads:
+            rounded[i:j] = grads[i:j]
+        if t:
+            above = tree.above(t)
+            grad_cells.index_add_(0, above, d_cell * forget[i:j])
+            grad_hidden.index_add_(0, above, layer.recurrent_back(rounded[i:j]).float())
+    return grads, rounded, rounded
 
 
 def _gru_forward(gates: Tensor, layer: Layer, tree: PrefixTree) -> Pass:
     """`gates` are the input products, and become the gates: reset, update, new."""
-    size = gates.shape[1] // 3
-    hidden, recurrent = gates.new_empty(len(gates), size), gates.new_empty(len(gates), size)
+    nodes, size = len(gates), gates.shape[1] // 3
+    hidden, recurrent = gates.new_empty(nodes, size), gates.new_empty(nodes, size)
     for t, (i, j) in enumerate(pairwise(tree.blocks)):
         reset, update, new = gates[i:j].chunk(3, 1)
-        past = hidden[tree.above(t)] if t else hidden.new_zeros(1, size)
+        past = hidden.index_select(0, tree.above(t)) if t else hidden.new_zeros(1, size)
         assert layer.recurrent_bias is not None
-        added = _product(past, layer.recurrent.t()) + layer.recurrent_bias
+        added = layer.recurrent(past.to(layer.dtype)).float() + layer.recurrent_bias
         from_reset, from_update, from_new = added.chunk(3, 1)
         recurrent[i:j] = from_new
         reset.add_(from_reset).sigmoid_()
         update.add_(from_update).sigmoid_()
-        new.addcmul_(reset, from_new).tanh_()
+        tanh_(new.addcmul_(reset, from_new))
         torch.lerp(new, past, update, out=hidden[i:j])
-    return Pass(gates, hidden, (recurrent,))
+    return Pass(gates, hidden.to(layer.dtype), (recurrent, hidden))
 
 
 def _gru_backward(
     left: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
-) -> tuple[Tensor, Tensor]:
-    """Gradients of the input products [N,3H] and of the recurrent ones, which differ in `new`.
-    grad_hidden [N,H] is used up."""
-    size = left.hidden.shape[1]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the input products [N,3H], the same in the precision of the products, and those
+    of the recurrent products in that precision, which differ in `new`. grad_hidden [N,H] is used
+    up."""
+    recurrent, hidden = left.kept
+    size = hidden.shape[1]
     grads, recurrent_grads = torch.empty_like(left.gates), torch.empty_like(left.gates)
     for t in reversed(range(len(tree.blocks) - 1)):
         i, j = tree.blocks[t], tree.blocks[t + 1]
         reset, update, new = left.gates[i:j].chunk(3, 1)
         grad_reset, grad_update, grad_new = grads[i:j].chunk(3, 1)
         d_hidden = grad_hidden[i:j]
-        past = left.hidden[tree.above(t)] if t else left.hidden.new_zeros(1, size)
+        past = hidden.index_select(0, tree.above(t)) if t else hidden.new_zeros(1, size)
         torch.mul(d_hidden * (past - new), update * (1 - update), out=grad_update)
         torch.mul(d_hidden * (1 - update), 1 - new.square(), out=grad_new)
-        torch.mul(grad_new * left.kept[0][i:j], reset * (1 - reset), out=grad_reset)
+        torch.mul(grad_new * recurrent[i:j], reset * (1 - reset), out=grad_reset)
         recurrent_grads[i:j] = grads[i:j]
-        recurrent_grads[i:j, 2 * size :] *= reset
+        recurrent_grads[i:j, 2 * size :].mul_(reset)
         if t:
-            d_past = _product(recurrent_grads[i:j], layer.recurrent)
+            d_past = layer.recurrent_back(recurrent_grads[i:j].to(layer.dtype)).float()
             grad_hidden.index_add_(0, tree.above(t), d_past.addcmul_(d_hidden, update))
-    return grads, recurrent_grads
+    return grads, grads.to(layer.dtype), recurrent_grads.to(layer.dtype)
 
 
-def _product(x: Tensor, weights: Tensor) -> Tensor:
-    return (x.to(weights.dtype) @ weights).float()
-
-
-def _side_by_side(calls: list[Callable[[], T]]) -> list[T]:
+def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:
     """The calls' results; more than one call has a thread each, and no threads within it."""
     if len(calls) == 1:
         return [calls[0]()]

@@ -22,26 +22,41 @@ def test_each_episode_is_computed_once():
     compute = Counting()
     cache = PriorCache(compute, torch.device("cpu"))
     tokens, lengths = pad([np.array(e, np.int16) for e in ([1, 2, 3], [1, 2], [1, 2, 3], [4])])
-    out = cache(tokens, lengths)
+    other = pad([np.array(e, np.int16) for e in ([1, 2], [5])])
+    out, second = cache([(tokens, lengths), other])
     np.testing.assert_allclose(out, np.where(tokens > 0, -tokens / 10, 0), rtol=1e-6)
-    assert sorted(compute.asked) == [[1, 2], [1, 2, 3], [4]]
+    np.testing.assert_allclose(second, [[-0.1, -0.2], [-0.5, 0.0]], rtol=1e-6)
+    assert sorted(compute.asked) == [[1, 2], [1, 2, 3], [4], [5]]
     # an episode is what it is before its end, however wide the batch
     wider = np.pad(tokens[::-1], ((0, 0), (0, 2)))
-    np.testing.assert_array_equal(cache(wider, lengths[::-1])[:, :3], out[::-1])
-    assert len(compute.asked) == 3
-    cache(*pad([np.array([1], np.int16), np.array([4], np.int16)]))
-    assert compute.asked[3:] == [[1]]
+    np.testing.assert_array_equal(cache([(wider, lengths[::-1])])[0][:, :3], out[::-1])
+    assert len(compute.asked) == 4
+    cache([pad([np.array([1], np.int16), np.array([4], np.int16)])])
+    assert compute.asked[4:] == [[1]]
+
+
+def one(token: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(np.array([[token]], np.int16), np.array([1]))]
 
 
 def test_the_longest_unused_are_forgotten():
     compute = Counting()
     cache = PriorCache(compute, torch.device("cpu"), capacity=2)
     for token in (1, 2, 1, 3):  # 3 pushes 2 out
-        cache(np.array([[token]], np.int16), np.array([1]))
+        cache(one(token))
     assert len(cache) == 2 and compute.asked == [[1], [2], [3]]
-    cache(np.array([[1]], np.int16), np.array([1]))
-    cache(np.array([[2]], np.int16), np.array([1]))
+    cache(one(1))
+    cache(one(2))
     assert compute.asked[3:] == [[2]]
     # a batch may be larger than what is remembered
     tokens = np.arange(1, 6, dtype=np.int16)[:, None]
-    np.testing.assert_allclose(cache(tokens, np.ones(5, np.int32)), -tokens / 10, rtol=1e-6)
+    (out,) = cache([(tokens, np.ones(5, np.int32))])
+    np.testing.assert_allclose(out, -tokens / 10, rtol=1e-6)
+
+
+def test_nothing_is_remembered_where_nothing_may_be():
+    compute = Counting()
+    cache = PriorCache(compute, torch.device("cpu"), capacity=0)
+    cache(one(1) + one(1))
+    cache(one(1))
+    assert compute.asked == [[1], [1]]

@@ -15,6 +15,7 @@ from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step
 from sequence_tutor.policies.prior import token_log_probs
 from sequence_tutor.policies.sampler import Sampler
 from sequence_tutor.policies.smiles import SmilesEncoding
+from sequence_tutor.policies.stepper import Stepper
 from sequence_tutor.policies.vocabulary import Vocabulary
 
 V = 4
@@ -184,25 +185,25 @@ def test_the_draw_never_takes_what_has_no_probability(monkeypatch):
 
 def test_each_distinct_beginning_is_stepped_once(exact, encoding, monkeypatch):
     stepped = []
-    step = module._Stepper.step
+    step = Stepper.step
 
     def counting(self, actions, state):
         stepped.append(len(actions))
         return step(self, actions, state)
 
-    monkeypatch.setattr(module._Stepper, "step", counting)
+    monkeypatch.setattr(Stepper, "step", counting)
     episodes = Sampler(make_network(), encoding).sample(500, rng(6))
     beginnings = [
         {tuple(row[:t]) for row, n in zip(episodes.tokens, episodes.lengths, strict=True) if n > t}
         for t in range(episodes.tokens.shape[1])
     ]
-    assert stepped == [len(distinct) for distinct in beginnings]
+    assert stepped == [module._width(len(distinct), 500) for distinct in beginnings]
     assert sum(stepped) < episodes.lengths.sum() / 10
 
 
-def test_in_bfloat16_on_a_cpu_the_batch_has_few_widths():
-    widths = [len(module._padded(torch.ones(n), 512)) for n in range(1, 513)]
-    assert all(w >= n for n, w in enumerate(widths, 1))
-    assert all(w * 7 // 8 < n for n, w in enumerate(widths, 1)) and len(set(widths)) < 40
-    padded = module._padded(torch.arange(1, 401), 512)
-    assert padded[:400].tolist() == list(range(1, 401)) and not padded[400:].any()
+@pytest.mark.parametrize("batch", [1, 7, 64, 512, 2048, 5000])
+def test_a_batch_has_few_widths(batch):
+    widths = [module._width(n, batch) for n in range(1, batch + 1)]
+    assert all(n <= w <= batch for n, w in enumerate(widths, 1)) and len(set(widths)) < 135
+    wide = [(n, w) for n, w in enumerate(widths, 1) if n > 16]
+    assert all(w - n < max(16, batch / 64) for n, w in wide)
