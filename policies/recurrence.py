@@ -80,19 +80,21 @@ class Layer:
         input: Tensor | None,
         input_bias: Tensor | None,
     ) -> None:
-        self.dtype = dtype
-        self.recurrent_bias, self.input_bias = recurrent_bias, input_bias
+        self.dtype, self.recurrent_bias = dtype, recurrent_bias
         self.recurrent = Product(recurrent.to(dtype))
         self.recurrent_back = Product(recurrent.t().to(dtype))
-        self.input = None if input is None else Product(input.to(dtype))
-        self.input_back = None if input is None else Product(input.t().to(dtype))
+        self.input = self.input_back = None
+        if input is not None and input_bias is not None:
+            self.input = Product(input.to(dtype), input_bias.to(dtype))
+            self.input_back = Product(input.t().to(dtype))
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What a layer leaves behind for its gradient: gates [N,G H] after their nonlinearities,
-    hidden [N,H], and of an LSTM its cells [N,H] and their tanh, of a GRU the recurrent part of
-    the new state [N,H] before it is reset. Hidden is in the precision of the products."""
+    """What a layer leaves behind for its gradient: gates [N,G H], of an LSTM before their
+    nonlinearities and of a GRU after them; hidden [N,H]; and of an LSTM its cells [N,H], of a GRU
+    the recurrent part of the new state before it is reset and hidden in float32 [N,H] each. Gates
+    of an LSTM and hidden are in the precision of the products."""
 
     gates: Tensor
     hidden: Tensor
@@ -106,11 +108,9 @@ def _forward(tree: PrefixTree, lstm: bool, table: Tensor, layers: list[Layer]) -
     passes: list[Pass] = []
     for layer in layers:
         if layer.input is None:
-            products = table[tree.reads]
+            products = table.index_select(0, tree.reads).to(layer.dtype if lstm else table.dtype)
         else:
-            products = layer.input(passes[-1].hidden).float()
-            assert layer.input_bias is not None
-            products += layer.input_bias
+            products = layer.input(passes[-1].hidden)
         step = _lstm_forward if lstm else _gru_forward
         passes.append(step(products, layer, tree))
     return passes
@@ -130,76 +130,88 @@ def _backward(
     for i in reversed(range(len(layers))):
         layer, left = layers[i], passes[i]
         step = _lstm_backward if lstm else _gru_backward
-        grads, rounded, recurrent_grads = step(left, grad_hidden, layer, tree)
-        before = left.hidden[tree.parents]
+        grads, recurrent_grads = step(left, grad_hidden, layer, tree)
+        before = left.hidden.index_select(0, tree.parents)
         own: list[Tensor | None] = [(recurrent_grads[1:].t() @ before).float(), None, None, None]
         if layer.recurrent_bias is not None:
-            own[1] = recurrent_grads.sum(0, dtype=torch.float32)
+            own[1] = recurrent_grads.sum(0).float()
         if layer.input_back is not None:
-            own[2:] = [(rounded.t() @ passes[i - 1].hidden).float(), grads.sum(0)]
-            grad_hidden = layer.input_back(rounded).float()
+            own[2] = (grads.t() @ passes[i - 1].hidden).float()
+            own[3] = grads.sum(0).float()
+            grad_hidden = layer.input_back(grads).float()
         found = own + found
-    table = grads.new_zeros(actions, grads.shape[1]).index_add_(0, tree.reads, grads)
+    table = grads.new_zeros(actions, grads.shape[1], dtype=torch.float32)
+    for i, j in pairwise(tree.blocks):
+        table.index_add_(0, tree.reads[i:j], grads[i:j].float())
     return [table, *found]
 
 
 def _lstm_forward(gates: Tensor, layer: Layer, tree: PrefixTree) -> Pass:
-    """`gates` are the input products, and become the gates: input, forget, new, output."""
+    """`gates` are the input products, and become the gates: input, forget, new, output.
+
+    Memory is slower than the processor: all that's done to a block is done while the caches hold
+    it, and what is kept is in the precision of the products.
+    """
     nodes, size = len(gates), gates.shape[1] // 4
-    hidden, cells = gates.new_empty(nodes, size, dtype=layer.dtype), gates.new_empty(nodes, size)
-    tanh_cells = torch.empty_like(cells)
+    hidden = gates.new_empty(nodes, size)
+    cells = gates.new_empty(nodes, size, dtype=torch.float32)
     for t, (i, j) in enumerate(pairwise(tree.blocks)):
-        now, cell, tanh_cell = gates[i:j], cells[i:j], tanh_cells[i:j]
+        now, cell = gates[i:j].to(torch.float32, copy=True), cells[i:j]
         if t:
             now += layer.recurrent(hidden.index_select(0, tree.above(t)))
-        keep_in, forget, new, out = now.chunk(4, 1)
-        # tanh(x) = 2 sigmoid(2 x) - 1, in one go with the other gates; see `tanh_`
-        new.mul_(2)
-        now.sigmoid_()
+        gates[i:j] = now
+        keep_in, forget, new, out = _lstm_gates(now)
         torch.mul(keep_in, new.mul_(2).sub_(1), out=cell)
         if t:
             cell.addcmul_(forget, cells.index_select(0, tree.above(t)))
-        tanh_(tanh_cell.copy_(cell))
-        hidden[i:j] = out * tanh_cell
-    return Pass(gates, hidden, (cells, tanh_cells))
+        hidden[i:j] = tanh_(cell.clone()).mul_(out)
+    return Pass(gates, hidden, (cells,))
+
+
+def _lstm_gates(inputs: Tensor) -> Sequence[Tensor]:
+    """float32 [N,4H], in place, after a sigmoid; `new` is (1 + tanh) / 2, see `tanh_`."""
+    gates = inputs.chunk(4, 1)
+    gates[2].mul_(2)
+    inputs.sigmoid_()
+    return gates
 
 
 def _lstm_backward(
     left: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the input products [N,4H], the same in the precision of the products, and those
-    of the recurrent products, which are the same. grad_hidden [N,H] is used up."""
-    cells, tanh_cells = left.kept
-    keep_in, forget, new, out = left.gates.chunk(4, 1)
-    # what the loop multiplies with doesn't depend on its order: worked out for all nodes at once
-    grads = torch.empty_like(left.gates)
-    by_in, by_forget, by_new, by_out = grads.chunk(4, 1)
-    torch.mul(keep_in, 1 - keep_in, out=by_in).mul_(new)
-    torch.mul(forget, 1 - forget, out=by_forget)
-    by_forget[0] = 0
-    by_forget[1:].mul_(cells.index_select(0, tree.parents))
-    torch.mul(new, new, out=by_new).neg_().add_(1).mul_(keep_in)
-    torch.mul(out, 1 - out, out=by_out).mul_(tanh_cells)
-    into_cell = tanh_cells.square().neg_().add_(1).mul_(out)
-    grad_cells = torch.zeros_like(cells)
-    rounded = grads if layer.dtype == grads.dtype else torch.empty_like(grads, dtype=layer.dtype)
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the input products [N,4H] in the precision of the products, and those of the
+    recurrent ones, which are the same. grad_hidden [N,H] is used up."""
+    (cells,) = left.kept
+    grads, grad_cells = torch.empty_like(left.gates), torch.zeros_like(cells)
+    one = cells.new_ones(())
     for t in reversed(range(len(tree.blocks) - 1)):
         i, j = tree.blocks[t], tree.blocks[t + 1]
-        d_hidden, d_cell, now = grad_hidden[i:j], grad_cells[i:j], grads[i:j].view(j - i, 4, -1)
-        d_cell.addcmul_(d_hidden, into_cell[i:j])
-        now[:, :3].mul_(d_cell.unsqueeze(1))
-        now[:, 3].mul_(d_hidden)
-        if rounded is not grads:
-            rounded[i:j] = grads[i:j]
+        d_hidden, d_cell = grad_hidden[i:j], grad_cells[i:j]
+        gates = left.gates[i:j].to(torch.float32, copy=True)
+        keep_in, forget, new, out = _lstm_gates(gates)
+        tanh_cell = tanh_(cells[i:j].clone())
+        d_cell.addcmul_(d_hidden * out, torch.addcmul(one, tanh_cell, tanh_cell, value=-1))
+        # of each sigmoid y: y (1 - y)
+        now = torch.addcmul(gates, gates, gates, value=-1)
+        by_in, by_forget, by_new, by_out = now.chunk(4, 1)
+        by_in.mul_(d_cell).mul_(new.mul_(2).sub_(1))
+        by_new.mul_(d_cell).mul_(keep_in.mul_(4))
+        by_out.mul_(d_hidden).mul_(tanh_cell)
         if t:
             above = tree.above(t)
-            grad_cells.index_add_(0, above, d_cell * forget[i:j])
-            grad_hidden.index_add_(0, above, layer.recurrent_back(rounded[i:j]).float())
-    return grads, rounded, rounded
+            by_forget.mul_(d_cell).mul_(cells.index_select(0, above))
+            grad_cells.index_add_(0, above, d_cell * forget)
+        else:
+            by_forget.zero_()
+        grads[i:j] = now
+        if t:
+            grad_hidden.index_add_(0, above, layer.recurrent_back(grads[i:j]).float())
+    return grads, grads
 
 
 def _gru_forward(gates: Tensor, layer: Layer, tree: PrefixTree) -> Pass:
     """`gates` are the input products, and become the gates: reset, update, new."""
+    gates = gates.float()
     nodes, size = len(gates), gates.shape[1] // 3
     hidden, recurrent = gates.new_empty(nodes, size), gates.new_empty(nodes, size)
     for t, (i, j) in enumerate(pairwise(tree.blocks)):
@@ -218,10 +230,9 @@ def _gru_forward(gates: Tensor, layer: Layer, tree: PrefixTree) -> Pass:
 
 def _gru_backward(
     left: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the input products [N,3H], the same in the precision of the products, and those
-    of the recurrent products in that precision, which differ in `new`. grad_hidden [N,H] is used
-    up."""
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the input products [N,3H] and of the recurrent ones, which differ in `new`, in
+    the precision of the products. grad_hidden [N,H] is used up."""
     recurrent, hidden = left.kept
     size = hidden.shape[1]
     grads, recurrent_grads = torch.empty_like(left.gates), torch.empty_like(left.gates)
@@ -239,7 +250,7 @@ def _gru_backward(
         if t:
             d_past = layer.recurrent_back(recurrent_grads[i:j].to(layer.dtype)).float()
             grad_hidden.index_add_(0, tree.above(t), d_past.addcmul_(d_hidden, update))
-    return grads, grads.to(layer.dtype), recurrent_grads.to(layer.dtype)
+    return grads.to(layer.dtype), recurrent_grads.to(layer.dtype)
 
 
 def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:

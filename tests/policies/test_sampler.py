@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from sequence_tutor.policies import sampler as module
+from sequence_tutor.policies.device import autocast, bfloat16_is_fast
 from sequence_tutor.policies.encoding import pad
 from sequence_tutor.policies.kl_control import policy_log_probs
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
-from sequence_tutor.policies.prior import token_log_probs
+from sequence_tutor.policies.prior import load_prior, token_log_probs
 from sequence_tutor.policies.sampler import Sampler
 from sequence_tutor.policies.smiles import SmilesEncoding
 from sequence_tutor.policies.stepper import Stepper
@@ -94,6 +95,41 @@ def test_log_probs_are_those_of_what_was_drawn_in_bfloat16(monkeypatch, encoding
     probabilities = stated[every @ V ** np.arange(width)]
     assert probabilities.sum() == pytest.approx(1, abs=0.01)
     assert chi_square(counts(episodes.tokens, every), probabilities) < 4
+
+
+BFLOAT16 = pytest.mark.skipif(
+    not bfloat16_is_fast("cpu"), reason="this processor has no bfloat16 products"
+)
+
+
+@BFLOAT16
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_bfloat16_samples_follow_the_float32_network(encoding, cell):
+    network = make_network(cell, scale=2.0)
+    episodes = Sampler(network, encoding).sample(50_000, rng(2))
+    every, lengths = every_sequence()
+    probabilities = np.exp(token_log_probs(network, every, lengths))
+    assert chi_square(counts(episodes.tokens, every), probabilities) < 4
+
+
+@BFLOAT16
+def test_log_probs_of_the_shipped_prior_in_bfloat16_are_near_float32s():
+    """What docs/results.md states."""
+    prior = load_prior("zinc250k")
+    episodes = Sampler(prior.network, prior.encoding).sample(256, rng(3))
+    tokens, lengths = episodes.tokens, episodes.lengths
+    forced = token_log_probs(prior.network, tokens, lengths)
+    assert (np.abs(episodes.log_probs - forced) / lengths).max() < 0.01
+    actions, ends = (torch.from_numpy(x.astype(np.int64)) for x in (tokens, lengths))
+    mask = step_mask(ends, tokens.shape[1])
+    with torch.no_grad():
+        exact = prior.network(actions, ends)[mask].log_softmax(-1)
+        with autocast("cpu"):
+            near = prior.network(actions, ends)[mask].log_softmax(-1)
+    taken = actions[mask].unsqueeze(1)
+    errors = (near - exact).gather(1, taken).abs()
+    assert 0 < errors.mean() < 2e-3 and errors.quantile(0.98) < 0.01
+    assert (near.exp() * (near - exact)).sum(1).mean() < 1e-5  # KL a token
 
 
 @pytest.mark.parametrize("scale", [2.0, 0.0])
