@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,18 +27,20 @@ from sequence_tutor.distributed.config import RunConfig, to_toml
 from sequence_tutor.distributed.crew import ActorCrew
 from sequence_tutor.distributed.exporter import RunExporter
 from sequence_tutor.distributed.learner import KLControlLearner
+from sequence_tutor.distributed.learning import LearnerCalls
 from sequence_tutor.distributed.metrics import Metrics, Tally
 from sequence_tutor.distributed.processes import start_board, start_scorers, start_shards
 from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources
+from sequence_tutor.distributed.rounds import Batch, one_batch_each
 from sequence_tutor.distributed.scoring.pool import ScorerPool
-from sequence_tutor.distributed.scoring.rounds import PATIENCE_S, score_in_order
+from sequence_tutor.distributed.scoring.rounds import score_in_order
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.starting import starting_prior
 from sequence_tutor.distributed.stopping import RunError
-from sequence_tutor.distributed.types import ActorReport, ScoreReport
+from sequence_tutor.distributed.types import ScoreReport
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.policies.storage import Location
 
@@ -96,6 +98,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         )
         super().setup(config)
         self.crew = ActorCrew(self.env_runner_group, run.actors.least, run.actors.count)
+        self.learning = LearnerCalls(self.learner_group)
         self._each_learner(_publish_from_first)
 
     # -- the control loop -------------------------------------------------------------------
@@ -109,7 +112,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self._ask_for_scorers()
             self.scorers.dispatch(self.budget_left())
             self._take_scores()
-            if not self._learn_if_allowed():
+            if not self._keep_learning():
                 self._wait_for_news()
 
     def step(self) -> dict[str, Any]:
@@ -154,37 +157,18 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             lambda i: self._sample_round([workers[i]])[0][1][0],
         ):
             self._count(score_report)
-        tally.waited_s += time.perf_counter() - started
         if tally.inserted >= run.replay.min_rows or not run.actors.count:
             step = run.learner.updates_per_call
             for first in range(0, run.updates_per_iteration, step):
                 self._learn(min(step, run.updates_per_iteration - first))
+                self._take_learned(None)
+        tally.waited_s += time.perf_counter() - started
         tally.rounds += 1
 
-    def _sample_round(
-        self, workers: list[int] | None = None
-    ) -> list[tuple[ActorReport, list[Any]]]:
-        """A batch of each actor, in their order, however often one has to be started again: what
-        an actor generates in a round depends on nothing that dies with it."""
-        group = self.env_runner_group
-        missing = set(workers or range(1, self.run_config.actors.count + 1))
-        found: list[tuple[ActorReport, list[Any]]] = []
-        until = time.monotonic() + PATIENCE_S
-        while missing:
-            results = group.foreach_env_runner(
-                "sample",
-                kwargs={"iteration": self.tally.rounds},
-                local_env_runner=False,
-                remote_worker_ids=sorted(missing),
-            )
-            found += results
-            missing -= {report.worker for report, _ in results}
-            if missing:
-                if time.monotonic() > until:
-                    raise RuntimeError(f"actors {sorted(missing)} don't come back")
-                time.sleep(IDLE_WAIT_S)
-                group.probe_unhealthy_env_runners()
-        return sorted(found, key=lambda result: result[0].worker)
+    def _sample_round(self, workers: Sequence[int] | None = None) -> list[Batch]:
+        """A batch of each actor, or of these, in their order."""
+        everybody = range(1, self.run_config.actors.count + 1)
+        return one_batch_each(self.env_runner_group, workers or everybody, self.tally.rounds)
 
     def _generate(self) -> None:
         """Take finished batches; ask for more unless scorers or learner are behind."""
@@ -222,43 +206,55 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
                 f"example: {self.tally.error}"
             )
 
-    def _learn_if_allowed(self) -> bool:
-        """Update while the replay ratio allows it. Returns whether it did."""
-        learner, tally = self.run_config.learner, self.tally
-        rows = learner.batch * learner.count * learner.updates_per_call
+    def _keep_learning(self) -> bool:
+        """Count what the learner has done and give it more where it may have more. Returns whether
+        there was anything."""
+        news = self._take_learned(0.0)
+        learner, stop, tally = self.run_config.learner, self.run_config.stop, self.tally
+        updates = learner.updates_per_call
+        if stop.updates is not None:
+            updates = min(updates, stop.updates - tally.updates - self.learning.updates)
+        if updates < 1 or self.learning.full:
+            return news
+        rows = learner.batch * learner.count
+        sampled = tally.sampled + self.learning.updates * rows
         # without actors there is no ratio to keep
-        may = not self.run_config.actors.count or self.rate.may_sample(
-            tally.inserted, tally.sampled, rows
-        )
-        if not may:
-            return False
-        self._learn(learner.updates_per_call)
+        if self.run_config.actors.count and not self.rate.may_sample(
+            tally.inserted, sampled, updates * rows
+        ):
+            return news
+        self._learn(updates)
         return True
 
     def _learn(self, updates: int) -> None:
-        """`updates` updates on as many batches per learner, and new weights on the board."""
+        """Begin `updates` updates on as many batches per learner, and then new weights on the
+        board."""
         learner = self.run_config.learner
         started = time.perf_counter()
         self.replay.stats()  # how much each shard has, so how often it is drawn from
         sampled = self.replay.sample(learner.batch, self._sample_seed(), updates * learner.count)
-        references = [reference for _, reference in sampled]
+        self.learning.start([reference for _, reference in sampled])
         self.tally.replay_s += time.perf_counter() - started
-        results = self.learner_group.update(batch_refs=references)
-        # A learner that failed before is silently left out of later results.
-        if len(results) != max(1, learner.count):
-            raise RunError("a learner died")
-        rows, lost = sum(r.rows for r in results), sum(r.lost for r in results)
-        self.tally.add_learned(replace(results[0], rows=rows, lost=lost))
+
+    def _take_learned(self, timeout_s: float | None) -> bool:
+        """Count the updates that are done. Returns whether there were any."""
+        reports = self.learning.finished(timeout_s)
+        for report in reports:
+            self.tally.add_learned(report)
+        return bool(reports)
 
     def _sample_seed(self) -> int:
-        """Depends on the run's seed and the updates so far alone."""
-        sequence = np.random.SeedSequence([self.run_config.seed, self.tally.updates])
+        """Depends on the run's seed and the updates so far, those under way included, alone."""
+        updates = self.tally.updates + self.learning.updates
+        sequence = np.random.SeedSequence([self.run_config.seed, updates])
         return int(sequence.generate_state(1)[0])
 
     def _wait_for_news(self) -> None:
         started = time.perf_counter()
         if self.scorers.scoring:
             self._take_scores(IDLE_WAIT_S)
+        elif self.learning.updates:
+            self._take_learned(IDLE_WAIT_S)
         else:
             time.sleep(IDLE_WAIT_S / 5)
         self.tally.waited_s += time.perf_counter() - started
@@ -307,8 +303,14 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         while self.scorers.scoring and time.monotonic() < deadline:
             self._take_scores(IDLE_WAIT_S)
             self.scorers.drop_waiting()  # what came back from a lost scorer
+        self._settle()
         self.replay.flush()
         self.last_metrics = self._tick()
+
+    def _settle(self) -> None:
+        """Wait for the updates under way, so that networks and counts belong together."""
+        for report in self.learning.settle():
+            self.tally.add_learned(report)
 
     def policy(self) -> Prior:
         """The newest policy, as a prior that can be saved, sampled or tuned further."""
@@ -354,6 +356,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self.tally.scores_used = combine(self.replay.stats()).paid_rows
 
     def _snapshot(self) -> checkpoint.Checkpoint:
+        self._settle()
         self.replay.flush()
         return checkpoint.Checkpoint(
             tensors=self._each_learner(lambda learner: learner.export_tensors())[0],

@@ -76,9 +76,8 @@ class Metrics:
 
     @property
     def learning_s(self) -> float:
-        """Seconds that the learner sampled, learned and published, one after the other; the driver
-        waits for it meanwhile."""
-        return self.replay_s + self.learn_s + self.broadcast_s
+        """Seconds that the learner learned and published, one after the other."""
+        return self.learn_s + self.broadcast_s
 
     @property
     def bottleneck(self) -> Bottleneck:
@@ -228,7 +227,7 @@ class Tally:
             "generation": m.generate_s / max(1, m.actors_alive),
             "scoring": m.score_s / max(1, m.scorers_up),
             "learning": m.learning_s,
-            "driver": max(0.0, seconds - m.driver_waiting_s - m.learning_s),
+            "driver": max(0.0, seconds - m.driver_waiting_s - self.replay_s),
         }
         for stage, share in self.busy.add(seconds, work).items():
             setattr(m, f"{stage}_busy", share)

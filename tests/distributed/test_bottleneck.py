@@ -106,11 +106,11 @@ def test_a_tick_of_reports_counts_the_processes_and_the_waiting():
     tally.add_learned(
         LearnerReport(1, 1, 64, 0, 1.0, 1.0, 1.0, 0.0, fetch_s=0.5, learn_s=1.5, publish_s=0.5)
     )
-    tally.waited_s = 7.0
+    tally.waited_s, tally.replay_s = 7.0, 2.5
     tick = tally.tick(actors_alive=2, scorers_up=4)
     assert tick.generation_busy == pytest.approx(0.5, abs=0.01)
     assert tick.scoring_busy == pytest.approx(0.9, abs=0.01)
-    assert tick.learning_busy == pytest.approx(0.25, abs=0.01)
+    assert tick.learning_busy == pytest.approx(0.2, abs=0.01)
     assert tick.driver_busy == pytest.approx(0.05, abs=0.01)
     assert tick.bottleneck.text == "scoring, 90% busy"
     # with twice the scorers the same work is half the share
