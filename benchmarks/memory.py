@@ -24,8 +24,11 @@ KINDS = ("actor", "learner", "scorer", "reward", "shard", "driver")
 
 
 def small_prior(out: Path) -> Path:
+    """A prior that costs little to sample and to tune, made where it isn't there yet."""
     data = out / "data.smi"
-    out.mkdir(parents=True)
+    if (out / "prior").is_dir():
+        return out / "prior"
+    out.mkdir(parents=True, exist_ok=True)
     data.write_text("".join(f"{one}\n" for one in islice(molecules(), 0, 200_000, 100)))
     command = ["sequence-tutor", "pretrain", str(data), "--out", str(out / "prior")]
     sizes = ["--hidden", "32", "--embedding", "16", "--layers", "1", "--epochs", "4"]
