@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import Any
 
 
-def import_beside(*modules: str) -> None:
-    """Import them in a thread; who imports one of them meanwhile waits for it, and is told then
-    what is wrong with it."""
+def import_beside(*modules: str) -> threading.Thread:
+    """Import them in a thread. Who imports one of them meanwhile waits for it; what is wrong with
+    one is told to whoever imports it later."""
 
     def work() -> None:
         with suppress(Exception):
@@ -24,7 +24,9 @@ def import_beside(*modules: str) -> None:
                 import_module(module)
 
     # no daemon: PyTorch doesn't survive the end of the interpreter in the middle of its import
-    threading.Thread(target=work, name="imports").start()
+    thread = threading.Thread(target=work, name="imports")
+    thread.start()
+    return thread
 
 
 class ComingLearners:
