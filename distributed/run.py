@@ -150,6 +150,10 @@ def _train(
     """The loop, with metrics and checkpoints on the way and at the end."""
     from sequence_tutor.distributed.metrics_writer import MetricsWriter
 
+    # in asynchronous mode the first checkpoint waits for the learner, and nobody waits for that
+    saved_at_first = run.mode == "synchronous" or algorithm.learners_are_there()
+    if saved_at_first:
+        algorithm.save_run_checkpoint()
     tally = algorithm.tally
     work.fetch("metrics.jsonl")
     writer = MetricsWriter(work.path, tally.iteration, tally.updates)
@@ -160,7 +164,7 @@ def _train(
         work.upload()
         algorithm.save_run_checkpoint()
 
-    saves = _Saves(save, run.checkpoint, tally.updates, console)
+    saves = _Saves(save, run.checkpoint, tally.updates, console, at_once=not saved_at_first)
     try:
         with Display(console) as display:
             progress = Progress(run, display)
@@ -180,14 +184,18 @@ def _train(
 
 
 class _Saves:
-    """Checkpoints when they are due, the first at once. Storage that fails for a while doesn't end
-    the run."""
+    """Checkpoints when they are due. Storage that fails for a while doesn't end the run."""
 
     def __init__(
-        self, save: Callable[[], None], when: CheckpointConfig, updates: int, console: Console
+        self,
+        save: Callable[[], None],
+        when: CheckpointConfig,
+        updates: int,
+        console: Console,
+        at_once: bool,
     ) -> None:
         self._save, self._when = save, when
-        self._updates, self._at = updates, -math.inf
+        self._updates, self._at = updates, -math.inf if at_once else time.monotonic()
         self._next_try = 0.0
         self._complaint = Complaint("write a checkpoint", console, SAVE_PATIENCE_S)
 
