@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py
 
-Medians of three.
+Medians of the rounds, after a start that isn't counted: it compiles modules.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
+import psutil
 from common import EXAMPLES, markdown, optimize_command
 
 from sequence_tutor.distributed.replay.record import read_table
@@ -22,12 +24,25 @@ from sequence_tutor.distributed.replay.record import read_table
 # each starts what the one before it starts, and something more
 STEPS = {
     "Python and the command line": "import sequence_tutor.distributed.cli",
-    "PyTorch, Ray and RLlib": "import sequence_tutor.distributed.run",
-    "Ray's own processes": (
-        "import sequence_tutor.distributed.run, ray; "
-        "ray.init(address='local', include_dashboard=False, log_to_driver=False)"
+    "PyTorch and RLlib, and Ray's own processes beside them": (
+        "from sequence_tutor.distributed.run import HEAVY, import_beside; "
+        "thread = import_beside(*HEAVY); import ray; "
+        "ray.init(address='local', include_dashboard=False, log_to_driver=False); thread.join()"
     ),
 }
+REST = "actors, scorers and shards; the first molecules"
+# CPU seconds are told by what a process's command line has in it, or else it's Ray's own
+KINDS = {
+    "ray::SequenceActor": "actor",
+    "ray::_WrappedExecutable": "learner",
+    "ray::IDLE": "learner",  # before it is told what it is
+    "ray::ScorerProcess": "scorer",
+    "ray::_ShardActor": "shards",
+    "ray::WeightBoard": "board",
+    "isolation/start.py": "reward",
+    "sequence-tutor optimize": "driver",
+}
+LOOK_EVERY_S = 0.1
 
 
 def timed(command: list[str]) -> float:
@@ -36,13 +51,38 @@ def timed(command: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def first_score(config: Path, out: Path) -> float:
-    """Seconds from the command until the first molecule had its score."""
+def cpu_seconds(root: psutil.Process) -> dict[int, tuple[str, float]]:
+    """Kind and CPU seconds of a process and all below it, by its number."""
+    found = {}
+    for process in (root, *root.children(recursive=True)):
+        try:
+            line, times = " ".join(process.cmdline()), process.cpu_times()
+        except psutil.Error:  # it has ended
+            continue
+        kind = next((kind for part, kind in KINDS.items() if part in line), "Ray's own")
+        found[process.pid] = (kind, times.user + times.system)
+    return found
+
+
+def first_score(config: Path, out: Path) -> tuple[float, Counter[str]]:
+    """Seconds from the command until the first molecule had its score, and the CPU seconds of
+    each kind of process till then."""
     shutil.rmtree(out, ignore_errors=True)
     started = time.time()
-    timed(optimize_command(config, out, ["stop.scores=64"]))
-    scored = read_table(out / "scores").column("scored_at").cast("int64").to_numpy()
-    return float(scored.min() / 1e6 - started)
+    command = optimize_command(config, out, ["stop.scores=64"])
+    run = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    looks: list[tuple[float, dict[int, tuple[str, float]]]] = [(started, {})]
+    while run.poll() is None:
+        try:
+            looks.append((time.time(), looks[-1][1] | cpu_seconds(run)))
+        except psutil.Error:
+            continue
+        time.sleep(LOOK_EVERY_S)
+    at = read_table(out / "scores").column("scored_at").cast("int64").to_numpy().min() / 1e6
+    cpu: Counter[str] = Counter()
+    for kind, seconds in max(look for look in looks if look[0] <= at)[1].values():
+        cpu[kind] += seconds
+    return float(at - started), cpu
 
 
 def main() -> None:
@@ -51,12 +91,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     rounds = range(options.rounds)
-    marks = [median(timed([sys.executable, "-c", code]) for _ in rounds) for code in STEPS.values()]
-    whole = median(first_score(EXAMPLES / "molecules.toml", options.out) for _ in rounds)
-    steps = [mark - before for before, mark in zip([0.0, *marks], [*marks, whole], strict=True)]
-    names = [*STEPS, "actors, scorers, shards and learner; 64 molecules"]
-    table = [[name, f"{step:.1f}"] for name, step in zip(names, steps, strict=True)]
-    print(markdown(["", "s"], [*table, ["to the first score", f"{whole:.1f}"]]))
+    marks = [
+        [timed([sys.executable, "-c", code]) for _ in range(options.rounds + 1)][1:]
+        for code in STEPS.values()
+    ]
+    wholes = [first_score(EXAMPLES / "molecules.toml", options.out) for _ in rounds]
+    times = [*map(median, marks), median(seconds for seconds, _ in wholes)]
+    steps = [mark - before for before, mark in zip([0.0, *times], times, strict=False)]
+    table = [[name, f"{step:.1f}"] for name, step in zip([*STEPS, REST], steps, strict=True)]
+    print(markdown(["", "s"], [*table, ["to the first score", f"{times[-1]:.1f}"]]))
+    kinds = sorted({kind for _, cpu in wholes for kind in cpu})
+    spent = {kind: median(cpu[kind] for _, cpu in wholes) for kind in kinds}
+    rows = [[kind, f"{seconds:.1f}"] for kind, seconds in spent.items()]
+    print(markdown(["CPU seconds till then", ""], [*rows, ["all", f"{sum(spent.values()):.1f}"]]))
 
 
 if __name__ == "__main__":

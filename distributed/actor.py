@@ -16,7 +16,11 @@ from ray.rllib.env.env_runner import EnvRunner
 
 from sequence_tutor.distributed.types import ActorReport, Generated
 from sequence_tutor.distributed.weights import board_name, fetch_prior
-from sequence_tutor.policies.device import autocast, keep_freed_memory
+from sequence_tutor.policies.device import (
+    autocast,
+    choose_repeatable_kernels,
+    keep_freed_memory,
+)
 from sequence_tutor.policies.encoding import Episodes
 from sequence_tutor.policies.prior import as_tensors, build_prior, token_log_probs
 from sequence_tutor.policies.sampler import Sampler
@@ -37,6 +41,7 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         keep_freed_memory()
+        choose_repeatable_kernels()
         run = config.run
         torch.set_num_threads(run.actors.threads)
         self.run, self.run_id = run, f"actor-{self.worker_index}-{uuid.uuid4().hex[:8]}"

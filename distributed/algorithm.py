@@ -26,10 +26,16 @@ from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig, to_toml
 from sequence_tutor.distributed.crew import ActorCrew
 from sequence_tutor.distributed.exporter import RunExporter
+from sequence_tutor.distributed.head_start import ComingLearners
 from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.learning import LearnerCalls
 from sequence_tutor.distributed.metrics import Metrics, Tally
-from sequence_tutor.distributed.processes import start_board, start_scorers, start_shards
+from sequence_tutor.distributed.processes import (
+    publish_prior,
+    start_board,
+    start_scorers,
+    start_shards,
+)
 from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
@@ -75,6 +81,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.prior = starting_prior(run)
         self.directory = Location(config.directory or self.logdir)
         self.board = start_board(run_id, self.prior)
+        if run.learner.algorithm != "g":  # all others start with the prior as their policy
+            publish_prior(self.board, self.prior)
         record = run.replay.record or (self.directory / "scores").uri
         self.shards = start_shards(run, record, self.prior.encoding)
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
@@ -99,7 +107,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         super().setup(config)
         self.crew = ActorCrew(self.env_runner_group, run.actors.least, run.actors.count)
         self.learning = LearnerCalls(self.learner_group)
-        self._each_learner(_publish_from_first)
+        if learner.algorithm == "g":
+            self._each_learner(_publish_from_first)
 
     # -- the control loop -------------------------------------------------------------------
 
@@ -124,6 +133,11 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         seconds = self.last_metrics.elapsed_s - before
         self.crew.look(self.last_metrics, seconds, self.scorers.full)
         return results | {"tutor": asdict(self.last_metrics), "done": self.out_of_budget()}
+
+    def learners_are_there(self) -> bool:
+        """Whether they have started. Raises what kept them from it."""
+        group = self.learner_group
+        return group.are_there() if isinstance(group, ComingLearners) else True
 
     def out_of_budget(self) -> bool:
         """Whether a limit of [stop] is reached."""
@@ -214,7 +228,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         updates = learner.updates_per_call
         if stop.updates is not None:
             updates = min(updates, stop.updates - tally.updates - self.learning.updates)
-        if updates < 1 or self.learning.full:
+        if updates < 1 or self.learning.full or not self.learners_are_there():
             return news
         rows = learner.batch * learner.count
         sampled = tally.sampled + self.learning.updates * rows

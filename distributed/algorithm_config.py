@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.util.placement_group import get_current_placement_group
 
 from sequence_tutor.distributed.actor import SequenceActor
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.head_start import ComingLearners
 from sequence_tutor.distributed.learner import KLControlLearner, KLControlModule
 
 
@@ -34,7 +38,8 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         self.run = run
         self.directory = None if directory is None else str(directory)
         learner, actors = run.learner, run.actors
-        self.framework("torch").debugging(seed=run.seed, log_level="ERROR")
+        # no seed: actors and learners seed what they use themselves, see choose_repeatable_kernels
+        self.framework("torch").debugging(log_level="ERROR")
         self.env_runners(
             num_env_runners=actors.least,
             num_cpus_per_env_runner=1,
@@ -67,6 +72,16 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         self.reporting(min_time_s_per_iteration=0 if run.mode == "synchronous" else 1.0)
         self._dont_auto_sync_env_runner_states = True
         return self
+
+    def build_learner_group(self, **kwargs: Any) -> LearnerGroup | ComingLearners:
+        """The learners, which may take their time: the others can begin without them.
+
+        Not under Tune: a thread doesn't see the placement group in which they are to be.
+        """
+        build = super().build_learner_group
+        if get_current_placement_group() is not None:
+            return build(**kwargs)
+        return ComingLearners(lambda: build(**kwargs))
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The networks; they fetch the prior from the run's board."""

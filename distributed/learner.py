@@ -17,7 +17,7 @@ from torch import Tensor
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.types import LearnerReport, TrainingBatch
 from sequence_tutor.distributed.weights import Weights, board_name, fetch_prior
-from sequence_tutor.policies.device import keep_freed_memory
+from sequence_tutor.policies.device import choose_repeatable_kernels, keep_freed_memory
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel
 from sequence_tutor.policies.prior import as_tensors, build_prior
@@ -56,6 +56,7 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
 
     def build(self) -> None:
         keep_freed_memory()
+        choose_repeatable_kernels()
         run: RunConfig = self.config.run
         torch.set_num_threads(run.learner.threads)
         torch.manual_seed(run.seed)

@@ -45,7 +45,7 @@ class LearnerCalls:
     """
 
     def __init__(self, group: Group) -> None:
-        self._learners: Sequence[ActorHandle] = list(group._worker_manager.actors().values())
+        self._group = group  # which may take its time to start
         self._calls: deque[_Call] = deque()
 
     @property
@@ -60,12 +60,13 @@ class LearnerCalls:
 
     def start(self, references: Sequence[ray.ObjectRef]) -> None:
         """Updates on as many batches for each learner. Weights are published after the last."""
-        each = len(references) // len(self._learners)
+        learners = self._group._worker_manager.actors().values()
+        each = len(references) // len(learners)
         results = [
             learner.update.remote(
                 training_data=TrainingData(batch_refs=list(references[i * each : (i + 1) * each]))
             )
-            for i, learner in enumerate(self._learners)
+            for i, learner in enumerate(learners)
         ]
         self._calls.append(_Call(each, results))
 

@@ -46,6 +46,12 @@ def start_board(run_id: str, prior: Prior) -> ActorHandle:
     )
 
 
+def publish_prior(board: ActorHandle, prior: Prior) -> None:
+    """The weights that a policy has before its first update; actors needn't wait for a learner to
+    say so."""
+    board.publish.remote(0, [ray.put(prior_parts(prior).weights)])
+
+
 def start_shards(
     run: RunConfig, record: str | Path, encoding: Encoding | None
 ) -> list[ActorHandle]:

@@ -6,19 +6,19 @@ RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ray.exceptions import RayError
 from rich.console import Console
 
 from sequence_tutor.distributed import checkpoint
-from sequence_tutor.distributed.algorithm import SequenceTutor
-from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, RunConfig, to_toml
-from sequence_tutor.distributed.metrics_writer import MetricsWriter
+from sequence_tutor.distributed.head_start import import_beside
 from sequence_tutor.distributed.patience import Complaint, insist
 from sequence_tutor.distributed.progress import Display, Progress
 from sequence_tutor.distributed.resources import enter_cluster
@@ -26,14 +26,24 @@ from sequence_tutor.distributed.resume import check_directory, config_of
 from sequence_tutor.distributed.starting import starting_prior
 from sequence_tutor.distributed.stopping import RunError, StopRequest
 from sequence_tutor.distributed.summary import TOP_ROWS, RunSummary, summarize, write_top
+from sequence_tutor.distributed.types import Scored
 from sequence_tutor.distributed.warm_start import read_scored, to_scored
 from sequence_tutor.distributed.working_copy import WorkingCopy
-from sequence_tutor.policies.prior import Prior
 from sequence_tutor.policies.storage import Location, Where
-from sequence_tutor.rewards.base import Reward
+from sequence_tutor.rewards.base import Domain, Reward
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
+if TYPE_CHECKING:
+    from sequence_tutor.distributed.algorithm import SequenceTutor
+    from sequence_tutor.policies.prior import Prior
+
+# What this module needs but doesn't import, as it takes seconds: PyTorch and RLlib.
+HEAVY = (
+    "sequence_tutor.policies.prior",
+    "sequence_tutor.distributed.algorithm",
+    "sequence_tutor.distributed.metrics_writer",
+)
 # Seconds until a checkpoint that failed is tried again, and until the run ends over it.
 SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
 # Seconds that a run waits at its end for scores under way, beyond what a reward's deadlines allow.
@@ -67,26 +77,21 @@ def optimize(
     Raises RunError, once the record is safe, where a part that can't be replaced dies or storage
     fails for longer than the run waits for it; OSError where what is left can't be uploaded.
     """
+    import_beside(*HEAVY)
     out = Location(where)
     # Whatever is wrong with the files should be said before a cluster is started.
-    prior, domain = starting_prior(run), domain_of(run.encoding)
     check_directory(run, out, resume)
-    known = None
-    if warm_start is not None:
-        sequences, rewards, remarks = read_scored(warm_start, None)
-        known, more = to_scored(sequences, rewards, prior.encoding, domain, time.time())
-        for remark in [*remarks, *more]:
-            console.print(remark, markup=False, highlight=False, soft_wrap=True)
-        if not len(known):
-            raise ConfigError(f"nothing in {warm_start} can be learned from with {run.prior!r}")
-    with (
-        isolated_reward(run) as reward,
-        StopRequest() as stop,
-        WorkingCopy(out, console) as work,
-    ):
+    with ExitStack() as stack:
+        reward = stack.enter_context(isolated_reward(run))
+        prior, domain = starting_prior(run), domain_of(run.encoding)
+        known = None if warm_start is None else _read_known(warm_start, run, prior, domain, console)
+        stop = stack.enter_context(StopRequest())
+        work = stack.enter_context(WorkingCopy(out, console))
         enter_cluster(run, console, stop)
         out.make()
         (out / "config.toml").write(to_toml(run))
+        from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig  # by now there
+
         algorithm = SequenceTutorConfig().tutor(run, out.uri).build_algo()
         try:
             if resume:
@@ -96,7 +101,6 @@ def optimize(
                 console.print(
                     f"warm start: {added} of {len(known)} sequences are new to the replay"
                 )
-            algorithm.save_run_checkpoint()
             _train(algorithm, run, work, console, stop)
             metrics = algorithm.last_metrics
             policy = algorithm.policy()
@@ -116,6 +120,19 @@ def optimize(
         return summarize(run, work, reason, metrics, top, prior, policy, domain, reward)
 
 
+def _read_known(
+    where: Where, run: RunConfig, prior: Prior, domain: Domain, console: Console
+) -> Scored:
+    """What a warm start brings. Raises ConfigError where nothing of it can be learned from."""
+    sequences, rewards, remarks = read_scored(where, None)
+    known, more = to_scored(sequences, rewards, prior.encoding, domain, time.time())
+    for remark in [*remarks, *more]:
+        console.print(remark, markup=False, highlight=False, soft_wrap=True)
+    if not len(known):
+        raise ConfigError(f"nothing in {where} can be learned from with {run.prior!r}")
+    return known
+
+
 def _take_up(algorithm: SequenceTutor, out: Location) -> None:
     if saved := checkpoint.complete(out / "checkpoints"):
         algorithm.load_checkpoint(saved[-1].uri)
@@ -131,6 +148,12 @@ def _train(
     stop: StopRequest,
 ) -> None:
     """The loop, with metrics and checkpoints on the way and at the end."""
+    from sequence_tutor.distributed.metrics_writer import MetricsWriter
+
+    # in asynchronous mode the first checkpoint waits for the learner, and nobody waits for that
+    saved_at_first = run.mode == "synchronous" or algorithm.learners_are_there()
+    if saved_at_first:
+        algorithm.save_run_checkpoint()
     tally = algorithm.tally
     work.fetch("metrics.jsonl")
     writer = MetricsWriter(work.path, tally.iteration, tally.updates)
@@ -141,7 +164,7 @@ def _train(
         work.upload()
         algorithm.save_run_checkpoint()
 
-    saves = _Saves(save, run.checkpoint, tally.updates, console)
+    saves = _Saves(save, run.checkpoint, tally.updates, console, at_once=not saved_at_first)
     try:
         with Display(console) as display:
             progress = Progress(run, display)
@@ -150,7 +173,8 @@ def _train(
                 metrics = algorithm.last_metrics
                 writer.write(metrics)
                 progress.show(metrics)
-                saves.save_if_due(metrics.updates)
+                if algorithm.learners_are_there():
+                    saves.save_if_due(metrics.updates)
         patience_s = DRAIN_S + run.reward.timeout_s * (1 + run.reward.retries)
         insist(lambda: algorithm.drain(patience_s), "put the last scores on record", console)
         writer.write(algorithm.last_metrics)
@@ -163,10 +187,15 @@ class _Saves:
     """Checkpoints when they are due. Storage that fails for a while doesn't end the run."""
 
     def __init__(
-        self, save: Callable[[], None], when: CheckpointConfig, updates: int, console: Console
+        self,
+        save: Callable[[], None],
+        when: CheckpointConfig,
+        updates: int,
+        console: Console,
+        at_once: bool,
     ) -> None:
         self._save, self._when = save, when
-        self._updates, self._at = updates, time.monotonic()
+        self._updates, self._at = updates, -math.inf if at_once else time.monotonic()
         self._next_try = 0.0
         self._complaint = Complaint("write a checkpoint", console, SAVE_PATIENCE_S)
 

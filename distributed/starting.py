@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.policies.prior import Prior, load_prior
+
+if TYPE_CHECKING:
+    from sequence_tutor.policies.prior import Prior
 
 
 def starting_prior(run: RunConfig) -> Prior:
     """The prior of a run, its episodes as long as the run wants them. Raises ValueError where it
     can't start the run."""
+    from sequence_tutor.policies.prior import load_prior
+
     prior = load_prior(run.prior)
     if prior.encoding.name != run.encoding:
         raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -13,9 +14,11 @@ from sequence_tutor.distributed.evaluation import Columns, compare, print_table
 from sequence_tutor.distributed.metrics import Metrics
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.distributed.working_copy import WorkingCopy
-from sequence_tutor.policies.prior import Prior
 from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Domain, Reward, Status
+
+if TYPE_CHECKING:
+    from sequence_tutor.policies.prior import Prior
 
 TOP_ROWS = 100
 RENDERED = 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from contextlib import AbstractContextManager
 from functools import cache
@@ -26,6 +27,20 @@ def keep_freed_memory() -> None:
             # the arenas of other threads are given back whatever the threshold
             mallopt(_M_ARENA_MAX, 1)
             mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def choose_repeatable_kernels() -> None:
+    """The same numbers from the same inputs, every time, where the device can.
+
+    `torch.use_deterministic_algorithms`, as RLlib's seed calls it, does the same for a CPU, but
+    loads the compiler as well: more than a second of CPU time in every process.
+    """
+    if torch.version.cuda is None:
+        torch.set_deterministic_debug_mode("error")
+    else:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
 
 @cache

@@ -96,6 +96,12 @@ def test_a_scorer_loads_without_torch(tmp_path: Path):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_config_is_checked_before_anything_heavy_is_loaded(tmp_path: Path):
+    modules = [f"sequence_tutor.distributed.{name}" for name in ("cli", "config", "retrying")]
+    done = import_with_blocked({"torch", "rdkit", "pandas"}, modules, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_control_the_block_blocks(tmp_path: Path):
     done = import_with_blocked({"torch"}, ["sequence_tutor.distributed.actor"], tmp_path)
     assert "blocked: torch" in done.stderr
