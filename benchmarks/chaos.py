@@ -204,7 +204,7 @@ class Monkey:
         self.due = time.monotonic() + self.dice.expovariate(1 / self.every_s)
         kind = self.dice.choice(["actor", "scorer", "reward", "shard", "node"])
         if kind == "node":
-            kept = self.algorithm._each_learner(lambda _: ray.get_runtime_context().get_node_id())
+            kept = self.algorithm.learning.each(lambda _: ray.get_runtime_context().get_node_id())
             node = self.dice.choice([n for n in self.nodes if n.node_id not in kept])
             self.times.append(time.time())
             self.cluster.remove_node(node, allow_graceful=False)

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import ray
@@ -27,7 +27,7 @@ from sequence_tutor.distributed.config import RunConfig, to_toml
 from sequence_tutor.distributed.crew import ActorCrew
 from sequence_tutor.distributed.exporter import RunExporter
 from sequence_tutor.distributed.head_start import ComingLearners
-from sequence_tutor.distributed.learner import KLControlLearner
+from sequence_tutor.distributed.learner import publish_from_first
 from sequence_tutor.distributed.learning import LearnerCalls
 from sequence_tutor.distributed.metrics import Metrics, Tally
 from sequence_tutor.distributed.processes import (
@@ -49,8 +49,6 @@ from sequence_tutor.distributed.stopping import RunError
 from sequence_tutor.distributed.types import ScoreReport
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.policies.storage import Location
-
-T = TypeVar("T")
 
 # So many failures without one success, and a run is not worth going on.
 FAILED_AT_FIRST = 100
@@ -108,7 +106,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.crew = ActorCrew(self.env_runner_group, run.actors.least, run.actors.count)
         self.learning = LearnerCalls(self.learner_group)
         if learner.algorithm == "g":
-            self._each_learner(_publish_from_first)
+            self.learning.each(publish_from_first)
 
     # -- the control loop -------------------------------------------------------------------
 
@@ -349,8 +347,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         saved = checkpoint.read(checkpoint_dir)
         reference = ray.put(saved.tensors)
         updates = saved.counters["updates"]
-        self._each_learner(lambda learner: learner.import_tensors(ray.get(reference), updates))
-        self._each_learner(_publish_from_first)
+        self.learning.each(lambda learner: learner.import_tensors(ray.get(reference), updates))
+        self.learning.each(publish_from_first)
         self.tally.restore(saved.counters, saved.elapsed_s)
         self._take_up_record(saved.live_rows)
 
@@ -373,20 +371,12 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self._settle()
         self.replay.flush()
         return checkpoint.Checkpoint(
-            tensors=self._each_learner(lambda learner: learner.export_tensors())[0],
+            tensors=self.learning.each(lambda learner: learner.export_tensors())[0],
             counters=self.tally.counters(),
             live_rows=[stats.rows for stats in self.replay.stats()],
             elapsed_s=self.tally.elapsed_s,
             config=to_toml(self.run_config),
         )
-
-    def _each_learner(self, call: Callable[[KLControlLearner], T]) -> list[T]:
-        """Call something on every learner; unlike RLlib's, raises what they raise."""
-        results = self.learner_group.foreach_learner(call).result_or_errors
-        for result in results:
-            if not result.ok:
-                raise result.get()
-        return [result.get() for result in results]
 
     def cleanup(self) -> None:
         try:
@@ -396,8 +386,3 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self.scorers.kill()
             for process in (*self.shards, self.board):
                 ray.kill(process)
-
-
-def _publish_from_first(learner: KLControlLearner) -> None:
-    if learner.rank == 0:
-        learner.publish()

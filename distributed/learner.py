@@ -223,6 +223,12 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         self.updates = updates
 
 
+def publish_from_first(learner: KLControlLearner) -> None:
+    """Publish the weights, once for all learners of a group."""
+    if learner.rank == 0:
+        learner.publish()
+
+
 def _diverged(what: str, value: float, updates: int) -> str:
     return (
         f"the {what} became {value} after {updates} updates; try a larger "

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 from ray.rllib.core.learner.training_data import TrainingData
 
+from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.stopping import RunError
 from sequence_tutor.distributed.types import LearnerReport
+
+T = TypeVar("T")
 
 # Calls under way at a time: the learner works on one and has the next at hand.
 MOST_CALLS = 2
@@ -29,6 +32,8 @@ class Group(Protocol):
     """What is used of RLlib's LearnerGroup."""
 
     _worker_manager: Manager
+
+    def foreach_learner(self, func: Callable[[Any], Any]) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -95,3 +100,12 @@ class LearnerCalls:
         while self._calls:
             reports += self.finished(None)
         return reports
+
+    def each(self, call: Callable[[KLControlLearner], T]) -> list[T]:
+        """Call something on every learner, after the updates that are under way; unlike RLlib's,
+        raises what they raise."""
+        results = self._group.foreach_learner(call).result_or_errors
+        for result in results:
+            if not result.ok:
+                raise result.get()
+        return [result.get() for result in results]

@@ -53,7 +53,7 @@ def test_a_run_survives_all_but_its_learner(
         shards = [part.name.split("-")[2] for part in (tmp_path / "scores").glob("*.parquet")]
         assert set(shards) == {"0000", "0001"}
 
-        process = algorithm._each_learner(lambda _: os.getpid())[0]
+        process = algorithm.learning.each(lambda _: os.getpid())[0]
         os.kill(process, signal.SIGKILL)
         algorithm.run_config = make_run(mode="asynchronous", stop={"scores": 10**6})
         with pytest.raises((RuntimeError, ray.exceptions.RayError), match="learner|actor died"):
@@ -67,9 +67,9 @@ def test_two_learners_stay_equal_and_share_the_ratio(
     with build(run, tmp_path) as algorithm:
         while algorithm.tally.rounds < 3:
             algorithm.train()
-        one, two = algorithm._each_learner(lambda learner: learner.policy_weights())
+        one, two = algorithm.learning.each(lambda learner: learner.policy_weights())
         assert all((one[k] == two[k]).all() for k in one)
-        ranks = algorithm._each_learner(lambda learner: learner.rank)
+        ranks = algorithm.learning.each(lambda learner: learner.rank)
         assert sorted(ranks) == [0, 1]
         tally = algorithm.tally
         assert tally.updates == 3 * run.updates_per_iteration == 24
