@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from filelock import FileLock  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from sequence_tutor.distributed import cli  # noqa: E402
@@ -51,6 +52,18 @@ BASE: dict[str, Any] = {
 }
 
 
+# Tests that start processes take longest: they come first, and the others fill the gaps they leave.
+LONGEST = ("faults", "cluster", "distributed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        return LONGEST.index(room) if room in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
 def tiny_corpus(n: int = 600) -> list[str]:
     """Valid molecules of two to six fragments."""
     dice = random.Random(0)
@@ -68,7 +81,17 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a prior that learned `tiny_corpus` in seconds."""
-    directory = tmp_path_factory.mktemp("prior")
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # where all of pytest's processes find it
+    directory = place / "tiny_prior"
+    with FileLock(place / "tiny_prior.lock"):
+        if not directory.exists():
+            train_tiny_prior(tmp_path_factory.mktemp("prior")).rename(directory)
+    return directory
+
+
+def train_tiny_prior(directory: Path) -> Path:
     corpus = tiny_corpus()
     encoding = SmilesEncoding.fit(corpus, max_length=32)
     settings = PretrainSettings(
