@@ -26,7 +26,7 @@ import torch  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from sequence_tutor.distributed import cli  # noqa: E402
+from sequence_tutor.distributed import cli, summary  # noqa: E402
 from sequence_tutor.distributed.algorithm import SequenceTutor  # noqa: E402
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig  # noqa: E402
 from sequence_tutor.distributed.config import RunConfig, parse_config  # noqa: E402
@@ -76,6 +76,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_summaries() -> Iterator[None]:
+    """A run's summary samples few sequences, or it would take longer than the small run itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summary, "SUMMARY_SAMPLES", 60)
+        yield
 
 
 @pytest.fixture(scope="session")

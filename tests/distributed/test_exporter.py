@@ -206,7 +206,7 @@ def endpoint(
         while not told_last(out, samples):
             assert driver.poll() is None, "the run ended with an error"
             assert time.monotonic() < deadline, "the last tick never came"
-            time.sleep(0.2)
+            time.sleep(0.5)
             with suppress(OSError):  # not there yet
                 seen, kinds = scraped(port)
                 samples |= seen
