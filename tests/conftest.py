@@ -6,10 +6,11 @@ import http.client
 import io
 import os
 import random
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,6 +238,20 @@ def local_ray(plugins: Path) -> Iterator[None]:
         del os.environ["PYTHONPATH"]
     else:
         os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a TCP port that is free and stays so: none that Ray or the system gives away."""
+
+    def find() -> int:
+        for port in random.SystemRandom().sample(range(32000, 32768), 768):
+            with suppress(OSError), socket.socket() as listener:
+                listener.bind(("", port))
+                return port
+        raise RuntimeError("no port is free")
+
+    return find
 
 
 @pytest.fixture(scope="session")
