@@ -29,7 +29,8 @@ mkdir -p "$(dirname "$run")"
 private=$(mktemp -d "$(dirname "$run")/.ray-$SLURM_JOB_ID.XXXX")
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$private/token RAY_TMPDIR=/tmp/ray-$SLURM_JOB_ID
 (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$RAY_AUTH_TOKEN_PATH")
-port=$((20000 + SLURM_JOB_ID % 20000))
+# jobs may share a machine: each has two ports of its own
+port=$((20000 + SLURM_JOB_ID % 6000 * 2))
 
 mapfile -t machines < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 on() { # on MACHINE COMMAND...: a step on one machine; to be run as `$(on ...)` or `on ... &`
@@ -53,7 +54,7 @@ trap finish EXIT
 
 cpus=${SLURM_CPUS_PER_TASK:-1}
 on "${machines[0]}" ray start --head --block --node-ip-address="$head" --port="$port" \
-    --num-cpus="$cpus" --temp-dir="$RAY_TMPDIR" --include-dashboard=false \
+    --ray-client-server-port="$((port + 1))" --num-cpus="$cpus" --temp-dir="$RAY_TMPDIR" --include-dashboard=false \
     --resources='{"steady": 1000}' &
 steps+=($!)
 # A worker gives up where there is no head yet; one that is late joins the run late.

@@ -6,10 +6,11 @@ import http.client
 import io
 import os
 import random
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from filelock import FileLock  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from sequence_tutor.distributed import cli  # noqa: E402
+from sequence_tutor.distributed import cli, summary  # noqa: E402
 from sequence_tutor.distributed.algorithm import SequenceTutor  # noqa: E402
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig  # noqa: E402
 from sequence_tutor.distributed.config import RunConfig, parse_config  # noqa: E402
@@ -51,6 +53,18 @@ BASE: dict[str, Any] = {
 }
 
 
+# Tests that start processes take longest: they come first, and the others fill the gaps they leave.
+LONGEST = ("faults", "cluster", "distributed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        return LONGEST.index(room) if room in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
 def tiny_corpus(n: int = 600) -> list[str]:
     """Valid molecules of two to six fragments."""
     dice = random.Random(0)
@@ -65,10 +79,28 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def short_summaries() -> Iterator[None]:
+    """A run's summary samples few sequences, or it would take longer than the small run itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summary, "SUMMARY_SAMPLES", 60)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a prior that learned `tiny_corpus` in seconds."""
-    directory = tmp_path_factory.mktemp("prior")
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # where all of pytest's processes find it
+    directory = place / "tiny_prior"
+    with FileLock(place / "tiny_prior.lock"):
+        if not directory.exists():
+            train_tiny_prior(tmp_path_factory.mktemp("prior")).rename(directory)
+    return directory
+
+
+def train_tiny_prior(directory: Path) -> Path:
     corpus = tiny_corpus()
     encoding = SmilesEncoding.fit(corpus, max_length=32)
     settings = PretrainSettings(
@@ -206,6 +238,20 @@ def local_ray(plugins: Path) -> Iterator[None]:
         del os.environ["PYTHONPATH"]
     else:
         os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a TCP port that is free and stays so: none that Ray or the system gives away."""
+
+    def find() -> int:
+        for port in random.SystemRandom().sample(range(32000, 32768), 768):
+            with suppress(OSError), socket.socket() as listener:
+                listener.bind(("", port))
+                return port
+        raise RuntimeError("no port is free")
+
+    return find
 
 
 @pytest.fixture(scope="session")

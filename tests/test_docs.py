@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 
@@ -31,13 +33,20 @@ def files_named(block: str) -> list[str]:
     return re.findall(r"(?<![\w./-])((?:examples|tests|docs|cluster)/[\w./-]+|[\w-]+\.txt)", block)
 
 
+def files_below(root: Path, ignored: list[str]) -> list[Path]:
+    """Without directories that match a pattern: what else is in them comes and goes meanwhile."""
+    found = []
+    for folder, inside, names in os.walk(root):
+        inside[:] = [d for d in inside if not any(fnmatch(f"{d}/", p) for p in ignored)]
+        found += [path for name in names if not (path := Path(folder, name)).is_symlink()]
+    return found
+
+
 def tracked_files() -> list[Path]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, capture_output=True, cwd=ROOT)
     if done.returncode:  # not a git checkout, as in an unpacked archive
-        skip = {".venv", "runs", "build", "dist"}
-        files = (p for p in ROOT.rglob("*") if not skip & set(p.relative_to(ROOT).parts))
-        return [p for p in files if p.is_file() and not p.is_symlink()]
+        return files_below(ROOT, (ROOT / ".gitignore").read_text().split())
     paths = [ROOT / name for name in done.stdout.decode().split("\0") if name]
     return [p for p in paths if p.is_file() and not p.is_symlink()]
 

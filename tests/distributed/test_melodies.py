@@ -108,10 +108,7 @@ def finished(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Finished:
     out = tmp_path_factory.mktemp("run") / "melodies"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sequence_tutor.distributed.summary.SUMMARY_SAMPLES", 60)
-        summary = optimize(melody_run(), out, Console(quiet=True))
-    return Finished(out, summary)
+    return Finished(out, optimize(melody_run(), out, Console(quiet=True)))
 
 
 def test_a_synchronous_run_repeats_bit_for_bit(

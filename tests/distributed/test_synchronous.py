@@ -93,17 +93,6 @@ def test_a_resumed_run_that_loses_an_actor_and_a_scorer_is_the_undisturbed_run(
     assert same(by_key(rows(tmp_path)), by_key(record))
 
 
-def test_another_seed_is_another_run(
-    wide: RunConfig, uninterrupted: Outcome, build: Any, weights_of: Any, tmp_path: Path
-):
-    weights, record = uninterrupted
-    with build(wide.model_copy(update={"seed": wide.seed + 1}), tmp_path) as algorithm:
-        rounds(algorithm, 1)
-        assert not equal_weights(weights_of(algorithm), weights)
-    other = rows(tmp_path)
-    assert other.keys != record.keys[: len(other)]
-
-
 def test_policies_have_moved_and_rows_are_distinct(
     uninterrupted: Outcome, prior_weights: dict[str, np.ndarray]
 ):

@@ -82,8 +82,13 @@ def test_parquet(tmp_path: Path):
         ("a.csv", b"", None, "no column"),
         ("a.smi", b"\xff\xfe\xff", None, "can't be read as text"),
         ("a.smi.gz", b"not gzip", None, "can't be read as text"),
-        ("a.smi.gz", gzip.compress(b"CC\n" * 99)[:-9], None, "can't be read as text"),
-        ("a.smi.gz", gzip.compress(b"CC\n")[:10] + b"\xff" * 20, None, "can't be read as text"),
+        ("a.smi.gz", gzip.compress(b"CC\n" * 99, mtime=0)[:-9], None, "can't be read as text"),
+        (
+            "a.smi.gz",
+            gzip.compress(b"CC\n", mtime=0)[:10] + b"\xff" * 20,
+            None,
+            "can't be read as text",
+        ),
         ("a.parquet", b"not Parquet", None, "is not a Parquet file"),
     ],
 )

@@ -76,7 +76,7 @@ def sleepers(local_ray: None) -> Iterator[Callable[..., ScorerFleet]]:
 
 
 def look_until(fleet: ScorerFleet, done: Callable[[], bool], want: int = 0) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not done():
         assert time.monotonic() < deadline, (len(fleet), fleet.up)
         fleet.want(want)
@@ -86,7 +86,7 @@ def look_until(fleet: ScorerFleet, done: Callable[[], bool], want: int = 0) -> N
 
 def run_all(pool: ScorerPool[Slept], until: Callable[[], bool]) -> list[Slept]:
     reports: list[Slept] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not until():
         assert time.monotonic() < deadline
         pool.dispatch()
@@ -153,12 +153,12 @@ def test_who_takes_long_holds_nobody_up(sleepers: Any):
     pool.put(Nap(1, 0.01))
     run_all(pool, lambda: not pool.tasks)
     for _ in range(2):
-        pool.put(Nap(1, 20.0))  # all that one has at a time
+        pool.put(Nap(1, 60.0))  # all that one has at a time
     for _ in range(5):
         pool.put(Nap(1, 0.01))
     started = time.monotonic()
     assert len(run_all(pool, lambda: pool.tasks == 2)) == 5
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40
     assert (pool.scoring, pool.waiting) == (2, 0)
 
 
