@@ -156,9 +156,9 @@ def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed:
     algorithm = SequenceTutorConfig().tutor(run, out).build_algo()
     monkey = Monkey(algorithm, cluster, nodes, random.Random(seed), every_s)
     try:
+        while not algorithm.learners_are_there():
+            time.sleep(0.1)
         started = time.monotonic()
-        while algorithm.tally.updates == 0:
-            algorithm.train()
         last = 0.0
         while not algorithm.out_of_budget():
             algorithm.train()

@@ -23,7 +23,7 @@ from sequence_tutor.distributed.patience import Complaint, insist
 from sequence_tutor.distributed.progress import Display, Progress
 from sequence_tutor.distributed.resources import enter_cluster
 from sequence_tutor.distributed.resume import check_directory, config_of
-from sequence_tutor.distributed.starting import starting_prior
+from sequence_tutor.distributed.starting import check_prior, starting_prior
 from sequence_tutor.distributed.stopping import RunError, StopRequest
 from sequence_tutor.distributed.summary import TOP_ROWS, RunSummary, summarize, write_top
 from sequence_tutor.distributed.types import Scored
@@ -80,6 +80,7 @@ def optimize(
     import_beside(*HEAVY)
     out = Location(where)
     # Whatever is wrong with the files should be said before a cluster is started.
+    check_prior(run)
     check_directory(run, out, resume)
     with ExitStack() as stack:
         reward = stack.enter_context(isolated_reward(run))

@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.policies.prior_place import encoding_of
 
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
+
+
+def check_prior(run: RunConfig) -> None:
+    """Whether the prior of a run is there and of its encoding: what can be told in no time. Raises
+    ValueError."""
+    encoding = encoding_of(run.prior)
+    if encoding != run.encoding:
+        raise ValueError(f"prior {run.prior} encodes {encoding}, but encoding = {run.encoding!r}")
 
 
 def starting_prior(run: RunConfig) -> Prior:
@@ -15,11 +24,8 @@ def starting_prior(run: RunConfig) -> Prior:
     can't start the run."""
     from sequence_tutor.policies.prior import load_prior
 
+    check_prior(run)
     prior = load_prior(run.prior)
-    if prior.encoding.name != run.encoding:
-        raise ValueError(
-            f"prior {run.prior} encodes {prior.encoding.name}, but encoding = {run.encoding!r}"
-        )
     if prior.base is not None:
         raise ValueError(
             f"{run.prior} was tuned with algorithm 'g', which leaves two networks; start from "

@@ -12,7 +12,6 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import as_file, files
 from typing import Any
 
 import numpy as np
@@ -29,10 +28,11 @@ from sequence_tutor.policies.network import (
     action_log_probs,
     step_mask,
 )
+from sequence_tutor.policies.prior_place import METADATA_FILE, PriorError, found_prior
 from sequence_tutor.policies.sampler import Sampler
 from sequence_tutor.policies.storage import Location, Where
 
-METADATA_FILE, WEIGHTS_FILE = "prior.json", "weights.safetensors"
+WEIGHTS_FILE = "weights.safetensors"
 TRAINING_FILE, HELD_OUT_FILE = "training.txt.gz", "held_out.txt.gz"
 BASE_PREFIX = "base."
 # what reading broken files raises
@@ -46,10 +46,6 @@ _BROKEN = (
     EOFError,
     zlib.error,
 )
-
-
-class PriorError(ValueError):
-    """A prior that can't be found or doesn't fit; the message says which file and what to do."""
 
 
 @dataclass(frozen=True)
@@ -178,27 +174,10 @@ def build_prior(metadata: str, weights: Mapping[str, Tensor]) -> Prior:
     return Prior(encoding, networks[0], parts.get("card", {}), base)
 
 
-def shipped_priors() -> list[str]:
-    """Names of the priors that come with the package."""
-    root = files("sequence_tutor.policies") / "priors"
-    return sorted(p.name for p in root.iterdir() if (p / METADATA_FILE).is_file())
-
-
 def load_prior(name_or_where: Where) -> Prior:
     """A shipped prior by name, or one from a directory. Raises PriorError."""
-    name = str(name_or_where)
-    if name in shipped_priors():
-        with as_file(files("sequence_tutor.policies") / "priors" / name) as shipped:
-            return _read(Location(shipped))
-    path = Location(name_or_where)
-    if (path / "policy" / METADATA_FILE).is_file():
-        path = path / "policy"
-    if not (path / METADATA_FILE).is_file():
-        raise PriorError(
-            f"no prior at {str(path)!r}: give a directory with {METADATA_FILE}, "
-            f"a finished run, or one of: {', '.join(shipped_priors())}"
-        )
-    return _read(path)
+    with found_prior(name_or_where) as place:
+        return _read(place)
 
 
 def _read(path: Location) -> Prior:

@@ -11,15 +11,18 @@ import torch
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork
 from sequence_tutor.policies.prior import (
     HELD_OUT_FILE,
-    METADATA_FILE,
     TRAINING_FILE,
     WEIGHTS_FILE,
     Data,
     Prior,
-    PriorError,
     load_prior,
-    shipped_priors,
     token_log_probs,
+)
+from sequence_tutor.policies.prior_place import (
+    METADATA_FILE,
+    PriorError,
+    encoding_of,
+    shipped_priors,
 )
 
 
@@ -173,3 +176,13 @@ def test_a_damaged_prior_is_named(prior: Prior, tmp_path: Path, damage):
     with pytest.raises(PriorError) as caught:
         load_prior(path)
     assert str(path) in str(caught.value) or "braille" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff\xfe"])
+def test_the_encoding_is_told_by_the_metadata_alone(prior: Prior, tmp_path: Path, content):
+    prior.save(tmp_path / "p")
+    (tmp_path / "p" / WEIGHTS_FILE).unlink()
+    assert (encoding_of(tmp_path / "p"), encoding_of("lieder")) == ("smiles", "melody")
+    (tmp_path / "p" / METADATA_FILE).write_bytes(content)
+    with pytest.raises(PriorError, match="not a whole prior"):
+        encoding_of(tmp_path / "p")
