@@ -3,11 +3,10 @@
     python benchmarks/throughput.py sampler      sequences/s, batches 128 to 2,048
     python benchmarks/throughput.py learner      updates/s
     python benchmarks/throughput.py scoring      molecules/s, component by component
-    python benchmarks/throughput.py pipeline     molecules/s of the whole, on the whole machine
 
-Ours and the peer (plain.py) take turns in one process; the numbers are medians of the turns, the
-ratios those of the medians. The limit is the speed of the machine's own matrix products, timed in
-between on the shapes that the stage spends its products on.
+The whole run is pipeline.py's. Ours and the peer (plain.py) take turns in one process; the numbers
+are medians of the turns, the ratios those of the medians. The limit is the speed of the machine's
+own matrix products, timed in between on the shapes that the stage spends its products on.
 """
 
 from __future__ import annotations
