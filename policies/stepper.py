@@ -36,22 +36,13 @@ class Stepper:
         weights = [p.detach() for p in network.rnn.parameters()]
         layers = [weights[i : i + 4] for i in range(0, len(weights), 4)]
         embedding = network.embedding.weight.detach()
+        fused = self.device.type == "cpu" and dtype == torch.bfloat16 and one_dnn(dtype)
+        layer = _Gru if self.sizes.cell == "gru" else _FusedLstm if fused else _Lstm
         with torch.autocast(self.device.type, enabled=False):
-            self._lay_out(embedding, layers)
+            self._layers: list[Callable[..., tuple[Tensor, ...]]] = [
+                layer(None if i else embedding, dtype, own) for i, own in enumerate(layers)
+            ]
         self._head = Product(network.head.weight, network.head.bias.detach())
-
-    def _lay_out(self, embedding: Tensor, layers: list[list[Tensor]]) -> None:
-        dtype = self.dtype
-        self._layers: list[Callable[..., tuple[Tensor, ...]]]
-        if self.sizes.cell == "gru":
-            self._layers = [_Gru(embedding, dtype, *layers[0])]
-            self._layers += [_Gru(None, dtype, *layer) for layer in layers[1:]]
-        elif self.device.type == "cpu" and dtype == torch.bfloat16 and one_dnn(dtype):
-            self._layers = [_FusedLstm(embedding, *layers[0])]
-            self._layers += [_FusedLstm(None, *layer) for layer in layers[1:]]
-        else:
-            self._layers = [_Lstm(embedding, dtype, *layers[0])]
-            self._layers += [_Lstm(None, dtype, *layer) for layer in layers[1:]]
 
     @torch.no_grad()
     def start(self) -> State:
@@ -102,8 +93,9 @@ class _FusedLstm:
     """One layer in oneDNN's LSTM kernel: on a CPU it takes hardly longer than its products. Of the
     first layer, which reads actions, with the embedding."""
 
-    def __init__(self, embedding: Tensor | None, w_ih: Tensor, w_hh: Tensor, *bias: Tensor) -> None:
-        self._size, self._bias, dtype = w_hh.shape[1], bias, torch.bfloat16
+    def __init__(self, embedding: Tensor | None, dtype: torch.dtype, own: list[Tensor]) -> None:
+        w_ih, w_hh, *self._bias = own
+        self._size = w_hh.shape[1]
         self._embedding = None if embedding is None else embedding.to(dtype)
         rows = [1, TYPICAL_ROWS, w_ih.shape[1]]
         pack = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight
@@ -124,15 +116,8 @@ class _Lstm:
     """The first layer's input products depend on the action alone, so they're looked up; above it
     one product does for input and state, their weights side by side."""
 
-    def __init__(
-        self,
-        embedding: Tensor | None,
-        dtype: torch.dtype,
-        w_ih: Tensor,
-        w_hh: Tensor,
-        b_ih: Tensor,
-        b_hh: Tensor,
-    ) -> None:
+    def __init__(self, embedding: Tensor | None, dtype: torch.dtype, own: list[Tensor]) -> None:
+        w_ih, w_hh, b_ih, b_hh = own
         self._table, bias = None, b_ih + b_hh
         if embedding is None:
             self._product = Product(torch.cat((w_ih, w_hh), 1).to(dtype), bias.to(dtype))
@@ -155,15 +140,8 @@ class _Lstm:
 class _Gru:
     """Like `_Lstm`, but for the product of the state, which the reset gate acts on alone."""
 
-    def __init__(
-        self,
-        embedding: Tensor | None,
-        dtype: torch.dtype,
-        w_ih: Tensor,
-        w_hh: Tensor,
-        b_ih: Tensor,
-        b_hh: Tensor,
-    ) -> None:
+    def __init__(self, embedding: Tensor | None, dtype: torch.dtype, own: list[Tensor]) -> None:
+        w_ih, w_hh, b_ih, b_hh = own
         self._recurrent, self._dtype = Product(w_hh.to(dtype), b_hh.to(dtype)), dtype
         self._read: Callable[[Tensor], Tensor]
         if embedding is None:
