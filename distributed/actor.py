@@ -54,7 +54,9 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         for network in (self.prior, self.policy):
             network.requires_grad_(False)
         self.version, self.calls, self.batch = -1, 0, run.actors.batch
-        self.sampler: Sampler | None = None
+        # `g` corrects the prior
+        base = self.prior if run.learner.algorithm == "g" else None
+        self.sampler = Sampler(self.policy, self.encoding, base)
         self.board = ray.get_actor(board_name(config.run_id))
 
     def sample(self, iteration: int | None = None, **_: Any) -> tuple[ActorReport, list[Any]]:
@@ -73,7 +75,6 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         generator = torch.Generator()
         generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         started = time.perf_counter()
-        assert self.sampler is not None
         episodes = self.sampler.sample(self.batch, generator)
         seconds = time.perf_counter() - started
         self.batch = self._next_batch(seconds)
@@ -101,8 +102,6 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         if reference:
             weights = ray.get(reference[0])
             self.policy.load_state_dict(as_tensors(weights))
-            prior = self.prior if self.run.learner.algorithm == "g" else None
-            self.sampler = Sampler(self.policy, self.encoding, prior)
             self.version = version
 
     def _kl_to_prior(self, episodes: Episodes) -> float:

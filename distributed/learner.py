@@ -17,6 +17,7 @@ from torch import Tensor
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.types import LearnerReport, TrainingBatch
 from sequence_tutor.distributed.weights import Weights, board_name, fetch_prior
+from sequence_tutor.policies.cuda_graph import CapturedByShape
 from sequence_tutor.policies.device import choose_repeatable_kernels, keep_freed_memory
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.model import KLControlModel
@@ -65,6 +66,9 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         # a resumed run's cache would be empty, and its sums different in the last bit
         capacity = CAPACITY if run.mode == "asynchronous" else 0
         self.prior_cache = PriorCache(self.model.prior_of_actions, self._device, capacity)
+        # not with DDP, whose learners wait for each other within an update
+        alone = self._device.type == "cuda" and run.learner.count == 1
+        self._captured = CapturedByShape(self._learn, self._device) if alone else None
 
     @property
     def model(self) -> KLControlModel:
@@ -91,7 +95,9 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
             self.register_optimizer(
                 module_id=module_id,
                 optimizer_name=name,
-                optimizer=torch.optim.Adam(parameters, lr=rate, fused=True),
+                optimizer=torch.optim.Adam(
+                    parameters, lr=rate, fused=True, capturable=self._device.type == "cuda"
+                ),
                 params=parameters,
                 lr_or_lr_schedule=rate,
             )
@@ -107,10 +113,9 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
 
     def apply_gradients(self, gradients_dict: dict[str, Tensor]) -> None:
         """Step each optimiser. RLlib's own looks at every gradient three times over for infinities,
-        which takes as long as a tenth of the update, and then goes on with zeros."""
-        norms = torch.stack(torch._foreach_norm(list(gradients_dict.values())))
-        if not torch.isfinite(norms.sum()):
-            raise FloatingPointError(_diverged("gradient", float(norms.sum()), self.updates))
+        which takes as long as a tenth of the update, and then goes on with zeros; here `update`
+        raises."""
+        self._gradient = torch.stack(torch._foreach_norm(list(gradients_dict.values()))).sum()
         for parameter, gradient in gradients_dict.items():
             self._params[parameter].grad = gradient
         for _, optimizer in self.get_optimizers_for_module(DEFAULT_MODULE_ID):
@@ -125,22 +130,24 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         log_priors: list[np.ndarray | None] = [None] * len(batches)
         if self.model.actions_suffice:
             log_priors[:] = self.prior_cache([(b.tokens, b.lengths) for b in batches])
-        numbers = [self._one_update(*both) for both in zip(batches, log_priors, strict=True)]
+        found, staleness = [], []
+        for both in zip(batches, log_priors, strict=True):
+            staleness.append(self._staleness(both[0]))
+            found.append(self._one_update(*both))
+            self.updates += 1
+        loss, residual, start_value = self._finite(found)
         learned = time.perf_counter()
         if publish and self.rank == 0:
             self.publish()
-        # one row of NaN where every batch was lost, so that there is something to average
-        table = np.array(numbers or [(np.nan,) * 4 + (0,)])
-        loss, residual, start_value, staleness, rows = table.T
         return LearnerReport(
-            updates=len(numbers),
+            updates=len(batches),
             total_updates=self.updates,
-            rows=int(rows.sum()),
-            lost=len(references) - len(numbers),
+            rows=sum(len(batch.lengths) for batch in batches),
+            lost=len(references) - len(batches),
             loss=float(loss.mean()),
             residual=float(residual.mean()),
             start_value=float(start_value[-1]),
-            staleness=float(staleness.mean()),
+            staleness=float(np.mean(staleness or [np.nan])),
             fetch_s=fetched - started,
             learn_s=learned - fetched,
             publish_s=time.perf_counter() - learned,
@@ -154,34 +161,52 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         torch.distributed.all_reduce(fewest, torch.distributed.ReduceOp.MIN)
         return batches[: int(fewest)]
 
-    def _one_update(
-        self, batch: TrainingBatch, log_prior: np.ndarray | None
-    ) -> tuple[float, float, float, float, int]:
-        learner, device = self.config.run.learner, self._device
-        tensors = {
-            "actions": torch.from_numpy(batch.tokens.astype(np.int64)).to(device),
-            "lengths": torch.from_numpy(batch.lengths.astype(np.int64)).to(device),
-            "rewards": torch.from_numpy(batch.rewards / np.float32(learner.temperature)).to(device),
-            "freeze_policy": learner.algorithm != "path" and self.updates < learner.value_warmup,
+    def _one_update(self, batch: TrainingBatch, log_prior: np.ndarray | None) -> Tensor:
+        """Loss, residual, start value and the gradient's norm, float32 [4], to be waited for."""
+        learner = self.config.run.learner
+        arrays = {
+            "actions": batch.tokens.astype(np.int64),
+            "lengths": batch.lengths.astype(np.int64),
+            "rewards": batch.rewards / np.float32(learner.temperature),
         }
         if log_prior is not None:
-            tensors["log_prior"] = torch.from_numpy(log_prior).to(device)
-        output, losses, _ = self._update({DEFAULT_MODULE_ID: tensors})
-        loss = float(losses[DEFAULT_MODULE_ID].detach())
-        if not np.isfinite(loss):
-            raise FloatingPointError(_diverged("loss", loss, self.updates))
-        self.model.after_update()
-        # version -1: rows that no policy of this run made
-        staleness = self.updates - batch.versions[batch.versions >= 0]
-        self.updates += 1
-        out = output[DEFAULT_MODULE_ID]
-        return (
-            loss,
-            float(out["residual"]),
-            float(out["start_value"]),
-            float(staleness.mean()) if len(staleness) else 0.0,
-            len(batch.lengths),
+            arrays["log_prior"] = log_prior
+        if self._device.type != "cuda":
+            tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        else:
+            tensors = {name: _pinned(array) for name, array in arrays.items()}
+        freeze = learner.algorithm != "path" and self.updates < learner.value_warmup
+        if self._captured is not None and not freeze:
+            return self._captured(tensors)
+        on_device = {k: v.to(self._device, non_blocking=True) for k, v in tensors.items()}
+        return self._learn(on_device, freeze)
+
+    def _learn(self, batch: dict[str, Tensor], freeze_policy: bool = False) -> Tensor:
+        output, losses, _ = self._update(
+            {DEFAULT_MODULE_ID: batch | {"freeze_policy": freeze_policy}}
         )
+        self.model.after_update()
+        found = output[DEFAULT_MODULE_ID]
+        numbers = losses[DEFAULT_MODULE_ID], found["residual"], found["start_value"], self._gradient
+        return torch.stack([number.detach().float() for number in numbers])
+
+    def _staleness(self, batch: TrainingBatch) -> float:
+        """Mean over the rows that a policy of this run made, in updates; others have version -1."""
+        made = batch.versions[batch.versions >= 0]
+        return float((self.updates - made).mean()) if len(made) else 0.0
+
+    def _finite(self, found: list[Tensor]) -> np.ndarray:
+        """Losses, residuals and start values of the last updates, [3,N], of NaN where there are
+        none. Raises FloatingPointError if the network diverged."""
+        if not found:
+            return np.full((3, 1), np.nan)
+        numbers = torch.stack(found).cpu().numpy()  # the one wait for the GPU
+        for i, (loss, _, _, gradient) in enumerate(numbers):
+            for what, value in (("loss", loss), ("gradient", gradient)):
+                if not np.isfinite(value):
+                    updates = self.updates - len(found) + i
+                    raise FloatingPointError(_diverged(what, float(value), updates))
+        return numbers.T[:3]
 
     def publish(self) -> None:
         """Put the policy's weights once and tell the board."""
@@ -221,12 +246,22 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
             optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
         torch.set_rng_state(parts["rng.torch"])
         self.updates = updates
+        if self._captured is not None:
+            self._captured.forget()  # the moments are elsewhere now
 
 
 def publish_from_first(learner: KLControlLearner) -> None:
     """Publish the weights, once for all learners of a group."""
     if learner.rank == 0:
         learner.publish()
+
+
+def _pinned(array: np.ndarray) -> Tensor:
+    """[B,T] or [B] as a tensor that the GPU fetches by itself. T is made longer, by zeros, to a
+    multiple of eight: so there are few graphs."""
+    if array.ndim > 1:
+        array = np.pad(array, ((0, 0), (0, -array.shape[1] % 8)))
+    return torch.from_numpy(np.ascontiguousarray(array)).pin_memory()
 
 
 def _diverged(what: str, value: float, updates: int) -> str:

@@ -74,7 +74,8 @@ class Online(nn.Module):
     def __init__(self, prior: RecurrentNetwork, algorithm: Algorithm, with_values: bool) -> None:
         super().__init__()
         self.algorithm = algorithm
-        self.network = deepcopy(prior).requires_grad_(True)
+        # in training mode, which cuDNN asks for; a loaded prior has no dropout
+        self.network = deepcopy(prior).requires_grad_(True).train()
         if algorithm == "g":  # the policy is p exp(G): G must start at exactly zero
             nn.init.zeros_(self.network.head.weight)
             nn.init.zeros_(self.network.head.bias)
@@ -125,6 +126,7 @@ class KLControlModel(nn.Module):
             self.target = deepcopy(self.online).requires_grad_(False)
         self.level_known: Tensor
         self.register_buffer("level_known", torch.tensor(False))
+        self._level_found = False  # the same, without asking the device
 
     @property
     def policy(self) -> RecurrentNetwork:
@@ -219,7 +221,8 @@ class KLControlModel(nn.Module):
         """Set V's level, the same in all states, so that the first batch's one-step errors have
         mean zero. A discounted level is paid for at every step: it costs 1 - gamma there, and the
         whole of it at the end."""
-        if bool(self.level_known):
+        self._level_found = self._level_found or bool(self.level_known)
+        if self._level_found:
             return
         x = self.online.advantages(logits, batch.log_prior)
         taken = x.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
@@ -240,6 +243,7 @@ class KLControlModel(nn.Module):
         if self.target is not None:
             self.target.level.copy_(level)
         self.level_known.fill_(True)
+        self._level_found = True
 
     @torch.no_grad()
     def after_update(self) -> None:

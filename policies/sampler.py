@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,9 @@ from sequence_tutor.policies.device import bfloat16_is_fast
 from sequence_tutor.policies.encoding import Encoding, Episodes
 from sequence_tutor.policies.network import RecurrentNetwork
 from sequence_tutor.policies.stepper import stepper_of
+
+if TYPE_CHECKING:
+    from sequence_tutor.policies.cuda_sampler import CudaSampler
 
 
 class Sampler:
@@ -34,6 +39,7 @@ class Sampler:
     ) -> None:
         self.networks = [network] if prior is None else [network, prior]
         self.encoding = encoding
+        self._on_gpu: CudaSampler | None = None
 
     @torch.no_grad()
     def sample(self, batch: int, generator: torch.Generator | None = None) -> Episodes:
@@ -44,6 +50,8 @@ class Sampler:
         vocabulary, steps = self.encoding.vocabulary, self.encoding.max_length
         device = self.networks[0].head.weight.device
         dtype = torch.bfloat16 if bfloat16_is_fast(device.type) else torch.float32
+        if device.type == "cuda":
+            return self._cuda_sampler(dtype).sample(batch, generator)
         steppers = [stepper_of(network, dtype) for network in self.networks]
         states = [stepper.start() for stepper in steppers]
         tokens = torch.zeros(steps, batch, dtype=torch.int64, device=device)
@@ -83,6 +91,14 @@ class Sampler:
             lengths.to("cpu", torch.int32).numpy(),
             totals.cpu().numpy(),
         )
+
+    def _cuda_sampler(self, dtype: torch.dtype) -> CudaSampler:
+        if self._on_gpu is None:
+            # its kernels need Triton, which comes with a PyTorch for CUDA alone
+            from sequence_tutor.policies.cuda_sampler import CudaSampler
+
+            self._on_gpu = CudaSampler(self.networks, self.encoding, dtype)
+        return self._on_gpu
 
 
 def _next_rows(row_of: Tensor, actions: Tensor, vocabulary: int) -> tuple[Tensor, Tensor, Tensor]:
