@@ -40,9 +40,9 @@ from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources
-from sequence_tutor.distributed.rounds import Batch, one_batch_each
+from sequence_tutor.distributed.round_batches import Batch, one_batch_each
+from sequence_tutor.distributed.scoring.in_order import score_in_order
 from sequence_tutor.distributed.scoring.pool import ScorerPool
-from sequence_tutor.distributed.scoring.rounds import score_in_order
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.starting import starting_prior
 from sequence_tutor.distributed.stopping import RunError
