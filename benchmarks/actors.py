@@ -19,15 +19,9 @@ from pathlib import Path
 from statistics import median
 
 import psutil
+from cheap import small_prior
 from common import EXAMPLES, markdown, metrics_so_far, optimize_command
-from memory import small_prior
-from pipeline import cpu_seconds, stage_of
-
-
-def actors_memory(root: psutil.Process) -> list[float]:
-    """MB of each actor."""
-    actors = [p for p in root.children(recursive=True) if stage_of(p) == "actor"]
-    return [p.memory_full_info().uss / 1e6 for p in actors]
+from processes import cpu_seconds, own_megabytes
 
 
 def measure(prior: Path, out: Path, count: int, seconds: float) -> list[object]:
@@ -58,7 +52,7 @@ def measure(prior: Path, out: Path, count: int, seconds: float) -> list[object]:
             first, before = metrics_so_far(out), cpu_seconds(process)
             time.sleep(seconds)
             last, spent = metrics_so_far(out), cpu_seconds(process)
-            memory = actors_memory(process)
+            memory = own_megabytes(process)["actor"]
         finally:
             running.terminate()
             running.wait()

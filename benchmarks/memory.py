@@ -3,49 +3,24 @@
     python benchmarks/memory.py
 
 100,000 updates of a small prior that is trained on the spot; the record grows all the time. What
-counts is the memory that is the process's own (USS), in MB.
+counts is the memory that is the process's own (USS), in MB; of each kind the largest.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import time
-from itertools import islice
 from pathlib import Path
 
 import psutil
+from cheap import small_prior
 from common import EXAMPLES, markdown, metrics_so_far, optimize_command
-from pipeline import stage_of
-from scaling import molecules
+from processes import own_megabytes
 
 KINDS = ("actor", "learner", "scorer", "reward", "shard", "driver")
-
-
-def small_prior(out: Path) -> Path:
-    """A prior that costs little to sample and to tune, made where it isn't there yet."""
-    data = out / "data.smi"
-    if (out / "prior").is_dir():
-        return out / "prior"
-    out.mkdir(parents=True, exist_ok=True)
-    data.write_text("".join(f"{one}\n" for one in islice(molecules(), 0, 200_000, 100)))
-    command = ["sequence-tutor", "pretrain", str(data), "--out", str(out / "prior")]
-    sizes = ["--hidden", "32", "--embedding", "16", "--layers", "1", "--epochs", "4"]
-    subprocess.run([*command, *sizes], check=True, stdout=subprocess.DEVNULL)
-    return out / "prior"
-
-
-def held(root: psutil.Process) -> dict[str, float]:
-    """MB by kind of process; the largest of each kind."""
-    found: dict[str, float] = {}
-    for process in [root, *root.children(recursive=True)]:
-        try:
-            kind, own = stage_of(process), process.memory_full_info().uss / 1e6
-        except psutil.Error:
-            continue
-        found[kind] = max(own, found.get(kind, 0.0))
-    return found
 
 
 def main() -> None:
@@ -55,6 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     prior = small_prior(options.out)
     run = options.out / "run"
+    shutil.rmtree(run, ignore_errors=True)
     settings = [
         f"prior={json.dumps(str(prior))}",
         "learner.batch=16",
@@ -73,13 +49,15 @@ def main() -> None:
         while marks and running.poll() is None:
             tick = metrics_so_far(run)
             if tick["updates"] >= marks[0]:
-                found = held(process)
+                found = own_megabytes(process)
                 rows = f"{tick['replay_rows']:,.0f}"
                 table.append([f"{tick['updates']:,.0f}", rows])
-                table[-1] += [f"{found.get(kind, 0):.0f}" for kind in KINDS]
+                table[-1] += [f"{max(found.get(kind, [0])):.0f}" for kind in KINDS]
                 print(table[-1], flush=True)
                 marks = [mark for mark in marks if mark > tick["updates"]]
             time.sleep(1)
+    if running.returncode:
+        raise RuntimeError(f"the run failed; see {run}")
     print(markdown(["updates", "rows on record", *KINDS], table))
 
 

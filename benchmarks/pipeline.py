@@ -25,39 +25,12 @@ import plain
 import psutil
 import torch
 from common import EXAMPLES, load_prior, markdown, metrics_so_far, optimize_command
+from processes import cpu_seconds
 from rdkit import Chem
 
 from sequence_tutor.distributed.config import RunConfig, load_config
 from sequence_tutor.policies.device import keep_freed_memory
 from sequence_tutor.policies.encoding import pad
-
-# by what a process calls itself; RLlib's wrapper is the learner
-STAGES = {
-    "ray::SequenceActor": "actor",
-    "ray::ScorerProcess": "scorer",
-    "rewards/isolation": "reward",
-    "ray::_ShardActor": "shard",
-    "ray::WeightBoard": "board",
-    "ray::_WrappedExecutable": "learner",
-    "sequence-tutor": "driver",
-}
-
-
-def stage_of(process: psutil.Process) -> str:
-    command = " ".join(process.cmdline())
-    return next((stage for name, stage in STAGES.items() if name in command), "Ray itself")
-
-
-def cpu_seconds(root: psutil.Process) -> Counter[str]:
-    """By stage, of a process and all its descendants."""
-    spent: Counter[str] = Counter()
-    for process in [root, *root.children(recursive=True)]:
-        try:
-            times = process.cpu_times()
-            spent[stage_of(process)] += times.user + times.system
-        except psutil.Error:  # it ended meanwhile
-            continue
-    return spent
 
 
 def ours(config: Path, out: Path, overrides: list[str], seconds: float) -> tuple[float, Counter]:

@@ -23,10 +23,9 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count, islice, product
+from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +34,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
+from cheap import molecules
 from common import markdown
 from ray.actor import ActorHandle
 from rich.console import Console
@@ -57,12 +57,6 @@ REWARDS_S = {"1 ms": 0.001, "100 ms": 0.1, "10 s": 10.0}
 WORK_S, STARTING_S, ROWS_EACH, MOST_ROWS = 40.0, 2.5, 4, 150_000
 SIMULATED = (1, 10, 100, 300, 1000)
 HOSTS = 4
-
-
-def molecules() -> Iterator[str]:
-    """Distinct small molecules: a canonical form takes a few hundredths of a millisecond."""
-    for branches in product(("C", "CN", "CO", "CS", "CF"), repeat=9):
-        yield "C" + "".join(f"C({branch})" for branch in branches) + "O"
 
 
 class OneAtATime:

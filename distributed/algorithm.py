@@ -40,9 +40,9 @@ from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources
-from sequence_tutor.distributed.rounds import Batch, one_batch_each
+from sequence_tutor.distributed.round_batches import Batch, one_batch_each
+from sequence_tutor.distributed.scoring.in_order import score_in_order
 from sequence_tutor.distributed.scoring.pool import ScorerPool
-from sequence_tutor.distributed.scoring.rounds import score_in_order
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.starting import starting_prior
 from sequence_tutor.distributed.stopping import RunError
@@ -249,7 +249,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.tally.replay_s += time.perf_counter() - started
 
     def _take_learned(self, timeout_s: float | None) -> bool:
-        """Count the updates that are done. Returns whether there were any."""
+        """Count the updates that are done; None waits for all under way, so that networks and
+        counts belong together. Returns whether there were any."""
         reports = self.learning.finished(timeout_s)
         for report in reports:
             self.tally.add_learned(report)
@@ -315,14 +316,9 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         while self.scorers.scoring and time.monotonic() < deadline:
             self._take_scores(IDLE_WAIT_S)
             self.scorers.drop_waiting()  # what came back from a lost scorer
-        self._settle()
+        self._take_learned(None)
         self.replay.flush()
         self.last_metrics = self._tick()
-
-    def _settle(self) -> None:
-        """Wait for the updates under way, so that networks and counts belong together."""
-        for report in self.learning.settle():
-            self.tally.add_learned(report)
 
     def policy(self) -> Prior:
         """The newest policy, as a prior that can be saved, sampled or tuned further."""
@@ -368,7 +364,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self.tally.scores_used = combine(self.replay.stats()).paid_rows
 
     def _snapshot(self) -> checkpoint.Checkpoint:
-        self._settle()
+        self._take_learned(None)
         self.replay.flush()
         return checkpoint.Checkpoint(
             tensors=self.learning.each(lambda learner: learner.export_tensors())[0],

@@ -77,7 +77,8 @@ class LearnerCalls:
 
     def finished(self, timeout_s: float | None = 0.0) -> list[LearnerReport]:
         """Of each call that is done, one report for all learners; waits `timeout_s` for the first,
-        None for as long as it takes. Raises RunError if a learner died, and what it raised."""
+        or with None for all, however long. Raises RunError if a learner died, and what it raised.
+        """
         reports: list[LearnerReport] = []
         while self._calls:
             results = self._calls[0].results
@@ -91,14 +92,7 @@ class LearnerCalls:
                 raise RunError("a learner died") from error
             rows, lost = sum(r.rows for r in each), sum(r.lost for r in each)
             reports.append(replace(each[0], rows=rows, lost=lost))
-            timeout_s = 0.0
-        return reports
-
-    def settle(self) -> list[LearnerReport]:
-        """Wait for all calls."""
-        reports: list[LearnerReport] = []
-        while self._calls:
-            reports += self.finished(None)
+            timeout_s = None if timeout_s is None else 0.0
         return reports
 
     def each(self, call: Callable[[KLControlLearner], T]) -> list[T]:

@@ -53,8 +53,9 @@ BASE: dict[str, Any] = {
 }
 
 
-# Tests that start processes take longest: they come first, and the others fill the gaps they leave.
-LONGEST = ("faults", "cluster", "distributed")
+# Tests that start processes, and wait for them, take longest: they come first, and the others fill
+# the gaps they leave.
+LONGEST = ("faults", "cluster", "distributed", "rewards")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

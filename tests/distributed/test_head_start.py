@@ -29,20 +29,7 @@ def heavy_modules(process: ray.actor.ActorHandle) -> set[str]:
     return set(HEAVY) & set(ray.get(process.__ray_call__.remote(loaded)))
 
 
-def test_each_process_loads_no_more_than_it_needs(
-    build: Build, make_run: Callable[..., RunConfig], tmp_path: Path
-):
-    with build(make_run(), tmp_path) as algorithm:
-        algorithm.train()
-        for process in (algorithm.board, *algorithm.shards, *algorithm.scorers.fleet.processes):
-            assert not heavy_modules(process)
-        actors = algorithm.env_runner_group._worker_manager._actors.values()
-        for actor in actors:  # who needs PyTorch has it: the question is a fair one
-            assert {"torch", "ray.rllib"} <= heavy_modules(actor)
-            assert "torch._dynamo" not in heavy_modules(actor)
-
-
-def test_the_first_sequences_are_scored_without_a_learner(
+def test_processes_load_what_they_need_and_score_before_there_is_a_learner(
     build: Build,
     make_run: Callable[..., RunConfig],
     tmp_path: Path,
@@ -70,6 +57,13 @@ def test_the_first_sequences_are_scored_without_a_learner(
         while not algorithm.tally.updates and time.monotonic() < until:
             algorithm.train()
         assert algorithm.learners_are_there() and algorithm.tally.updates
+        # all have done what they are there for
+        for process in (algorithm.board, *algorithm.shards, *algorithm.scorers.fleet.processes):
+            assert not heavy_modules(process)
+        actors = algorithm.env_runner_group._worker_manager._actors.values()
+        for actor in actors:  # who needs PyTorch has it: the question is a fair one
+            assert {"torch", "ray.rllib"} <= heavy_modules(actor)
+            assert "torch._dynamo" not in heavy_modules(actor)
 
 
 def test_learners_that_cannot_start_say_why():

@@ -57,10 +57,10 @@ def test_nobody_waits_and_reports_come_in_order(local_ray, tmp_path):
     (tmp_path / "3").touch()  # the second can't overtake the first
     assert learning.finished(0.2) == []
     (tmp_path / "1").touch()
-    first, second = learning.settle()
+    first, second = learning.finished(None)
     assert (first.updates, first.rows, first.total_updates) == (2, 3, 2)
     assert (second.updates, second.rows, second.total_updates) == (1, 3, 3)
-    assert learning.updates == 0 and learning.finished() == [] == learning.settle()
+    assert learning.updates == 0 and learning.finished() == [] == learning.finished(None)
 
 
 def test_all_learners_make_one_report(local_ray, tmp_path):
@@ -79,4 +79,4 @@ def test_a_learner_that_fails_is_heard(local_ray, tmp_path, batch, error):
     (tmp_path / str(batch)).touch()
     learning.start(put(batch))
     with pytest.raises(error):
-        learning.settle()
+        learning.finished(None)

@@ -55,7 +55,8 @@ def test_a_reward_that_does_everything_wrong(molecules: list[str], tmp_path: Pat
     assert not wanted.total()
     file = tmp_path / "molecules.smi"
     file.write_text("\n".join(lines))
-    text = chaos("rewards", tmp_path / "out", "--molecules", file, "--rows", len(lines))
+    arguments = ("--molecules", file, "--rows", len(lines), "--no-baseline")
+    text = chaos("rewards", tmp_path / "out", *arguments)
     assert "\n| good | 60 |" in text, text
     for fault in chosen.FAULTS:
         assert f"\n| {fault} | 2 |" in text, text

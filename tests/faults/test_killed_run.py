@@ -23,7 +23,8 @@ DEADLINE_S = 180.0
 
 
 def killed(config: Path, out: Path, ticks: int) -> None:
-    """Start a run and kill -9 its driver after so many lines of metrics."""
+    """Start a run and kill -9 its driver after so many lines of metrics, when the record is ahead
+    of the last checkpoint."""
     command = [sys.executable, "-m", "sequence_tutor.distributed.cli", "optimize", str(config)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     process = subprocess.Popen(
@@ -40,11 +41,20 @@ def killed(config: Path, out: Path, ticks: int) -> None:
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline, "no metrics yet"
             time.sleep(0.01)
+        # while the driver stands still the shards write what they have
+        os.kill(process.pid, signal.SIGSTOP)
+        while len(rows(out)) <= sum(last_checkpoint(out).live_rows):
+            assert time.monotonic() < deadline, "nothing more on record"
+            time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=DEADLINE_S)
     finally:
         if process.poll() is None:
             process.kill()
+
+
+def last_checkpoint(out: Path) -> checkpoint.Checkpoint:
+    return checkpoint.read(checkpoint.complete(out / "checkpoints")[-1])
 
 
 def weights(out: Path) -> dict[str, np.ndarray]:
@@ -62,16 +72,15 @@ def test_killed_and_resumed_is_uninterrupted(
 ):
     run = make_run(
         stop={"updates": 48, "scores": 10**6},
-        checkpoint={"updates": 12},
+        checkpoint={"updates": 24},
         replay={"flush_s": 0.2},
     )
     config = tmp_path / "run.toml"
     config.write_text(to_toml(run))
     assert command("optimize", config, "--out", tmp_path / "whole").code == 0
     out = tmp_path / "killed"
-    killed(config, out, ticks=5)
-    last = checkpoint.read(checkpoint.complete(out / "checkpoints")[-1])
-    before = rows(out)
+    killed(config, out, ticks=8)
+    last, before = last_checkpoint(out), rows(out)
     # something is on record that the checkpoint doesn't know of: it has been paid for
     assert len(before) > sum(last.live_rows) > 0
     assert command("optimize", config, "--out", out, "--resume").code == 0

@@ -1,4 +1,4 @@
-"""A synchronous round's episodes."""
+"""The batches of a synchronous round: one of each actor, in order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sequence_tutor.distributed.scoring.rounds import PATIENCE_S
+from sequence_tutor.distributed.scoring.in_order import PATIENCE_S
 from sequence_tutor.distributed.types import ActorReport
 
 # What an actor made: a report, and the reference to the rest.
