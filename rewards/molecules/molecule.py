@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import import_module
 from typing import Any
 
 from rdkit import Chem, rdBase
-from rdkit.Chem import QED, rdFingerprintGenerator, rdMolDescriptors
+from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
+
+from sequence_tutor.rewards.molecules.qed import qed
+from sequence_tutor.rewards.molecules.sa import sa
 
 # one token each: bracket atom, two-letter halogen, %nn ring closure, any other character
 _TOKEN = re.compile(r"\[[^\[\]]+\]|Br|Cl|%\d\d|.", re.DOTALL)
@@ -34,7 +36,7 @@ def parse(smiles: str) -> Chem.Mol | None:
 
     Blanks are refused: RDKit would read what follows as a name and call "CC junk" valid.
     """
-    if not smiles or any(c.isspace() for c in smiles):
+    if smiles.split() != [smiles]:
         return None
     mol = Chem.MolFromSmiles(smiles)
     return mol if mol is not None and mol.GetNumAtoms() else None
@@ -67,20 +69,23 @@ class Molecule:
     @cached_property
     def qed(self) -> float:
         """Drug-likeness in [0, 1] (Bickerton et al. 2012)."""
-        return float(QED.qed(self.mol))  # type: ignore[no-untyped-call]
+        return qed(self.mol, self.logp)
 
     @cached_property
     def sa(self) -> float:
         """Synthetic accessibility, 1 easy to 10 hard (Ertl and Schuffenhauer 2009)."""
-        # the module keeps its fragment table after the first call
-        scorer = import_module("rdkit.Contrib.SA_Score.sascorer")
-        return float(scorer.calculateScore(self.mol))
+        fragments = self.fingerprint(radius=2, counts=True).GetNonzeroElements()
+        return sa(self.mol, fragments, self.largest_ring)
 
     @cached_property
     def ring_penalty(self) -> float:
-        """-max(0, atoms in the largest ring - 6), rings as RDKit's smallest set."""
-        sizes = [len(ring) for ring in self.mol.GetRingInfo().AtomRings()]
-        return float(min(0, 6 - max(sizes, default=0)))
+        """-max(0, atoms in the largest ring - 6)."""
+        return float(min(0, 6 - self.largest_ring))
+
+    @cached_property
+    def largest_ring(self) -> int:
+        """Atoms in it, rings as RDKit's smallest set; 0 where there is none."""
+        return max(map(len, self.mol.GetRingInfo().AtomRings()), default=0)
 
     def fingerprint(self, radius: int = 2, counts: bool = False) -> Any:
         """Morgan fingerprint: a bit vector of 2048, or sparse counts."""
