@@ -25,10 +25,11 @@ def sample(
     network: RecurrentNetwork, encoding: Encoding, batch: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """int64 tokens [B,T], lengths [B], float32 log-probabilities [B]."""
-    vocabulary = encoding.vocabulary
-    last = torch.full((batch,), vocabulary.start_id)
-    over = torch.zeros(batch, dtype=torch.bool)
-    total, lengths = torch.zeros(batch), torch.zeros(batch, dtype=torch.int64)
+    vocabulary, device = encoding.vocabulary, network.head.weight.device
+    last = torch.full((batch,), vocabulary.start_id, device=device)
+    over = torch.zeros(batch, dtype=torch.bool, device=device)
+    total = torch.zeros(batch, device=device)
+    lengths = torch.zeros(batch, dtype=torch.int64, device=device)
     state, tokens = None, []
     for _ in range(encoding.max_length):
         output, state = network.rnn(network.embedding(last).unsqueeze(0), state)
@@ -43,7 +44,7 @@ def sample(
             over |= last == vocabulary.end_id
         if over.all():
             break
-    return torch.stack(tokens, 1).numpy(), lengths.numpy(), total.numpy()
+    return torch.stack(tokens, 1).cpu().numpy(), lengths.cpu().numpy(), total.cpu().numpy()
 
 
 def log_probs(network: RecurrentNetwork, actions: Tensor, mask: Tensor) -> Tensor:
@@ -60,17 +61,20 @@ class Learner:
 
     def __init__(self, prior: RecurrentNetwork, policy: RecurrentNetwork, rate: float) -> None:
         self.prior, self.policy = prior, policy
-        self.log_z = torch.zeros((), requires_grad=True)
+        self.device = policy.head.weight.device
+        self.log_z = torch.zeros((), requires_grad=True, device=self.device)
         groups = [{"params": [*policy.parameters()]}, {"params": [self.log_z], "lr": 0.1}]
         self.optimizer = torch.optim.Adam(groups, lr=rate)
 
     def update(self, tokens: np.ndarray, lengths: np.ndarray, returns: np.ndarray) -> float:
         """tokens [B,T], lengths [B], rewards over the temperature [B] -> the loss."""
-        actions = torch.from_numpy(tokens.astype(np.int64))
-        mask = torch.arange(actions.shape[1]) < torch.from_numpy(lengths).unsqueeze(1)
+        actions = torch.from_numpy(tokens.astype(np.int64)).to(self.device)
+        ends = torch.from_numpy(lengths).to(self.device).unsqueeze(1)
+        mask = torch.arange(actions.shape[1], device=self.device) < ends
         with torch.no_grad():
             log_prior = log_probs(self.prior, actions, mask)
-        aim = log_prior + torch.from_numpy(returns.astype(np.float32)) - self.log_z
+        paid = torch.from_numpy(returns.astype(np.float32)).to(self.device)
+        aim = log_prior + paid - self.log_z
         loss = (aim - log_probs(self.policy, actions, mask)).square().mean()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

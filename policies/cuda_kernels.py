@@ -132,7 +132,7 @@ def draw(
 
 def _tiles(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[int, int, int, int, int]:
     """Rows and units of a tile, the depth of its products at a time, warps, and how many depths are
-    fetched ahead. The fastest on an H100 with 512 units; elsewhere as many ahead as there is room."""
+    fetched ahead: the fastest on an H100 for 512 units, no more ahead than there is room for."""
     if dtype == torch.float32:
         return 16, 16, 32, 4, 2
     if rows <= 128:

@@ -24,6 +24,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+
+if not torch.cuda.is_available():  # before Triton is imported: kernels then run in Python
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 from filelock import FileLock  # noqa: E402
 from rich.console import Console  # noqa: E402
 

@@ -1,0 +1,130 @@
+"""The sampler's kernels against PyTorch's own cells; without a GPU, in Triton's interpreter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sequence_tutor.policies.network import (
+    Architecture,
+    RecurrentNetwork,
+    action_log_probs,
+    step_mask,
+)
+from sequence_tutor.policies.smiles import SmilesEncoding
+
+pytest.importorskip("triton", reason="Triton has no build for this machine")
+
+from sequence_tutor.policies.cuda_kernels import Progress, draw, step_layer  # noqa: E402
+from sequence_tutor.policies.cuda_sampler import CudaSampler  # noqa: E402
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+ROWS, HIDDEN = 20, 40  # neither is a whole number of tiles
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("first", [False, True])
+def test_lstm_step(first: bool):
+    torch.manual_seed(0)
+    cell = nn.LSTMCell(HIDDEN, HIDDEN).to(DEVICE)
+    inputs = random(5, HIDDEN)
+    reads = torch.arange(ROWS, device=DEVICE) % 5
+    hidden, state, out = random(ROWS, HIDDEN, seed=1), random(ROWS, HIDDEN, seed=2), None
+    expected = cell(inputs[reads], (hidden, state))
+    bias = cell.bias_ih + cell.bias_hh
+    out = torch.empty_like(hidden)
+    if first:
+        weights = None, cell.weight_hh, inputs @ cell.weight_ih.t() + bias
+        step_layer(reads, None, hidden, state, weights, out)
+    else:
+        weights = cell.weight_ih, cell.weight_hh, bias[None]
+        step_layer(reads, inputs[reads].contiguous(), hidden, state, weights, out)
+    torch.testing.assert_close((out, state), expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("first", [False, True])
+def test_gru_step(first: bool):
+    torch.manual_seed(0)
+    cell = nn.GRUCell(HIDDEN, HIDDEN).to(DEVICE)
+    inputs = random(5, HIDDEN)
+    reads = torch.arange(ROWS, device=DEVICE) % 5
+    state = random(ROWS, HIDDEN, seed=1)
+    hidden, out = state.clone(), torch.empty_like(state)
+    expected = cell(inputs[reads], hidden)
+    gates = 2 * HIDDEN
+    own = cell.bias_ih[None] if not first else inputs @ cell.weight_ih.t() + cell.bias_ih
+    past = cell.bias_hh[gates:].expand(len(own), HIDDEN)
+    added = torch.cat((own[:, :gates] + cell.bias_hh[:gates], own[:, gates:], past), 1)
+    below = None if first else inputs[reads].contiguous()
+    w_in = None if first else cell.weight_ih
+    step_layer(reads, below, hidden, state, (w_in, cell.weight_hh, added), out)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(state, expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("networks", [1, 2])
+def test_draw_inverts_the_cumulative_distribution(networks: int):
+    vocabulary, steps, end_id = 7, 4, 3
+    hidden = [random(ROWS, HIDDEN, seed=i) for i in range(networks)]
+    heads = [(random(vocabulary, HIDDEN, seed=9), random(vocabulary, seed=8))] * networks
+    progress = Progress.empty(steps, ROWS, DEVICE)
+    progress.going_on[:-1] = 1  # the last one is over
+    progress.episodes[:] = torch.arange(ROWS - 1, -1, -1)  # not in the order of the rows
+    progress.lengths[:] = 2
+    progress.lengths[5] = steps - 1
+    progress.totals[:] = -1.5
+    uniform = torch.rand(steps, ROWS, generator=torch.Generator().manual_seed(3)).to(DEVICE)
+    draw(hidden, heads, uniform, progress, end_id)
+
+    logits = sum(h.double() @ w.double().t() + b for h, (w, b) in zip(hidden, heads, strict=True))
+    probabilities = logits.softmax(-1).cpu().numpy()
+    found = progress.tokens.cpu().numpy()
+    for row in range(ROWS):
+        episode = ROWS - 1 - row
+        t = steps - 1 if episode == 5 else 2
+        if row == ROWS - 1:
+            assert progress.lengths[episode] == 2 and progress.totals[episode] == -1.5
+            continue
+        action = int(np.searchsorted(probabilities[row].cumsum(), float(uniform[t, episode])))
+        assert found[t, episode] == action == progress.last[row]
+        assert progress.lengths[episode] == t + 1
+        expected = -1.5 + np.log(probabilities[row, action])
+        assert float(progress.totals[episode]) == pytest.approx(expected, abs=1e-5)
+        assert bool(progress.going_on[row]) == (action != end_id and t + 1 < steps)
+    assert (progress.going_on == 0).sum() > 2  # some ended by themselves
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_episodes_keep_their_states_when_others_are_dropped(cell: str):
+    encoding = SmilesEncoding.fit(["CCO", "CN"], max_length=20)
+    torch.manual_seed(1)
+    size = encoding.vocabulary.size
+    networks = [
+        RecurrentNetwork(Architecture(cell, size, 6, 16, layers), dropout=0.5).eval()  # type: ignore[arg-type]
+        for layers in (2, 1)
+    ]
+    for parameter in (*networks[0].parameters(), *networks[1].parameters()):
+        parameter.data.mul_(2)
+    networks[0].head.bias.data[encoding.vocabulary.end_id] -= 0.5
+    sampler = CudaSampler([n.to(DEVICE) for n in networks], encoding, torch.float32)
+    drawn = sampler.sample(65, torch.Generator().manual_seed(1))  # a little more than half of 128
+    assert (drawn.lengths > 8).any() and (drawn.lengths <= 8).any()
+    actions = torch.from_numpy(drawn.tokens).long().to(DEVICE)
+    lengths = torch.from_numpy(drawn.lengths).long().to(DEVICE)
+    log_policy = (networks[0](actions) + networks[1](actions)).log_softmax(-1)
+    each = action_log_probs(log_policy, actions) * step_mask(lengths, actions.shape[1])
+    torch.testing.assert_close(
+        torch.from_numpy(drawn.log_probs), each.sum(1).cpu(), rtol=0, atol=1e-4
+    )
+    with pytest.raises(FloatingPointError, match="not finite"):
+        networks[0].head.bias.data[0] = torch.nan
+        sampler.sample(3)
