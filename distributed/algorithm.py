@@ -241,11 +241,14 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     def _learn(self, updates: int) -> None:
         """Begin `updates` updates on as many batches per learner, and then new weights on the
         board."""
-        learner = self.run_config.learner
-        started = time.perf_counter()
-        self.replay.stats()  # how much each shard has, so how often it is drawn from
-        sampled = self.replay.sample(learner.batch, self._sample_seed(), updates * learner.count)
-        self.learning.start([reference for _, reference in sampled])
+        run, started = self.run_config, time.perf_counter()
+        draw = run.learner.batch, self._sample_seed(), updates * run.learner.count
+        if run.mode == "synchronous":
+            self.replay.stats()  # how much each shard has, so how often it is drawn from
+            batches = [reference for _, reference in self.replay.sample(*draw)]
+        else:  # that's known as of the last tick; shards may take their time to spell anew
+            batches = self.replay.start_sampling(*draw)
+        self.learning.start(batches)
         self.tally.replay_s += time.perf_counter() - started
 
     def _take_learned(self, timeout_s: float | None) -> bool:

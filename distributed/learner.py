@@ -15,6 +15,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.replay.answers import EmptyReplayError
 from sequence_tutor.distributed.types import LearnerReport, TrainingBatch
 from sequence_tutor.distributed.weights import Weights, board_name, fetch_prior
 from sequence_tutor.policies.cuda_graph import CapturedByShape
@@ -272,11 +273,12 @@ def _diverged(what: str, value: float, updates: int) -> str:
 
 
 def _fetch(references: list[ray.ObjectRef]) -> list[TrainingBatch]:
-    """The batches that still exist: one may have gone down with its shard's node."""
+    """The batches that there are: one may have gone down with its shard's node, or its shard come
+    back with nothing."""
     batches = []
     for reference in references:
         try:
             batches.append(ray.get(reference))
-        except (ObjectLostError, OwnerDiedError, RayActorError):
+        except (ObjectLostError, OwnerDiedError, RayActorError, EmptyReplayError):
             continue
     return batches

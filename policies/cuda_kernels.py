@@ -271,7 +271,9 @@ def _draw(  # type: ignore[no-untyped-def]
     logits = tl.where(known, logits, float("-inf"))
     logits -= tl.max(logits, 1)[:, None]
     cumulative = tl.cumsum(tl.exp(logits), 1)
-    total = tl.max(cumulative, 1)
+    # the sum up to the last action: u below 1 never reaches it. The sums needn't increase, for each
+    # is added up in an order of its own
+    total = tl.sum(tl.where((action == V - 1)[None, :], cumulative, 0.0), 1)
     goes_on = here & (tl.load(going_on + row, here, 0) != 0)
     episode = tl.load(episodes + row, here, 0)
     t = tl.load(lengths + episode, goes_on, 0)

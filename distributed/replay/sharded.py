@@ -171,6 +171,11 @@ class ShardedReplay:
                     self._stats[shard] = replace(self._stats[shard], live=False)
         return sampled
 
+    def start_sampling(self, n: int, seed: int, batches: int = 1) -> list[ray.ObjectRef]:
+        """Like `sample`, but returns while the shards are at it, and doesn't know what becomes of
+        it: of a shard that has died or is empty, getting the batch raises what happened."""
+        return [batch for _, _, batch in self._draw(n, np.random.default_rng(seed), batches)]
+
     def top(self, n: int) -> Scored:
         """The up to n best valid rows of all shards, best first; no rows while there is none."""
         best = concatenate(list(self.calls.call("top", self._all(n)).values()))

@@ -94,6 +94,23 @@ def test_a_killed_shard_reloads_itself(replay, make_scored):
     assert sum(meta.rows for meta, _ in replay.sample(16, seed=0)) == 16
 
 
+def test_batches_are_asked_for_without_waiting_for_them(replay, make_scored):
+    replay.add(make_scored(KEYS))
+    replay.stats()
+    expected = ray.get([batch for _, batch in replay.sample(16, seed=3, batches=4)])
+    pids = ray.get([h.__ray_call__.remote(lambda shard: os.getpid()) for h in replay.calls.handles])
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        coming = replay.start_sampling(16, seed=3, batches=4)
+        assert not ray.wait(coming, timeout=0.1)[0]
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    for one, other in zip(ray.get(coming), expected, strict=True):
+        np.testing.assert_array_equal(one.tokens, other.tokens)
+
+
 def test_a_call_in_flight_is_repeated(replay, make_scored, monkeypatch):
     replay.add(make_scored(KEYS[:100]))
     start, killed = replay.calls.start, []
