@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +88,7 @@ def test_draw_inverts_the_cumulative_distribution(networks: int):
     progress.lengths[5] = steps - 1
     progress.totals[:] = -1.5
     uniform = torch.rand(steps, ROWS, generator=torch.Generator().manual_seed(3)).to(DEVICE)
+    uniform[2, :3], uniform[2, 3:6] = 1 - 2**-24, 0.0  # as far as it goes
     draw(hidden, heads, uniform, progress, end_id)
 
     logits = sum(h.double() @ w.double().t() + b for h, (w, b) in zip(hidden, heads, strict=True))
@@ -118,13 +125,22 @@ def test_episodes_keep_their_states_when_others_are_dropped(cell: str):
     sampler = CudaSampler([n.to(DEVICE) for n in networks], encoding, torch.float32)
     drawn = sampler.sample(65, torch.Generator().manual_seed(1))  # a little more than half of 128
     assert (drawn.lengths > 8).any() and (drawn.lengths <= 8).any()
-    actions = torch.from_numpy(drawn.tokens).long().to(DEVICE)
-    lengths = torch.from_numpy(drawn.lengths).long().to(DEVICE)
-    log_policy = (networks[0](actions) + networks[1](actions)).log_softmax(-1)
-    each = action_log_probs(log_policy, actions) * step_mask(lengths, actions.shape[1])
-    torch.testing.assert_close(
-        torch.from_numpy(drawn.log_probs), each.sum(1).cpu(), rtol=0, atol=1e-4
-    )
+    actions, lengths = (torch.from_numpy(x).long() for x in (drawn.tokens, drawn.lengths))
+    outputs = [deepcopy(network).cpu()(actions) for network in networks]  # cuDNN's are in TF32
+    each = action_log_probs((outputs[0] + outputs[1]).log_softmax(-1), actions)
+    expected = (each * step_mask(lengths, actions.shape[1])).sum(1)
+    torch.testing.assert_close(torch.from_numpy(drawn.log_probs), expected, rtol=0, atol=1e-4)
     with pytest.raises(FloatingPointError, match="not finite"):
         networks[0].head.bias.data[0] = torch.nan
         sampler.sample(3)
+
+
+def test_the_kernels_compile_for_a_gpu(tmp_path: Path):
+    """What the interpreter takes may not compile; Triton's compiler needs no GPU."""
+    script = Path(__file__).with_name("compile_kernels.py")
+    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    found = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("compiled") == 6
