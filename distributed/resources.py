@@ -90,6 +90,21 @@ def enter_cluster(
     if joined:
         _await_room(run, console, stop, scoring_only)
     check_resources(run, scoring_only)
+    if not scoring_only:
+        tell_of_gpus(run, console)
+
+
+def tell_of_gpus(run: RunConfig, console: Console) -> None:
+    """GPUs are used where a config asks for them: say so where there are some that it doesn't."""
+    count = ray.cluster_resources().get("GPU", 0)
+    idle = run.mode == "asynchronous" and not run.learner.gpus and not run.actors.gpus
+    if count and idle:
+        console.print(
+            f"{count:g} GPUs are here and not asked for; learner.gpus = 0.5 and actors.gpus = 0.5 "
+            "would share one",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def _await_room(run: RunConfig, console: Console, stop: StopRequest, scoring_only: bool) -> None:

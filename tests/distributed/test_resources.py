@@ -1,0 +1,37 @@
+"""What a run is told of the machines it starts on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import ray
+from rich.console import Console
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.resources import tell_of_gpus
+
+
+@pytest.mark.parametrize(
+    ("gpus", "changes", "told"),
+    [
+        (2.0, {}, True),
+        (0.0, {}, False),
+        (2.0, {"learner": {"gpus": 1}}, False),
+        (2.0, {"actors": {"gpus": 0.5}}, False),
+        (2.0, {"mode": "synchronous"}, False),  # which can't have one
+    ],
+)
+def test_gpus_that_nobody_asked_for_are_mentioned(
+    make_run: Callable[..., RunConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    gpus: float,
+    changes: dict[str, Any],
+    told: bool,
+):
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": gpus})
+    output = io.StringIO()
+    tell_of_gpus(make_run(**({"mode": "asynchronous"} | changes)), Console(file=output))
+    assert ("2 GPUs are here and not asked for" in output.getvalue()) == told
