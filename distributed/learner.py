@@ -132,9 +132,9 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         if self.model.actions_suffice:
             log_priors[:] = self.prior_cache([(b.tokens, b.lengths) for b in batches])
         found, staleness = [], []
-        for both in zip(batches, log_priors, strict=True):
-            staleness.append(self._staleness(both[0]))
-            found.append(self._one_update(*both))
+        for batch, log_prior in zip(batches, log_priors, strict=True):
+            staleness.append(self._staleness(batch))
+            found.append(self._one_update(batch, log_prior))
             self.updates += 1
         loss, residual, start_value = self._finite(found)
         learned = time.perf_counter()

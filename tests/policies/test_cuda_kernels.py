@@ -41,16 +41,14 @@ def test_lstm_step(first: bool):
     cell = nn.LSTMCell(HIDDEN, HIDDEN).to(DEVICE)
     inputs = random(5, HIDDEN)
     reads = torch.arange(ROWS, device=DEVICE) % 5
-    hidden, state, out = random(ROWS, HIDDEN, seed=1), random(ROWS, HIDDEN, seed=2), None
+    hidden, state = random(ROWS, HIDDEN, seed=1), random(ROWS, HIDDEN, seed=2)
     expected = cell(inputs[reads], (hidden, state))
     bias = cell.bias_ih + cell.bias_hh
     out = torch.empty_like(hidden)
-    if first:
-        weights = None, cell.weight_hh, inputs @ cell.weight_ih.t() + bias
-        step_layer(reads, None, hidden, state, weights, out)
-    else:
-        weights = cell.weight_ih, cell.weight_hh, bias[None]
-        step_layer(reads, inputs[reads].contiguous(), hidden, state, weights, out)
+    added = inputs @ cell.weight_ih.t() + bias if first else bias[None]
+    below = None if first else inputs[reads].contiguous()
+    w_in = None if first else cell.weight_ih
+    step_layer(reads, below, hidden, state, (w_in, cell.weight_hh, added), out)
     torch.testing.assert_close((out, state), expected, rtol=0, atol=1e-5)
 
 
