@@ -47,20 +47,20 @@ class Sampler:
 
         Raises FloatingPointError where a network's outputs are not finite.
         """
-        vocabulary, steps = self.encoding.vocabulary, self.encoding.max_length
-        device = self.networks[0].head.weight.device
-        dtype = torch.bfloat16 if bfloat16_is_fast(device.type) else torch.float32
-        if device.type == "cuda":
+        device = self.networks[0].head.weight.device.type
+        dtype = torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
+        if device == "cuda":
             return self._cuda_sampler(dtype).sample(batch, generator)
+        vocabulary, steps = self.encoding.vocabulary, self.encoding.max_length
         steppers = [stepper_of(network, dtype) for network in self.networks]
         states = [stepper.start() for stepper in steppers]
-        tokens = torch.zeros(steps, batch, dtype=torch.int64, device=device)
-        lengths = torch.zeros(batch, dtype=torch.int64, device=device)
-        totals = torch.zeros(batch, device=device)
+        tokens = torch.zeros(steps, batch, dtype=torch.int64)
+        lengths = torch.zeros(batch, dtype=torch.int64)
+        totals = torch.zeros(batch)
         # the episodes that aren't over, and of each the row of its state
-        episodes = torch.arange(batch, device=device)
+        episodes = torch.arange(batch)
         row_of = torch.zeros_like(episodes)
-        last = torch.full((1,), vocabulary.start_id, device=device)
+        last = torch.full((1,), vocabulary.start_id)
         for t in range(steps):
             outputs = []
             for i, stepper in enumerate(steppers):
@@ -87,9 +87,9 @@ class Sampler:
         if not torch.isfinite(totals).all():
             raise FloatingPointError("the policy's outputs are not finite; nothing was sampled")
         return Episodes(
-            tokens[: t + 1].t().to("cpu", torch.int16).contiguous().numpy(),
-            lengths.to("cpu", torch.int32).numpy(),
-            totals.cpu().numpy(),
+            tokens[: t + 1].t().to(torch.int16).contiguous().numpy(),
+            lengths.to(torch.int32).numpy(),
+            totals.numpy(),
         )
 
     def _cuda_sampler(self, dtype: torch.dtype) -> CudaSampler:
@@ -139,5 +139,5 @@ def _draw(log_probs: Tensor, row_of: Tensor, generator: torch.Generator | None) 
     uniform in [0,1), reaches; so an action of probability 0 is never drawn, nor one past the end.
     """
     cumulative = log_probs.exp().cumsum(-1)[row_of]
-    uniform = torch.rand(len(row_of), 1, generator=generator).to(log_probs.device)
+    uniform = torch.rand(len(row_of), 1, generator=generator)
     return (cumulative <= uniform * cumulative[:, -1:]).sum(-1)

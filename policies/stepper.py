@@ -23,7 +23,7 @@ _LSTM = 2  # PyTorch's number for the kind of cell, in its oneDNN operators
 
 
 class Stepper:
-    """A network's weights laid out for stepping. They are copies: it doesn't follow the network.
+    """A network's weights laid out for a CPU. They are copies: it doesn't follow the network.
 
     Products are in `dtype`, everything else, the output layer too, in float32: rounded to
     bfloat16, logits of 20 would be off by a twentieth of a nat.
@@ -31,14 +31,13 @@ class Stepper:
 
     def __init__(self, network: RecurrentNetwork, dtype: torch.dtype) -> None:
         self.sizes, self.dtype = network.architecture, dtype
-        self.device = network.head.weight.device
         # of each layer: input and hidden weights, input and hidden biases
         weights = [p.detach() for p in network.rnn.parameters()]
         layers = [weights[i : i + 4] for i in range(0, len(weights), 4)]
         embedding = network.embedding.weight.detach()
-        fused = self.device.type == "cpu" and dtype == torch.bfloat16 and one_dnn(dtype)
+        fused = dtype == torch.bfloat16 and one_dnn(dtype)
         layer = _Gru if self.sizes.cell == "gru" else _FusedLstm if fused else _Lstm
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast("cpu", enabled=False):
             self._layers: list[Callable[..., tuple[Tensor, ...]]] = [
                 layer(None if i else embedding, dtype, own) for i, own in enumerate(layers)
             ]
@@ -51,8 +50,7 @@ class Stepper:
         kinds = (
             [self.dtype] * layers + [torch.float32] * layers if lstm else [torch.float32] * layers
         )
-        shape, device = (1, self.sizes.hidden), self.device
-        return [torch.zeros(shape, dtype=dtype, device=device) for dtype in kinds]
+        return [torch.zeros(1, self.sizes.hidden, dtype=dtype) for dtype in kinds]
 
     @torch.no_grad()
     def step(self, actions: Tensor, state: State) -> tuple[Tensor, State]:
