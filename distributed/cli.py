@@ -161,8 +161,8 @@ def evaluate(
             _check_vocabulary(prior.encoding, data, against)
     columns: dict[str, Any] = {}
     if prior is None:
-        # whoever asks what a file is like wants to know how much of it is valid
-        sequences = _read(place, encoding, column, None, valid=False)
+        # how much of the file is valid is one of the numbers
+        sequences = _readable(domain, _read(place, encoding, column, None, valid=False))
         columns[place.name] = describe(sequences, domain, training=training)
         if data is not None:
             columns["data"] = describe(spread(data, n), domain, training=training)
@@ -254,8 +254,7 @@ def _read(
     domain = domain_of(encoding)
 
     def check(sequence: str) -> str | None:
-        known = not valid or domain.key(sequence) is not None
-        return None if known else "not a valid sequence"
+        return (valid and domain.identify(sequence).reason) or None
 
     with where.fetched() as path:
         try:
@@ -265,6 +264,15 @@ def _read(
         for remark in corpus.remarks():
             Console(stderr=True).print(remark.replace(str(path), str(where)), markup=False)
     return corpus.sequences
+
+
+def _readable(domain: Any, sequences: list[str]) -> list[str]:
+    """The sequences, with an empty one, which is invalid too, for each that would crash or hang
+    the process that reads it."""
+    from sequence_tutor.rewards.isolation.identify import identify_all
+
+    found = identify_all(domain, sequences)
+    return [s if one.lost is None else "" for s, one in zip(sequences, found, strict=True)]
 
 
 def _check_vocabulary(encoding: Any, sequences: list[str], path: str) -> None:

@@ -44,6 +44,21 @@ class Scores:
     seconds: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Identity:
+    """What a sequence is.
+
+    key: the canonical form, equal for equal things, None for an invalid sequence; reason: why it is
+    invalid, "" where it is valid; lost: None, or the status of a sequence whose process crashed or
+    hung when it looked for the key (INVALID), or that no process could look at (CRASHED). Such a
+    sequence isn't given to a reward.
+    """
+
+    key: str | None
+    reason: str = ""
+    lost: Status | None = None
+
+
 class Reward(Protocol):
     """A compiled objective."""
 
@@ -60,11 +75,16 @@ class Domain(Protocol):
     """The scoring side of an application, as the distributed part sees it."""
 
     name: str
+    # whether looking at a sequence can harm the process that does so; see `rewards.isolation`
+    isolated: bool
     # published results under the keys of `metrics`, by the name of their column
     published: Mapping[str, Mapping[str, float]]
 
+    def identify(self, sequence: str) -> Identity:
+        """The canonical form of a sequence, or why it has none."""
+
     def key(self, sequence: str) -> str | None:
-        """The canonical form, equal for equal things; None for an invalid sequence."""
+        """The canonical form alone, equal for equal things; None for an invalid sequence."""
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """Another spelling of the same thing, or None where there is none."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sequence_tutor.rewards.aggregate import AGGREGATES, LINEAR, Values
-from sequence_tutor.rewards.base import Scores, Status
+from sequence_tutor.rewards.base import Identity, Scores, Status
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
 
@@ -128,6 +128,10 @@ class Objective:
                 if part.ours and not part.steps:
                     part.judge([thing], [sequence])
 
+    def identify(self, sequence: str) -> Identity:
+        """What a sequence is; no component is called."""
+        return self._room.identify(sequence)  # type: ignore[no-any-return]
+
     def score(
         self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
     ) -> Scores:
@@ -178,6 +182,7 @@ class Objective:
                 continue
             if thing is None:
                 scores.status[i] = Status.INVALID
+                scores.errors[i] = self._room.identify(sequence).reason
                 scores.rewards[i] = self._invalid(tokens[i])
             else:
                 things.append(thing)

@@ -27,6 +27,7 @@ from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
 from sequence_tutor.policies.encoding import Encoding
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.isolation.identify import identifier
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 # Claims are renewed so many times within a lease.
@@ -64,7 +65,8 @@ class ScorerProcess:
         self.claimant = Claimant(shards, self.run_id)
         domain = domain_of(run.encoding)
         self.reward = IsolatedReward(run.reward, domain.name, [directory])
-        self.scorer = Scorer(domain, self.reward, self.claimant, encoding)
+        identify = identifier(domain, self.reward)
+        self.scorer = Scorer(identify, self.reward, self.claimant, encoding)
         self.works: dict[int, Work] = {}
         self.rows: dict[int, Scored | None] = {}
         self.beat_s = run.replay.lease_s / BEATS_PER_LEASE

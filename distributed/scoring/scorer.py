@@ -4,13 +4,17 @@ A batch goes through four steps: `prepare` finds the keys, `claim` asks the repl
 are this scorer's to score, `score` asks the reward, `store` commits the rows and waits for what
 others were scoring at the same time. From `claim` on nobody else pays for a key, and after `store`
 its score is the replay's to keep.
+
+An invalid sequence has no canonical form. Its key is made of its text, and can't be the key of a
+valid one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -26,10 +30,16 @@ from sequence_tutor.distributed.types import (
     concatenate,
 )
 from sequence_tutor.policies.encoding import Encoding, Episodes, action_texts
-from sequence_tutor.rewards.base import Domain, Reward, Scores, Status
+from sequence_tutor.rewards.base import Identity, Reward, Scores, Status
 
 # How often one asks for what another scorer is scoring: at first, and at last.
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 1.0
+# How the key of an invalid sequence begins: with a blank in it, it is no canonical form. And how
+# many characters of its text stand there; of a longer one a digest follows.
+INVALID_KEY, INVALID_KEY_CHARACTERS = "invalid: ", 200
+
+# From sequences to what they are.
+Identify = Callable[[Sequence[str]], Sequence[Identity]]
 
 
 class ScoreKeeper(Protocol):
@@ -57,10 +67,10 @@ class Work:
     """A batch of B sequences on its way. version, actor, source: as in `Generated`.
 
     actions: the text of each action, or None where the reward splits the sequences itself;
-    keys [B]; valid bool [B]; open: rows, one for each key that has no outcome yet; mine: those of
-    them that this scorer has claimed, with the rows of the replay where they are paid already;
-    allowance: how many more scores this batch may use; refused: keys beyond it; statuses,
-    durations: as in `ScoreReport`.
+    keys [B]; valid bool [B]; identities [B]: what each sequence is; open: rows, one for each key
+    that has no outcome yet; mine: those of them that this scorer has claimed, with the rows of the
+    replay where they are paid already; allowance: how many more scores this batch may use; refused:
+    keys beyond it; statuses, durations: as in `ScoreReport`.
     """
 
     episodes: Episodes
@@ -71,6 +81,7 @@ class Work:
     actions: list[list[str]] | None
     keys: list[str]
     valid: np.ndarray
+    identities: Sequence[Identity]
     allowance: int
     open: list[int]
     mine: list[int] = field(default_factory=list)
@@ -101,9 +112,14 @@ class Scorer:
     """Turns sequences into rows of the record."""
 
     def __init__(
-        self, domain: Domain, reward: Reward, replay: ScoreKeeper, encoding: Encoding | None = None
+        self,
+        identify: Identify,
+        reward: Reward,
+        replay: ScoreKeeper,
+        encoding: Encoding | None = None,
     ) -> None:
-        self.encoding, self.domain, self.reward, self.replay = encoding, domain, reward, replay
+        self.encoding, self.reward, self.replay = encoding, reward, replay
+        self.identify = identify
 
     def prepare(self, batch: Generated, allowance: int | None = None) -> Work:
         """Decode a batch and find its keys; of valid sequences at most `allowance` are scored."""
@@ -160,8 +176,10 @@ class Scorer:
             return None
         parts: list[Scored] = [work.paid[i] for i in work.mine if i in work.paid]
         order = [i for i in work.mine if i in work.paid]
-        fresh = [i for i in work.mine if i not in work.paid and i not in work.condemned]
-        lost = [i for i in work.mine if i in work.condemned]
+        lost = [i for i in work.mine if i not in work.paid and i in work.condemned]
+        left = [i for i in work.mine if i not in work.paid and i not in work.condemned]
+        unread = [i for i in left if work.identities[i].lost is not None]
+        fresh = [i for i in left if work.identities[i].lost is None]
         if fresh:
             started = time.perf_counter()
             actions = work.actions
@@ -178,7 +196,9 @@ class Scorer:
             work.seconds += float(parts[-1].seconds[busy].sum())
         if lost:
             parts.append(_rows(work, lost, _condemned(len(lost))))
-        order += fresh + lost
+        if unread:
+            parts.append(_rows(work, unread, _unread([work.identities[i] for i in unread])))
+        order += fresh + lost + unread
         return concatenate(parts).select(np.argsort(order))
 
     def store(self, work: Work, scored: Scored | None) -> ScoreReport:
@@ -201,9 +221,11 @@ class Scorer:
         allowance: int | None,
     ) -> Work:
         started = time.perf_counter()
-        keys = [self.domain.key(text) for text in texts]
-        # An invalid sequence has no canonical form; it stands for itself.
-        named = [text if key is None else key for key, text in zip(keys, texts, strict=True)]
+        found = self.identify(texts)
+        named = [
+            invalid_key(text) if one.key is None else one.key
+            for one, text in zip(found, texts, strict=True)
+        ]
         first: dict[str, int] = {}
         for i, key in enumerate(named):
             first.setdefault(key, i)
@@ -213,7 +235,8 @@ class Scorer:
             texts=texts,
             actions=actions,
             keys=named,
-            valid=np.array([key is not None for key in keys], dtype=bool),
+            valid=np.array([one.key is not None for one in found], dtype=bool),
+            identities=found,
             allowance=len(texts) if allowance is None else allowance,
             open=list(first.values()),
             seconds=time.perf_counter() - started,
@@ -268,6 +291,25 @@ class Scorer:
             statuses=tuple(work.statuses.tolist()),
             durations=tuple(work.durations.tolist()),
         )
+
+
+def invalid_key(text: str) -> str:
+    """What an invalid sequence is known by: the same for the same text."""
+    plain = text.encode("utf-8", "backslashreplace")
+    if len(text) <= INVALID_KEY_CHARACTERS:
+        return INVALID_KEY + plain.decode()
+    digest = blake2b(plain, digest_size=16).hexdigest()
+    return f"{INVALID_KEY}{plain[:INVALID_KEY_CHARACTERS].decode('utf-8', 'ignore')} {digest}"
+
+
+def _unread(found: Sequence[Identity]) -> Scores:
+    """The judgement of sequences that took the process down which looked for their keys."""
+    return Scores(
+        rewards=np.full(len(found), np.nan),
+        status=np.array([one.lost for one in found], dtype=np.int8),
+        errors=[one.reason for one in found],
+        seconds=np.zeros(len(found), dtype=np.float32),
+    )
 
 
 def _condemned(rows: int) -> Scores:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
-from sequence_tutor.rewards.isolation.work import Done, pack
+from sequence_tutor.rewards.isolation.work import Done, pack, pack_identities
 from sequence_tutor.rewards.objective import Objective
 
 # How much memory there is in use is looked up after so many units, or after one that took so long.
@@ -22,11 +22,12 @@ LOOK_EVERY, LOOK_AFTER_S = 16, 1e-3
 
 
 class Task(NamedTuple):
-    """A unit of work as the child is told it."""
+    """A unit of work as the child is told it. identifies: whether keys are wanted, not scores."""
 
     number: int
     sequences: list[str]
     tokens: list[list[str]] | None
+    identifies: bool
 
 
 class Started(NamedTuple):
@@ -127,6 +128,9 @@ class Child:
     def _score(self, task: Task) -> Done | Ending:
         started = time.perf_counter()
         try:
+            if task.identifies:
+                found = [self._objective.identify(sequence) for sequence in task.sequences]
+                return pack_identities(task.number, time.perf_counter() - started, found)
             scores = self._objective.score(task.sequences, task.tokens)
             return pack(task.number, time.perf_counter() - started, scores)
         except MemoryError:

@@ -40,7 +40,8 @@ class Dispatcher:
         self._config, self._origin = config, (config, domain, path)
         self._workers: dict[int, Worker] = {}
         self._launcher: Launcher | None = None
-        self._pace = Pace()
+        # of units to be scored, and of those whose keys are wanted
+        self._paces = {False: Pace(), True: Pace()}
         self._forked = self._given = self._stillbirths = 0
         # everything, and what can't wait: all but results
         self._all, self._urgent = selectors.DefaultSelector(), selectors.DefaultSelector()
@@ -77,7 +78,12 @@ class Dispatcher:
 
     def _nap_s(self, worker: Worker) -> float:
         unit = next(iter(worker.sent.values()), None)
-        return 0.0 if unit is None else self._pace.nap_s(len(worker.sent), len(unit.rows))
+        if unit is None:
+            return 0.0
+        return self._pace(unit).nap_s(len(worker.sent), len(unit.rows))
+
+    def _pace(self, unit: Unit) -> Pace:
+        return self._paces[unit.job.identifies]
 
     def close(self) -> None:
         """End every process."""
@@ -106,7 +112,7 @@ class Dispatcher:
                 self.queue.popleft()
                 self._requeue([unit, *worker.dismiss()])
                 continue
-            ahead = self._pace.ahead(len(unit.rows))
+            ahead = self._pace(unit).ahead(len(unit.rows))
             if len(worker.sent) >= ahead or not worker.give(self._given, unit):
                 return
             self._given += 1
@@ -183,8 +189,8 @@ class Dispatcher:
 
     def _on_done(self, worker: Worker, done: Done) -> None:
         unit = worker.finish(done)
-        self._pace.note(len(unit.rows), done.seconds)
-        self._requeue(verdict.enter(unit, done, self._config.retries))
+        self._pace(unit).note(len(unit.rows), done.seconds)
+        self._requeue(verdict.enter(unit, done))
         if worker.stuck:
             worker.stuck = False
             if any(w.is_free() for w in self._workers.values() if w is not worker):
@@ -198,8 +204,8 @@ class Dispatcher:
         due: list[tuple[Worker | None, float, Due]] = []
         for worker in self._workers.values():
             unit = worker.unit
-            patience_s = 0.0 if unit is None else self._pace.patience_s(len(unit.rows))
-            due.append((worker, *worker.due(self._config.timeout_s, patience_s, others_wait)))
+            patience_s = 0.0 if unit is None else self._pace(unit).patience_s(len(unit.rows))
+            due.append((worker, *worker.due(patience_s, others_wait)))
         if self._launcher is not None and not self._launcher.ready:
             due.append((None, self._launcher.since + BUILD_S, Due.UNBORN))
         return due
@@ -219,9 +225,8 @@ class Dispatcher:
             elif why is Due.TIME_OUT:
                 unit = worker.unit
                 self._on_reports(worker)  # it may be done
-                if worker.unit is unit:
-                    text = f"took longer than timeout_s = {self._config.timeout_s:g}"
-                    self._kill(worker, (Status.TIMEOUT, text))
+                if unit is not None and worker.unit is unit:
+                    self._kill(worker, (Status.TIMEOUT, unit.job.late))
             elif why is Due.SUSPECT and worker.is_idle(now):
                 worker.stuck = True
                 self._requeue(worker.take_back())

@@ -9,14 +9,14 @@ from contextlib import suppress
 
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.dispatcher import Dispatcher
-from sequence_tutor.rewards.isolation.work import Job, Unit
+from sequence_tutor.rewards.isolation.work import IdentityJob, Job, Unit
 
 
 class Pool:
     """A compiled reward in processes of its own. Raises ValueError where it can't be built."""
 
     def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
-        self._dispatcher = Dispatcher(config, domain, path)
+        self._dispatcher, self._config = Dispatcher(config, domain, path), config
         self._trouble: BaseException | None = None
         self._closing = False
         self._built = threading.Event()
@@ -38,16 +38,25 @@ class Pool:
         """Queue a batch. Its `done` will be set, unless `check` raises."""
         shape = self._dispatcher.shape
         assert shape is not None
-        job = Job(sequences, tokens, shape)
-        rows = list(range(len(sequences)))
+        job = Job(sequences, tokens, shape, self._config.timeout_s, self._config.retries)
+        self._queue(job, at_once=shape.judges_batches)
+        return job
+
+    def submit_identities(self, sequences: Sequence[str]) -> IdentityJob:
+        """The same for a batch whose keys are wanted."""
+        job = IdentityJob(sequences, self._config.timeout_s)
+        self._queue(job, at_once=False)
+        return job
+
+    def _queue(self, job: Job, at_once: bool) -> None:
+        rows = list(range(len(job.sequences)))
         if not rows:
             job.close(0)
-        elif shape.judges_batches:
+        elif at_once:
             self._dispatcher.queue.append(Unit(job, rows))
         else:
             self._dispatcher.queue.extend([Unit(job, [row]) for row in rows])
         self._rouse()
-        return job
 
     def check(self) -> None:
         """Raises RuntimeError where no job will be done any more."""

@@ -6,9 +6,10 @@ import weakref
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from sequence_tutor.rewards.base import Scores
+from sequence_tutor.rewards.base import Identity, Scores
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.pool import Pool
+from sequence_tutor.rewards.isolation.work import Job
 
 _TICK_S = 0.1
 
@@ -42,6 +43,18 @@ class IsolatedReward:
             raise ValueError(f"{len(sequences)} sequences came with {len(tokens)} token lists")
         self._pool.check()
         job = self._pool.submit(sequences, tokens)
+        self._await(job, tick)
+        return job.scores(self._config)
+
+    def identify(self, sequences: Sequence[str]) -> list[Identity]:
+        """What each sequence is. One whose canonical form crashes or hangs its process is invalid,
+        and `lost`. The reward itself isn't called. Raises RuntimeError where this is closed."""
+        self._pool.check()
+        job = self._pool.submit_identities(sequences)
+        self._await(job)
+        return job.identities()
+
+    def _await(self, job: Job, tick: Callable[[], None] | None = None) -> None:
         try:
             while not job.done.wait(_TICK_S):
                 self._pool.check()
@@ -50,7 +63,6 @@ class IsolatedReward:
         except BaseException:
             job.abandoned = True
             raise
-        return job.scores(self._config)
 
     def close(self) -> None:
         """End its processes, whatever they are at."""

@@ -9,7 +9,7 @@ import time
 
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.isolation.work import Done, Unit
+from sequence_tutor.rewards.isolation.work import NO_PROCESS, Done, Unit
 from sequence_tutor.rewards.isolation.worker import Worker
 
 # A unit is given up when so many processes were lost that had it, through no fault of its own.
@@ -17,7 +17,7 @@ MAX_LOSSES = 3
 _FAILED = int(Status.FAILED)
 
 
-def enter(unit: Unit, done: Done, retries: int) -> list[Unit]:
+def enter(unit: Unit, done: Done) -> list[Unit]:
     """Take the results of a unit. Raises where they don't fit it."""
     job, rows = unit.job, unit.rows
     job.enter(rows, done)
@@ -25,7 +25,7 @@ def enter(unit: Unit, done: Done, retries: int) -> list[Unit]:
     again: list[Unit] = []
     for row in rows:
         job.attempts[row] += 1
-        if job.status[row] == _FAILED and job.attempts[row] <= retries:
+        if job.status[row] == _FAILED and job.attempts[row] <= job.retries:
             again.append(Unit(job, [row]))
     job.close(len(rows) - len(again))
     return again
@@ -50,7 +50,7 @@ def bury(worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
 def give_up(unit: Unit, how: str) -> None:
     """No process that could score a unit stays alive."""
     for row in unit.rows:
-        unit.job.condemn(row, Status.CRASHED, f"no process to score it: {how}")
+        unit.job.condemn(row, Status.CRASHED, f"{NO_PROCESS}: {how}")
     unit.job.close(len(unit.rows))
 
 
@@ -81,7 +81,7 @@ def _blame(unit: Unit, worker: Worker, how: str, config: RewardConfig) -> list[U
     job = unit.job
     job.attempts[row] += 1
     job.condemn(row, status, error)
-    if job.attempts[row] <= config.retries:
+    if job.attempts[row] <= job.retries:
         return [Unit(job, [row])]
     job.close(1)
     return []

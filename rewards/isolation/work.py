@@ -1,7 +1,8 @@
 """What goes to a child and comes back: units of work, and the judgement of a batch put together.
 
-B sequences are one `Job`. It is given out in units: one sequence each, so that a crash costs the
-culprit alone, or the whole batch where the reward judges whole batches.
+B sequences are one `Job`, to be scored or, as an `IdentityJob`, to be told their keys. It is given
+out in units: one sequence each, so that a crash costs the culprit alone, or the whole batch where
+the reward judges whole batches.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sequence_tutor.rewards.base import Scores, Status
+from sequence_tutor.rewards.base import Identity, Scores, Status
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.objective import Objective, pay_failed
 
 ERROR_CHARACTERS = 500
+# Seconds that finding the key of one sequence may take. Of a molecule it takes milliseconds.
+KEY_S = 10.0
+# How the error of a sequence begins that no process could look at.
+NO_PROCESS = "no process to score it"
 
 
 class Shape(NamedTuple):
@@ -39,7 +44,8 @@ class Shape(NamedTuple):
 class Done(NamedTuple):
     """What a unit of n sequences got. number: of the unit; seconds: wall time it took; status:
     int8 [n]; errors: None where all went well; table: float64 [1+2K,n], the reward, raw and
-    transformed values; steps: float32 [P+S,n,T], step rewards and step values, if any."""
+    transformed values; steps: float32 [P+S,n,T], step rewards and step values, if any; keys: of an
+    identity job, None where a sequence is invalid."""
 
     number: int
     seconds: float
@@ -47,6 +53,7 @@ class Done(NamedTuple):
     errors: list[str] | None
     table: bytes
     steps: bytes
+    keys: list[str | None] | None = None
 
 
 def pack(number: int, seconds: float, scores: Scores) -> Done:
@@ -64,13 +71,40 @@ def pack(number: int, seconds: float, scores: Scores) -> Done:
     )
 
 
+def pack_identities(number: int, seconds: float, found: Sequence[Identity]) -> Done:
+    """The same for keys."""
+    status = [Status.INVALID if one.key is None else Status.OK for one in found]
+    return Done(
+        number,
+        seconds,
+        np.array(status, np.int8).tobytes(),
+        [one.reason for one in found] if any(one.reason for one in found) else None,
+        np.full(len(found), np.nan).tobytes(),
+        b"",
+        [one.key for one in found],
+    )
+
+
 class Job:
-    """B sequences and what is known of them so far. Written by the pool's thread alone."""
+    """B sequences and what is known of them so far. Written by the pool's thread alone.
+
+    identifies: whether keys are wanted, not scores; timeout_s: how long one sequence may take;
+    late: what is said of one that takes longer; retries: how often one that failed is tried again.
+    """
+
+    identifies = False
 
     def __init__(
-        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None, shape: Shape
+        self,
+        sequences: Sequence[str],
+        tokens: Sequence[Sequence[str]] | None,
+        shape: Shape,
+        timeout_s: float,
+        retries: int = 0,
     ) -> None:
         size = len(sequences)
+        self.timeout_s, self.retries = timeout_s, retries
+        self.late = f"took longer than timeout_s = {timeout_s:g}"
         self.sequences, self.shape = list(sequences), shape
         self.tokens = None if tokens is None else [list(row) for row in tokens]
         # lists, because they are read and written one by one
@@ -157,6 +191,38 @@ class Job:
             layers[:, rows, : steps.shape[2]] = steps
         step_raw = dict(zip(self.shape.step_keys, layers[pays:], strict=True))
         return layers[0] if pays else None, step_raw
+
+
+class IdentityJob(Job):
+    """B sequences whose keys are wanted."""
+
+    identifies = True
+
+    def __init__(self, sequences: Sequence[str], timeout_s: float) -> None:
+        timeout_s = min(timeout_s, KEY_S)
+        super().__init__(sequences, None, Shape((), (), False, False), timeout_s)
+        self.late = f"its canonical form took longer than {timeout_s:g} s"
+        self._keys: list[str | None] = [None] * len(self.sequences)
+
+    def enter(self, rows: list[int], done: Done) -> None:
+        super().enter(rows, done)
+        if done.keys is None or len(done.keys) != len(rows):
+            raise ValueError("the keys of a child don't fit its work")
+        for row, key in zip(rows, done.keys, strict=True):
+            self._keys[row] = key
+
+    def identities(self) -> list[Identity]:
+        """One for each sequence. Those that took their process down, or too long, are invalid."""
+        found = []
+        for key, status, error in zip(self._keys, self.status, self.errors, strict=True):
+            if status in (Status.OK, Status.INVALID):
+                found.append(Identity(key, error))
+            elif error.startswith(NO_PROCESS):
+                found.append(Identity(None, error, Status.CRASHED))
+            else:
+                reason = error if status == Status.TIMEOUT else f"reading it: {error}"
+                found.append(Identity(None, reason, Status.INVALID))
+        return found
 
 
 @dataclass(eq=False)

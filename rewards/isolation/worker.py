@@ -75,7 +75,8 @@ class Worker:
     def give(self, number: int, unit: Unit) -> bool:
         """Send a unit; False where it has enough for now."""
         try:
-            self.channel.send((number, unit.sequences, unit.tokens), wait=False)
+            task = (number, unit.sequences, unit.tokens, unit.job.identifies)
+            self.channel.send(task, wait=False)
         except BlockingIOError:
             return False
         if self.unit is None and not self.sent:
@@ -130,14 +131,14 @@ class Worker:
 
     # -- the clock ---------------------------------------------------------------------------
 
-    def due(self, timeout_s: float, patience_s: float, others_wait: bool) -> tuple[float, Due]:
-        """When to look after it next, and why. timeout_s: for one sequence; patience_s: how old its
-        unit is before anybody asks whether it is stuck, which matters where others wait."""
+    def due(self, patience_s: float, others_wait: bool) -> tuple[float, Due]:
+        """When to look after it next, and why. patience_s: how old its unit is before it is asked
+        whether it is stuck, which matters where others wait."""
         if self.killed_at is not None:
             return self.killed_at + DEATH_S, Due.GHOST
         if self.unit is None:
             return (self.since + BIRTH_S, Due.UNBORN) if self.sent else (math.inf, Due.NOTHING)
-        over = (self.since + timeout_s * len(self.unit.rows), Due.TIME_OUT)
+        over = (self.since + self.unit.job.timeout_s * len(self.unit.rows), Due.TIME_OUT)
         if self.stuck or not others_wait:
             return over
         seen_at = self._sample[0]

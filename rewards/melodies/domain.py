@@ -7,21 +7,27 @@ from pathlib import Path
 
 import numpy as np
 
+from sequence_tutor.rewards.base import Identity
 from sequence_tutor.rewards.melodies.metrics import melody_metrics
 from sequence_tutor.rewards.melodies.rendering import lacks_fluidsynth, render
 from sequence_tutor.rewards.melodies.rule_metrics import PAPER_COLUMNS
-from sequence_tutor.rewards.melodies.spelling import parse
+from sequence_tutor.rewards.melodies.spelling import identify, parse
 
 
 class MelodyDomain:
     """See `Domain`. A melody has one spelling, which is its key."""
 
     name = "melodies"
+    isolated = False  # plain Python
     published = PAPER_COLUMNS
+
+    def identify(self, sequence: str) -> Identity:
+        """The text itself, or why it isn't a melody."""
+        return identify(sequence)
 
     def key(self, sequence: str) -> str | None:
         """The text itself; None for text that isn't a melody."""
-        return None if parse(sequence) is None else sequence
+        return identify(sequence).key
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """None: there is no other spelling."""

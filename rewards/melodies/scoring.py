@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from sequence_tutor.rewards.melodies.melody import MIN_LENGTH, Melodies
+from sequence_tutor.rewards.melodies.melody import Melodies
 from sequence_tutor.rewards.melodies.rules import RULE_NAMES, RULES, Profile
-from sequence_tutor.rewards.melodies.spelling import parse, tokens_of
+from sequence_tutor.rewards.melodies.spelling import identify, parse, tokens_of
 from sequence_tutor.rewards.registry import bundle, component, unknown
 
-__all__ = ["Gathered", "gather", "music_theory", "quiet", "read", "split"]
+__all__ = ["Gathered", "gather", "identify", "music_theory", "quiet", "read", "split"]
 
 
 def quiet() -> AbstractContextManager[None]:
@@ -31,9 +31,8 @@ def split(sequence: str) -> list[str]:
 
 
 def read(sequence: str, tokens: Sequence[str]) -> np.ndarray | None:
-    """The tokens of a melody, int64 [T]; None for text that isn't one of at least 4 steps."""
-    melody = parse(sequence)
-    return None if melody is None or len(melody) < MIN_LENGTH else melody
+    """The tokens of a melody, int64 [T]; None for text that isn't one, or too short or long."""
+    return None if identify(sequence).key is None else parse(sequence)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sequence_tutor.rewards.base import Identity
+from sequence_tutor.rewards.melodies.melody import MAX_LENGTH, MIN_LENGTH
+
 _CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 TEXTS = ("-", ".", *(name + octave for octave in "345" for name in _CLASSES))
 _IDS = {text: token for token, text in enumerate(TEXTS)}
@@ -31,6 +34,23 @@ def parse(text: str) -> NDArray[np.int64] | None:
     if not tokens or "".join(tokens) != text:
         return None
     return np.array([_IDS[token] for token in tokens], dtype=np.int64)
+
+
+def identify(text: str) -> Identity:
+    """The text of a melody as its own key, or why it isn't a melody that can be judged."""
+    melody = parse(text)
+    if melody is None:
+        return Identity(None, _fault(text))
+    if not MIN_LENGTH <= len(melody) <= MAX_LENGTH:
+        return Identity(None, f"{len(melody)} steps, not {MIN_LENGTH} to {MAX_LENGTH:,}")
+    return Identity(text)
+
+
+def _fault(text: str) -> str:
+    place = 0
+    while match := _TOKEN.match(text, place):
+        place = match.end()
+    return f"not a melody at character {place + 1}" if text else "it is empty"
 
 
 def spell(tokens: Sequence[int] | NDArray[np.integer]) -> str:

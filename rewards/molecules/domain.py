@@ -8,16 +8,20 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem, DataStructs
 
-from sequence_tutor.rewards.molecules.molecule import Molecule, parse, quiet, tokens_of
+from sequence_tutor.rewards.base import Identity
+from sequence_tutor.rewards.molecules.identity import identify, read
+from sequence_tutor.rewards.molecules.molecule import Molecule, quiet, tokens_of
 from sequence_tutor.rewards.molecules.properties import molecular_weight, tpsa
 
 DIVERSITY_SAMPLE = 1000
 
 
 class MoleculeDomain:
-    """See `Domain`. A key is RDKit's canonical SMILES, stereochemistry and charges included."""
+    """See `Domain`. A key is RDKit's canonical SMILES, stereochemistry, charges and isotopes
+    included; see `identity`."""
 
     name = "molecules"
+    isolated = True  # RDKit is C++: a text may hang or end the process that reads it
     # remembered from Jaques et al. 2017, not checked; their SA is the negative
     published = {
         "paper: before": {
@@ -36,23 +40,29 @@ class MoleculeDomain:
         },
     }
 
+    def identify(self, sequence: str) -> Identity:
+        """Canonical SMILES, or why there is none."""
+        found = identify(sequence)
+        return Identity(found.key, found.reason)
+
     def key(self, sequence: str) -> str | None:
         """Canonical SMILES; None for an invalid or empty sequence."""
-        with quiet():
-            mol = parse(sequence)
-        return None if mol is None else str(Chem.MolToSmiles(mol))
+        return identify(sequence).key
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """A random SMILES of the same molecule, fixed by the generator's state.
 
-        None where the sequence isn't valid; the same text where there is only one spelling.
+        None where the sequence isn't valid or RDKit can't spell it anew; the same text where there
+        is only one spelling.
         """
         seed = int(random.integers(1, 2**31 - 1))
+        if (mol := read(sequence)[0]) is None:
+            return None
         with quiet():
-            mol = parse(sequence)
-            if mol is None:
+            try:
+                return str(Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)[0])
+            except (RuntimeError, ValueError):  # such as too many rings open at once
                 return None
-            return str(Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)[0])
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
@@ -66,11 +76,13 @@ class MoleculeDomain:
         at most 1,000 spread evenly over the sample.
         """
         with quiet():
-            parsed = ((s, parse(s)) for s in sequences)
-            valid = [Molecule(s, mol) for s, mol in parsed if mol is not None]
+            valid: list[Molecule] = []
             distinct: dict[str, Molecule] = {}
-            for m in valid:
-                distinct.setdefault(str(Chem.MolToSmiles(m.mol)), m)
+            for sequence in sequences:
+                found = identify(sequence)
+                if found.mol is not None and found.key is not None:
+                    valid.append(Molecule(sequence, found.mol))
+                    distinct.setdefault(found.key, valid[-1])
             numbers = {
                 "valid": _share(len(valid), len(sequences)),
                 "distinct": _share(len(distinct), len(valid)),
@@ -96,7 +108,7 @@ class MoleculeDomain:
         except ImportError as error:  # it wants graphics libraries, which a server may lack
             return f"molecules can't be drawn on this machine: {error}"
         with quiet():
-            mols = [mol for mol in map(parse, sequences) if mol is not None]
+            mols = [mol for mol, _ in map(read, sequences) if mol is not None]
         if not mols:
             return "no valid molecule to draw"
         directory.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import Any
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 
+from sequence_tutor.rewards.molecules.identity import read
 from sequence_tutor.rewards.molecules.qed import qed
 from sequence_tutor.rewards.molecules.sa import sa
 
@@ -32,14 +33,11 @@ def tokens_of(smiles: str) -> list[str]:
 
 
 def parse(smiles: str) -> Chem.Mol | None:
-    """The sanitised molecule; None for text that isn't one, and for no atoms at all.
+    """The sanitised molecule; None for text that isn't one, and for more than `identity` reads.
 
-    Blanks are refused: RDKit would read what follows as a name and call "CC junk" valid.
+    Whether a sequence is valid is asked of `identity.identify`, which finds the key as well.
     """
-    if smiles.split() != [smiles]:
-        return None
-    mol = Chem.MolFromSmiles(smiles)
-    return mol if mol is not None and mol.GetNumAtoms() else None
+    return read(smiles)[0]
 
 
 def morgan(radius: int) -> Any:

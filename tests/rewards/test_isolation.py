@@ -170,10 +170,12 @@ def test_a_batch_that_is_well_is_judged_at_once(make: Make, notes: Path) -> None
 
 def test_long_texts_get_there(make: Make) -> None:
     """Longer than any packet."""
-    long = ["C" * 300_000, "C", "C" * 20_000 + "("]
-    scores = make("carbons").score(long, [[s] for s in long])
+    long = ["[CH2:123]" * 1000, "C", "C" * 300_000]
+    scores = make("carbons").score(long, [[f"{i}" for i in range(9000)] for _ in long])
     assert scores.status.tolist() == [0, 0, 1]
-    assert scores.rewards[0] == 300_000 / 7
+    assert scores.rewards[0] == 9000 / 7
+    keys = [one.key for one in make("carbons").identify(long)]
+    assert keys[0] is not None and keys[1:] == ["C", None]
 
 
 def test_tokens_and_nothing(make: Make) -> None:

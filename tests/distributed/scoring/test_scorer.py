@@ -10,18 +10,24 @@ import pytest
 
 from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims, Outcomes
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES
-from sequence_tutor.distributed.scoring.scorer import Scorer
+from sequence_tutor.distributed.scoring.scorer import Identify, Scorer, invalid_key
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate, per_step
 from sequence_tutor.policies.encoding import Episodes, pad
 from sequence_tutor.policies.melody import MelodyEncoding
 from sequence_tutor.policies.smiles import SmilesEncoding
-from sequence_tutor.rewards.base import Reward, Scores, Status
+from sequence_tutor.rewards.base import Identity, Reward, Scores, Status
 from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of
 
 ENCODING = SmilesEncoding.fit(["CCO", "C(N)=O"], max_length=6)
 CUT = "CCCCCC"  # six tokens: no room for the end token
+
+
+def identify_here(encoding: str) -> Identify:
+    """What each sequence is, without processes."""
+    domain = domain_of(encoding)
+    return lambda sequences: [domain.identify(sequence) for sequence in sequences]
 
 
 class FakeReplay:
@@ -94,7 +100,7 @@ def generated(*texts: str) -> Generated:
 def scorer(replay: FakeReplay, **component: object) -> tuple[Scorer, Counting]:
     config = RewardConfig.model_validate({"component": [{"name": "logp"} | component]})
     reward = Counting(build_reward(config))
-    return Scorer(domain_of("smiles"), reward, replay, ENCODING), reward
+    return Scorer(identify_here("smiles"), reward, replay, ENCODING), reward
 
 
 def score(
@@ -112,7 +118,8 @@ def test_rows_carry_everything_of_their_episode():
     report, scored = score(one, generated("CCO", "C(", "CCN"))
     assert scored is not None
     assert scored.sequences == ["CCO", "C(", "CCN"]
-    assert scored.keys == ["CCO", "C(", "CCN"]
+    assert scored.keys == ["CCO", "invalid: C(", "CCN"]
+    assert scored.errors == ["", "SMILES syntax error at character 2", ""]
     assert scored.status.tolist() == [Status.OK, Status.INVALID, Status.OK]
     assert scored.log_probs.tolist() == [0.0, -1.0, -2.0]
     assert set(scored.versions) == {7} and set(scored.actors) == {"actor-1"}
@@ -256,7 +263,7 @@ def of_melodies(*components: dict[str, object]) -> Scored:
     encoding = MelodyEncoding.fit([], max_length=16)
     config = RewardConfig.model_validate({"aggregate": "sum", "component": list(components)})
     reward = build_reward(config, "melodies")
-    one = Scorer(domain_of("melody"), reward, FakeReplay(), encoding)
+    one = Scorer(identify_here("melody"), reward, FakeReplay(), encoding)
     tokens, lengths = pad([encoding.encode(m) for m in MELODIES])
     assert lengths.tolist() == [16] * 3
     episodes = Episodes(tokens, lengths, np.zeros(3, np.float32))
@@ -291,3 +298,29 @@ def test_beside_rewards_by_the_step_the_rest_is_paid_by_the_last_step():
     expected[:, 15] += 5 * scored.transformed["key"]
     np.testing.assert_allclose(scored.step_rewards, expected, atol=1e-6)
     np.testing.assert_allclose(scored.step_rewards.sum(1), scored.rewards, rtol=1e-5)
+
+
+def test_a_sequence_whose_key_harms_a_process_never_gets_to_the_reward():
+    replay = FakeReplay()
+    one, reward = scorer(replay)
+    plain = one.identify
+
+    def harmed(sequences: Sequence[str]) -> list[Identity]:
+        lost = Identity(None, "reading it: segmentation fault", Status.INVALID)
+        return [lost if s == "CC" else i for s, i in zip(sequences, plain(sequences), strict=True)]
+
+    one.identify = harmed
+    report, scored = score(one, generated("CCO", "CC", "CCN"))
+    assert reward.asked == ["CCO", "CCN"]
+    assert scored is not None and scored.sequences == ["CCO", "CC", "CCN"]
+    assert scored.status.tolist() == [Status.OK, Status.INVALID, Status.OK]
+    assert scored.errors == ["", "reading it: segmentation fault", ""]
+    assert (report.rows, report.valid, report.failed, report.paid) == (3, 2, 0, 2)
+
+
+def test_the_key_of_an_invalid_text_is_no_molecule():
+    domain = domain_of("smiles")
+    texts = ["C(", "", "C" * 5000, "C" * 5001, "\ud800", "O=c1c2n([nH]/c1=C\\c1c(Cl)cccc1Cl)CCC2"]
+    keys = [invalid_key(text) for text in texts]
+    assert len(set(keys)) == len(texts) and keys == [invalid_key(text) for text in texts]
+    assert all(domain.key(key) is None and len(key.encode()) < 400 for key in keys)

@@ -1,0 +1,140 @@
+"""What molecule a text is: its canonical form, or the reason why it is none.
+
+All parts that ask whether a SMILES is valid ask here, so they agree. A canonical form that is given
+out can be read back, and is its own canonical form; equal molecules have equal ones. The rule for
+what a SMILES may carry beside the molecule:
+
+- White space isn't part of a sequence, so names and CXSMILES extensions are cut off by the readers
+  of files, and a text that still has some is invalid.
+- Isotopes, charges and stereochemistry are part of the molecule.
+- Atom map numbers are labels: they are left out of the canonical form.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rdkit import Chem, rdBase
+
+# Greatest size of a molecule. RDKit's time grows with the square of the size or faster, and near
+# 20,000 atoms its recursion overflows the stack; at these sizes it needs less than half a second.
+MAX_ATOMS, MAX_CHARACTERS = 1_000, 10_000
+# How often a canonical form is read back in search of one that stays the same.
+MAX_ROUNDS = 8
+# Molecules that are remembered between finding the key and scoring; about 10 kB each.
+REMEMBERED = 1_024
+
+_ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
+_MAPPED = re.compile(r":\d+\]")
+_TIME = re.compile(r"^\[\d\d:\d\d:\d\d\]\s*")
+_POSITION = re.compile(r"around position (\d+)")
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A text that was looked at. mol: RDKit's sanitised Mol of the text as it is written, None
+    where it is invalid; key: the canonical form, None where it is invalid; reason: why it is
+    invalid, "" where it isn't."""
+
+    mol: Chem.Mol | None
+    key: str | None
+    reason: str = ""
+
+
+def identify(smiles: str) -> Identified:
+    """The molecule of a text and its key, or why there is none. Raises MemoryError alone. The
+    molecule is remembered for later calls, so callers must not change it."""
+    if reason := _unreadable(smiles):
+        return Identified(None, None, reason)
+    return _identify(smiles)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _identify(smiles: str) -> Identified:
+    mol, reason = read(smiles)
+    if mol is None:
+        return Identified(None, None, reason)
+    plain = mol
+    if _MAPPED.search(smiles):
+        plain = Chem.Mol(mol)
+        for atom in plain.GetAtoms():
+            atom.SetAtomMapNum(0)
+    key, reason = _stable(plain, smiles)
+    return Identified(None if key is None else mol, key, reason)
+
+
+def read(smiles: str) -> tuple[Chem.Mol | None, str]:
+    """The sanitised molecule of a text and "", or None and the reason. Without its key: some
+    molecules that can be read have none."""
+    if reason := _unreadable(smiles):
+        return None, reason
+    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
+        try:
+            mol = Chem.MolFromSmiles(smiles)
+        except MemoryError:
+            raise
+        except Exception as error:
+            return None, _one_line(error)
+        if mol is None:
+            return None, _reason(log.messages)
+    return (mol, "") if mol.GetNumAtoms() else (None, "it has no atoms")
+
+
+def _unreadable(smiles: str) -> str:
+    """Why RDKit isn't even asked, "" where it is."""
+    if not smiles:
+        return "it is empty"
+    if len(smiles) > MAX_CHARACTERS:
+        return f"longer than {MAX_CHARACTERS:,} characters"
+    if not smiles.isascii() or not smiles.isprintable() or " " in smiles:
+        odd = next(c for c in smiles if not "!" <= c <= "~")
+        name = "white space" if odd.isspace() else f"the character {odd!a}"
+        return f"SMILES syntax error: it has {name} in it"
+    if (atoms := sum(1 for _ in _ATOM.finditer(smiles))) > MAX_ATOMS:
+        return f"{atoms:,} atoms, more than {MAX_ATOMS:,}"
+    return ""
+
+
+def _stable(mol: Chem.Mol, smiles: str) -> tuple[str | None, str]:
+    """A canonical form that is its own, or the smallest of some that are each other's."""
+    seen: list[str] = []
+    try:
+        key = str(Chem.MolToSmiles(mol))
+        if key == smiles:
+            return key, ""
+        while key not in seen and len(seen) < MAX_ROUNDS:
+            seen.append(key)
+            again, reason = read(key)
+            if again is None:
+                return None, f"RDKit can't read its own canonical form {_cut(key)}: {reason}"
+            key = str(Chem.MolToSmiles(again))
+    except MemoryError:
+        raise
+    except Exception as error:
+        return None, f"it has no canonical form: {_one_line(error)}"
+    if key not in seen:
+        return None, f"RDKit finds no stable canonical form in {MAX_ROUNDS} rounds"
+    return min(seen[seen.index(key) :]), ""
+
+
+def _reason(messages: str) -> str:
+    """The first thing that RDKit complained of, without the time and without the text itself."""
+    lines = [_TIME.sub("", line) for line in messages.splitlines()]
+    first = next((line for line in lines if line), "RDKit gives no reason")
+    if not first.startswith("SMILES Parse Error"):
+        return " ".join(first.split())
+    if position := _POSITION.search(messages):
+        return f"SMILES syntax error at character {position[1]}"
+    told = first.removeprefix("SMILES Parse Error: ").split(" for input:")[0]
+    told = told.split(" while parsing:")[0]
+    return f"SMILES syntax error: {told}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
