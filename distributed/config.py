@@ -22,7 +22,7 @@ from sequence_tutor.rewards.config import RewardConfig
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Resources = dict[str, Rate]
 
 
@@ -57,7 +57,7 @@ class LearnerConfig(Section):
     value_warmup: Annotated[int, Field(ge=0)] = 50
     updates_per_call: Positive = 8
     count: Positive = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     threads: Positive = 2
     resources: Resources = {}
 
@@ -105,7 +105,7 @@ class ActorsConfig(Section):
     min: Positive | None = None
     batch: Positive = 64
     max_batch: Positive | None = None
-    gpus: Annotated[float, Field(ge=0)] = 0
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     threads: Positive = 1
     resources: Resources = {}
 
@@ -167,7 +167,7 @@ class RunConfig(Section):
     max_length: Annotated[int | None, Field(ge=2)] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     mode: Literal["asynchronous", "synchronous"] = "asynchronous"
-    wait_s: Annotated[float, Field(ge=0)] = 600.0
+    wait_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
     reward: RewardConfig
     learner: LearnerConfig = LearnerConfig()
     replay: ReplayConfig = ReplayConfig()
