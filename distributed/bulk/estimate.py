@@ -26,9 +26,12 @@ class Estimate:
         self._window_s, self._clock = window_s, clock
         self._marks: deque[tuple[float, int]] = deque([(clock(), done)])
 
-    def add(self, rows: int) -> None:
-        """These are done as well."""
+    def add(self, rows: int, took_s: float | None = None) -> None:
+        """These are done as well. took_s: seconds of work in them; what passed before the first
+        work began was starting, and says nothing of the rate."""
         now = self._clock()
+        if took_s is not None and len(self._marks) == 1:
+            self._marks[0] = (max(self._marks[0][0], now - took_s), self.done)
         self.done += rows
         self._marks.append((now, self.done))
         while len(self._marks) > 4 and self._marks[1][0] <= now - self._window_s:

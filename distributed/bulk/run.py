@@ -127,7 +127,7 @@ def score_file(
         with stop, Display(console) as display:
             for report in _reports(pool, left, outputs.fragments.uri, stop):
                 counts += report.counts
-                estimate.add(report.rows)
+                estimate.add(report.rows, report.seconds)
                 left_s = (total - estimate.done) * pool.batch_size.seconds_per_row
                 fleet.want(math.ceil(left_s / scorers.idle_s))  # nobody for less work than that
                 display.show(f"{estimate}: {_told(counts)}")

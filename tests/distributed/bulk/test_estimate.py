@@ -42,6 +42,17 @@ def test_rare_reports_give_a_rate_too():
     assert str(estimate) == "8 of 100 (8.0 %), 6.0/h, 15 h 20 min left"
 
 
+def test_starting_says_nothing_of_the_rate():
+    clock = Clock()
+    estimate = Estimate(1000, clock=clock)
+    clock.now += 20  # seconds in which processes start
+    estimate.add(1, took_s=0.5)
+    assert estimate.rate == pytest.approx(2)
+    clock.now += 1
+    estimate.add(2, took_s=0.9)
+    assert estimate.rate == pytest.approx(2)
+
+
 def test_the_end_and_the_unknown():
     clock = Clock()
     estimate = Estimate(2000, done=1999, clock=clock)
