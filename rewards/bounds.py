@@ -1,4 +1,5 @@
-"""What a reward is worth at least and at most, as far as its config tells.
+"""What a reward is worth at least and at most, as far as its config tells, and so what an invalid
+sequence is worth: never more than a valid one, unless the user wants it.
 
 The limits are those of valid sequences. They are known of our own components and of those whose
 authors give them at registration; of a user's function only where a bounded transform follows.
@@ -7,15 +8,60 @@ authors give them at registration; of a user's function only where a bounded tra
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from sequence_tutor.rewards.aggregate import AGGREGATES
-from sequence_tutor.rewards.chosen import chosen_components
+from sequence_tutor.rewards.chosen import chosen_components, sole_component
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.registry import Component, components
 
 UNKNOWN = (-math.inf, math.inf)
+
+
+class InvalidWorth(NamedTuple):
+    """The reward of an invalid sequence. value: NaN where it isn't the same for all or isn't known
+    before the run; said: in words, after "an invalid sequence is worth"; warning: what is wrong
+    with it, or ""; late: whether it is the worst reward of the valid sequences so far."""
+
+    value: float
+    said: str
+    warning: str = ""
+    late: bool = False
+
+
+def worth_of_invalid(config: RewardConfig, domain: str) -> InvalidWorth:
+    """What the user says, else what a component that stands alone says, else the least that a valid
+    sequence can be worth, else the worst that one has been worth so far. Raises as `reward_range`.
+    """
+    low, high = reward_range(config, domain)
+    if config.invalid is not None:
+        return InvalidWorth(
+            config.invalid, f"{config.invalid:g} (reward.invalid)", _too_much(config, low, high)
+        )
+    sole = sole_component(config, domain)
+    if sole is not None and sole.invalid is not None:
+        return InvalidWorth(math.nan, f"what {sole.name} says")
+    if math.isfinite(low):
+        return InvalidWorth(low, f"{low:g} (the least that a valid one can be worth)")
+    return InvalidWorth(math.nan, "the worst reward of a valid one so far", late=True)
+
+
+def _too_much(config: RewardConfig, low: float, high: float) -> str:
+    """The warning where the range tells that an invalid sequence may be worth more than a valid
+    one."""
+    assert config.invalid is not None
+    if math.isfinite(low) and config.invalid > low:
+        valid = f"a valid one may be worth as little as {low:g}"
+    elif math.isfinite(high) and config.invalid >= high:
+        valid = f"no valid one can be worth more than {high:g}"
+    else:
+        return ""
+    return (
+        f"reward.invalid = {config.invalid:g} is too high: {valid}, so the policy may learn to "
+        "make invalid sequences; leave reward.invalid out, or make it lower"
+    )
 
 
 def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
@@ -46,4 +92,4 @@ def _aggregated(config: RewardConfig, ends: np.ndarray, weights: np.ndarray) -> 
     """The aggregate of one end of every range, computed as rewards are, so that rounding takes no
     reward out of the range. All aggregates grow with each of their values."""
     ends = np.where(weights > 0, ends, 0.0)  # what has no weight doesn't count, however large
-    return float(AGGREGATES[config.aggregate](ends[None], weights)[0])
+    return float(AGGREGATES[config.aggregate](ends[None], weights)[0]) + 0.0  # never -0.0

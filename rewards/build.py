@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sequence_tutor.rewards import python_function
-from sequence_tutor.rewards.chosen import DOMAINS, chosen_components
+from sequence_tutor.rewards.bounds import worth_of_invalid
+from sequence_tutor.rewards.chosen import DOMAINS, chosen_components, sole_component
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.objective import Judge, Objective, Part
 from sequence_tutor.rewards.registry import Component, check_options, components
@@ -29,16 +30,15 @@ def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
             _require_bounded(one, known.get(one.name))
     if not any(p.weight > 0 for p in parts):
         raise ValueError("at least one reward.component needs a weight above 0")
-    sole = known.get(chosen[0].name) if len(parts) == 1 else None
-    if parts[0].transform is not None:
-        sole = None
+    sole = sole_component(config, domain)
     for one in chosen:
         if one.options.get("prefix_terms") and (sole is None or sole.prefixes is None):
             raise ValueError(
                 f"prefix_terms of {one.name!r} needs it to be the only component, untransformed"
             )
     with_prefixes = bool(chosen[0].options.get("prefix_terms", False))
-    return Objective(config, parts, room, sole, with_prefixes)
+    worth = worth_of_invalid(config, domain).value
+    return Objective(config, parts, room, sole, worth, with_prefixes)
 
 
 def _key(one: ComponentConfig, taken: list[str]) -> str:

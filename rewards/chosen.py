@@ -7,7 +7,14 @@ from importlib import import_module
 from pydantic import ValidationError
 
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
-from sequence_tutor.rewards.registry import Bundle, bundles, check_options, components, unknown
+from sequence_tutor.rewards.registry import (
+    Bundle,
+    Component,
+    bundles,
+    check_options,
+    components,
+    unknown,
+)
 
 # where a domain's components are registered, and its `read`, `split`, `quiet` and, where it has
 # components that pay by the step, `gather`
@@ -31,6 +38,15 @@ def chosen_components(config: RewardConfig, domain: str) -> list[ComponentConfig
         if one.name != "python" and one.name not in known:
             raise ValueError(unknown("reward.component", one.name, [*known, *groups, "python"]))
     return chosen
+
+
+def sole_component(config: RewardConfig, domain: str) -> Component | None:
+    """The registered component that stands alone and untransformed, if that is so: the reward is
+    what it says. Raises as `chosen_components`."""
+    chosen = chosen_components(config, domain)
+    if len(chosen) > 1 or chosen[0].transform is not None:
+        return None
+    return components(domain).get(chosen[0].name)
 
 
 def _unpack(one: ComponentConfig, found: Bundle) -> list[ComponentConfig]:

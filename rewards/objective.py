@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sequence_tutor.rewards.aggregate import AGGREGATES, LINEAR, Values
-from sequence_tutor.rewards.base import Scores, Status
+from sequence_tutor.rewards.base import Scores, Status, unpriced
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
 
@@ -86,6 +86,8 @@ def _is_table(judged: Any, actions: list[int]) -> bool:
 class Objective:
     """A compiled reward; see `Reward`.
 
+    worth_of_invalid: the reward of invalid sequences, unless the component that stands alone has
+    its own; NaN where they are worth the worst reward of a valid one (see `unpriced`).
     keys: the names of its components, in order; step_keys: of those that judge by the step;
     pays_steps: whether its scores have `step_rewards`; judges_batches: whether it needs to see
     whole batches, or gains by it with no function of anybody else's to beware of.
@@ -97,11 +99,13 @@ class Objective:
         parts: list[Part],
         room: Any,
         sole: Component | None,
+        worth_of_invalid: float,
         with_prefixes: bool = False,
     ) -> None:
         self.keys = tuple(p.key for p in parts)
         self.step_keys = tuple(p.key for p in parts if p.steps)
         self._config, self._parts, self._room, self._sole = config, parts, room, sole
+        self._worth_of_invalid = worth_of_invalid
         self._weights = np.array([p.weight for p in parts])
         self._prefixes = sole.prefixes if sole is not None and with_prefixes else None
         # what one unit of a component is worth at the step that earns it
@@ -224,11 +228,10 @@ class Objective:
         return ""
 
     def _invalid(self, tokens: Sequence[str]) -> float:
-        if self._config.invalid is not None:
-            return self._config.invalid
-        if self._sole is not None and self._sole.invalid is not None:
+        """NaN where it is worth the worst reward of a valid one."""
+        if self._config.invalid is None and self._sole is not None and self._sole.invalid:
             return self._sole.invalid(tokens)
-        return 0.0
+        return self._worth_of_invalid
 
     def _pay(self, tokens: Sequence[Sequence[str]], ok: np.ndarray, scores: Scores) -> np.ndarray:
         """float32 [B,T+1] rewards by the action, T the most tokens; adds the prefix terms to
@@ -264,11 +267,12 @@ class Objective:
 
 
 def pay_failed(scores: Scores, reward: float | None, ends: Sequence[int]) -> None:
-    """Give the sequences that have no reward this one, if any, by their last action: `ends` [B].
-    Their status stays what it is."""
-    rows = np.flatnonzero(np.isnan(scores.rewards)) if reward is not None else ()
-    if not len(rows):
+    """Give the failed sequences this reward, if any, by their last action: `ends` [B]. Their status
+    stays what it is."""
+    if reward is None:
         return
+    failed = np.isnan(scores.rewards) & ~unpriced(scores.rewards, scores.status)
+    rows = np.flatnonzero(failed)
     scores.rewards[rows] = reward
     if scores.step_rewards is not None:
         scores.step_rewards[rows] = 0.0
