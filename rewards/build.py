@@ -14,6 +14,7 @@ from sequence_tutor.rewards.chosen import DOMAINS, chosen_components, sole_compo
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.objective import Judge, Objective, Part
 from sequence_tutor.rewards.registry import Component, check_options, components
+from sequence_tutor.rewards.returned import one_for_each
 
 # a valid sequence of each
 EXAMPLES = {"melodies": "C4-------", "molecules": "CC(N)=O"}
@@ -115,8 +116,7 @@ def _at_once(call: Callable[[Any, list[str]], Any], what: str) -> Judge:
         if not sequences:
             return []
         try:
-            values = call(things, sequences)
-            values = values if isinstance(values, np.ndarray) else list(values)
+            values = one_for_each(call(things, sequences), len(sequences))
             if len(values) != len(sequences):
                 raise ValueError(f"returned {len(values)} {what} for {len(sequences)} sequences")
         except MemoryError:

@@ -20,6 +20,7 @@ from sequence_tutor.rewards.aggregate import AGGREGATES, LINEAR, Values
 from sequence_tutor.rewards.base import Scores, Status, unpriced
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
+from sequence_tutor.rewards.returned import number_of, numbers_per_action
 
 # comparing an array with a member of an enumeration takes five times as long
 _OK, _INVALID = int(Status.OK), int(Status.INVALID)
@@ -45,39 +46,10 @@ class Part:
         return raw if self.transform is None else self.transform(raw)
 
 
-def _number(value: Any) -> tuple[float, str]:
-    """A finite float and no complaint, or NaN and what is wrong."""
-    if isinstance(value, Exception):
-        return math.nan, f"{type(value).__name__}: {value}"
-    if not isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
-        return math.nan, f"returned {type(value).__name__}, not a number"
-    try:
-        number = float(value)
-    except OverflowError:
-        return math.nan, "returned a number too large for a float"
-    return (number, "") if math.isfinite(number) else (math.nan, f"returned {number}")
-
-
-def _per_action(value: Any, actions: int) -> tuple[Values, str]:
-    """One finite float per action and no complaint, or one NaN and what is wrong."""
-    wrong = np.full(1, np.nan)
-    if isinstance(value, Exception):
-        return wrong, f"{type(value).__name__}: {value}"
-    try:
-        values = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return wrong, f"returned {type(value).__name__}, not one number per action"
-    if values.shape != (actions,):
-        return wrong, f"returned shape {values.shape} for {actions} actions"
-    if not np.isfinite(values).all():
-        return wrong, "returned a value that is not finite"
-    return values, ""
-
-
 def _is_table(judged: Any, actions: list[int]) -> bool:
     """Whether these are finite values [B,T] for B sequences of T actions each: then nobody needs
     to look at them one by one."""
-    if not (isinstance(judged, np.ndarray) and judged.dtype == np.float64 and judged.ndim == 2):
+    if not (type(judged) is np.ndarray and judged.dtype == np.float64 and judged.ndim == 2):
         return False
     fits = judged.shape[0] == len(actions) and set(actions) <= {judged.shape[1]}
     return fits and bool(np.isfinite(judged).all())
@@ -207,11 +179,11 @@ class Objective:
         else:
             for i, value in zip(rows, judged, strict=True):
                 if part.steps:
-                    values, complaint = _per_action(value, len(tokens[i]))
+                    values, complaint = numbers_per_action(value, len(tokens[i]))
                     steps[i, : len(values)] = values
                     raw[i] = values.sum()
                 else:
-                    raw[i], complaint = _number(value)
+                    raw[i], complaint = number_of(value)
                 _note(scores, i, part.key, complaint)
         with np.errstate(all="ignore"):  # an overflow is noticed below, as a value
             transformed = scores.transformed[part.key] = part.transformed(raw)
