@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from rdkit import Chem, DataStructs
+from rdkit import DataStructs
 from rdkit.Chem import Descriptors, rdMolDescriptors
 
 from sequence_tutor.rewards.molecules.molecule import Molecule, parse
+from sequence_tutor.rewards.molecules.pattern import pattern_of
 from sequence_tutor.rewards.registry import component
 
 # means and standard deviations over ZINC250k, as the literature on penalised logP states them
@@ -104,7 +105,8 @@ def aromatic_ring_count(molecule: Molecule) -> float:
 def _reference(smiles: str) -> Molecule:
     mol = parse(smiles)
     if mol is None:
-        raise ValueError(f"smiles = {smiles!r} is not a valid molecule")
+        blank = " alone, without blanks, a name or an extension" if len(smiles.split()) > 1 else ""
+        raise ValueError(f"smiles = {smiles!r} is not a valid molecule{blank}")
     return Molecule(smiles, mol)
 
 
@@ -124,19 +126,11 @@ def similarity(molecule: Molecule, *, smiles: str, radius: int = 2, counts: bool
     return float(DataStructs.TanimotoSimilarity(molecule.fingerprint(radius, counts), other))
 
 
-@lru_cache(maxsize=256)
-def _pattern(smarts: str) -> Chem.Mol:
-    pattern = Chem.MolFromSmarts(smarts)
-    if pattern is None or not pattern.GetNumAtoms():
-        raise ValueError(f"smarts = {smarts!r} is not a valid pattern")
-    return pattern
-
-
 def _check_substructure(smarts: str, absent: bool = False) -> None:
-    _pattern(smarts)
+    pattern_of(smarts)
 
 
 @component("substructure", domain="molecules", bounded=True, check=_check_substructure)
 def substructure(molecule: Molecule, *, smarts: str, absent: bool = False) -> float:
     """1 where the pattern is found, else 0; the other way round with `absent`."""
-    return float(molecule.mol.HasSubstructMatch(_pattern(smarts)) != absent)
+    return float(molecule.mol.HasSubstructMatch(pattern_of(smarts)) != absent)
