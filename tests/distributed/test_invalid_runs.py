@@ -17,8 +17,6 @@ from sequence_tutor.rewards.base import Status
 
 SCALE = {"type": "scale", "factor": 1.0, "offset": -9}
 LOGP = {"component": [{"name": "logp", "transform": SCALE}]}
-    "component": [{"name": "logp", "transform": {"type": "scale", "factor": 1.0, "offset": -9}}]
-}
 ROUNDS = 4
 
 
