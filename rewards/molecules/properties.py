@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from rdkit import Chem, DataStructs
+from rdkit import DataStructs
 from rdkit.Chem import Descriptors, rdMolDescriptors
 
 from sequence_tutor.rewards.molecules.molecule import Molecule, parse
+from sequence_tutor.rewards.molecules.pattern import pattern_of
 from sequence_tutor.rewards.registry import component
 
 # means and standard deviations over ZINC250k, as the literature on penalised logP states them
@@ -34,13 +35,13 @@ def qed(molecule: Molecule) -> float:
     return molecule.qed
 
 
-@component("sa", domain="molecules")
+@component("sa", domain="molecules", least=1.0, most=10.0)
 def sa(molecule: Molecule) -> float:
     """Synthetic accessibility, 1 easy to 10 hard."""
     return molecule.sa
 
 
-@component("ring_penalty", domain="molecules")
+@component("ring_penalty", domain="molecules", most=0.0)
 def ring_penalty(molecule: Molecule) -> float:
     """-max(0, largest ring - 6)."""
     return molecule.ring_penalty
@@ -58,43 +59,43 @@ def penalised_logp(molecule: Molecule, normalized: bool = False) -> float:
     return sum((x - m) / s for x, (m, s) in zip(parts, (_LOGP, _SA, _RING), strict=True))
 
 
-@component("molecular_weight", domain="molecules")
+@component("molecular_weight", domain="molecules", least=0.0)
 def molecular_weight(molecule: Molecule) -> float:
     """Average molecular weight, g/mol."""
     return float(Descriptors.MolWt(molecule.mol))  # type: ignore[attr-defined]
 
 
-@component("tpsa", domain="molecules")
+@component("tpsa", domain="molecules", least=0.0)
 def tpsa(molecule: Molecule) -> float:
     """Topological polar surface area, square angstrom."""
     return float(rdMolDescriptors.CalcTPSA(molecule.mol))
 
 
-@component("hbd", domain="molecules")
+@component("hbd", domain="molecules", least=0.0)
 def hbd(molecule: Molecule) -> float:
     """Hydrogen bond donors."""
     return float(rdMolDescriptors.CalcNumHBD(molecule.mol))
 
 
-@component("hba", domain="molecules")
+@component("hba", domain="molecules", least=0.0)
 def hba(molecule: Molecule) -> float:
     """Hydrogen bond acceptors."""
     return float(rdMolDescriptors.CalcNumHBA(molecule.mol))
 
 
-@component("rotatable_bonds", domain="molecules")
+@component("rotatable_bonds", domain="molecules", least=0.0)
 def rotatable_bonds(molecule: Molecule) -> float:
     """Rotatable bonds."""
     return float(rdMolDescriptors.CalcNumRotatableBonds(molecule.mol))
 
 
-@component("ring_count", domain="molecules")
+@component("ring_count", domain="molecules", least=0.0)
 def ring_count(molecule: Molecule) -> float:
     """Rings."""
     return float(rdMolDescriptors.CalcNumRings(molecule.mol))
 
 
-@component("aromatic_ring_count", domain="molecules")
+@component("aromatic_ring_count", domain="molecules", least=0.0)
 def aromatic_ring_count(molecule: Molecule) -> float:
     """Aromatic rings."""
     return float(rdMolDescriptors.CalcNumAromaticRings(molecule.mol))
@@ -104,7 +105,8 @@ def aromatic_ring_count(molecule: Molecule) -> float:
 def _reference(smiles: str) -> Molecule:
     mol = parse(smiles)
     if mol is None:
-        raise ValueError(f"smiles = {smiles!r} is not a valid molecule")
+        blank = " alone, without blanks, a name or an extension" if len(smiles.split()) > 1 else ""
+        raise ValueError(f"smiles = {smiles!r} is not a valid molecule{blank}")
     return Molecule(smiles, mol)
 
 
@@ -124,19 +126,11 @@ def similarity(molecule: Molecule, *, smiles: str, radius: int = 2, counts: bool
     return float(DataStructs.TanimotoSimilarity(molecule.fingerprint(radius, counts), other))
 
 
-@lru_cache(maxsize=256)
-def _pattern(smarts: str) -> Chem.Mol:
-    pattern = Chem.MolFromSmarts(smarts)
-    if pattern is None or not pattern.GetNumAtoms():
-        raise ValueError(f"smarts = {smarts!r} is not a valid pattern")
-    return pattern
-
-
 def _check_substructure(smarts: str, absent: bool = False) -> None:
-    _pattern(smarts)
+    pattern_of(smarts)
 
 
 @component("substructure", domain="molecules", bounded=True, check=_check_substructure)
 def substructure(molecule: Molecule, *, smarts: str, absent: bool = False) -> float:
     """1 where the pattern is found, else 0; the other way round with `absent`."""
-    return float(molecule.mol.HasSubstructMatch(_pattern(smarts)) != absent)
+    return float(molecule.mol.HasSubstructMatch(pattern_of(smarts)) != absent)

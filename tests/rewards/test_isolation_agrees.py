@@ -40,6 +40,13 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "invalid": -0.1,
     },
     "sum": {"component": [{"name": "logp", "weight": 0.1}, {"name": "sa"}, {"name": "tpsa"}]},
+    "failures beside unpriced ones": {
+        "component": [
+            {"name": "python", "function": "bad_rewards:by_element"},
+            {"name": "logp"},
+        ],
+        "failed": -7,
+    },
     "failures": {
         "component": [{"name": "python", "function": "bad_rewards:carbons"}, {"name": "qed"}],
         "aggregate": "geometric_mean",  # for which some have too many carbons

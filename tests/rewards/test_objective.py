@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sequence_tutor.rewards import registry
-from sequence_tutor.rewards.base import Scores, Status
+from sequence_tutor.rewards.base import Scores, Status, unpriced
 from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.molecules import objective as paper
@@ -146,7 +146,8 @@ def test_a_failure_is_one_items_and_not_zero() -> None:
 
 
 def test_batched_function() -> None:
-    assert scored(["CC", "C1", "C"], python("lengths", batched=True)).rewards.tolist() == [2, 0, 1]
+    rewards = scored(["CC", "C1", "C"], python("lengths", batched=True)).rewards
+    np.testing.assert_array_equal(rewards, [2, np.nan, 1])
     short = scored(["CC", "C1", "C"], python("short", batched=True))
     assert short.status.tolist() == [4, 1, 4]
     assert "returned 1 values for 2 sequences" in short.errors[0]
@@ -323,3 +324,16 @@ def test_imports_without_torch_and_ray() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_invalid_sequence_without_a_known_worth_has_no_reward_and_is_no_failure() -> None:
+    """What is paid for failures is for failures alone."""
+    negated = {"name": "molecular_weight", "transform": {"type": "negate"}}
+    scores = scored(["CCO", "C1"], negated, failed=-4)
+    assert scores.status.tolist() == [0, 1] and scores.errors == ["", ""]
+    assert scores.rewards[0] < -46 and np.isnan(scores.rewards[1])
+    assert unpriced(scores.rewards, scores.status).tolist() == [False, True]
+    sums = [{"name": "sa", "transform": {"type": "negate"}}, {"name": "qed"}]
+    assert scored(["CCO", "C1"], *sums, aggregate="sum").rewards[1] == -10
+    assert scored(["CCO", "C1"], *sums).rewards[1] == -5
+    assert scored(["C1"], {"name": "qed"}, {"name": "validity"}).rewards[0] == 0
