@@ -50,7 +50,7 @@ def read_lines(path: Where, column: str | None = None) -> Iterator[str]:
 
 
 def count_lines(path: Where, column: str | None = None) -> int:
-    """How many lines `read_lines` gives. Raises CorpusError, for a CSV at whichever row is broken."""
+    """How many lines `read_lines` gives. Raises CorpusError, of a CSV for any broken row."""
     return count_rows(path, column, tolerant=True)
 
 
