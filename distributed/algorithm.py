@@ -27,6 +27,7 @@ from sequence_tutor.distributed.config import RunConfig, to_toml
 from sequence_tutor.distributed.crew import ActorCrew
 from sequence_tutor.distributed.exporter import RunExporter
 from sequence_tutor.distributed.head_start import ComingLearners
+from sequence_tutor.distributed.invalid_watch import InvalidWatch
 from sequence_tutor.distributed.learner import publish_from_first
 from sequence_tutor.distributed.learning import LearnerCalls
 from sequence_tutor.distributed.metrics import Metrics, Tally
@@ -49,6 +50,8 @@ from sequence_tutor.distributed.stopping import RunError
 from sequence_tutor.distributed.types import ScoreReport
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.policies.storage import Location
+from sequence_tutor.rewards.bounds import worth_of_invalid
+from sequence_tutor.rewards.domains import domain_of
 
 # So many failures without one success, and a run is not worth going on.
 FAILED_AT_FIRST = 100
@@ -93,6 +96,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         )
         self._seconds_per_episode = math.inf
         self.tally = Tally()
+        domain = domain_of(run.encoding).name
+        self.invalid = InvalidWatch(worth_of_invalid(run.reward, domain))
         self.exporter = RunExporter(run, self.directory.name, run_id)
         self.last_metrics = Metrics()
         learner = run.learner
@@ -139,12 +144,12 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
 
     def out_of_budget(self) -> bool:
         """Whether a limit of [stop] is reached."""
-        stop, tally = self.run_config.stop, self.tally
-        return (
-            (stop.scores is not None and tally.scores_used >= stop.scores)
-            or (stop.updates is not None and tally.updates >= stop.updates)
-            or (stop.seconds is not None and tally.elapsed_s >= stop.seconds)
-        )
+        return bool(self.limit_reached())
+
+    def limit_reached(self) -> str:
+        """The limit of [stop] that is reached, such as "stop.scores"; "" while there is none."""
+        t = self.tally
+        return self.run_config.stop.reached(t.scores_used, t.updates, t.elapsed_s, t.sequences)
 
     def budget_left(self) -> int | None:
         """Distinct valid sequences that may still be scored; None where that isn't limited."""
@@ -212,6 +217,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     def _count(self, report: ScoreReport) -> None:
         """Raises RunError for a reward that can score nothing: better said now than in the end."""
         self.tally.add_scored(report)
+        self.invalid.add(report.valid, report.rows)
         if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
             raise RunError(
                 f"the reward failed on all of the first {self.tally.failed} valid sequences, for "
@@ -285,11 +291,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         """Metrics since the last call, exported."""
         shards, scorers, tally = self.replay.stats(), self.scorers, self.tally
         stats = combine(shards)
+        self.invalid.look(stats)
         best = stats.best[:10]
         # synchronous rounds wait for every scorer, and keep the replay ratio by themselves
         synchronous = self.run_config.mode == "synchronous"
         paced = not synchronous and self.run_config.actors.count > 0
         metrics = tally.tick(
+            invalid_reward=self.invalid.value,
             reward_top10=float(best.mean()) if len(best) else math.nan,
             replay_ratio=self.rate.achieved(tally.inserted, tally.sampled),
             replay_balance=self.rate.lean(tally.inserted, tally.sampled) if paced else math.nan,

@@ -137,11 +137,33 @@ class ScorersConfig(Section):
 
 
 class StopConfig(Section):
-    """The run ends at the first of these: distinct valid sequences scored, updates, seconds."""
+    """The run ends at the first of these: distinct valid sequences scored, updates, seconds,
+    sequences generated. The last is for policies that make nothing but invalid or known sequences,
+    which are never scored."""
 
     scores: Positive | None = 10_000
     updates: Positive | None = None
     seconds: Rate | None = None
+    sequences: Positive | None = None
+
+    @property
+    def most_sequences(self) -> int | None:
+        """sequences, its default resolved: 100 for each of `scores`, 10,000 at the least; None
+        where there is neither."""
+        if self.sequences is None and self.scores is not None:
+            return max(10_000, 100 * self.scores)
+        return self.sequences
+
+    def reached(self, scores: int, updates: int, seconds: float, sequences: int) -> str:
+        """The limit that is reached, such as "stop.scores"; "" while there is none."""
+        limits: dict[str, tuple[float | None, float]] = {
+            "stop.scores": (self.scores, scores),
+            "stop.updates": (self.updates, updates),
+            "stop.seconds": (self.seconds, seconds),
+            "stop.sequences": (self.most_sequences, sequences),
+        }
+        reached = (key for key, (most, used) in limits.items() if most is not None and used >= most)
+        return next(reached, "")
 
 
 class CheckpointConfig(Section):
@@ -185,9 +207,10 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:
-        if self.stop.scores is None and self.stop.updates is None and self.stop.seconds is None:
-            raise ValueError("stop: give at least one of scores, updates, seconds")
-        if not self.actors.count and self.stop.updates is None and self.stop.seconds is None:
+        stop = self.stop
+        if stop.updates is None and stop.seconds is None and stop.most_sequences is None:
+            raise ValueError("stop: give at least one of scores, updates, seconds, sequences")
+        if not self.actors.count and stop.updates is None and stop.seconds is None:
             raise ValueError(
                 "actors.count = 0 scores nothing new, so stop.scores never comes: "
                 "give stop.updates or stop.seconds"

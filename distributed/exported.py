@@ -126,6 +126,7 @@ RUN_SERIES = (
     _gauge("staleness_updates", "staleness", "Updates made since a sample was generated"),
     _gauge("reward_mean", "reward_mean", "Mean reward of a tick's sequences"),
     _gauge("reward_top10_mean", "reward_top10", "Mean of the ten best rewards so far"),
+    _gauge("invalid_reward", "invalid_reward", "Reward of an invalid sequence at present"),
     _gauge("kl_to_prior_nats", "kl_to_prior", "KL of the policy to the prior per sequence"),
     _gauge("loss", "loss", "Mean loss of the last updates"),
     _gauge("residual_nats", "residual", "Mean size of the residual"),

@@ -40,6 +40,7 @@ class Metrics:
     scores_crashed: int = 0
     scores_failed: int = 0
     reward_mean: float = math.nan
+    invalid_reward: float = math.nan
     reward_top10: float = math.nan
     kl_to_prior: float = math.nan
     staleness: float = 0.0
@@ -169,13 +170,18 @@ class Tally:
         self.sampled += report.rows
         self.lost_samples += report.lost
 
-    def tick(self, **gauges: Any) -> Metrics:
-        """Metrics of the time since the last tick; what had no news keeps its last value."""
+    def tick(self, *, invalid_reward: float = math.nan, **gauges: Any) -> Metrics:
+        """Metrics of the time since the last tick; what had no news keeps its last value.
+        invalid_reward is what invalid sequences without a reward of their own are worth."""
         now, last = time.monotonic(), self.last
         seconds = max(now - self.ticked, 1e-9)
         self.iteration += 1
         rows = sum(r.rows for r in self.scored)
         rewarded = sum(r.rewarded for r in self.scored)
+        unpriced = sum(r.unpriced for r in self.scored)
+        rewards = sum(r.reward_sum for r in self.scored)
+        if unpriced:
+            rewarded, rewards = rewarded + unpriced, rewards + unpriced * invalid_reward
         updates = sum(r.updates for r in self.learned)
         newest = self.learned[-1] if self.learned else None
         kl_rows = sum(r.rows for r in self.generated)
@@ -194,9 +200,8 @@ class Tally:
             failed=self.failed,
             **dict(zip(STATUSES, self.statuses.tolist(), strict=True)),
             lost_samples=self.lost_samples,
-            reward_mean=(
-                sum(r.reward_sum for r in self.scored) / rewarded if rewarded else last.reward_mean
-            ),
+            reward_mean=rewards / rewarded if rewarded else last.reward_mean,
+            invalid_reward=invalid_reward,
             kl_to_prior=(
                 sum(r.kl_to_prior * r.rows for r in self.generated) / kl_rows
                 if kl_rows

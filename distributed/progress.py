@@ -86,6 +86,7 @@ class Progress:
             ("repeated", f"{m.repeated_share:.1%}"),
             ("reward, mean", _number(m.reward_mean)),
             ("reward, top 10", _number(m.reward_top10)),
+            ("invalid is worth", _number(m.invalid_reward)),
             ("KL to the prior, nats", _number(m.kl_to_prior, 2)),
             ("updates (per second)", f"{m.updates} ({m.updates_per_s:.1f})"),
             ("loss", _number(m.loss)),

@@ -36,6 +36,7 @@ from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.algorithm import SequenceTutor
+    from sequence_tutor.distributed.metrics import Metrics
     from sequence_tutor.policies.prior import Prior
 
 # What this module needs but doesn't import, as it takes seconds: PyTorch and RLlib.
@@ -117,7 +118,7 @@ def optimize(
             ) from error
         finally:
             algorithm.stop()
-        reason = "stopped on request" if stop.wanted else "budget used"
+        reason = _reason("" if stop.wanted else algorithm.limit_reached(), metrics)
         return summarize(run, work, reason, metrics, top, prior, policy, domain, reward)
 
 
@@ -128,10 +129,20 @@ def _read_known(
     sequences, rewards, remarks = read_scored(where, None)
     known, more = to_scored(sequences, rewards, prior.encoding, domain, time.time())
     for remark in [*remarks, *more]:
-        console.print(remark, markup=False, highlight=False, soft_wrap=True)
+        _print_plainly(console, remark)
     if not len(known):
         raise ConfigError(f"nothing in {where} can be learned from with {run.prior!r}")
     return known
+
+
+def _print_plainly(console: Console, text: str) -> None:
+    """A line as it is: unbroken, uncoloured, with its brackets."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_warnings(algorithm: SequenceTutor, console: Console) -> None:
+    for warning in algorithm.invalid.take_warnings():
+        _print_plainly(console, f"warning: {warning}")
 
 
 def _take_up(algorithm: SequenceTutor, out: Location) -> None:
@@ -169,16 +180,19 @@ def _train(
     try:
         with Display(console) as display:
             progress = Progress(run, display)
+            _print_plainly(console, algorithm.invalid.said)
             while not (stop.wanted or algorithm.out_of_budget()):
                 algorithm.train()
                 metrics = algorithm.last_metrics
                 writer.write(metrics)
                 progress.show(metrics)
+                _print_warnings(algorithm, console)
                 if algorithm.learners_are_there():
                     saves.save_if_due(metrics.updates)
         patience_s = DRAIN_S + run.reward.timeout_s * (1 + run.reward.retries)
         insist(lambda: algorithm.drain(patience_s), "put the last scores on record", console)
         writer.write(algorithm.last_metrics)
+        _print_warnings(algorithm, console)
         insist(save, "write a checkpoint", console)
     finally:
         writer.close()
@@ -210,6 +224,17 @@ class _Saves:
             self._save()
             self._updates, self._at = updates, time.monotonic()
         self._next_try = time.monotonic() + SAVE_AGAIN_S if self._complaint.goes_on else 0.0
+
+
+def _reason(limit: str, metrics: Metrics) -> str:
+    """Why a run has ended, given the limit that it has reached, or "" where it was asked to end."""
+    if not limit:
+        return "stopped on request"
+    if limit == "stop.scores":
+        return "budget used"
+    if limit == "stop.sequences":
+        return f"ended: {limit}, {metrics.sequences:,} sequences generated"
+    return f"ended: {limit}"
 
 
 def _first_line(error: Exception) -> str:

@@ -106,10 +106,11 @@ DURATIONS = len(SCORE_SECONDS) + 1
 @dataclass(frozen=True)
 class ScoreReport:
     """What the driver sees of a scored batch: counts of rows, valid and failed ones and those that
-    needed no new score; the sum of rewards over the rows that have one; seconds spent; rows added
+    needed no new score; how many have a reward, and the sum of those; seconds spent; rows added
     to the replay, and those of them that count against the score budget; the first error; and of
     the new scores how many there are of each `Status`, and but for invalid sequences how many took
-    up to each of SCORE_SECONDS, the last number being of those that took longer."""
+    up to each of SCORE_SECONDS, the last number being of those that took longer; unpriced, how many
+    rows are invalid and have no reward of their own."""
 
     rows: int
     valid: int
@@ -123,6 +124,7 @@ class ScoreReport:
     error: str = ""
     statuses: tuple[int, ...] = (0,) * len(Status)
     durations: tuple[int, ...] = (0,) * DURATIONS
+    unpriced: int = 0
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ class Status(IntEnum):
 class Scores:
     """The judgement of B sequences.
 
-    rewards float64 [B], NaN unless OK or INVALID, or where the configuration pays failures; status
+    rewards float64 [B], NaN unless OK or INVALID, or where the configuration pays failures, and
+    NaN for INVALID ones that are worth the worst reward of a valid one (see `unpriced`); status
     int8 [B] of `Status`; errors, one text per sequence, empty where all went well; raw and
     transformed values per component, float64 [B], NaN where there is none; step_rewards float32
     [B,T] where the reward pays along the way (terminal reward included: a row sums to `rewards`),
@@ -42,6 +43,13 @@ class Scores:
     step_rewards: np.ndarray | None = None
     step_raw: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: np.ndarray | None = None
+
+
+def unpriced(rewards: np.ndarray, status: np.ndarray) -> np.ndarray:
+    """Which of B sequences, bool [B], are invalid and have no reward of their own: they are worth
+    the worst reward of a valid one, which only those know that have seen many."""
+    rows: np.ndarray = np.isnan(rewards) & (status == int(Status.INVALID))
+    return rows
 
 
 class Reward(Protocol):

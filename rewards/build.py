@@ -7,27 +7,14 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from sequence_tutor.rewards import python_function
+from sequence_tutor.rewards.bounds import worth_of_invalid
+from sequence_tutor.rewards.chosen import DOMAINS, chosen_components, sole_component
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.objective import Judge, Objective, Part
-from sequence_tutor.rewards.registry import (
-    Bundle,
-    Component,
-    bundles,
-    check_options,
-    components,
-    unknown,
-)
-
-# where a domain's components are registered, and its `read`, `split`, `quiet` and, where it has
-# components that pay by the step, `gather`
-_DOMAINS = {
-    "melodies": "sequence_tutor.rewards.melodies.scoring",
-    "molecules": "sequence_tutor.rewards.molecules.scoring",
-}
-
+from sequence_tutor.rewards.registry import Component, check_options, components
+from sequence_tutor.rewards.returned import one_for_each
 
 # a valid sequence of each
 EXAMPLES = {"melodies": "C4-------", "molecules": "CC(N)=O"}
@@ -35,48 +22,24 @@ EXAMPLES = {"melodies": "C4-------", "molecules": "CC(N)=O"}
 
 def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
     """Compile the [reward] section. Raises ValueError with one sentence on what is wrong."""
-    if domain not in _DOMAINS:
-        raise ValueError(unknown("domain", domain, _DOMAINS))
-    room = import_module(_DOMAINS[domain])
-    known, groups = components(domain), bundles(domain)
-    chosen: list[ComponentConfig] = []
-    for one in config.component:
-        chosen += _unpack(one, groups[one.name]) if one.name in groups else [one]
+    chosen = chosen_components(config, domain)
+    room, known = import_module(DOMAINS[domain]), components(domain)
     parts: list[Part] = []
     for one in chosen:
-        if one.name != "python" and one.name not in known:
-            raise ValueError(unknown("reward.component", one.name, [*known, *groups, "python"]))
         parts.append(_compile(one, known.get(one.name), _key(one, [p.key for p in parts])))
         if config.aggregate == "geometric_mean":
             _require_bounded(one, known.get(one.name))
     if not any(p.weight > 0 for p in parts):
         raise ValueError("at least one reward.component needs a weight above 0")
-    sole = known.get(chosen[0].name) if len(parts) == 1 else None
-    if parts[0].transform is not None:
-        sole = None
+    sole = sole_component(config, domain)
     for one in chosen:
         if one.options.get("prefix_terms") and (sole is None or sole.prefixes is None):
             raise ValueError(
                 f"prefix_terms of {one.name!r} needs it to be the only component, untransformed"
             )
     with_prefixes = bool(chosen[0].options.get("prefix_terms", False))
-    return Objective(config, parts, room, sole, with_prefixes)
-
-
-def _unpack(one: ComponentConfig, found: Bundle) -> list[ComponentConfig]:
-    """The components of a bundle; its weight multiplies theirs. Raises ValueError."""
-    if one.transform is not None or one.label is not None:
-        raise ValueError(f"{one.name!r} is several components: it takes no transform and no label")
-    check_options("component", one.name, one.options, found.function, judges=False)
-    try:
-        unpacked = [ComponentConfig.model_validate(c) for c in found.function(**one.options)]
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise ValueError(f"component {one.name!r}: {where}: {problem['msg']}") from error
-    except ValueError as error:
-        raise ValueError(f"component {one.name!r}: {error}") from error
-    return [c.model_copy(update={"weight": c.weight * one.weight}) for c in unpacked]
+    worth = worth_of_invalid(config, domain).value
+    return Objective(config, parts, room, sole, worth, with_prefixes)
 
 
 def _key(one: ComponentConfig, taken: list[str]) -> str:
@@ -153,8 +116,7 @@ def _at_once(call: Callable[[Any, list[str]], Any], what: str) -> Judge:
         if not sequences:
             return []
         try:
-            values = call(things, sequences)
-            values = values if isinstance(values, np.ndarray) else list(values)
+            values = one_for_each(call(things, sequences), len(sequences))
             if len(values) != len(sequences):
                 raise ValueError(f"returned {len(values)} {what} for {len(sequences)} sequences")
         except MemoryError:

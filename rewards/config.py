@@ -17,6 +17,10 @@ from sequence_tutor.rewards.aggregate import AGGREGATES
 from sequence_tutor.rewards.registry import check_options, unknown
 from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values
 
+# The version of the rule that says what an invalid sequence is worth by default: scores by another
+# one are other scores.
+_WORTH_OF_INVALID = 2
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -67,7 +71,7 @@ class ComponentConfig(BaseModel):
 
 
 class RewardConfig(BaseModel):
-    """[reward]. invalid = None means 0, or what a component that stands alone asks for.
+    """[reward]. invalid: what an invalid sequence is worth; see `bounds.worth_of_invalid` for None.
 
     timeout_s: how long a sequence may take; memory_mb: what the reward's process may allocate
     beyond what it starts with; retries: how often a sequence that failed, crashed or timed out is
@@ -112,5 +116,7 @@ class RewardConfig(BaseModel):
         """16 hexadecimal characters, equal for what gives equal scores: how long a score may take,
         or what is paid for none, isn't part of that."""
         judged = self.model_dump(include={"aggregate", "invalid", "component"})
+        if self.invalid is None:
+            judged["worth of invalid"] = _WORTH_OF_INVALID
         text = json.dumps(judged, sort_keys=True, separators=(",", ":"), default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from sequence_tutor.rewards.aggregate import AGGREGATES, LINEAR, Values
-from sequence_tutor.rewards.base import Scores, Status
+from sequence_tutor.rewards.base import Scores, Status, unpriced
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
+from sequence_tutor.rewards.returned import number_of, numbers_per_action
 
 # comparing an array with a member of an enumeration takes five times as long
 _OK, _INVALID = int(Status.OK), int(Status.INVALID)
@@ -45,39 +46,10 @@ class Part:
         return raw if self.transform is None else self.transform(raw)
 
 
-def _number(value: Any) -> tuple[float, str]:
-    """A finite float and no complaint, or NaN and what is wrong."""
-    if isinstance(value, Exception):
-        return math.nan, f"{type(value).__name__}: {value}"
-    if not isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
-        return math.nan, f"returned {type(value).__name__}, not a number"
-    try:
-        number = float(value)
-    except OverflowError:
-        return math.nan, "returned a number too large for a float"
-    return (number, "") if math.isfinite(number) else (math.nan, f"returned {number}")
-
-
-def _per_action(value: Any, actions: int) -> tuple[Values, str]:
-    """One finite float per action and no complaint, or one NaN and what is wrong."""
-    wrong = np.full(1, np.nan)
-    if isinstance(value, Exception):
-        return wrong, f"{type(value).__name__}: {value}"
-    try:
-        values = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return wrong, f"returned {type(value).__name__}, not one number per action"
-    if values.shape != (actions,):
-        return wrong, f"returned shape {values.shape} for {actions} actions"
-    if not np.isfinite(values).all():
-        return wrong, "returned a value that is not finite"
-    return values, ""
-
-
 def _is_table(judged: Any, actions: list[int]) -> bool:
     """Whether these are finite values [B,T] for B sequences of T actions each: then nobody needs
     to look at them one by one."""
-    if not (isinstance(judged, np.ndarray) and judged.dtype == np.float64 and judged.ndim == 2):
+    if not (type(judged) is np.ndarray and judged.dtype == np.float64 and judged.ndim == 2):
         return False
     fits = judged.shape[0] == len(actions) and set(actions) <= {judged.shape[1]}
     return fits and bool(np.isfinite(judged).all())
@@ -86,6 +58,8 @@ def _is_table(judged: Any, actions: list[int]) -> bool:
 class Objective:
     """A compiled reward; see `Reward`.
 
+    worth_of_invalid: the reward of invalid sequences, unless the component that stands alone has
+    its own; NaN where they are worth the worst reward of a valid one (see `unpriced`).
     keys: the names of its components, in order; step_keys: of those that judge by the step;
     pays_steps: whether its scores have `step_rewards`; judges_batches: whether it needs to see
     whole batches, or gains by it with no function of anybody else's to beware of.
@@ -97,11 +71,13 @@ class Objective:
         parts: list[Part],
         room: Any,
         sole: Component | None,
+        worth_of_invalid: float,
         with_prefixes: bool = False,
     ) -> None:
         self.keys = tuple(p.key for p in parts)
         self.step_keys = tuple(p.key for p in parts if p.steps)
         self._config, self._parts, self._room, self._sole = config, parts, room, sole
+        self._worth_of_invalid = worth_of_invalid
         self._weights = np.array([p.weight for p in parts])
         self._prefixes = sole.prefixes if sole is not None and with_prefixes else None
         # what one unit of a component is worth at the step that earns it
@@ -203,11 +179,11 @@ class Objective:
         else:
             for i, value in zip(rows, judged, strict=True):
                 if part.steps:
-                    values, complaint = _per_action(value, len(tokens[i]))
+                    values, complaint = numbers_per_action(value, len(tokens[i]))
                     steps[i, : len(values)] = values
                     raw[i] = values.sum()
                 else:
-                    raw[i], complaint = _number(value)
+                    raw[i], complaint = number_of(value)
                 _note(scores, i, part.key, complaint)
         with np.errstate(all="ignore"):  # an overflow is noticed below, as a value
             transformed = scores.transformed[part.key] = part.transformed(raw)
@@ -224,11 +200,10 @@ class Objective:
         return ""
 
     def _invalid(self, tokens: Sequence[str]) -> float:
-        if self._config.invalid is not None:
-            return self._config.invalid
-        if self._sole is not None and self._sole.invalid is not None:
+        """NaN where it is worth the worst reward of a valid one."""
+        if self._config.invalid is None and self._sole is not None and self._sole.invalid:
             return self._sole.invalid(tokens)
-        return 0.0
+        return self._worth_of_invalid
 
     def _pay(self, tokens: Sequence[Sequence[str]], ok: np.ndarray, scores: Scores) -> np.ndarray:
         """float32 [B,T+1] rewards by the action, T the most tokens; adds the prefix terms to
@@ -264,11 +239,12 @@ class Objective:
 
 
 def pay_failed(scores: Scores, reward: float | None, ends: Sequence[int]) -> None:
-    """Give the sequences that have no reward this one, if any, by their last action: `ends` [B].
-    Their status stays what it is."""
-    rows = np.flatnonzero(np.isnan(scores.rewards)) if reward is not None else ()
-    if not len(rows):
+    """Give the failed sequences this reward, if any, by their last action: `ends` [B]. Their status
+    stays what it is."""
+    if reward is None:
         return
+    failed = np.isnan(scores.rewards) & ~unpriced(scores.rewards, scores.status)
+    rows = np.flatnonzero(failed)
     scores.rewards[rows] = reward
     if scores.step_rewards is not None:
         scores.step_rewards[rows] = 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Component:
-    """A registered function. bounded: its raw values lie in [0, 1].
+    """A registered function. bounded: its raw values lie in [0, 1]; least, most: the limits of its
+    raw values where it isn't bounded, -inf and inf where they are unknown.
 
     check: called with the options when a reward is built, raises ValueError for a bad value;
     invalid: tokens of an invalid sequence -> its reward, where the component stands alone;
@@ -44,6 +46,13 @@ class Component:
     invalid: Callable[[Sequence[str]], float] | None = None
     prefixes: Callable[[Sequence[str]], list[float]] | None = None
     steps: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The limits of its raw values."""
+        return (0.0, 1.0) if self.bounded else (self.least, self.most)
 
 
 @dataclass(frozen=True)
@@ -121,12 +130,19 @@ def component(
     invalid: Callable[[Sequence[str]], float] | None = None,
     prefixes: Callable[[Sequence[str]], list[float]] | None = None,
     steps: bool = False,
+    least: float = -math.inf,
+    most: float = math.inf,
 ) -> Callable[[F], F]:
     """Register a function as a component of a domain; returns it unchanged.
 
     The arguments are those of `Component`. Raises TypeError for a signature that can't be
-    configured, ValueError for a name that is taken or an option name that is reserved.
+    configured, ValueError for a name that is taken, an option name that is reserved, or limits
+    that aren't any.
     """
+    if not least <= most:
+        raise ValueError(f"component {name!r}: least = {least} is not up to most = {most}")
+    if bounded and (least, most) != (-math.inf, math.inf):
+        raise ValueError(f"component {name!r}: bounded means 0..1, so give no least and no most")
 
     def register(function: F) -> F:
         options, _ = signature_options(function)
@@ -134,7 +150,7 @@ def component(
             raise ValueError(f"component {name!r} may not have an option {min(clash)!r}")
         _require_free(name, domain)
         _COMPONENTS[domain, name] = Component(
-            name, domain, function, bounded, check, invalid, prefixes, steps
+            name, domain, function, bounded, check, invalid, prefixes, steps, least, most
         )
         return function
 

@@ -6,13 +6,16 @@ Options are checked on every call, so calling one with an empty array validates 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+Range = tuple[float, float]
 
 
 def _check(low: float, high: float, steepness: float = 1.0) -> None:
@@ -95,12 +98,45 @@ def scale(x: Values, factor: float, offset: float = 0.0) -> Values:
     return factor * x + offset
 
 
+def _ends(function: Callable[..., Values], low: float, high: float, **options: Any) -> Range:
+    """The range of a monotone function of low..high, computed as its values are, so that rounding
+    takes no value out of it."""
+    with np.errstate(all="ignore"):
+        ends = function(np.array([low, high]), **options)
+    return float(ends.min()), float(ends.max())
+
+
+def identity_range(low: float, high: float) -> Range:
+    """low..high."""
+    return low, high
+
+
+def negate_range(low: float, high: float) -> Range:
+    """-high..-low."""
+    return -high, -low
+
+
+def scale_range(low: float, high: float, factor: float, offset: float = 0.0) -> Range:
+    """The range of factor x + offset; a negative factor turns it round."""
+    if factor == 0.0:  # 0 times an infinite end isn't a number
+        return offset, offset
+    return _ends(scale, low, high, factor=factor, offset=offset)
+
+
 @dataclass(frozen=True)
 class Transform:
-    """A transform by name. bounded: its values lie in [0, 1] whatever comes in."""
+    """A transform by name. bounded: its values lie in [0, 1] whatever comes in; spread: low, high
+    and the options -> the range of its values for low <= x <= high, where it isn't bounded."""
 
     function: Callable[..., Values]
     bounded: bool
+    spread: Callable[..., Range] | None = None
+
+    def range(self, low: float, high: float, /, **options: Any) -> Range:
+        """The limits of its values for low <= x <= high, either of which may be infinite."""
+        if self.spread is None:
+            return (0.0, 1.0) if self.bounded else (-math.inf, math.inf)
+        return self.spread(low, high, **options)
 
 
 TRANSFORMS: dict[str, Transform] = {
@@ -111,7 +147,7 @@ TRANSFORMS: dict[str, Transform] = {
     "reverse_step": Transform(reverse_step, True),
     "linear": Transform(linear, True),
     "gaussian": Transform(gaussian, True),
-    "identity": Transform(identity, False),
-    "negate": Transform(negate, False),
-    "scale": Transform(scale, False),
+    "identity": Transform(identity, False, identity_range),
+    "negate": Transform(negate, False, negate_range),
+    "scale": Transform(scale, False, scale_range),
 }

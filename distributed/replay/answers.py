@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -110,7 +111,9 @@ class ShardStats:
     waiting_rows, not yet on record, the oldest of them for waiting_s; claimed_keys; losses, claims
     taken from holders that were not heard of; held_bytes in memory, room to grow included; best,
     the up to 100 highest rewards of valid rows, float64, best first; live, False where the shard
-    didn't answer and these are its last known numbers."""
+    didn't answer and these are its last known numbers; worst, the lowest reward of a valid row, inf
+    while there is none; best_invalid, the highest of an invalid row, -inf while none has its
+    own."""
 
     shard: int
     rows: int
@@ -127,6 +130,14 @@ class ShardStats:
     held_bytes: int
     best: np.ndarray
     live: bool = True
+    worst: float = math.inf
+    best_invalid: float = -math.inf
+
+
+def floor_of(worst: float) -> float:
+    """What an invalid sequence without a reward of its own is worth, given the lowest reward of a
+    valid row: as much, or 0 while there is none (inf)."""
+    return worst if math.isfinite(worst) else 0.0
 
 
 def combine(stats: Sequence[ShardStats]) -> ShardStats:
@@ -148,6 +159,8 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
         held_bytes=sum(s.held_bytes for s in stats),
         best=best[best_rows(best, BEST)],
         live=all(s.live for s in stats),
+        worst=min(s.worst for s in stats),
+        best_invalid=max(s.best_invalid for s in stats),
     )
 
 

@@ -6,6 +6,7 @@ function of the rows in their order, so a reload (`reload`) brings back the same
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from sequence_tutor.distributed.replay.index import digests
 from sequence_tutor.distributed.replay.ledger import Ledger
 from sequence_tutor.distributed.replay.sampler import best_rows
 from sequence_tutor.distributed.types import Scored
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.base import Status, unpriced
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,18 @@ class Brief:
 class Content:
     """Remembers rows; `memory_rows` of them whole, see `HotSet`.
 
-    Only rows with a finite reward are candidates for being held whole, and those of them with at
-    least one action are trainable. Failed rows have one only where the config gives it to them.
+    Candidates for being held whole are rows with a finite reward, and invalid ones without a reward
+    of their own (`rewards.base.unpriced`), which count as the lowest of all. Those of them with at
+    least one action are trainable. Failed rows have a reward only where the config gives it to
+    them. worst: the lowest reward of a valid row, inf while there is none; best_invalid: the
+    highest of an invalid row, -inf while none has its own.
     """
 
     def __init__(self, memory_rows: int) -> None:
         self.ledger, self.hot, self.columns = Ledger(), HotSet(memory_rows), Columns()
         self.valid = self.failed = self.paid = 0
         self.best = np.zeros(0)  # the highest rewards of valid rows, best first
+        self.worst, self.best_invalid = math.inf, -math.inf
 
     def __len__(self) -> int:
         return len(self.ledger)
@@ -106,9 +111,14 @@ class Content:
         finite = np.isfinite(outcomes.rewards)
         best = np.concatenate([self.best, outcomes.rewards[valid & finite]])
         self.best = best[best_rows(best, BEST)]
-        held = np.flatnonzero(finite)
+        self.worst = float(outcomes.rewards[valid & finite].min(initial=self.worst))
+        highest = outcomes.rewards[invalid & finite].max(initial=self.best_invalid)
+        self.best_invalid = float(highest)
+        lowest = unpriced(outcomes.rewards, outcomes.status)
+        ranked = np.where(lowest, -np.inf, outcomes.rewards)
+        held = np.flatnonzero(finite | lowest)
         flags = TRAINABLE * (brief.lengths[held] > 0) + VALID * valid[held]
-        pieces = self.hot.extend(outcomes.rewards[held], flags.astype(np.int8))
+        pieces = self.hot.extend(ranked[held], flags.astype(np.int8))
         return [(held[piece], slots) for piece, slots in pieces]
 
     def top(self, n: int) -> Scored:

@@ -51,7 +51,8 @@ class HotSet:
         return self._slots[: self._rows].copy()
 
     def extend(self, rewards: np.ndarray, flags: np.ndarray) -> list[tuple[slice, np.ndarray]]:
-        """Take in B rows, rewards float64 [B] (finite) and flags int8 [B].
+        """Take in B rows, rewards float64 [B], finite but for -inf, the lowest of all, and flags
+        int8 [B].
 
         Returns what is to be written in this order: (rows of the B, their slots). A later piece may
         take slots of an earlier one.

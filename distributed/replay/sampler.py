@@ -1,6 +1,7 @@
 """Which rows the learner sees: pure choices of row numbers, given the rewards.
 
-Rows are in the order of their arrival, so a higher number is a newer row. Rewards are finite.
+Rows are in the order of their arrival, so a higher number is a newer row. Rewards are finite, or
+-inf for the lowest of all.
 
 A replay of R shards draws each batch from one of them, whose rows are a random R-th of all. For a
 row to be drawn as often as if there were one shard, two things are divided by R. The number of rows

@@ -11,6 +11,7 @@ ones about 320 + 2 T + 16 C more each with texts of 45 characters; 4 T more with
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from sequence_tutor.distributed.replay.answers import (
     Claims,
     EmptyReplayError,
     ShardStats,
+    floor_of,
 )
 from sequence_tutor.distributed.replay.claims import Leases
 from sequence_tutor.distributed.replay.columns import check_shapes
@@ -40,7 +42,7 @@ from sequence_tutor.distributed.types import (
     concatenate,
     per_step,
 )
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.base import Status, unpriced
 
 # another spelling of a sequence as int16 [T] actions, or None where there is none
 Rewrite = Callable[[str, np.random.Generator], np.ndarray | None]
@@ -57,8 +59,9 @@ class ReplayShard:
     `Leases`. restarted: whether there may be holders from before, who are then given half a lease
     to say what they are scoring. clock: seconds, monotonic.
 
-    Rows with a finite reward and at least one action are trainable; failed ones have a reward only
-    where the config gives them one, and of rows without one only the outcome is known.
+    Rows with a finite reward and at least one action are trainable, and so are invalid ones without
+    a reward of their own. Failed ones have a reward only where the config gives them one, and of
+    those without one only the outcome is known.
 
     Raises RecordError where the directory isn't there or a part in it is broken.
     """
@@ -183,9 +186,12 @@ class ReplayShard:
         self._writer.flush()
         self._content, self._shelf = reload(*self._source, live_rows)
 
-    def sample(self, n: int, seed: int) -> tuple[SampleMeta, TrainingBatch]:
+    def sample(
+        self, n: int, seed: int, worst: float = math.inf
+    ) -> tuple[SampleMeta, TrainingBatch]:
         """n >= 1 trainable rows of those held whole, T their greatest length; the same for the same
-        content and seed.
+        content, seed and `worst`, which is the lowest reward of a valid row of any shard: invalid
+        rows without a reward of their own get that, or a lower one that this shard knows.
 
         Raises EmptyReplayError while there is no trainable row.
         """
@@ -201,6 +207,7 @@ class ReplayShard:
         random = np.random.default_rng(seed)
         chosen = self._sampler.choose(rewards, n, random)
         scored = self._content.columns.read(slots[chosen])
+        scored = _priced(scored, floor_of(min(self._content.worst, worst)))
         if self._rewrite is not None and scored.step_rewards is None:
             scored = self._respell(scored, self._rewrite, random)
         meta = SampleMeta(n, float(scored.rewards.mean()), float(scored.versions.mean()))
@@ -229,6 +236,8 @@ class ReplayShard:
             losses=self._leases.losses,
             held_bytes=content.nbytes + self._shelf.nbytes + self._writer.nbytes,
             best=content.best,
+            worst=content.worst,
+            best_invalid=content.best_invalid,
         )
 
     def flush(self) -> None:
@@ -265,3 +274,19 @@ class ReplayShard:
         for row, length in enumerate(lengths):
             tokens[row, :length] = spellings.get(row, scored.tokens[row, :length])
         return replace(scored, tokens=tokens, lengths=lengths)
+
+
+def _priced(scored: Scored, floor: float) -> Scored:
+    """The rows with `floor` as the reward of the invalid ones that have none of their own, paid by
+    the last action."""
+    rows = np.flatnonzero(unpriced(scored.rewards, scored.status))
+    if not len(rows):
+        return scored
+    rewards = scored.rewards.copy()
+    rewards[rows] = floor
+    if scored.step_rewards is None:
+        return replace(scored, rewards=rewards)
+    steps = scored.step_rewards.copy()
+    steps[rows] = 0.0
+    steps[rows, scored.lengths[rows] - 1] = floor
+    return replace(scored, rewards=rewards, step_rewards=steps)

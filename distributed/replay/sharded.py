@@ -156,7 +156,9 @@ class ShardedReplay:
         Each comes whole from one shard, drawn in proportion to its trainable rows as of the last
         `stats`, which this calls if it must: keys are spread by a hash, so a shard's rows are a
         random part of all. Shards that are down or empty are left out until the next `stats`; if
-        all are down they are waited for. Raises EmptyReplayError if no shard has anything.
+        all are down they are waited for. Invalid rows without a reward of their own get the lowest
+        of a valid row that any shard told then, or a lower one that their shard knows. Raises
+        EmptyReplayError if no shard has anything.
         """
         random = np.random.default_rng(seed)
         sampled: list[tuple[SampleMeta, ray.ObjectRef]] = []
@@ -213,12 +215,13 @@ class ShardedReplay:
                     "no shard has a trainable row to sample; not answering: "
                     f"{[s.shard for s in self._stats.values() if not s.live] or 'none'}"
                 )
+        worst = min(stats.worst for stats in self._stats.values())
         shards = random.choice(len(weights), size=batches, p=weights / weights.sum())
         seeds = random.integers(2**63, size=batches)
         drawn = []
         for shard, seed in zip(shards.tolist(), seeds.tolist(), strict=True):
             method = self.calls.handles[shard].sample.options(num_returns=2)
-            meta, batch = method.remote(n, seed)
+            meta, batch = method.remote(n, seed, worst)
             drawn.append((shard, meta, batch))
         return drawn
 

@@ -26,7 +26,7 @@ from sequence_tutor.distributed.types import (
     concatenate,
 )
 from sequence_tutor.policies.encoding import Encoding, Episodes, action_texts
-from sequence_tutor.rewards.base import Domain, Reward, Scores, Status
+from sequence_tutor.rewards.base import Domain, Reward, Scores, Status, unpriced
 
 # How often one asks for what another scorer is scoring: at first, and at last.
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 1.0
@@ -267,6 +267,7 @@ class Scorer:
             error=failed[0] if failed else "",
             statuses=tuple(work.statuses.tolist()),
             durations=tuple(work.durations.tolist()),
+            unpriced=int(unpriced(rewards, status).sum()),
         )
 
 

@@ -34,13 +34,13 @@ def qed(molecule: Molecule) -> float:
     return molecule.qed
 
 
-@component("sa", domain="molecules")
+@component("sa", domain="molecules", least=1.0, most=10.0)
 def sa(molecule: Molecule) -> float:
     """Synthetic accessibility, 1 easy to 10 hard."""
     return molecule.sa
 
 
-@component("ring_penalty", domain="molecules")
+@component("ring_penalty", domain="molecules", most=0.0)
 def ring_penalty(molecule: Molecule) -> float:
     """-max(0, largest ring - 6)."""
     return molecule.ring_penalty
@@ -58,43 +58,43 @@ def penalised_logp(molecule: Molecule, normalized: bool = False) -> float:
     return sum((x - m) / s for x, (m, s) in zip(parts, (_LOGP, _SA, _RING), strict=True))
 
 
-@component("molecular_weight", domain="molecules")
+@component("molecular_weight", domain="molecules", least=0.0)
 def molecular_weight(molecule: Molecule) -> float:
     """Average molecular weight, g/mol."""
     return float(Descriptors.MolWt(molecule.mol))  # type: ignore[attr-defined]
 
 
-@component("tpsa", domain="molecules")
+@component("tpsa", domain="molecules", least=0.0)
 def tpsa(molecule: Molecule) -> float:
     """Topological polar surface area, square angstrom."""
     return float(rdMolDescriptors.CalcTPSA(molecule.mol))
 
 
-@component("hbd", domain="molecules")
+@component("hbd", domain="molecules", least=0.0)
 def hbd(molecule: Molecule) -> float:
     """Hydrogen bond donors."""
     return float(rdMolDescriptors.CalcNumHBD(molecule.mol))
 
 
-@component("hba", domain="molecules")
+@component("hba", domain="molecules", least=0.0)
 def hba(molecule: Molecule) -> float:
     """Hydrogen bond acceptors."""
     return float(rdMolDescriptors.CalcNumHBA(molecule.mol))
 
 
-@component("rotatable_bonds", domain="molecules")
+@component("rotatable_bonds", domain="molecules", least=0.0)
 def rotatable_bonds(molecule: Molecule) -> float:
     """Rotatable bonds."""
     return float(rdMolDescriptors.CalcNumRotatableBonds(molecule.mol))
 
 
-@component("ring_count", domain="molecules")
+@component("ring_count", domain="molecules", least=0.0)
 def ring_count(molecule: Molecule) -> float:
     """Rings."""
     return float(rdMolDescriptors.CalcNumRings(molecule.mol))
 
 
-@component("aromatic_ring_count", domain="molecules")
+@component("aromatic_ring_count", domain="molecules", least=0.0)
 def aromatic_ring_count(molecule: Molecule) -> float:
     """Aromatic rings."""
     return float(rdMolDescriptors.CalcNumAromaticRings(molecule.mol))

@@ -1,0 +1,95 @@
+"""What a reward is worth at least and at most, as far as its config tells, and so what an invalid
+sequence is worth: never more than a valid one, unless the user wants it.
+
+The limits are those of valid sequences. They are known of our own components and of those whose
+authors give them at registration; of a user's function only where a bounded transform follows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sequence_tutor.rewards.aggregate import AGGREGATES
+from sequence_tutor.rewards.chosen import chosen_components, sole_component
+from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
+from sequence_tutor.rewards.registry import Component, components
+
+UNKNOWN = (-math.inf, math.inf)
+
+
+class InvalidWorth(NamedTuple):
+    """The reward of an invalid sequence. value: NaN where it isn't the same for all or isn't known
+    before the run; said: in words, after "an invalid sequence is worth"; warning: what is wrong
+    with it, or ""; late: whether it is the worst reward of the valid sequences so far."""
+
+    value: float
+    said: str
+    warning: str = ""
+    late: bool = False
+
+
+def worth_of_invalid(config: RewardConfig, domain: str) -> InvalidWorth:
+    """What the user says, else what a component that stands alone says, else the least that a valid
+    sequence can be worth, else the worst that one has been worth so far. Raises as `reward_range`.
+    """
+    low, high = reward_range(config, domain)
+    if config.invalid is not None:
+        return InvalidWorth(
+            config.invalid, f"{config.invalid:g} (reward.invalid)", _too_much(config, low, high)
+        )
+    sole = sole_component(config, domain)
+    if sole is not None and sole.invalid is not None:
+        return InvalidWorth(math.nan, f"what {sole.name} says")
+    if math.isfinite(low):
+        return InvalidWorth(low, f"{low:g} (the least that a valid one can be worth)")
+    return InvalidWorth(math.nan, "the worst reward of a valid one so far", late=True)
+
+
+def _too_much(config: RewardConfig, low: float, high: float) -> str:
+    """The warning where the range tells that an invalid sequence may be worth more than a valid
+    one."""
+    assert config.invalid is not None
+    if math.isfinite(low) and config.invalid > low:
+        valid = f"a valid one may be worth as little as {low:g}"
+    elif math.isfinite(high) and config.invalid >= high:
+        valid = f"no valid one can be worth more than {high:g}"
+    else:
+        return ""
+    return (
+        f"reward.invalid = {config.invalid:g} is too high: {valid}, so the policy may learn to "
+        "make invalid sequences; leave reward.invalid out, or make it lower"
+    )
+
+
+def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
+    """The least and the greatest reward of a valid sequence; -inf and inf where they are unknown.
+
+    Raises ValueError with one sentence for components or options that there aren't.
+    """
+    chosen, known = chosen_components(config, domain), components(domain)
+    ranges = [_component_range(one, known.get(one.name)) for one in chosen]
+    if any(one.options.get("prefix_terms") for one in chosen):
+        return UNKNOWN  # what is paid on the way comes on top
+    if config.aggregate == "geometric_mean":  # a value outside 0..1 is a failure
+        ranges = [(max(low, 0.0), min(high, 1.0)) for low, high in ranges]
+    weights = np.array([one.weight for one in chosen])
+    low, high = (_aggregated(config, np.array(ends), weights) for ends in zip(*ranges, strict=True))
+    return low, high
+
+
+def _component_range(one: ComponentConfig, found: Component | None) -> tuple[float, float]:
+    """The range of what goes into the aggregate."""
+    raw = UNKNOWN if found is None or found.steps else found.range
+    if one.transform is None:
+        return raw
+    return one.transform.transform.range(*raw, **one.transform.options)
+
+
+def _aggregated(config: RewardConfig, ends: np.ndarray, weights: np.ndarray) -> float:
+    """The aggregate of one end of every range, computed as rewards are, so that rounding takes no
+    reward out of the range. All aggregates grow with each of their values."""
+    ends = np.where(weights > 0, ends, 0.0)  # what has no weight doesn't count, however large
+    return float(AGGREGATES[config.aggregate](ends[None], weights)[0]) + 0.0  # never -0.0

@@ -1,0 +1,65 @@
+"""The components that a [reward] section names, its bundles taken apart."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from pydantic import ValidationError
+
+from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
+from sequence_tutor.rewards.registry import (
+    Bundle,
+    Component,
+    bundles,
+    check_options,
+    components,
+    unknown,
+)
+
+# where a domain's components are registered, and its `read`, `split`, `quiet` and, where it has
+# components that pay by the step, `gather`
+DOMAINS = {
+    "melodies": "sequence_tutor.rewards.melodies.scoring",
+    "molecules": "sequence_tutor.rewards.molecules.scoring",
+}
+
+
+def chosen_components(config: RewardConfig, domain: str) -> list[ComponentConfig]:
+    """The components in their order; each is "python" or registered for the domain. No function of
+    the user is imported. Raises ValueError with one sentence on what is wrong."""
+    if domain not in DOMAINS:
+        raise ValueError(unknown("domain", domain, DOMAINS))
+    import_module(DOMAINS[domain])
+    known, groups = components(domain), bundles(domain)
+    chosen: list[ComponentConfig] = []
+    for one in config.component:
+        chosen += _unpack(one, groups[one.name]) if one.name in groups else [one]
+    for one in chosen:
+        if one.name != "python" and one.name not in known:
+            raise ValueError(unknown("reward.component", one.name, [*known, *groups, "python"]))
+    return chosen
+
+
+def sole_component(config: RewardConfig, domain: str) -> Component | None:
+    """The registered component that stands alone and untransformed, if that is so: the reward is
+    what it says. Raises as `chosen_components`."""
+    chosen = chosen_components(config, domain)
+    if len(chosen) > 1 or chosen[0].transform is not None:
+        return None
+    return components(domain).get(chosen[0].name)
+
+
+def _unpack(one: ComponentConfig, found: Bundle) -> list[ComponentConfig]:
+    """The components of a bundle; its weight multiplies theirs. Raises ValueError."""
+    if one.transform is not None or one.label is not None:
+        raise ValueError(f"{one.name!r} is several components: it takes no transform and no label")
+    check_options("component", one.name, one.options, found.function, judges=False)
+    try:
+        unpacked = [ComponentConfig.model_validate(c) for c in found.function(**one.options)]
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise ValueError(f"component {one.name!r}: {where}: {problem['msg']}") from error
+    except ValueError as error:
+        raise ValueError(f"component {one.name!r}: {error}") from error
+    return [c.model_copy(update={"weight": c.weight * one.weight}) for c in unpacked]

@@ -1,0 +1,182 @@
+"""The range of a reward against rewards of random values through the real objective."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sequence_tutor.rewards import registry
+from sequence_tutor.rewards.bounds import UNKNOWN, reward_range
+from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.molecules import scoring
+from sequence_tutor.rewards.registry import component
+
+INF = math.inf
+LIMITS = {
+    "test_unit": (0.0, 1.0),
+    "test_count": (0.0, INF),
+    "test_hard": (1.0, 10.0),
+    "test_penalty": (-INF, 0.0),
+    "test_any": UNKNOWN,
+}
+TRANSFORMS: list[dict[str, Any] | None] = [
+    None,
+    {"type": "identity"},
+    {"type": "negate"},
+    {"type": "scale", "factor": -0.3, "offset": 0.7},
+    {"type": "scale", "factor": 2.5},
+    {"type": "scale", "factor": 0.0, "offset": 3.0},
+    {"type": "sigmoid", "low": 1.0, "high": 4.0},
+    {"type": "reverse_sigmoid", "low": 1.0, "high": 4.0},
+    {"type": "double_sigmoid", "low": 1.0, "high": 4.0},
+    {"type": "step", "low": 2.0},
+    {"type": "reverse_step", "low": 2.0},
+    {"type": "linear", "low": 0.0, "high": 4.0},
+    {"type": "gaussian", "mean": 2.0, "sigma": 0.5},
+]
+drawn: dict[str, float] = {}
+
+
+@pytest.fixture
+def limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Components that return what `drawn` says, of each kind of range."""
+    assert scoring.read("C", ["C"]) is not None  # our own components are registered by now
+    monkeypatch.setattr(registry, "_COMPONENTS", dict(registry._COMPONENTS))
+    for name, (least, most) in LIMITS.items():
+        if (least, most) == (0.0, 1.0):
+            component(name, domain="molecules", bounded=True)(_returns_drawn(name))
+        else:
+            component(name, domain="molecules", least=least, most=most)(_returns_drawn(name))
+
+
+def _returns_drawn(name: str) -> Callable[[object], float]:
+    return lambda molecule: drawn[name]
+
+
+def range_of(*parts: dict[str, Any], domain: str = "molecules", **section: Any) -> tuple[Any, Any]:
+    return reward_range(RewardConfig.model_validate({"component": list(parts), **section}), domain)
+
+
+def _draw(name: str) -> float:
+    """A value in the range of a component, often one of its ends, sometimes huge."""
+    least, most = LIMITS[name]
+    far = random.choice([3.0, 1e4, 1e300])
+    low, high = max(least, -far), min(most, far)
+    return random.choice([low, high, random.uniform(low, high)])
+
+
+@pytest.mark.parametrize("aggregate", ["arithmetic_mean", "sum", "geometric_mean"])
+def test_no_reward_leaves_its_range(limited: None, aggregate: str) -> None:
+    random.seed(aggregate)
+    known = 0
+    for _ in range(200):
+        parts = []
+        for _ in range(random.randint(1, 4)):
+            transform = random.choice(TRANSFORMS)
+            part = {"name": random.choice(list(LIMITS)), "weight": random.choice([0.0, 0.3, 1.0])}
+            parts.append(part | ({} if transform is None else {"transform": transform}))
+        config = {"component": parts, "aggregate": aggregate}
+        try:
+            objective = build_reward(RewardConfig.model_validate(config))
+        except ValueError:
+            continue  # no weight at all, or not in 0..1 as the geometric mean needs it
+        low, high = range_of(*parts, aggregate=aggregate)
+        known += math.isfinite(low) or math.isfinite(high)
+        for _ in range(20):
+            drawn.update({name: _draw(name) for name in LIMITS})
+            reward = objective.score(["CCO"]).rewards[0]
+            assert math.isnan(reward) or low <= reward <= high, (parts, drawn)
+    assert known > 30
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"name": "sa"}, (1.0, 10.0)),
+        ({"name": "sa", "transform": {"type": "negate"}}, (-10.0, -1.0)),
+        ({"name": "sa", "transform": {"type": "scale", "factor": -2.0, "offset": 1}}, (-19, -1)),
+        ({"name": "hbd"}, (0.0, INF)),
+        ({"name": "hbd", "transform": {"type": "negate"}}, (-INF, 0.0)),
+        ({"name": "ring_penalty"}, (-INF, 0.0)),
+        ({"name": "qed"}, (0.0, 1.0)),
+        ({"name": "logp"}, UNKNOWN),
+        ({"name": "logp", "transform": {"type": "scale", "factor": 0.0, "offset": 2.0}}, (2, 2)),
+        ({"name": "sequence_tutor"}, UNKNOWN),
+        ({"name": "python", "function": "not_there:at_all"}, UNKNOWN),
+        (
+            {
+                "name": "python",
+                "function": "not_there:at_all",
+                "transform": {"type": "linear", "low": -12.0, "high": -4.0},
+            },
+            (0.0, 1.0),
+        ),
+    ],
+)
+def test_range_of_one_component(part: dict[str, Any], expected: tuple[float, float]) -> None:
+    assert range_of(part) == expected
+
+
+def test_ends_are_attained(limited: None) -> None:
+    """Where all raw values are at the right end of their range the reward is at its own."""
+    parts = [
+        {"name": "test_hard", "weight": 0.3, "transform": {"type": "negate"}},
+        {"name": "test_unit", "weight": 0.7},
+    ]
+    for aggregate in ("arithmetic_mean", "sum"):
+        config = RewardConfig.model_validate({"component": parts, "aggregate": aggregate})
+        objective = build_reward(config)
+        drawn.update(test_hard=10.0, test_unit=0.0)
+        least = objective.score(["C"]).rewards[0]
+        drawn.update(test_hard=1.0, test_unit=1.0)
+        assert (least, objective.score(["C"]).rewards[0]) == reward_range(config, "molecules")
+
+
+def test_what_has_no_weight_or_pays_by_the_step() -> None:
+    negated = {"name": "sa", "transform": {"type": "negate"}}
+    assert range_of(negated, {"name": "logp", "weight": 0.0}) == (-10.0, -1.0)
+    assert range_of({"name": "music_theory"}, domain="melodies") == UNKNOWN
+    python = {"name": "python", "function": "a:b"}
+    assert range_of(python, {"name": "qed"}, aggregate="geometric_mean") == (0.0, 1.0)
+
+
+def test_limits_hold_for_molecules() -> None:
+    """What our own components declare, of molecules at both ends of what they measure."""
+    molecules = ["C", "[He]", "C" * 300, "C1" + "C" * 40 + "1", "c1ccccc1" * 5, "[Na+].[Cl-]"]
+    molecules += ["C1CC2CCC1C2", "F[C@](Cl)(Br)[C@@](F)(Cl)I", "OP(O)(=O)O[Si](O)(O)O", "[H][H]"]
+    for name, found in registry.components("molecules").items():
+        if name in ("similarity", "substructure", "sequence_tutor"):
+            continue
+        objective = build_reward(RewardConfig.model_validate({"component": [{"name": name}]}))
+        scores = objective.score(molecules)
+        rewards = scores.rewards[scores.status == 0]
+        assert len(rewards) >= 9, (name, scores.errors)
+        assert (rewards >= found.range[0]).all() and (rewards <= found.range[1]).all(), name
+
+
+def test_limits_are_checked_at_registration() -> None:
+    def judge(molecule: object) -> float:
+        return 0.0
+
+    with pytest.raises(ValueError, match="least = 2"):
+        component("test_wrong", domain="molecules", least=2.0, most=1.0)(judge)
+    with pytest.raises(ValueError, match="bounded"):
+        component("test_wrong", domain="molecules", bounded=True, least=0.5)(judge)
+    assert "test_wrong" not in registry.components("molecules")
+
+
+def test_a_range_that_overflows_is_no_number_to_rely_on() -> None:
+    part = {"name": "sa", "transform": {"type": "scale", "factor": -1e308}}
+    low, _ = range_of(part)
+    assert not math.isfinite(low)
+    assert np.isnan(
+        build_reward(RewardConfig.model_validate({"component": [part]}))
+        .score(["F[C@](Cl)(Br)[C@@](F)(Cl)I"])
+        .rewards[0]
+    )
