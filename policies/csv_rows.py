@@ -117,8 +117,10 @@ def _check_row(
 
 
 def _is_like_row(line: str, columns: int, place: int, delimiter: str) -> bool:
+    """Prose has a space after a comma; tables in which quotes count have none."""
     fields = line.replace('"', "").split(delimiter)
-    return len(fields) == columns and len(fields[place].split()) == 1
+    prose = any(field[:1].isspace() for field in fields[1:] if field.strip())
+    return len(fields) == columns and len(fields[place].split()) == 1 and not prose
 
 
 def _quotes(lines: list[str], delimiter: str) -> Iterator[tuple[int, int | None]]:

@@ -104,10 +104,17 @@ class UserColumns:
             self._path.open() as source,
             pq.ParquetFile(source, buffer_size=CHUNK_BYTES) as file,
         ):
-            for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+            for batch in file.iter_batches(_rows_at_once(file.metadata), use_threads=False):
                 sequences = [sequence_of(value) for value in values_of(batch.column(self._place))]
                 arrays = [batch.column(i) for i in self._kept]
                 yield sequences, pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def _rows_at_once(metadata: pq.FileMetaData) -> int:
+    """BATCH_ROWS, or fewer of large rows, such as fingerprints."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    row_bytes = max((g.total_byte_size / max(g.num_rows, 1) for g in groups), default=1)
+    return max(1, min(BATCH_ROWS, int(PIECE_BYTES / max(row_bytes, 1))))
 
 
 def free_names(columns: Sequence[tuple[int, str]]) -> list[str]:
