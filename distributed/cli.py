@@ -24,7 +24,9 @@ PriorArgument = Annotated[
     str, typer.Argument(help="A shipped prior, a prior's directory or a run; a path or URI.")
 ]
 SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same sequences.")]
-ColumnOption = Annotated[str | None, typer.Option(help="Column of a CSV or Parquet file.")]
+ColumnOption = Annotated[
+    str | None, typer.Option(help="Column of the sequences, in a CSV, text or Parquet file.")
+]
 
 
 @app.command()
@@ -39,6 +41,15 @@ def optimize(
         str | None,
         typer.Option(help="CSV, Parquet or run of sequences with rewards, to learn from at once."),
     ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of the sequences in --warm-start.")
+    ] = None,
+    reward_column: Annotated[
+        str | None, typer.Option(help="Column of the rewards in --warm-start.")
+    ] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option(help="What --warm-start has is a cost: take it with the opposite sign.")
+    ] = False,
     retries: Annotated[
         int, typer.Option(min=0, help="Go on by itself after so many failures.")
     ] = 0,
@@ -50,13 +61,19 @@ def optimize(
     from sequence_tutor.distributed.config import load_config
     from sequence_tutor.distributed.retrying import optimize_with_retries
     from sequence_tutor.distributed.summary import print_summary
+    from sequence_tutor.distributed.warm_start import WarmStart
 
+    if warm_start is None and (column or reward_column or lower_is_better):
+        raise ValueError("--column, --reward-column and --lower-is-better need --warm-start")
     run = load_config(config, set_)
     if resume and out is None:
         raise ValueError("--resume needs --out, the run to go on with")
     directory = Location(out or f"runs/{config.stem}-{datetime.now():%Y%m%d-%H%M%S}")
     console.print(f"running {config} into {directory}; Ctrl-C stops cleanly")
-    summary = optimize_with_retries(run, directory, console, resume, warm_start, retries)
+    start = None
+    if warm_start is not None:
+        start = WarmStart(warm_start, column, reward_column, lower_is_better)
+    summary = optimize_with_retries(run, directory, console, resume, start, retries)
     print_summary(summary, directory, console)
 
 

@@ -11,6 +11,7 @@ from sequence_tutor.distributed.resources import ResourceError
 from sequence_tutor.distributed.run import optimize
 from sequence_tutor.distributed.stopping import RunError, StoppedError
 from sequence_tutor.distributed.summary import RunSummary
+from sequence_tutor.distributed.warm_start import WarmStart
 from sequence_tutor.policies.storage import Where
 
 # Seconds before another try: as long as a lost node takes to be noticed, or replaced.
@@ -22,7 +23,7 @@ def optimize_with_retries(
     out: Where,
     console: Console,
     resume: bool = False,
-    warm_start: Where | None = None,
+    warm_start: WarmStart | Where | None = None,
     retries: int = 0,
     pause_s: float = PAUSE_S,
 ) -> RunSummary:

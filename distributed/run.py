@@ -27,7 +27,8 @@ from sequence_tutor.distributed.starting import check_prior, starting_prior
 from sequence_tutor.distributed.stopping import RunError, StopRequest
 from sequence_tutor.distributed.summary import TOP_ROWS, RunSummary, summarize, write_top
 from sequence_tutor.distributed.types import Scored
-from sequence_tutor.distributed.warm_start import read_scored, to_scored
+from sequence_tutor.distributed.warm_start import WarmStart, read_scored, to_scored
+from sequence_tutor.distributed.warm_start_checks import scale_warnings
 from sequence_tutor.distributed.working_copy import WorkingCopy
 from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Domain, Reward
@@ -71,7 +72,7 @@ def optimize(
     where: Where,
     console: Console,
     resume: bool = False,
-    warm_start: Where | None = None,
+    warm_start: WarmStart | Where | None = None,
 ) -> RunSummary:
     """Run to the end of its budget or until asked to stop, and leave a complete run directory.
 
@@ -123,15 +124,21 @@ def optimize(
 
 
 def _read_known(
-    where: Where, run: RunConfig, prior: Prior, domain: Domain, console: Console
+    given: WarmStart | Where, run: RunConfig, prior: Prior, domain: Domain, console: Console
 ) -> Scored:
-    """What a warm start brings. Raises ConfigError where nothing of it can be learned from."""
-    sequences, rewards, remarks = read_scored(where, None)
+    """What a warm start brings. Raises ConfigError where the run can do nothing with it."""
+    start = WarmStart.of(given)
+    sequences, rewards, remarks = read_scored(
+        start.where, start.column, start.reward_column, start.lower_is_better
+    )
     known, more = to_scored(sequences, rewards, prior.encoding, domain, time.time())
     for remark in [*remarks, *more]:
         _print_plainly(console, remark)
-    if not len(known):
-        raise ConfigError(f"nothing in {where} can be learned from with {run.prior!r}")
+    learnable = int((known.lengths > 0).sum())
+    if not len(known) or not (learnable or run.actors.count):
+        raise ConfigError(f"nothing in {start.where} can be learned from with {run.prior!r}")
+    for warning in scale_warnings(known.rewards, start.where, run, domain.name):
+        _print_plainly(console, f"warning: {warning}")
     return known
 
 

@@ -1,9 +1,10 @@
-"""Sequences that somebody scored already, as rows of the replay: what a run may begin with."""
+"""Sequences that have a score already, as rows of the replay: what a run may begin with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from sequence_tutor.distributed.replay.store import Part, PartStore, RecordError
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.corpus import Corpus, CorpusError
 from sequence_tutor.policies.encoding import Encoding, pad
-from sequence_tutor.policies.rows import kind_of, read_rows, text_of, usual_column
+from sequence_tutor.policies.file_format import format_of
+from sequence_tutor.policies.rows import read_rows, sequence_of, text_of, usual_column
 from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Domain, Status
 
@@ -27,28 +29,68 @@ SHOWN = 3
 ADVICE = "score it first: sequence-tutor score CONFIG FILE"
 
 
-def read_scored(where: Where, column: str | None = None) -> tuple[list[str], np.ndarray, list[str]]:
+@dataclass(frozen=True)
+class WarmStart:
+    """Where to find sequences with rewards, and how to read them.
+
+    column, reward_column: names of columns, where they aren't usual ones. lower_is_better: the
+    values are costs or energies, and are taken with the opposite sign.
+    """
+
+    where: Where
+    column: str | None = None
+    reward_column: str | None = None
+    lower_is_better: bool = False
+
+    @classmethod
+    def of(cls, given: WarmStart | Where) -> WarmStart:
+        return given if isinstance(given, WarmStart) else cls(given)
+
+
+def read_scored(
+    where: Where,
+    column: str | None = None,
+    reward_column: str | None = None,
+    lower_is_better: bool = False,
+) -> tuple[list[str], np.ndarray, list[str]]:
     """Sequences, float64 [B] finite rewards, and what people should know of the reading.
 
-    From a CSV (.csv, .csv.gz), a Parquet file, or the record of a run: its directory or the
-    scores/ in it. Sequences are in `column`, or in one of a usual name; rewards in "reward" or
-    "score". Rows without either, and those whose "status" says that they have none, are left out.
-    Raises CorpusError for a file or directory that has nothing to use.
+    From a table (CSV, Parquet, or a text file of which a column is asked), or the record of a run:
+    its directory or the scores/ in it. Sequences are in `column`, or in one of a usual name;
+    rewards in `reward_column`, or in "reward" or "score". Rows without either, and those whose
+    "status" says that they have none, are left out. Raises CorpusError for a file or directory that
+    has nothing to use.
     """
     path = Location(where)
     corpus, rewards = Corpus(path), []
-    rows = _recorded(path) if path.is_dir() else _tabled(path, column)
+    wanted = column, reward_column
+    rows = _recorded(path, wanted) if path.is_dir() else _tabled(path, wanted)
     for place, sequence, value, status in rows:
-        text, reward = text_of(sequence), _number(value)
+        text, reward = sequence_of(sequence), _number(value)
         if reason := _reason(text, value, reward, status):
             corpus.add_broken(f"{place}: {text[:60]!r}", reason)
         else:
             corpus.sequences.append(text)
-            rewards.append(reward)
+            rewards.append(-reward if lower_is_better else reward)
     if not rewards:
         left_out = f" {corpus.complaints()}" if corpus.broken_count else ""
         raise CorpusError(f"{path} has no sequence with a reward; {ADVICE}.{left_out}")
     return corpus.sequences, np.array(rewards, dtype=np.float64), corpus.remarks()
+
+
+@dataclass
+class _Known:
+    """What is known of one thing: a spelling with its actions (int16 [T], none where no spelling
+    can be learned, with the reason why), and the rewards of all its spellings."""
+
+    sequence: str
+    tokens: np.ndarray
+    why: str
+    rewards: list[float] = field(default_factory=list)
+
+    @property
+    def differs(self) -> bool:
+        return not np.allclose(self.rewards, self.rewards[0], rtol=1e-9, atol=0.0)
 
 
 def to_scored(
@@ -58,98 +100,161 @@ def to_scored(
     domain: Domain,
     now: float,
 ) -> tuple[Scored, list[str]]:
-    """Rows for the replay, and remarks on the sequences that can't be such.
+    """Rows for the replay, one for each valid thing, and remarks on what isn't as one may expect.
 
-    rewards float64 [B], finite; `now` in Unix seconds. What the encoding can't express or isn't
-    valid is left out, and of several spellings of the same thing all but the first. There may be
-    no row left.
+    rewards float64 [B], finite; `now` in Unix seconds. The reward of a thing is the mean of those
+    of its spellings. Its row has the first spelling that the encoding can express, its canonical
+    form included; a thing without one has a row without actions, so that it's known, and not scored
+    again, but nothing is learned from it. There may be no row at all.
     """
-    rows: dict[str, int] = {}
-    encoded: list[np.ndarray] = []
-    left_out: dict[str, list[str]] = {}
-    for i, sequence in enumerate(sequences):
-        tokens, why = _actions(encoding, sequence)
-        key = None if why else domain.key(sequence)
-        if not why and key is None:
-            why = "not valid"
-        elif key in rows:
-            why = "the same as an earlier one"
-        if why:
-            left_out.setdefault(why, []).append(sequence)
-        elif key is not None:
-            rows[key] = i
-            encoded.append(tokens)
-    tokens, lengths = pad(encoded)
-    n = len(rows)
+    things: dict[str, _Known] = {}
+    invalid: list[str] = []
+    repeated: list[str] = []
+    for sequence, reward in zip(sequences, rewards.tolist(), strict=True):
+        key = domain.key(sequence)
+        if key is None:
+            invalid.append(sequence)
+            continue
+        known = things.get(key)
+        if known is None:
+            known = things[key] = _spelled(encoding, sequence, key)
+        else:
+            repeated.append(sequence)
+            if known.why:
+                tokens, why = _actions(encoding, sequence)
+                if not why:
+                    known.sequence, known.tokens, known.why = sequence, tokens, ""
+        known.rewards.append(reward)
+    tokens, lengths = pad([known.tokens for known in things.values()])
+    n = len(things)
     scored = Scored(
         tokens=tokens,
         lengths=lengths,
         log_probs=np.full(n, np.nan, dtype=np.float32),
-        rewards=np.asarray(rewards, dtype=np.float64)[list(rows.values())],
+        rewards=np.array([np.mean(known.rewards) for known in things.values()], dtype=np.float64),
         step_rewards=None,
         status=np.full(n, Status.OK, dtype=np.int8),
         versions=np.full(n, -1, dtype=np.int32),
         scored_at=np.full(n, now),
         seconds=np.zeros(n, dtype=np.float32),
-        sequences=[sequences[i] for i in rows.values()],
-        keys=list(rows),
+        sequences=[known.sequence for known in things.values()],
+        keys=list(things),
         errors=[""] * n,
         sources=[WARM_START] * n,
         actors=[""] * n,
         raw={},
         transformed={},
     )
-    return scored, [_remark(why, those, len(sequences)) for why, those in left_out.items()]
+    return scored, _remarks(len(sequences), list(things.values()), invalid, repeated)
 
 
+def _spelled(encoding: Encoding, sequence: str, key: str) -> _Known:
+    """In the text's own spelling, else in the canonical one."""
+    tokens, why = _actions(encoding, sequence)
+    if why:
+        canonical, lacking = _actions(encoding, key)
+        if not lacking:
+            return _Known(key, canonical, "")
+        return _Known(sequence, tokens[:0], lacking)
+    return _Known(sequence, tokens, "")
+
+
+def _remarks(
+    total: int, things: list[_Known], invalid: list[str], repeated: list[str]
+) -> list[str]:
+    def some(count: int, what: str, examples: Iterable[str]) -> str:
+        shown = ", ".join(examples)
+        return f"{count} of {total} scored sequences {what}, such as {shown}"
+
+    remarks = []
+    if invalid:
+        remarks.append(some(len(invalid), "left out (not valid)", _shown(invalid)))
+    if repeated:
+        remarks.append(some(len(repeated), "are the same as an earlier one", _shown(repeated)))
+    differing = [known for known in things if known.differs]
+    if differing:
+        worst = max(differing, key=lambda known: max(known.rewards) - min(known.rewards))
+        remarks.append(
+            f"{len(differing)} of {len(things)} different sequences come with more than one "
+            f"reward; the mean is taken. They differ most for {worst.sequence[:60]!r}: "
+            f"{min(worst.rewards):g} to {max(worst.rewards):g}"
+        )
+    whys: dict[str, list[str]] = {}
+    for known in things:
+        if known.why:
+            whys.setdefault(known.why, []).append(known.sequence)
+    for why, those in whys.items():
+        what = f"can't be learned from ({why}), but aren't scored again"
+        remarks.append(some(len(those), what, _shown(those)))
+    return remarks
+
+
+def _shown(sequences: list[str]) -> list[str]:
+    return [repr(sequence[:60]) for sequence in sequences[:SHOWN]]
+
+
+Wanted = tuple[str | None, str | None]  # names of the columns of sequences and rewards
 Row = tuple[str, Any, Any, Any]  # where it is, its sequence, its reward, its status or None
 
 
-def _tabled(path: Location, column: str | None) -> Iterator[Row]:
-    if path.is_file() and kind_of(path) == "text":
+def _tabled(path: Location, wanted: Wanted) -> Iterator[Row]:
+    asked = next((name for name in wanted if name is not None), None)
+    if path.is_file() and format_of(path, asked).kind == "text":
         raise CorpusError(f"{path} has no rewards, being neither CSV nor Parquet; {ADVICE}")
 
     def pick(names: list[str]) -> list[str]:
-        return _columns(path, names, column)
+        return _columns(path, names, wanted)
 
-    for number, (sequence, reward, *status) in read_rows(path, pick):
+    for number, (sequence, reward, *status) in read_rows(path, pick, asked):
         yield f"line {number}", sequence, reward, status[0] if status else None
 
 
-def _recorded(path: Location) -> Iterator[Row]:
+def _recorded(path: Location, wanted: Wanted) -> Iterator[Row]:
     directory = path / "scores" if (path / "scores").is_dir() else path
     try:
         store = PartStore(directory)
         parts = store.parts()
+        needed = {"sequence", "reward", "status", *wanted}
         for part in parts:
-            table = store.read(part, lambda name: name in ("sequence", "reward", "status"))
-            yield from _part_rows(store, part, table)
+            table = store.read(part, lambda name: name in needed)
+            yield from _part_rows(store, part, table, wanted)
     except RecordError as error:
         raise CorpusError(str(error)) from error
     if not parts:
         raise CorpusError(f"{path} is neither a run nor its record: it has no part-*.parquet")
 
 
-def _part_rows(store: PartStore, part: Part, table: pa.Table) -> Iterator[Row]:
-    names = _columns(store.path(part), table.column_names, None)
+def _part_rows(store: PartStore, part: Part, table: pa.Table, wanted: Wanted) -> Iterator[Row]:
+    names = _columns(store.path(part), table.column_names, wanted)
     columns = [table.column(name).to_pylist() for name in names]
     for number, (sequence, reward, *status) in enumerate(zip(*columns, strict=True), 1):
         yield f"{part.name} row {number}", sequence, reward, status[0] if status else None
 
 
-def _columns(path: Location | str, names: list[str], column: str | None) -> list[str]:
+def _columns(path: Location | str, names: list[str], wanted: Wanted) -> list[str]:
     """Those of sequence, reward and, where there is one, status. Raises CorpusError."""
     has = f"it has: {', '.join(names)}"
-    sequence = column if column is not None else usual_column(names)
-    if sequence not in names:
+    column, reward_column = wanted
+    sequence = usual_column(names) if column is None else _named(names, column)
+    if sequence is None:
         raise CorpusError(f"{path} has no column {column or 'sequence'!r}; {has}")
     known = {name.strip().lower(): name for name in reversed(names)}
-    reward = next((known[name] for name in REWARDS if name in known), None)
+    if reward_column is not None:
+        reward = _named(names, reward_column)
+        if reward is None:
+            raise CorpusError(f"{path} has no column {reward_column!r}; {has}")
+    else:
+        reward = next((known[name] for name in REWARDS if name in known), None)
     if reward is None:
         raise CorpusError(
-            f"{path} has no column 'reward' or 'score'; {has}; rename one, or {ADVICE}"
+            f"{path} has no column 'reward' or 'score'; {has}; choose one with --reward-column, or "
+            f"rename one, or {ADVICE}"
         )
     return [sequence, reward, *([known["status"]] if "status" in known else [])]
+
+
+def _named(names: list[str], wanted: str) -> str | None:
+    return next((name for name in names if wanted in (name, name.strip())), None)
 
 
 def _number(value: object) -> float:
@@ -183,8 +288,3 @@ def _actions(encoding: Encoding, sequence: str) -> tuple[np.ndarray, str]:
     if encoding.vocabulary.end_id is None and len(tokens) != longest:
         return tokens, f"not {longest} tokens long, as all must be"
     return tokens, ""
-
-
-def _remark(why: str, sequences: list[str], total: int) -> str:
-    shown = ", ".join(repr(s[:60]) for s in sequences[:SHOWN])
-    return f"{len(sequences)} of {total} scored sequences left out ({why}), such as {shown}"

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sequence_tutor.distributed.bulk.carried import UserColumns
 from sequence_tutor.distributed.bulk.lines import BulkError, Range, gaps, merged
 from sequence_tutor.distributed.bulk.results import (
     Fragment,
@@ -24,6 +25,7 @@ from sequence_tutor.distributed.bulk.results import (
     read_fragment,
     schema_of,
 )
+from sequence_tutor.policies.rows import values_of
 from sequence_tutor.policies.storage import Location, Where
 
 # Rows that are held and written at once.
@@ -51,11 +53,12 @@ class Outputs(NamedTuple):
         return cls(*(place.with_name(name.stem + ending) for ending in endings))
 
 
-def assemble(outputs: Outputs, total: int) -> None:
+def assemble(outputs: Outputs, total: int, others: UserColumns | None = None) -> None:
     """Write both tables from the fragments of lines 0 to total - 1, each whole or not at all.
 
-    Columns are the fixed ones and every component that any fragment has, empty where one lacks it.
-    The fragments stay. Raises BulkError where lines are missing or there are too many.
+    Columns are the fixed ones, every component that any fragment has, empty where one lacks it, and
+    the `others` of the file that was scored. The fragments stay. Raises BulkError where lines are
+    missing, there are too many, or the file has changed.
     """
     found = fragments(outputs.fragments)
     _check_complete(found, outputs.fragments, total)
@@ -67,10 +70,14 @@ def assemble(outputs: Outputs, total: int) -> None:
         binary = stack.enter_context(outputs.csv.writer())
         text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
         stack.callback(text.detach)  # flushes it and leaves closing to who opened it
+        tables = _groups(outputs.fragments, found, schema)
+        if others is not None:
+            tables = others.beside(tables)
+            schema = pa.schema([*schema, *others.schema])
         writer = stack.enter_context(pq.ParquetWriter(parquet, schema, compression="zstd"))
         rows = csv.writer(text)
         rows.writerow(schema.names)
-        for table in _groups(outputs.fragments, found, schema):
+        for table in tables:
             writer.write_table(table, row_group_size=GROUP_ROWS)
             rows.writerows(zip(*map(_cells, table.columns), strict=True))
 
@@ -123,4 +130,5 @@ def _cells(column: pa.ChunkedArray) -> list[object]:
     """Values for a CSV: None is an empty cell, a float's text gives the same float again."""
     if column.type == pa.float32():
         column = pc.cast(column, pa.string())  # as a Python float it would have 17 digits
-    return column.to_pylist()  # type: ignore[no-any-return]
+    values = chain.from_iterable(map(values_of, column.chunks))
+    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]

@@ -40,16 +40,18 @@ class Batch:
 def read_lines(path: Where, column: str | None = None) -> Iterator[str]:
     """The sequence of each line, "" where a line has none; the header of a table isn't a line.
 
-    Text, CSV (either may be packed, .gz) or Parquet, by the file's name. A file that can't be read
-    raises CorpusError at once, what is broken further down when it's reached.
+    Text, CSV (either may be packed) or Parquet, by the file's name. A line that is too long or has
+    bytes that are no characters is given as an invalid sequence, so that it costs no other line. A
+    file that can't be read raises CorpusError at once, what is broken further down when it's
+    reached.
     """
-    lines = (text for _, text in read_sequences(path, column))
+    lines = (text for _, text in read_sequences(path, column, tolerant=True))
     return chain(list(islice(lines, 1)), lines)
 
 
-def count_lines(path: Where) -> int:
-    """How many lines `read_lines` gives. Raises CorpusError."""
-    return count_rows(path)
+def count_lines(path: Where, column: str | None = None) -> int:
+    """How many lines `read_lines` gives. Raises CorpusError, of a CSV for any broken row."""
+    return count_rows(path, column, tolerant=True)
 
 
 def batches(

@@ -21,6 +21,7 @@ from ray.actor import ActorHandle
 from rich.console import Console
 
 from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
+from sequence_tutor.distributed.bulk.carried import UserColumns
 from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.bulk.lines import (
     Batch,
@@ -103,7 +104,7 @@ def score_file(
     source = _source(path, column)
     _check(run, source, outputs, record, resume)
     IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())]).close()
-    total = count_lines(path)
+    total = count_lines(path, column)
     started = time.monotonic()
     for directory in (outputs.fragments, record):
         directory.make()
@@ -138,7 +139,7 @@ def score_file(
         for shard in shards:
             ray.kill(shard)
     if finished := int(counts.sum()) >= total and not stop.wanted:
-        assemble(outputs, total)
+        assemble(outputs, total, UserColumns(path, column))
         outputs.fragments.remove()
     return ScoreSummary(counts, finished, time.monotonic() - started)
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gzip
+import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from sequence_tutor.distributed.bulk.lines import (
     read_lines,
 )
 from sequence_tutor.policies.corpus import CorpusError
+from sequence_tutor.policies.text_lines import LONGEST_LINE
 
 
 def counted(numbers: list[int]) -> Callable[[], int]:
@@ -40,10 +44,42 @@ def test_a_file_that_can_not_be_read_is_told_at_once(tmp_path: Path):
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
     with pytest.raises(CorpusError, match="choose one with --column from: a, b"):
         read_lines(tmp_path / "a.csv")
-    (tmp_path / "b.smi").write_bytes(b"C\n" * 9999 + b"\xff\n")
-    good = read_lines(tmp_path / "b.smi")  # that is only found further down
-    with pytest.raises(CorpusError, match="at line 10000"):
+    packed = gzip.compress(random.Random(1).randbytes(99_999).hex("\n").encode())
+    (tmp_path / "b.smi.gz").write_bytes(packed[:-100])
+    good = read_lines(tmp_path / "b.smi.gz")  # that is only found further down
+    with pytest.raises(CorpusError, match="can't be read as text after line"):
         list(good)
+
+
+MONSTERS = [
+    b"C" * (LONGEST_LINE + 5),
+    b"C" * (3 * LONGEST_LINE + 1) + b" its name",
+    b"CC\0O",
+    b"\0\0",
+    b"CC\xed\xa0\x80",  # a lone surrogate
+    b"caf\xe9",
+    b"\xff\xfe\xff",
+    "C\u202eC\U0001f4a9\ufeff".encode(),
+    b"[[[[[[[[",
+    b"{",
+]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("name", ["a.smi", "a.smi.gz", "a.csv", "a.tsv"])
+def test_a_monstrous_line_costs_no_other_line(tmp_path: Path, name: str, end: bytes):
+    good = [f"CC{'O' * i}".encode() for i in range(len(MONSTERS) + 1)]
+    lines = [line for pair in zip(good, [*MONSTERS, b""], strict=True) for line in pair][:-1]
+    if name.endswith("sv"):
+        lines = [b"smiles", *lines]
+    content = end.join(lines) + end
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    found = list(read_lines(path))
+    assert found[::2] == [text.decode() for text in good]
+    assert count_lines(path) == len(found) == 2 * len(MONSTERS) + 1
+    for text in found[1::2]:  # short, and no SMILES
+        assert len(text) < 20_010 and not re.fullmatch(r"[A-Za-z0-9()=#]+", text), text[:50]
 
 
 def test_the_size_of_each_batch_is_asked_anew():
