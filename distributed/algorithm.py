@@ -215,7 +215,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
             raise RunError(
                 f"the reward failed on all of the first {self.tally.failed} valid sequences, for "
-                f"example: {self.tally.error}"
+                f"example: {self.tally.error}; when it is mended, --resume tries them again"
             )
 
     def _keep_learning(self) -> bool:
@@ -359,20 +359,25 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         """The record may be ahead of the checkpoint, and what it holds has been paid for.
 
         In synchronous mode those rows come back one by one as the same episodes are generated
-        again, so that the run is the uninterrupted one; else they're simply there.
+        again, so that the run is the uninterrupted one; else they're simply there. What has become
+        void since the checkpoint counts no longer.
         """
-        if self.run_config.mode == "synchronous":
+        synchronous = self.run_config.mode == "synchronous"
+        if synchronous:
             self.replay.shelve(live_rows)
-        else:
-            self.tally.scores_used = combine(self.replay.stats()).paid_rows
+        stats = combine(self.replay.stats())
+        self.tally.take_up(stats.paid_rows, stats.void_rows, stats.failed_rows, ahead=not synchronous)
 
     def _snapshot(self) -> checkpoint.Checkpoint:
         self._take_learned(None)
         self.replay.flush()
+        stats = self.replay.stats()
+        whole = combine(stats)
+        rows_held = {"paid_rows": whole.paid_rows, "void_rows": whole.void_rows}
         return checkpoint.Checkpoint(
             tensors=self.learning.each(lambda learner: learner.export_tensors())[0],
-            counters=self.tally.counters(),
-            live_rows=[stats.rows for stats in self.replay.stats()],
+            counters=self.tally.counters() | rows_held,
+            live_rows=[shard.rows + shard.void_rows for shard in stats],
             elapsed_s=self.tally.elapsed_s,
             config=to_toml(self.run_config),
         )
