@@ -36,6 +36,7 @@ from sequence_tutor.distributed.processes import (
     start_scorers,
     start_shards,
 )
+from sequence_tutor.distributed.recorded import record_of
 from sequence_tutor.distributed.replay.answers import combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
@@ -81,7 +82,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.board = start_board(run_id, self.prior)
         if run.learner.algorithm != "g":  # all others start with the prior as their policy
             publish_prior(self.board, self.prior)
-        record = run.replay.record or (self.directory / "scores").uri
+        record = record_of(run, self.directory).uri
         self.shards = start_shards(run, record, self.prior.encoding)
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
@@ -366,7 +367,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         if synchronous:
             self.replay.shelve(live_rows)
         stats = combine(self.replay.stats())
-        self.tally.take_up(stats.paid_rows, stats.void_rows, stats.failed_rows, ahead=not synchronous)
+        ahead = not synchronous
+        self.tally.take_up(stats.paid_rows, stats.void_rows, stats.failed_rows, ahead)
 
     def _snapshot(self) -> checkpoint.Checkpoint:
         self._take_learned(None)

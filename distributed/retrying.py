@@ -25,6 +25,8 @@ def optimize_with_retries(
     warm_start: Where | None = None,
     retries: int = 0,
     pause_s: float = PAUSE_S,
+    retry_failed: bool = False,
+    report_samples: int = 0,
 ) -> RunSummary:
     """`optimize`, and up to `retries` times again from the last checkpoint where it failed.
 
@@ -33,7 +35,7 @@ def optimize_with_retries(
     """
     for failures in range(retries):
         try:
-            return optimize(run, out, console, resume, warm_start)
+            return optimize(run, out, console, resume, warm_start, retry_failed, report_samples)
         except (RunError, ResourceError) as error:
             too_small = isinstance(error, ResourceError) and not failures
             if too_small or isinstance(error, StoppedError):
@@ -45,5 +47,6 @@ def optimize_with_retries(
                 soft_wrap=True,
             )
         time.sleep(pause_s)
-        resume, warm_start = True, None  # its sequences are on record by now
-    return optimize(run, out, console, resume, warm_start)
+        # its sequences are on record by now, and failures since then are no news
+        resume, warm_start, retry_failed = True, None, False
+    return optimize(run, out, console, resume, warm_start, retry_failed, report_samples)

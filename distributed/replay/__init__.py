@@ -12,4 +12,5 @@ A shard owns the keys that hash to it: each is known, being scored by somebody, 
 
     sharded   the client over many shards in their own processes, for the driver
     claimant  the same for a scorer; calls: what both say goes through here
+    alone     the record without shards, for the only scorer that there is
 """

@@ -125,27 +125,32 @@ def _is_brief(name: str) -> bool:
     return name in _BRIEF or name.startswith("raw.")
 
 
-def _brief(table: pa.Table) -> Brief:
-    """Raises what `readable` expects where it isn't a table of scores."""
+def outcomes_of(table: pa.Table) -> Outcomes:
+    """What became of the rows. Raises what `readable` expects where it isn't a table of scores."""
     status = pc.index_in(table.column("status"), pa.array(_STATUS, pa.string()))
     if status.null_count:
         raise ValueError("a status that isn't one of " + ", ".join(_STATUS))
     texts = [""] * len(table)
     for i in np.flatnonzero(pc.not_equal(table.column("error"), "").to_numpy()).tolist():
         texts[i] = table.column("error")[i].as_py()
+    return Outcomes(
+        rewards=table.column("reward").to_numpy(),
+        status=status.to_numpy().astype(np.int8),
+        seconds=table.column("seconds").to_numpy(),
+        errors=texts,
+        raw={
+            name.removeprefix("raw."): table.column(name).to_numpy()
+            for name in table.column_names
+            if name.startswith("raw.")
+        },
+    )
+
+
+def _brief(table: pa.Table) -> Brief:
+    """Raises what `readable` expects where it isn't a table of scores."""
     return Brief(
         keys=table.column("key").to_pylist(),
-        outcomes=Outcomes(
-            rewards=table.column("reward").to_numpy(),
-            status=status.to_numpy().astype(np.int8),
-            seconds=table.column("seconds").to_numpy(),
-            errors=texts,
-            raw={
-                name.removeprefix("raw."): table.column(name).to_numpy()
-                for name in table.column_names
-                if name.startswith("raw.")
-            },
-        ),
+        outcomes=outcomes_of(table),
         lengths=pc.fill_null(pc.list_value_length(table.column("tokens")), 0).to_numpy(),
         free=pc.is_in(table.column("source"), pa.array(FREE_SOURCES)).to_numpy(),
         by_step="step_rewards" in table.column_names,

@@ -75,6 +75,12 @@ def retry(store: PartStore, reward_id: str, failures: bool) -> int:
     return failed
 
 
+def forgiven(failures: int, asked: bool) -> str:
+    """What to tell people of `retry`."""
+    whose = "" if asked else " of a reward that never worked"
+    return f"{failures:,} failures{whose} don't count; these sequences are tried again"
+
+
 def _failures(store: PartStore, reward_id: str, before: Retried, count_all: bool) -> int:
     """How many rows failed and aren't void; 0, unless all are to be counted, where the reward has
     worked once."""

@@ -92,7 +92,9 @@ def test_a_cluster_that_shrank_is_waited_for_until_a_stop(
     failures = [RunError("a node went"), ResourceError("too small"), StoppedError("enough")]
     seen = []
 
-    def optimize(run: RunConfig, out: Path, console: Console, resume: bool, warm: object) -> None:
+    def optimize(
+        run: RunConfig, out: Path, console: Console, resume: bool, warm: object, *_: object
+    ) -> None:
         seen.append((resume, warm))
         raise failures[len(seen) - 1]
 
