@@ -96,6 +96,9 @@ def score(
         bool,
         typer.Option(help="Go on with what --out has begun; failed lines aren't tried again."),
     ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option(help="With --resume: try failed lines again, of a finished --out too.")
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: scorers.count=8")
     ] = None,
@@ -104,9 +107,11 @@ def score(
     from sequence_tutor.distributed.bulk.run import print_score_summary, score_file
     from sequence_tutor.distributed.config import load_config
 
+    if retry_failed and not resume:
+        raise ValueError("--retry-failed needs --resume: there is nothing to try again")
     run = load_config(config, set_)
     result = out or f"{Location(file).name.split('.')[0]}.scored.csv"
-    summary = score_file(run, file, result, column, resume, console)
+    summary = score_file(run, file, result, column, resume, console, retry_failed)
     print_score_summary(summary, result, console)
 
 
