@@ -37,7 +37,7 @@ from sequence_tutor.distributed.processes import (
     start_shards,
 )
 from sequence_tutor.distributed.recorded import record_of
-from sequence_tutor.distributed.replay.answers import combine
+from sequence_tutor.distributed.replay.answers import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources
@@ -46,7 +46,7 @@ from sequence_tutor.distributed.scoring.in_order import score_in_order
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.starting import starting_prior
-from sequence_tutor.distributed.stopping import RunError
+from sequence_tutor.distributed.stopping import BrokenRewardError
 from sequence_tutor.distributed.types import ScoreReport
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.policies.storage import Location
@@ -93,6 +93,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             start_scorers(run, self.shards, least, most, self.prior.encoding)
         )
         self._seconds_per_episode = math.inf
+        self._nothing_to_learn = False
         self.tally = Tally()
         self.exporter = RunExporter(run, self.directory.name, run_id)
         self.last_metrics = Metrics()
@@ -189,6 +190,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         batch = self.run_config.actors.largest_batch
         under_way = self.scorers.waiting + self.scorers.scoring
         may_insert = self.rate.may_insert(tally.inserted + under_way, tally.sampled, batch)
+        may_insert = may_insert or self._nothing_to_learn  # the learner has to wait for actors
         if may_insert and not self.scorers.full and not self.out_of_budget():
             results = group.foreach_env_runner_async_fetch_ready(
                 "sample", tag="sample", mark_healthy=True, return_actor_ids=True
@@ -211,10 +213,10 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self._count(report)
 
     def _count(self, report: ScoreReport) -> None:
-        """Raises RunError for a reward that can score nothing: better said now than in the end."""
+        """Raises BrokenRewardError for a reward that can score nothing: better now than later."""
         self.tally.add_scored(report)
         if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
-            raise RunError(
+            raise BrokenRewardError(
                 f"the reward failed on all of the first {self.tally.failed} valid sequences, for "
                 f"example: {self.tally.error}; when it is mended, --resume tries them again"
             )
@@ -236,21 +238,29 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             tally.inserted, sampled, updates * rows
         ):
             return news
-        self._learn(updates)
-        return True
+        return self._learn(updates) or news
 
-    def _learn(self, updates: int) -> None:
+    def _learn(self, updates: int) -> bool:
         """Begin `updates` updates on as many batches per learner, and then new weights on the
-        board."""
+        board. Returns False where there is nothing to learn from yet, as no score has succeeded;
+        raises EmptyReplayError where there never will be."""
         run, started = self.run_config, time.perf_counter()
         draw = run.learner.batch, self._sample_seed(), updates * run.learner.count
-        if run.mode == "synchronous":
-            self.replay.stats()  # how much each shard has, so how often it is drawn from
-            batches = [reference for _, reference in self.replay.sample(*draw)]
-        else:  # that's known as of the last tick; shards may take their time to spell anew
-            batches = self.replay.start_sampling(*draw)
+        try:
+            if run.mode == "synchronous":
+                self.replay.stats()  # how much each shard has, so how often it is drawn from
+                batches = [reference for _, reference in self.replay.sample(*draw)]
+            else:  # that's known as of the last tick; shards may take their time to spell anew
+                batches = self.replay.start_sampling(*draw)
+        except EmptyReplayError:
+            if not run.actors.count:
+                raise
+            self._nothing_to_learn = True
+            return False
+        self._nothing_to_learn = False
         self.learning.start(batches)
         self.tally.replay_s += time.perf_counter() - started
+        return True
 
     def _take_learned(self, timeout_s: float | None) -> bool:
         """Count the updates that are done; None waits for all under way, so that networks and

@@ -154,10 +154,15 @@ class Tally:
         before = self.at_checkpoint.get("paid_rows", paid)
         self.scores_used = paid if ahead else self.scores_used + paid - before
         lost = void - self.at_checkpoint.get("void_rows", 0)
-        if lost > 0 and not failed:
+        if lost <= 0:
+            return
+        # the record may have some that came after the checkpoint and aren't counted
+        counted = min(lost, int(self.statuses[Status.TIMEOUT :].sum()))
+        self.inserted = max(0, self.inserted - counted)
+        if not failed:
             self.failed = 0
             self.statuses[Status.TIMEOUT :] = 0
-        elif lost > 0:  # those alone whose scorers were lost
+        else:  # those alone whose scorers were lost
             self.failed = max(0, self.failed - lost)
             self.statuses[Status.CRASHED] = max(0, self.statuses[Status.CRASHED] - lost)
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.resources import ResourceError
 from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.stopping import RunError, StoppedError
+from sequence_tutor.distributed.stopping import BrokenRewardError, RunError, StoppedError
 from sequence_tutor.distributed.summary import RunSummary
 from sequence_tutor.policies.storage import Where
 
@@ -38,7 +38,7 @@ def optimize_with_retries(
             return optimize(run, out, console, resume, warm_start, retry_failed, report_samples)
         except (RunError, ResourceError) as error:
             too_small = isinstance(error, ResourceError) and not failures
-            if too_small or isinstance(error, StoppedError):
+            if too_small or isinstance(error, (BrokenRewardError, StoppedError)):
                 raise
             console.print(
                 f"failed: {error}; going on in {pause_s:g} s (retry {failures + 1} of {retries})",

@@ -117,7 +117,8 @@ def optimize(
         except (RayError, RuntimeError, OSError) as error:
             with suppress(Exception):  # what can't be saved any more mustn't hide the cause
                 algorithm.replay.flush()
-            raise RunError(
+            kind = type(error) if isinstance(error, RunError) else RunError
+            raise kind(
                 f"{_first_line(error)}; what was scored is on record: go on with --resume --out "
                 f"{out}"
             ) from error
