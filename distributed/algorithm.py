@@ -37,7 +37,8 @@ from sequence_tutor.distributed.processes import (
     start_scorers,
     start_shards,
 )
-from sequence_tutor.distributed.replay.answers import combine
+from sequence_tutor.distributed.recorded import record_of
+from sequence_tutor.distributed.replay.answers import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources
@@ -46,7 +47,7 @@ from sequence_tutor.distributed.scoring.in_order import score_in_order
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.starting import starting_prior
-from sequence_tutor.distributed.stopping import RunError
+from sequence_tutor.distributed.stopping import BrokenRewardError
 from sequence_tutor.distributed.types import ScoreReport
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.policies.storage import Location
@@ -84,7 +85,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.board = start_board(run_id, self.prior)
         if run.learner.algorithm != "g":  # all others start with the prior as their policy
             publish_prior(self.board, self.prior)
-        record = run.replay.record or (self.directory / "scores").uri
+        record = record_of(run, self.directory).uri
         self.shards = start_shards(run, record, self.prior.encoding)
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
@@ -95,6 +96,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             start_scorers(run, self.shards, least, most, self.prior.encoding)
         )
         self._seconds_per_episode = math.inf
+        self._nothing_to_learn = False
         self.tally = Tally()
         domain = domain_of(run.encoding).name
         self.invalid = InvalidWatch(worth_of_invalid(run.reward, domain))
@@ -193,6 +195,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         batch = self.run_config.actors.largest_batch
         under_way = self.scorers.waiting + self.scorers.scoring
         may_insert = self.rate.may_insert(tally.inserted + under_way, tally.sampled, batch)
+        may_insert = may_insert or self._nothing_to_learn  # the learner has to wait for actors
         if may_insert and not self.scorers.full and not self.out_of_budget():
             results = group.foreach_env_runner_async_fetch_ready(
                 "sample", tag="sample", mark_healthy=True, return_actor_ids=True
@@ -215,13 +218,13 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             self._count(report)
 
     def _count(self, report: ScoreReport) -> None:
-        """Raises RunError for a reward that can score nothing: better said now than in the end."""
+        """Raises BrokenRewardError for a reward that can score nothing: better now than later."""
         self.tally.add_scored(report)
         self.invalid.add(report.valid, report.rows)
         if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
-            raise RunError(
+            raise BrokenRewardError(
                 f"the reward failed on all of the first {self.tally.failed} valid sequences, for "
-                f"example: {self.tally.error}"
+                f"example: {self.tally.error}; when it is mended, --resume tries them again"
             )
 
     def _keep_learning(self) -> bool:
@@ -241,21 +244,29 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             tally.inserted, sampled, updates * rows
         ):
             return news
-        self._learn(updates)
-        return True
+        return self._learn(updates) or news
 
-    def _learn(self, updates: int) -> None:
+    def _learn(self, updates: int) -> bool:
         """Begin `updates` updates on as many batches per learner, and then new weights on the
-        board."""
+        board. Returns False where there is nothing to learn from yet, as no score has succeeded;
+        raises EmptyReplayError where there never will be."""
         run, started = self.run_config, time.perf_counter()
         draw = run.learner.batch, self._sample_seed(), updates * run.learner.count
-        if run.mode == "synchronous":
-            self.replay.stats()  # how much each shard has, so how often it is drawn from
-            batches = [reference for _, reference in self.replay.sample(*draw)]
-        else:  # that's known as of the last tick; shards may take their time to spell anew
-            batches = self.replay.start_sampling(*draw)
+        try:
+            if run.mode == "synchronous":
+                self.replay.stats()  # how much each shard has, so how often it is drawn from
+                batches = [reference for _, reference in self.replay.sample(*draw)]
+            else:  # that's known as of the last tick; shards may take their time to spell anew
+                batches = self.replay.start_sampling(*draw)
+        except EmptyReplayError:
+            if not run.actors.count:
+                raise
+            self._nothing_to_learn = True
+            return False
+        self._nothing_to_learn = False
         self.learning.start(batches)
         self.tally.replay_s += time.perf_counter() - started
+        return True
 
     def _take_learned(self, timeout_s: float | None) -> bool:
         """Count the updates that are done; None waits for all under way, so that networks and
@@ -367,20 +378,26 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         """The record may be ahead of the checkpoint, and what it holds has been paid for.
 
         In synchronous mode those rows come back one by one as the same episodes are generated
-        again, so that the run is the uninterrupted one; else they're simply there.
+        again, so that the run is the uninterrupted one; else they're simply there. What has become
+        void since the checkpoint counts no longer.
         """
-        if self.run_config.mode == "synchronous":
+        synchronous = self.run_config.mode == "synchronous"
+        if synchronous:
             self.replay.shelve(live_rows)
-        else:
-            self.tally.scores_used = combine(self.replay.stats()).paid_rows
+        stats = combine(self.replay.stats())
+        ahead = not synchronous
+        self.tally.take_up(stats.paid_rows, stats.void_rows, stats.failed_rows, ahead)
 
     def _snapshot(self) -> checkpoint.Checkpoint:
         self._take_learned(None)
         self.replay.flush()
+        stats = self.replay.stats()
+        whole = combine(stats)
+        rows_held = {"paid_rows": whole.paid_rows, "void_rows": whole.void_rows}
         return checkpoint.Checkpoint(
             tensors=self.learning.each(lambda learner: learner.export_tensors())[0],
-            counters=self.tally.counters(),
-            live_rows=[stats.rows for stats in self.replay.stats()],
+            counters=self.tally.counters() | rows_held,
+            live_rows=[shard.rows + shard.void_rows for shard in stats],
             elapsed_s=self.tally.elapsed_s,
             config=to_toml(self.run_config),
         )

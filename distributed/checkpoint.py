@@ -29,8 +29,8 @@ class CheckpointError(ValueError):
 @dataclass(frozen=True)
 class Checkpoint:
     """tensors: networks, optimiser moments and random state by name; counters of the run;
-    live_rows: rows that each shard held, in its order on record; elapsed_s: seconds the run had
-    taken; config: as TOML."""
+    live_rows: rows that each shard held, in its order on record, void ones included; elapsed_s:
+    seconds the run had taken; config: as TOML."""
 
     tensors: dict[str, np.ndarray]
     counters: dict[str, int]

@@ -27,6 +27,7 @@ SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the sa
 ColumnOption = Annotated[
     str | None, typer.Option(help="Column of the sequences, in a CSV, text or Parquet file.")
 ]
+RetryOption = Annotated[bool, typer.Option(help="With --resume: try again what failed.")]
 
 
 @app.command()
@@ -53,6 +54,15 @@ def optimize(
     retries: Annotated[
         int, typer.Option(min=0, help="Go on by itself after so many failures.")
     ] = 0,
+    retry_failed: RetryOption = False,
+    report_samples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Score so many sequences of the prior and of the policy in the end, beyond the "
+            "budget; what it costs is said first.",
+        ),
+    ] = 0,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: learner.temperature=0.05")
     ] = None,
@@ -68,12 +78,23 @@ def optimize(
     run = load_config(config, set_)
     if resume and out is None:
         raise ValueError("--resume needs --out, the run to go on with")
+    if retry_failed and not resume:
+        raise ValueError("--retry-failed needs --resume: there is nothing to try again")
     directory = Location(out or f"runs/{config.stem}-{datetime.now():%Y%m%d-%H%M%S}")
     console.print(f"running {config} into {directory}; Ctrl-C stops cleanly")
     start = None
     if warm_start is not None:
         start = WarmStart(warm_start, column, reward_column, lower_is_better)
-    summary = optimize_with_retries(run, directory, console, resume, start, retries)
+    summary = optimize_with_retries(
+        run,
+        directory,
+        console,
+        resume,
+        start,
+        retries,
+        retry_failed=retry_failed,
+        report_samples=report_samples,
+    )
     print_summary(summary, directory, console)
 
 
@@ -92,6 +113,9 @@ def score(
         bool,
         typer.Option(help="Go on with what --out has begun; failed lines aren't tried again."),
     ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option(help="With --resume: try failed lines again, of a finished --out too.")
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: scorers.count=8")
     ] = None,
@@ -100,9 +124,11 @@ def score(
     from sequence_tutor.distributed.bulk.run import print_score_summary, score_file
     from sequence_tutor.distributed.config import load_config
 
+    if retry_failed and not resume:
+        raise ValueError("--retry-failed needs --resume: there is nothing to try again")
     run = load_config(config, set_)
     result = out or f"{Location(file).name.split('.')[0]}.scored.csv"
-    summary = score_file(run, file, result, column, resume, console)
+    summary = score_file(run, file, result, column, resume, console, retry_failed)
     print_score_summary(summary, result, console)
 
 
@@ -152,10 +178,19 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     column: ColumnOption = None,
     encoding: Annotated[str, typer.Option(help="Of a file: smiles or melody.")] = "smiles",
+    report_samples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Of a run that nothing else writes to: score so many sequences of its prior and "
+            "of its policy; what it costs is said first.",
+        ),
+    ] = 0,
 ) -> None:
     """Describe a prior, a run's policy or a file in numbers, beside data and noise."""
     from sequence_tutor.distributed.evaluation import compare, describe, print_table, spread
-    from sequence_tutor.distributed.run import reward_of, starting_prior_of
+    from sequence_tutor.distributed.run import evaluated_rewards, starting_prior_of
+    from sequence_tutor.distributed.summary import print_rewards
     from sequence_tutor.policies.encodings import ENCODINGS
     from sequence_tutor.policies.prior import load_prior
     from sequence_tutor.rewards.domains import domain_of
@@ -168,6 +203,8 @@ def evaluate(
         encoding = prior.encoding.name
     elif encoding not in ENCODINGS:
         raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(ENCODINGS)}")
+    if report_samples and not is_run:
+        raise ValueError(f"--report-samples is for a finished run, and {source} isn't one")
     domain = domain_of(encoding)
     length = prior.encoding.max_length if prior is not None else None
     data, training = None, None
@@ -177,6 +214,7 @@ def evaluate(
         if prior is not None:
             _check_vocabulary(prior.encoding, data, against)
     columns: dict[str, Any] = {}
+    policy = None
     if prior is None:
         # how much of the file is valid is one of the numbers
         sequences = _readable(domain, _read(place, encoding, column, None, valid=False))
@@ -185,9 +223,12 @@ def evaluate(
             columns["data"] = describe(spread(data, n), domain, training=training)
     else:
         policy = load_prior(source) if is_run else None
-        reward = reward_of(place) if is_run else None
-        columns |= compare(domain, prior, policy, reward, data, training, n, seed)
+        columns |= compare(domain, prior, policy, None, data, training, n, seed)
     print_table(columns | dict(domain.published), console)
+    if prior is not None and policy is not None:
+        print_rewards(
+            evaluated_rewards(place, prior, policy, report_samples, seed, console), console
+        )
 
 
 @app.command()

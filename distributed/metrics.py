@@ -105,7 +105,8 @@ STATUSES = tuple(f"scores_{status.name.lower()}" for status in Status)
 class Tally:
     """Counts since the start of the run, the last error of a reward, and reports since the last
     tick. statuses and durations are as in `ScoreReport`; durations and lost_samples count from this
-    driver's start. begun: whether anything was done by the last tick."""
+    driver's start. begun: whether anything was done by the last tick. at_checkpoint: the counters
+    that it goes on from."""
 
     started: float = field(default_factory=time.monotonic)
     earlier_s: float = 0.0
@@ -131,6 +132,7 @@ class Tally:
     begun: bool = False
     busy: BusyShares = field(default_factory=BusyShares)
     last: Metrics = field(default_factory=Metrics)
+    at_checkpoint: dict[str, int] = field(default_factory=dict)
 
     def counters(self) -> dict[str, int]:
         """What a checkpoint keeps."""
@@ -144,6 +146,26 @@ class Tally:
         # checkpoints from before these were counted lack them
         self.statuses = np.array([counters.get(name, 0) for name in STATUSES], np.int64)
         self.earlier_s, self.started = elapsed_s, time.monotonic()
+        self.at_checkpoint = counters
+
+    def take_up(self, paid: int, void: int, failed: int, ahead: bool) -> None:
+        """Go on with a record that holds so many rows that are paid for, void and failed (void ones
+        only count as void). `ahead`: it is taken up as it is, with what came after the checkpoint;
+        else as it was then. What has become void since no longer counts as used or failed."""
+        before = self.at_checkpoint.get("paid_rows", paid)
+        self.scores_used = paid if ahead else self.scores_used + paid - before
+        lost = void - self.at_checkpoint.get("void_rows", 0)
+        if lost <= 0:
+            return
+        # the record may have some that came after the checkpoint and aren't counted
+        counted = min(lost, int(self.statuses[Status.TIMEOUT :].sum()))
+        self.inserted = max(0, self.inserted - counted)
+        if not failed:
+            self.failed = 0
+            self.statuses[Status.TIMEOUT :] = 0
+        else:  # those alone whose scorers were lost
+            self.failed = max(0, self.failed - lost)
+            self.statuses[Status.CRASHED] = max(0, self.statuses[Status.CRASHED] - lost)
 
     @property
     def elapsed_s(self) -> float:

@@ -9,7 +9,7 @@ from rich.console import Console
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.resources import ResourceError
 from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.stopping import RunError, StoppedError
+from sequence_tutor.distributed.stopping import BrokenRewardError, RunError, StoppedError
 from sequence_tutor.distributed.summary import RunSummary
 from sequence_tutor.distributed.warm_start import WarmStart
 from sequence_tutor.policies.storage import Where
@@ -26,6 +26,8 @@ def optimize_with_retries(
     warm_start: WarmStart | Where | None = None,
     retries: int = 0,
     pause_s: float = PAUSE_S,
+    retry_failed: bool = False,
+    report_samples: int = 0,
 ) -> RunSummary:
     """`optimize`, and up to `retries` times again from the last checkpoint where it failed.
 
@@ -34,10 +36,10 @@ def optimize_with_retries(
     """
     for failures in range(retries):
         try:
-            return optimize(run, out, console, resume, warm_start)
+            return optimize(run, out, console, resume, warm_start, retry_failed, report_samples)
         except (RunError, ResourceError) as error:
             too_small = isinstance(error, ResourceError) and not failures
-            if too_small or isinstance(error, StoppedError):
+            if too_small or isinstance(error, (BrokenRewardError, StoppedError)):
                 raise
             console.print(
                 f"failed: {error}; going on in {pause_s:g} s (retry {failures + 1} of {retries})",
@@ -46,5 +48,6 @@ def optimize_with_retries(
                 soft_wrap=True,
             )
         time.sleep(pause_s)
-        resume, warm_start = True, None  # its sequences are on record by now
-    return optimize(run, out, console, resume, warm_start)
+        # its sequences are on record by now, and failures since then are no news
+        resume, warm_start, retry_failed = True, None, False
+    return optimize(run, out, console, resume, warm_start, retry_failed, report_samples)

@@ -18,9 +18,13 @@ from rich.console import Console
 
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.evaluation import Columns
 from sequence_tutor.distributed.head_start import import_beside
 from sequence_tutor.distributed.patience import Complaint, insist
 from sequence_tutor.distributed.progress import Display, Progress
+from sequence_tutor.distributed.recorded import read_rewards, record_of
+from sequence_tutor.distributed.replay.retried import forgiven, retry
+from sequence_tutor.distributed.replay.store import PartStore, RecordError
 from sequence_tutor.distributed.resources import enter_cluster
 from sequence_tutor.distributed.resume import check_directory, config_of
 from sequence_tutor.distributed.starting import check_prior, starting_prior
@@ -31,7 +35,7 @@ from sequence_tutor.distributed.warm_start import WarmStart, read_scored, to_sco
 from sequence_tutor.distributed.warm_start_checks import scale_warnings
 from sequence_tutor.distributed.working_copy import WorkingCopy
 from sequence_tutor.policies.storage import Location, Where
-from sequence_tutor.rewards.base import Domain, Reward
+from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
@@ -57,11 +61,6 @@ def starting_prior_of(out: Where) -> Prior:
     return starting_prior(config_of(out))
 
 
-def reward_of(out: Where) -> Reward:
-    """The reward of a finished run. Raises ConfigError or ValueError."""
-    return isolated_reward(config_of(out))
-
-
 def isolated_reward(run: RunConfig) -> IsolatedReward:
     """A run's reward in processes of its own: what it does to them is nothing to us."""
     return IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())])
@@ -73,8 +72,13 @@ def optimize(
     console: Console,
     resume: bool = False,
     warm_start: WarmStart | Where | None = None,
+    retry_failed: bool = False,
+    report_samples: int = 0,
 ) -> RunSummary:
     """Run to the end of its budget or until asked to stop, and leave a complete run directory.
+
+    retry_failed: a resumed run tries again what failed. report_samples: so many sequences of prior
+    and policy are scored in the end, beyond the budget.
 
     Raises RunError, once the record is safe, where a part that can't be replaced dies or storage
     fails for longer than the run waits for it; OSError where what is left can't be uploaded.
@@ -91,6 +95,8 @@ def optimize(
         stop = stack.enter_context(StopRequest())
         work = stack.enter_context(WorkingCopy(out, console))
         enter_cluster(run, console, stop)
+        if resume:
+            _forgive(run, out, retry_failed, console)
         out.make()
         (out / "config.toml").write(to_toml(run))
         from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig  # by now there
@@ -113,14 +119,84 @@ def optimize(
         except (RayError, RuntimeError, OSError) as error:
             with suppress(Exception):  # what can't be saved any more mustn't hide the cause
                 algorithm.replay.flush()
-            raise RunError(
+            kind = type(error) if isinstance(error, RunError) else RunError
+            raise kind(
                 f"{_first_line(error)}; what was scored is on record: go on with --resume --out "
                 f"{out}"
             ) from error
         finally:
             algorithm.stop()
         reason = _reason("" if stop.wanted else algorithm.limit_reached(), metrics)
-        return summarize(run, work, reason, metrics, top, prior, policy, domain, reward)
+        n = 0 if stop.wanted else report_samples
+        rewards = reward_table(run, out, prior, policy, reward, n, run.seed, console, stop)
+        if n < report_samples:
+            console.print("stopped on request: the report's samples weren't scored")
+        return summarize(run, work, reason, metrics, top, prior, policy, domain, rewards)
+
+
+def reward_table(
+    run: RunConfig,
+    out: Where,
+    prior: Prior,
+    policy: Prior,
+    reward: IsolatedReward | None,
+    samples: int,
+    seed: int,
+    console: Console,
+    stop: StopRequest,
+) -> Columns:
+    """Mean rewards of what a run has on record and, with `samples`, of so many sequences of its
+    prior and its policy, which `reward` is asked for where the record doesn't know them. For a run
+    that nothing else writes to. Raises ValueError where a record is needed and can't be read."""
+    record, reward_id = record_of(run, out), run.reward.identity()
+    try:
+        recorded = read_rewards(record, reward_id)
+        if not samples or reward is None:
+            return recorded.columns
+        from sequence_tutor.distributed.report_samples import ReportSamples, score_samples
+
+        reported = score_samples(
+            ReportSamples.of(prior, policy, samples, seed),
+            record,
+            reward,
+            reward_id,
+            domain_of(run.encoding),
+            recorded.seconds_per_score,
+            console,
+            lambda: stop.wanted,
+        )
+        return {**reported, **recorded.columns}
+    except RecordError as error:
+        if samples:
+            raise ValueError(f"the report's samples weren't scored: {error}") from error
+        console.print(f"nothing on rewards: {error}", markup=False, soft_wrap=True)
+        return {}
+
+
+def evaluated_rewards(
+    out: Where, prior: Prior, policy: Prior, samples: int, seed: int, console: Console
+) -> Columns:
+    """`reward_table` of a finished run, whose reward is needed with `samples` alone. Raises
+    ConfigError or ValueError."""
+    run = config_of(out)
+    with ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        reward = stack.enter_context(isolated_reward(run)) if samples else None
+        return reward_table(run, out, prior, policy, reward, samples, seed, console, stop)
+
+
+def _forgive(run: RunConfig, out: Location, failures: bool, console: Console) -> None:
+    """Before a run goes on: what failed for no fault of the sequence, or is to be tried again.
+    Raises RunError where the record can't be read."""
+    record = record_of(run, out)
+    if not (record.is_object_store or record.is_dir()):
+        return  # it ended before anything was on record
+    try:
+        retried = retry(PartStore(record), run.reward.identity(), failures)
+    except RecordError as error:
+        raise RunError(str(error)) from error
+    if retried:
+        console.print(forgiven(retried, failures))
 
 
 def _read_known(

@@ -13,6 +13,10 @@ class RunError(RuntimeError):
     """A run can't go on; the message says why and what to do."""
 
 
+class BrokenRewardError(RunError):
+    """The reward has never worked, and won't by itself."""
+
+
 class StoppedError(RunError):
     """It was asked to stop before there was anything to keep."""
 

@@ -15,7 +15,7 @@ from sequence_tutor.distributed.metrics import Metrics
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.distributed.working_copy import WorkingCopy
 from sequence_tutor.policies.storage import Location, Where
-from sequence_tutor.rewards.base import Domain, Reward, Status
+from sequence_tutor.rewards.base import Domain, Status
 
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
@@ -23,19 +23,18 @@ if TYPE_CHECKING:
 TOP_ROWS = 100
 RENDERED = 10
 SUMMARY_SAMPLES = 1000
-# Longer than this, nobody waits for a reward to judge the samples of four columns.
-SUMMARY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a run ended: why, its last metrics, data, noise, prior and policy compared, and where
-    sequences are shown."""
+    """How a run ended: why, its last metrics, data, noise, prior and policy compared, where
+    sequences are shown, and the rewards of what was scored."""
 
     reason: str
     metrics: Metrics
     columns: Columns
     shown: list[str]
+    rewards: Columns
 
 
 def summarize(
@@ -47,32 +46,25 @@ def summarize(
     prior: Prior,
     policy: Prior,
     domain: Domain,
-    reward: Reward,
+    rewards: Columns,
 ) -> RunSummary:
-    """Render the best and other sequences into the run, and compare the policy with its prior."""
+    """Render the best and other sequences into the run, and compare the policy with its prior in
+    numbers that need no reward; `rewards` are of what is on record."""
     best = top.sequences[:RENDERED] if top is not None else []
     shown = [
         "at random: " + domain.render(policy.sample(RENDERED, run.seed), work.path / "samples"),
         "the best: " + domain.render(best, work.path / "best"),
     ]
     shown = [work.shown(text) for text in shown]
-    if (cost_s := summary_cost(top)) > SUMMARY_SECONDS:
-        shown.append(f"the samples were not scored, which would have taken {cost_s:.0f} s")
-    affordable = reward if cost_s <= SUMMARY_SECONDS else None
-    columns = compare(domain, prior, policy, affordable, n=SUMMARY_SAMPLES, seed=run.seed)
-    return RunSummary(reason, metrics, columns, shown)
-
-
-def summary_cost(top: Scored | None) -> float:
-    """Seconds that scoring the summary's samples would take, going by what these rows took."""
-    each = float(top.seconds.mean()) if top is not None and len(top) else 0.0
-    return 4 * SUMMARY_SAMPLES * each
+    columns = compare(domain, prior, policy, n=SUMMARY_SAMPLES, seed=run.seed)
+    return RunSummary(reason, metrics, columns, shown, rewards)
 
 
 def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
     """Prior and tuned policy side by side, and where everything is."""
     m, out = summary.metrics, Location(where)
     print_table(summary.columns, console, f"up to {SUMMARY_SAMPLES:,} sequences each")
+    print_rewards(summary.rewards, console)
     console.print(
         f"{summary.reason}: {m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s; "
         f"best ten {m.reward_top10:.3f} on average; KL to the prior {m.kl_to_prior:.1f} nats"
@@ -80,6 +72,12 @@ def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
     console.print(f"the best sequences are in {out / 'top.csv'}, the policy in {out / 'policy'}")
     for remark in summary.shown:
         console.print(remark, soft_wrap=True, highlight=False)
+
+
+def print_rewards(rewards: Columns, console: Console) -> None:
+    """Mean rewards of valid sequences that were scored, if there are any."""
+    if rewards:
+        print_table(rewards, console, "mean reward of valid sequences")
 
 
 def write_top(top: Scored | None, where: Where) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from sequence_tutor.policies.encoding import Encoding, pad
+from sequence_tutor.policies.encoding import Encoding, Episodes, pad
 from sequence_tutor.policies.encodings import encoding_from_metadata, encoding_to_metadata
 from sequence_tutor.policies.network import (
     Architecture,
@@ -35,6 +35,8 @@ from sequence_tutor.policies.storage import Location, Where
 WEIGHTS_FILE = "weights.safetensors"
 TRAINING_FILE, HELD_OUT_FILE = "training.txt.gz", "held_out.txt.gz"
 BASE_PREFIX = "base."
+# Episodes that are sampled at once.
+SAMPLE_BATCH = 512
 # what reading broken files raises
 _BROKEN = (
     OSError,
@@ -76,14 +78,16 @@ class Prior:
 
     def sample(self, n: int, seed: int | None = None) -> list[str]:
         """n sequences drawn from the prior, as text (invalid ones included)."""
+        episodes = self.episodes(n, seed)
+        return [self.encoding.decode(row) for batch in episodes for row in batch.tokens]
+
+    def episodes(self, n: int, seed: int | None = None) -> Iterator[Episodes]:
+        """The same before they are decoded, in batches."""
         generator = torch.Generator()
         generator.manual_seed(seed) if seed is not None else generator.seed()
         sampler = Sampler(self.network, self.encoding, self.base)
-        out: list[str] = []
-        while len(out) < n:
-            batch = sampler.sample(min(512, n - len(out)), generator)
-            out += [self.encoding.decode(row) for row in batch.tokens]
-        return out
+        for done in range(0, n, SAMPLE_BATCH):
+            yield sampler.sample(min(SAMPLE_BATCH, n - done), generator)
 
     def log_prob(self, sequences: Sequence[str]) -> np.ndarray:
         """log p(sequence) in nats, float64 [n]. Raises ValueError for one it can't express."""

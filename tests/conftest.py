@@ -222,8 +222,41 @@ def plugins() -> Path:
     return directory
 
 
+@dataclass(frozen=True)
+class Outside:
+    """What the functions in `counted_rewards` see and leave: `counter`, a line for each call, and
+    `mended`, a file that decides what works."""
+
+    counter: Path
+    mended: Path
+
+    def calls(self) -> list[str]:
+        """What they were called with since the last time."""
+        lines = self.counter.read_text().split() if self.counter.exists() else []
+        self.counter.unlink(missing_ok=True)
+        return lines
+
+
 @pytest.fixture(scope="session")
-def local_ray(plugins: Path) -> Iterator[None]:
+def outside_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    directory = tmp_path_factory.mktemp("outside")
+    files = Outside(directory / "counter", directory / "mended")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTER", str(files.counter))
+        patch.setenv("MENDED", str(files.mended))
+        yield files
+
+
+@pytest.fixture
+def outside(outside_of_session: Outside) -> Outside:
+    """No call yet, and nothing mended."""
+    outside_of_session.calls()
+    outside_of_session.mended.unlink(missing_ok=True)
+    return outside_of_session
+
+
+@pytest.fixture(scope="session")
+def local_ray(plugins: Path, outside_of_session: Outside) -> Iterator[None]:
     """A real Ray on this machine, one for all tests of the session."""
     import ray
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sequence_tutor.distributed.bulk.lines import BulkError, Range, merged
+from sequence_tutor.distributed.replay.claims import LOST
 from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Status
 
@@ -35,6 +36,8 @@ SCHEMA = pa.schema(
     ]
 )
 RAW = "raw."
+# The error of lines that no scorer has judged, as each died over them.
+GIVEN_UP = "the scorer itself died each time it looked at this sequence"
 
 # Threads that read fragments, and fragments that are held at once.
 READERS, READ_AHEAD = 4, 64
@@ -200,6 +203,24 @@ def tallies(directory: Location) -> Counter[Status]:
         names = Counter(table.column("status").to_pylist())
         counts.update({Status[name.upper()]: n for name, n in names.items()})
     return counts
+
+
+def forget(directory: Location, failures: bool) -> None:
+    """Delete the fragments that have a line to be tried again: with `failures` one that failed,
+    else one that wasn't scored because scorers died. Raises BulkError for a fragment that can't be
+    read."""
+
+    def to_be_tried_again(fragment: Fragment) -> bool:
+        table = read_fragment(directory, fragment, ["status", "error"])
+        if failures:
+            judged = {Status.OK.name.lower(), Status.INVALID.name.lower()}
+            return not judged.issuperset(table.column("status").to_pylist())
+        return any(text.startswith((GIVEN_UP, LOST)) for text in table.column("error").to_pylist())
+
+    # a deleted one may have hidden smaller ones
+    while found := list(filter(to_be_tried_again, fragments(directory))):
+        for fragment in found:
+            (directory / fragment.name).remove()
 
 
 def _array(values: list[str] | np.ndarray, kind: pa.DataType) -> pa.Array:

@@ -30,12 +30,14 @@ from sequence_tutor.distributed.bulk.lines import (
     count_lines,
     read_lines,
 )
-from sequence_tutor.distributed.bulk.results import done_ranges, tallies
+from sequence_tutor.distributed.bulk.results import done_ranges, forget, tallies
 from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
 from sequence_tutor.distributed.exporter import BulkExporter
 from sequence_tutor.distributed.processes import start_scorers, start_shards
 from sequence_tutor.distributed.progress import Display
+from sequence_tutor.distributed.replay.retried import forgiven, retry
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
+from sequence_tutor.distributed.replay.store import PartStore, RecordError
 from sequence_tutor.distributed.resources import enter_cluster
 from sequence_tutor.distributed.resume import config_of
 from sequence_tutor.distributed.scoring.pool import ScorerPool
@@ -89,12 +91,20 @@ class ScoreSummary:
 
 
 def score_file(
-    run: RunConfig, file: Where, out: Where, column: str | None, resume: bool, console: Console
+    run: RunConfig,
+    file: Where,
+    out: Where,
+    column: str | None,
+    resume: bool,
+    console: Console,
+    retry_failed: bool = False,
 ) -> ScoreSummary:
     """Score every line; stops cleanly when asked to, and goes on with `resume`.
 
-    Lines that failed have a result as well: `resume` doesn't score them again. Raises ConfigError,
-    BulkError, CorpusError or OSError for what the user can mend.
+    Lines that failed have a result as well: `resume` doesn't score them again, but for those whose
+    scorers died, and where the reward has never worked. With `retry_failed` it does, also where all
+    lines have a result: that is replaced when the new one is whole. Raises ConfigError, BulkError,
+    CorpusError or OSError for what the user can mend.
     """
     path, outputs = Location(file), Outputs.of(out)
     record = outputs.record
@@ -102,7 +112,7 @@ def score_file(
         record.check_writable()
     lines = read_lines(path, column)
     source = _source(path, column)
-    _check(run, source, outputs, record, resume)
+    _check(run, source, outputs, record, resume, retry_failed)
     IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())]).close()
     total = count_lines(path, column)
     started = time.monotonic()
@@ -110,6 +120,8 @@ def score_file(
         directory.make()
     (record / SOURCE).write(source)
     (record / "config.toml").write(to_toml(run))
+    if resume:
+        _forgive(run, outputs, retry_failed, console)
     done = done_ranges(outputs.fragments)
     before = tallies(outputs.fragments)
     counts = np.array([before[status] for status in Status], dtype=np.int64)
@@ -156,11 +168,31 @@ def print_score_summary(summary: ScoreSummary, out: Where, console: Console) -> 
         console.print(f"stopped on request; {go_on}", soft_wrap=True)
 
 
-def _check(run: RunConfig, source: str, outputs: Outputs, record: Location, resume: bool) -> None:
-    unfinished = resume and outputs.fragments.is_dir()  # it may have ended while it was assembled
+def _forgive(run: RunConfig, outputs: Outputs, failures: bool, console: Console) -> None:
+    """Before it goes on: lines that are tried again lose their results."""
+    try:
+        retried = retry(PartStore(outputs.record), run.reward.identity(), failures)
+    except RecordError as error:
+        raise BulkError(str(error)) from error
+    if retried:
+        console.print(forgiven(retried, failures))
+    forget(outputs.fragments, failures=failures or retried > 0)
+
+
+def _check(
+    run: RunConfig,
+    source: str,
+    outputs: Outputs,
+    record: Location,
+    resume: bool,
+    retry_failed: bool,
+) -> None:
+    # it may have ended while it was assembled
+    unfinished = resume and (retry_failed or outputs.fragments.is_dir())
     for path in (outputs.csv, outputs.parquet):
         if path.exists() and not unfinished:
-            raise BulkError(f"{path} exists already; choose another --out")
+            more = ", or add --retry-failed to try again what failed" if resume else ""
+            raise BulkError(f"{path} exists already; choose another --out{more}")
     if not resume:
         for path in (outputs.fragments, record):
             if path.is_taken():

@@ -14,8 +14,10 @@ from sequence_tutor.distributed.types import Scored
 
 BEST = 100  # how many of the best rewards stats tell
 
-# The source of rows that were brought along, not scored in the run: they aren't paid for.
-WARM_START = "warm-start"
+# Sources of rows that don't count against the score budget: those brought along, and those scored
+# for a report after the run.
+WARM_START, REPORT = "warm-start", "report"
+FREE_SOURCES = (WARM_START, REPORT)
 
 
 class EmptyReplayError(RuntimeError):
@@ -27,7 +29,7 @@ class AddResult:
     """What became of added rows.
 
     added; duplicates ignored (keys known or twice in the batch); paid, how many of the added count
-    against the score budget: any status but INVALID, any source but WARM_START. Of one shard also
+    against the score budget: any status but INVALID, any source but FREE_SOURCES. Of one shard also
     epoch, the id of its present life, position, the rows it has accepted in it so far, these
     included, and durable, how many of those are on record; "" and 0 in sums over shards.
     """
@@ -108,7 +110,8 @@ class ShardStats:
     """shard; rows, all that are part of the replay; trainable_rows, those that can be sampled now;
     valid_rows, of Status.OK; failed_rows, neither OK nor INVALID; paid_rows, that count against the
     score budget; hot_rows held whole; shelved_rows, on record but not part of the replay;
-    waiting_rows, not yet on record, the oldest of them for waiting_s; claimed_keys; losses, claims
+    void_rows, on record but to be tried again (`retried`); waiting_rows, not yet on record, the
+    oldest of them for waiting_s; claimed_keys; losses, claims
     taken from holders that were not heard of; held_bytes in memory, room to grow included; best,
     the up to 100 highest rewards of valid rows, float64, best first; live, False where the shard
     didn't answer and these are its last known numbers; worst, the lowest reward of a valid row, inf
@@ -123,6 +126,7 @@ class ShardStats:
     paid_rows: int
     hot_rows: int
     shelved_rows: int
+    void_rows: int
     waiting_rows: int
     waiting_s: float
     claimed_keys: int
@@ -152,6 +156,7 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
         paid_rows=sum(s.paid_rows for s in stats),
         hot_rows=sum(s.hot_rows for s in stats),
         shelved_rows=sum(s.shelved_rows for s in stats),
+        void_rows=sum(s.void_rows for s in stats),
         waiting_rows=sum(s.waiting_rows for s in stats),
         waiting_s=max(s.waiting_s for s in stats),
         claimed_keys=sum(s.claimed_keys for s in stats),

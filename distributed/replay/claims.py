@@ -16,6 +16,8 @@ from sequence_tutor.distributed.replay.answers import Claim
 
 # So many holders lost with a key in their hands, and it's the key that is under suspicion.
 MAX_LOSSES = 3
+# How the error text of such a key's row begins; the record is searched for it.
+LOST = "not tried again: "
 
 
 class Leases:

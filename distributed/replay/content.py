@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sequence_tutor.distributed.replay.answers import BEST, WARM_START, Outcomes
+from sequence_tutor.distributed.replay.answers import BEST, FREE_SOURCES, Outcomes
 from sequence_tutor.distributed.replay.columns import Columns
 from sequence_tutor.distributed.replay.hot import TRAINABLE, VALID, HotSet
 from sequence_tutor.distributed.replay.index import digests
@@ -38,7 +38,7 @@ class Brief:
             scored.keys,
             Outcomes(scored.rewards, scored.status, scored.seconds, scored.errors, scored.raw),
             scored.lengths,
-            np.array([source == WARM_START for source in scored.sources], bool),
+            np.array([source in FREE_SOURCES for source in scored.sources], bool),
             scored.step_rewards is not None,
         )
 
@@ -65,6 +65,7 @@ class Content:
     def __init__(self, memory_rows: int) -> None:
         self.ledger, self.hot, self.columns = Ledger(), HotSet(memory_rows), Columns()
         self.valid = self.failed = self.paid = 0
+        self.void = 0  # rows of the record that are left out, to be tried again
         self.best = np.zeros(0)  # the highest rewards of valid rows, best first
         self.worst, self.best_invalid = math.inf, -math.inf
 

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sequence_tutor.distributed.replay.answers import WARM_START, Outcomes
+from sequence_tutor.distributed.replay.answers import FREE_SOURCES, REPORT, Outcomes
 from sequence_tutor.distributed.replay.columns import Column, Columns
 from sequence_tutor.distributed.replay.content import Brief, Content
 from sequence_tutor.distributed.replay.record import read_rows, readable, scan
+from sequence_tutor.distributed.replay.retried import read_retried
 from sequence_tutor.distributed.replay.store import Part, PartStore
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Status
@@ -75,8 +76,13 @@ def reload(
     live_rows: int | None = None,
 ) -> tuple[Content, Shelf]:
     """What the record has for a shard: the first `live_rows` rows (by default all) as content, the
-    rest on the shelf. Raises RecordError for a part that can't be read."""
+    rest on the shelf. Void rows (`retried`) are in neither, but have their place in that count;
+    rows scored for a report are content wherever they are: a run doesn't come to them again.
+
+    Raises RecordError for a part that can't be read.
+    """
     content, shelf = Content(memory_rows), Shelf()
+    retried = read_retried(store, reward_id)
     parts: list[Part] = []
     # by slot: the part of the row that it holds, and the row's place in it
     part_of, place_of = Column(np.int32), Column(np.int32)
@@ -84,14 +90,24 @@ def reload(
     for part, table, places in scan(store, shard, shards, reward_id, _is_brief):
         with readable(store, part):
             brief = _brief(table)
-        new, named = content.new_rows(brief.keys)
-        room = len(new) if live_rows is None else max(0, live_rows - len(content))
-        live = new[:room]
-        for rows, slots in content.note(brief.select(live), named[:room]):
+            reported = pc.equal(table.column("source"), REPORT).to_numpy()
+        void = retried.void(part.sequence, brief.outcomes.status, brief.outcomes.errors)
+        kept = np.flatnonzero(~void)
+        new, named = content.new_rows([brief.keys[i] for i in kept.tolist()])
+        new = kept[new]
+        is_live = np.ones(len(new), bool)
+        if live_rows is not None:
+            counted = void.copy()
+            counted[new] = True
+            nth = len(content) + content.void + np.cumsum(counted)
+            is_live = (nth[new] <= live_rows) | reported[new]
+        live = new[is_live]
+        content.void += int(void.sum())
+        for rows, slots in content.note(brief.select(live), named[is_live]):
             part_of.write(slots, np.full(len(slots), len(parts)))
             place_of.write(slots, places[live[rows]])
         parts.append(part)
-        beyond.append(places[new[room:]])
+        beyond.append(places[new[~is_live]])
 
     slots = content.hot.slots
     slots = slots[np.argsort(part_of.read(slots), kind="stable")]
@@ -109,28 +125,33 @@ def _is_brief(name: str) -> bool:
     return name in _BRIEF or name.startswith("raw.")
 
 
-def _brief(table: pa.Table) -> Brief:
-    """Raises what `readable` expects where it isn't a table of scores."""
+def outcomes_of(table: pa.Table) -> Outcomes:
+    """What became of the rows. Raises what `readable` expects where it isn't a table of scores."""
     status = pc.index_in(table.column("status"), pa.array(_STATUS, pa.string()))
     if status.null_count:
         raise ValueError("a status that isn't one of " + ", ".join(_STATUS))
     texts = [""] * len(table)
     for i in np.flatnonzero(pc.not_equal(table.column("error"), "").to_numpy()).tolist():
         texts[i] = table.column("error")[i].as_py()
+    return Outcomes(
+        rewards=table.column("reward").to_numpy(),
+        status=status.to_numpy().astype(np.int8),
+        seconds=table.column("seconds").to_numpy(),
+        errors=texts,
+        raw={
+            name.removeprefix("raw."): table.column(name).to_numpy()
+            for name in table.column_names
+            if name.startswith("raw.")
+        },
+    )
+
+
+def _brief(table: pa.Table) -> Brief:
+    """Raises what `readable` expects where it isn't a table of scores."""
     return Brief(
         keys=table.column("key").to_pylist(),
-        outcomes=Outcomes(
-            rewards=table.column("reward").to_numpy(),
-            status=status.to_numpy().astype(np.int8),
-            seconds=table.column("seconds").to_numpy(),
-            errors=texts,
-            raw={
-                name.removeprefix("raw."): table.column(name).to_numpy()
-                for name in table.column_names
-                if name.startswith("raw.")
-            },
-        ),
+        outcomes=outcomes_of(table),
         lengths=pc.fill_null(pc.list_value_length(table.column("tokens")), 0).to_numpy(),
-        free=pc.equal(table.column("source"), WARM_START).to_numpy(),
+        free=pc.is_in(table.column("source"), pa.array(FREE_SOURCES)).to_numpy(),
         by_step="step_rewards" in table.column_names,
     )

@@ -177,7 +177,8 @@ class ReplayShard:
         """Go back to the first `live_rows` rows of the record. The later ones are put on the shelf:
         whoever claims such a key is handed the row, and when it's added it becomes part of the
         replay, and counts, as if it had been scored just now, but isn't written again. So a run
-        that goes on from a checkpoint and repeats itself pays for nothing twice.
+        that goes on from a checkpoint and repeats itself pays for nothing twice. Void rows have a
+        place among the first; rows scored for a report are part of the replay wherever they are.
 
         Before the run goes on; a later restart of the shard takes the whole record as its content.
         """
@@ -230,6 +231,7 @@ class ReplayShard:
             paid_rows=content.paid,
             hot_rows=len(content.hot),
             shelved_rows=len(self._shelf),
+            void_rows=content.void,
             waiting_rows=self._writer.waiting,
             waiting_s=self._writer.age_s,
             claimed_keys=len(self._leases),

@@ -19,7 +19,7 @@ import numpy as np
 import ray
 from ray.actor import ActorHandle
 
-from sequence_tutor.distributed.bulk.results import Judged, write_fragment
+from sequence_tutor.distributed.bulk.results import GIVEN_UP, Judged, write_fragment
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.claimant import Claimant
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
@@ -148,7 +148,7 @@ class ScorerProcess:
             keys=[""] * n,
             rewards=np.full(n, np.nan),
             status=np.full(n, Status.CRASHED, dtype=np.int8),
-            errors=["the scorer itself died each time it looked at this sequence"] * n,
+            errors=[GIVEN_UP] * n,
             seconds=np.zeros(n, dtype=np.float32),
             raw={},
         )

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims
-from sequence_tutor.distributed.replay.claims import MAX_LOSSES
+from sequence_tutor.distributed.replay.claims import LOST, MAX_LOSSES
 from sequence_tutor.distributed.types import (
     DURATIONS,
     SCORE_SECONDS,
@@ -315,7 +315,7 @@ def _unread(found: Sequence[Identity]) -> Scores:
 
 def _condemned(rows: int) -> Scores:
     """The judgement of sequences that nobody dares to score again."""
-    text = f"not tried again: {MAX_LOSSES} scorers were lost while they had it"
+    text = f"{LOST}{MAX_LOSSES} scorers were lost while they had it"
     return Scores(
         rewards=np.full(rows, np.nan),
         status=np.full(rows, Status.CRASHED, dtype=np.int8),

@@ -18,7 +18,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.record import read_record
 from sequence_tutor.distributed.resources import ResourceError
 from sequence_tutor.distributed.retrying import optimize_with_retries
-from sequence_tutor.distributed.stopping import RunError, StoppedError
+from sequence_tutor.distributed.stopping import BrokenRewardError, RunError, StoppedError
 
 BUDGET, DEADLINE_S = 200, 120.0
 
@@ -83,6 +83,24 @@ def test_what_the_user_must_mend_is_not_tried_again(
     assert quiet.file.getvalue() == ""  # type: ignore[attr-defined]
 
 
+def test_a_reward_that_never_worked_is_not_called_again(
+    make_run: Callable[..., RunConfig],
+    quiet: Console,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    seen = []
+
+    def optimize(*arguments: object) -> None:
+        seen.append(arguments)
+        raise BrokenRewardError("no licence")
+
+    monkeypatch.setattr(retrying, "optimize", optimize)
+    with pytest.raises(BrokenRewardError):
+        optimize_with_retries(make_run(), tmp_path, quiet, retries=3, pause_s=0.0)
+    assert len(seen) == 1
+
+
 def test_a_cluster_that_shrank_is_waited_for_until_a_stop(
     make_run: Callable[..., RunConfig],
     quiet: Console,
@@ -92,7 +110,9 @@ def test_a_cluster_that_shrank_is_waited_for_until_a_stop(
     failures = [RunError("a node went"), ResourceError("too small"), StoppedError("enough")]
     seen = []
 
-    def optimize(run: RunConfig, out: Path, console: Console, resume: bool, warm: object) -> None:
+    def optimize(
+        run: RunConfig, out: Path, console: Console, resume: bool, warm: object, *_: object
+    ) -> None:
         seen.append((resume, warm))
         raise failures[len(seen) - 1]
 

@@ -2,13 +2,19 @@
 
 import os
 import time
+from pathlib import Path
 
 
-def counted(smiles: str) -> float:
-    """How many carbons, after a while; each call is one line of the file."""
+def called(smiles: str) -> None:
+    """Each call is one line of the file."""
     descriptor = os.open(os.environ["COUNTER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(descriptor, f"{smiles}\n".encode())
     os.close(descriptor)
+
+
+def counted(smiles: str) -> float:
+    """How many carbons, after a while."""
+    called(smiles)
     time.sleep(0.01)
     if smiles.startswith("NN"):
         raise RuntimeError("two nitrogens at once")
@@ -19,3 +25,15 @@ def slow(smiles: str) -> float:
     """The same, for half a second."""
     time.sleep(0.5)
     return counted(smiles)
+
+
+def mended(smiles: str) -> float:
+    """How many carbons, once there is a file MENDED: with "all" in it for every molecule, else for
+    those without nitrogen."""
+    called(smiles)
+    works = Path(os.environ["MENDED"])
+    if not works.exists():
+        raise RuntimeError("no licence")
+    if "N" in smiles and works.read_text() != "all":
+        raise RuntimeError("no parameters for nitrogen")
+    return float(smiles.upper().count("C"))

@@ -13,15 +13,18 @@ import pytest
 
 from sequence_tutor.distributed.bulk.lines import BulkError, Range
 from sequence_tutor.distributed.bulk.results import (
+    GIVEN_UP,
     SCHEMA,
     Fragment,
     Judged,
     done_ranges,
+    forget,
     fragments,
     read_fragment,
     tallies,
     write_fragment,
 )
+from sequence_tutor.distributed.replay.claims import LOST
 from sequence_tutor.policies.files import atomic_file
 from sequence_tutor.policies.storage import Location
 from sequence_tutor.rewards.base import Status
@@ -75,6 +78,23 @@ def test_tallies(tmp_path: Path, make_judged: MakeJudged):
         status = [Status.OK, Status.INVALID, Status.OK if first % 2 else Status.CRASHED]
         write_fragment(tmp_path, first, make_judged(first, 3, status))
     assert tallies(Location(tmp_path)) == {Status.OK: 150, Status.INVALID: 100, Status.CRASHED: 50}
+
+
+def test_only_lines_to_be_tried_again_are_forgotten(tmp_path: Path, make_judged: MakeJudged):
+    errors = ["", "not a number", GIVEN_UP, f"{LOST}3 scorers were lost while they had it"]
+    for first, error in enumerate(errors):
+        judged = make_judged(first, 1, [Status.CRASHED if error else Status.OK])
+        judged.errors[:] = [error]
+        write_fragment(tmp_path, first, judged)
+    hiding = make_judged(10, 2, [Status.CRASHED] * 2)
+    hiding.errors[:] = [GIVEN_UP, ""]
+    write_fragment(tmp_path, 10, hiding)  # and a half of it, written after all
+    write_fragment(tmp_path, 11, make_judged(11, 1, [Status.INVALID]))
+    forget(Location(tmp_path), failures=False)
+    assert fragments(Location(tmp_path)) == [Fragment(0, 1), Fragment(1, 1), Fragment(11, 1)]
+    forget(Location(tmp_path), failures=True)
+    assert fragments(Location(tmp_path)) == [Fragment(0, 1), Fragment(11, 1)]
+    forget(Location(tmp_path / "none"), failures=True)
 
 
 def test_halves_of_a_batch_that_was_written_after_all_are_left_aside(
