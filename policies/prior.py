@@ -12,6 +12,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from sequence_tutor.policies.device import autocast
 from sequence_tutor.policies.encoding import Encoding, pad
 from sequence_tutor.policies.encodings import encoding_from_metadata, encoding_to_metadata
 from sequence_tutor.policies.network import (
@@ -31,10 +33,13 @@ from sequence_tutor.policies.network import (
 from sequence_tutor.policies.prior_place import METADATA_FILE, PriorError, found_prior
 from sequence_tutor.policies.sampler import Sampler
 from sequence_tutor.policies.storage import Location, Where
+from sequence_tutor.policies.threads import share, unshared_operations
 
 WEIGHTS_FILE = "weights.safetensors"
 TRAINING_FILE, HELD_OUT_FILE = "training.txt.gz", "held_out.txt.gz"
 BASE_PREFIX = "base."
+# Sequences that one thread draws at a time. Another number gives others for the same seed.
+SAMPLED_AT_ONCE = 512
 # what reading broken files raises
 _BROKEN = (
     OSError,
@@ -75,20 +80,39 @@ class Prior:
         return self.network.architecture.to_dict()
 
     def sample(self, n: int, seed: int | None = None) -> list[str]:
-        """n sequences drawn from the prior, as text (invalid ones included)."""
-        generator = torch.Generator()
-        generator.manual_seed(seed) if seed is not None else generator.seed()
+        """n sequences drawn from the prior, as text (invalid ones included). The same seed gives
+        the same, however many threads share the work."""
+        generators = [torch.Generator() for _ in range(0, n, SAMPLED_AT_ONCE)]
+        for i, generator in enumerate(generators):
+            if seed is None:
+                generator.seed()
+            elif i == 0:
+                generator.manual_seed(seed)
+            else:
+                entropy = np.random.SeedSequence([seed % 2**64, i])
+                generator.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
         sampler = Sampler(self.network, self.encoding, self.base)
-        out: list[str] = []
-        while len(out) < n:
-            batch = sampler.sample(min(512, n - len(out)), generator)
-            out += [self.encoding.decode(row) for row in batch.tokens]
-        return out
 
-    def log_prob(self, sequences: Sequence[str]) -> np.ndarray:
-        """log p(sequence) in nats, float64 [n]. Raises ValueError for one it can't express."""
+        def draw(i: int) -> list[str]:
+            size = min(SAMPLED_AT_ONCE, n - i * SAMPLED_AT_ONCE)
+            tokens = sampler.sample(size, generators[i]).tokens
+            return [self.encoding.decode(row) for row in tokens]
+
+        with unshared_operations() as threads:
+            if self.network.head.weight.device.type != "cpu":
+                threads = 1
+            batches = share([partial(draw, i) for i in range(len(generators))], threads)
+        return [sequence for batch in batches for sequence in batch]
+
+    def log_prob(self, sequences: Sequence[str], exact: bool = True) -> np.ndarray:
+        """log p(sequence) in nats, float64 [n]. Raises ValueError for one it can't express.
+
+        Without `exact` matrix products are in bfloat16 where that's fast: a sequence's may then be
+        off by a tenth of a nat or two, to either side, and the mean of a thousand by a hundredth.
+        """
         tokens, lengths = pad([self.encoding.encode(s) for s in sequences])
-        return token_log_probs(self.network, tokens, lengths, base=self.base)
+        with autocast(self.network.head.weight.device.type, enabled=not exact):
+            return token_log_probs(self.network, tokens, lengths, base=self.base)
 
     def save(self, where: Where) -> None:
         """Write the prior's files into a directory, each whole or not at all; weights in
@@ -117,7 +141,6 @@ def _packed(lines: list[str]) -> bytes:
     return gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
 
 
-@torch.no_grad()
 def token_log_probs(
     network: RecurrentNetwork,
     tokens: np.ndarray,
@@ -129,24 +152,40 @@ def token_log_probs(
 
     With `base` the network corrects it, as in `Prior`.
     """
-    device = network.head.weight.device
+    device = network.head.weight.device.type
     was_training = network.training
     network.eval()
-    out = np.empty(len(tokens))
-    order = np.argsort(lengths)
-    for i in range(0, len(tokens), batch):
-        rows = order[i : i + batch]
-        longest = int(lengths[rows].max())
-        actions = torch.from_numpy(tokens[rows, :longest].astype(np.int64)).to(device)
-        ends = torch.from_numpy(lengths[rows].astype(np.int64)).to(device)
-        mask = step_mask(ends, longest)
-        logits = network(actions, ends)
-        if base is not None:
-            logits = logits + base(actions, ends)
-        log_probs = action_log_probs(logits, actions)
-        out[rows] = (log_probs.double() * mask).sum(1).cpu().numpy()
+    if device == "cpu":  # what begins alike is read once, so it should be in one batch
+        order = np.lexsort(tokens.T[::-1])
+    else:
+        order = np.argsort(lengths)
+    parts = [order[i : i + batch] for i in range(0, len(order), batch)]
+    autocasts = torch.is_autocast_enabled(device)  # which each thread says for itself
+    networks = [network] if base is None else [network, base]
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        with torch.no_grad(), autocast(device, enabled=autocasts):
+            return _episode_log_probs(networks, tokens[rows], lengths[rows])
+
+    with unshared_operations() as threads:
+        found = share([partial(read, rows) for rows in parts], threads if device == "cpu" else 1)
     network.train(was_training)
+    out = np.empty(len(tokens))
+    for rows, values in zip(parts, found, strict=True):
+        out[rows] = values
     return out
+
+
+def _episode_log_probs(
+    networks: Sequence[RecurrentNetwork], tokens: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
+    """Of episodes [B,T] under the sum of the networks' outputs, float64 [B]."""
+    device, longest = networks[0].head.weight.device, int(lengths.max())
+    actions = torch.from_numpy(tokens[:, :longest].astype(np.int64)).to(device)
+    ends = torch.from_numpy(lengths.astype(np.int64)).to(device)
+    outputs = [network(actions, ends) for network in networks]
+    log_probs = action_log_probs(sum(outputs[1:], outputs[0]), actions)
+    return (log_probs.double() * step_mask(ends, longest)).sum(1).cpu().numpy()
 
 
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
