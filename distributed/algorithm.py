@@ -102,6 +102,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.invalid = InvalidWatch(worth_of_invalid(run.reward, domain))
         self.exporter = RunExporter(run, self.directory.name, run_id)
         self.last_metrics = Metrics()
+        self.trainable_rows = 0  # of the replay, as of the last tick
         learner = run.learner
         self.rate = ReplayRatio(
             run.replay.ratio,
@@ -136,16 +137,37 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         before = self.last_metrics.elapsed_s
         self.last_metrics = self._tick()
         seconds = self.last_metrics.elapsed_s - before
-        self.crew.look(self.last_metrics, seconds, self.scorers.full)
-        return results | {"tutor": asdict(self.last_metrics), "done": self.out_of_budget()}
+        if not self.out_of_budget():  # after that actors have nothing to do
+            self.crew.look(self.last_metrics, seconds, self.scorers.full)
+        return results | {"tutor": asdict(self.last_metrics), "done": self.finished()}
 
     def learners_are_there(self) -> bool:
         """Whether they have started. Raises what kept them from it."""
         group = self.learner_group
         return group.are_there() if isinstance(group, ComingLearners) else True
 
+    def finished(self) -> bool:
+        """Whether the budget is used, and the updates are made that its scores have earned, unless
+        a limit of [stop] on updates or seconds came first."""
+        stop, tally = self.run_config.stop, self.tally
+        return self.out_of_budget() and (
+            (stop.updates is not None and tally.updates >= stop.updates)
+            or (stop.seconds is not None and tally.elapsed_s >= stop.seconds)
+            or self.updates_owed() + self.learning.updates == 0
+        )
+
+    def updates_owed(self) -> int:
+        """Updates to make where nothing more is scored, besides those under way, until the samples
+        are drawn that the scores have earned; see `ReplayRatio`. Synchronous rounds learn by
+        themselves, and without actors there is no ratio to keep."""
+        run, tally = self.run_config, self.tally
+        if run.mode == "synchronous" or not run.actors.count or not self.trainable_rows:
+            return 0
+        rows = run.learner.batch * run.learner.count
+        return self.rate.owed(tally.inserted, tally.sampled + self.learning.updates * rows, rows)
+
     def out_of_budget(self) -> bool:
-        """Whether a limit of [stop] is reached."""
+        """Whether a limit of [stop] is reached: nothing new is generated then."""
         return bool(self.limit_reached())
 
     def limit_reached(self) -> str:
@@ -235,6 +257,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         updates = learner.updates_per_call
         if stop.updates is not None:
             updates = min(updates, stop.updates - tally.updates - self.learning.updates)
+        if self.out_of_budget():
+            updates = min(updates, self.updates_owed())
         if updates < 1 or self.learning.full or not self.learners_are_there():
             return news
         rows = learner.batch * learner.count
@@ -303,6 +327,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         shards, scorers, tally = self.replay.stats(), self.scorers, self.tally
         stats = combine(shards)
         self.invalid.look(stats)
+        self.trainable_rows = stats.trainable_rows
         best = stats.best[:10]
         # synchronous rounds wait for every scorer, and keep the replay ratio by themselves
         synchronous = self.run_config.mode == "synchronous"
@@ -387,6 +412,10 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         stats = combine(self.replay.stats())
         ahead = not synchronous
         self.tally.take_up(stats.paid_rows, stats.void_rows, stats.failed_rows, ahead)
+        if ahead:
+            self.trainable_rows = stats.trainable_rows
+            # what came after the checkpoint has yet to be learned from
+            self.tally.inserted = max(self.tally.inserted, stats.paid_rows)
 
     def _snapshot(self) -> checkpoint.Checkpoint:
         self._take_learned(None)

@@ -117,7 +117,7 @@ def _log_probs(prior: Prior, sequences: Sequence[str]) -> tuple[np.ndarray, np.n
             continue
         rows.append(i)
     if rows:
-        log_probs[rows] = prior.log_prob([sequences[i] for i in rows])
+        log_probs[rows] = prior.log_prob([sequences[i] for i in rows], exact=False)
     return log_probs, lengths
 
 

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.ending import why_nothing_was_learned
 from sequence_tutor.distributed.evaluation import Columns
 from sequence_tutor.distributed.head_start import import_beside
 from sequence_tutor.distributed.patience import Complaint, insist
@@ -112,6 +114,7 @@ def optimize(
                 )
             _train(algorithm, run, work, console, stop)
             metrics = algorithm.last_metrics
+            unlearned = why_nothing_was_learned(run, algorithm.tally, algorithm.trainable_rows)
             policy = algorithm.policy()
             top = algorithm.replay.top(TOP_ROWS)
             insist(lambda: policy.save(out / "policy"), f"write {out / 'policy'}", console)
@@ -131,7 +134,8 @@ def optimize(
         rewards = reward_table(run, out, prior, policy, reward, n, run.seed, console, stop)
         if n < report_samples:
             console.print("stopped on request: the report's samples weren't scored")
-        return summarize(run, work, reason, metrics, top, prior, policy, domain, rewards)
+        summary = summarize(run, work, reason, metrics, top, prior, policy, domain, rewards)
+        return replace(summary, shown=[*summary.shown, *filter(None, [unlearned])])
 
 
 def reward_table(
@@ -264,9 +268,14 @@ def _train(
         with Display(console) as display:
             progress = Progress(run, display)
             _print_plainly(console, algorithm.invalid.said)
-            while not (stop.wanted or algorithm.out_of_budget()):
+            learns_on = False
+            while not (stop.wanted or algorithm.finished()):
                 algorithm.train()
                 metrics = algorithm.last_metrics
+                if not learns_on and algorithm.out_of_budget() and not algorithm.finished():
+                    learns_on = True
+                    owed = algorithm.updates_owed() + algorithm.learning.updates
+                    console.print(f"budget used; learning on to the replay ratio: {owed} updates")
                 writer.write(metrics)
                 progress.show(metrics)
                 _print_warnings(algorithm, console)

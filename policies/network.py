@@ -17,8 +17,9 @@ from torch.nn.functional import linear
 
 from sequence_tutor.policies.device import product_dtype
 from sequence_tutor.policies.prefix_tree import PrefixForest, PrefixTree
-from sequence_tutor.policies.recurrence import RecurrentLayers, side_by_side
+from sequence_tutor.policies.recurrence import RecurrentLayers
 from sequence_tutor.policies.stepper import Stepper, stepper_of
+from sequence_tutor.policies.threads import side_by_side
 
 # Episodes for each thread, at least: products of fewer rows at a time are slow.
 LEAST_EPISODES = 8
@@ -85,6 +86,40 @@ class RecurrentNetwork(nn.Module):
             forest = self._forest(actions, lengths)
             return forest.unpack(self.outputs(self._forest_features(forest)))
         return self.outputs(self.features(actions)).transpose(0, 1)
+
+    def draw_dropout(self, steps: int, episodes: int) -> Tensor | None:
+        """What to multiply the outputs of each layer by, float32 [L,T,B,H]: 0, or 1 over the share
+        that dropout keeps. None where nothing is dropped."""
+        share, last = self.rnn.dropout, self.dropout.p
+        if not (self.training and (share > 0 or last > 0)):
+            return None
+        shape = self.architecture.layers, steps, episodes, self.architecture.hidden
+        kept = self.head.weight.new_empty(shape)
+        for layer, dropped in zip(kept, [share] * (len(kept) - 1) + [last], strict=True):
+            layer.bernoulli_(1 - dropped).div_(1 - dropped)
+        return kept
+
+    def forward_with(self, dropout: Tensor, actions: Tensor) -> Tensor:
+        """Like `forward`, with what `draw_dropout` drew, or a part of its episodes.
+
+        Several threads may call it at a time: it casts the weights by itself, as what autocast
+        casts is shared by all threads, and gone when one of them is done.
+        """
+        dtype = product_dtype(actions.device.type)
+        start = actions.new_full((1, actions.shape[0]), self.architecture.vocabulary)
+        output = self.embedding(torch.cat((start, actions.t()[:-1])))
+        weights = list(self.rnn.parameters())  # per layer: input and hidden weights and biases
+        empty = output.new_zeros(1, len(actions), self.architecture.hidden, dtype=dtype)
+        how = True, 1, 0.0, True, False, False  # biases, one layer, no dropout, gradients
+        with torch.autocast(actions.device.type, enabled=False):
+            for i, kept in enumerate(dropout):
+                own = [weight.to(dtype) for weight in weights[4 * i : 4 * i + 4]]
+                if self.architecture.cell == "lstm":
+                    output = torch.lstm(output.to(dtype), [empty, empty], own, *how)[0]
+                else:
+                    output = torch.gru(output.to(dtype), empty, own, *how)[0]
+                output = output * kept
+        return self.outputs(output).transpose(0, 1)
 
     def outputs(self, features: Tensor) -> Tensor:
         """[..,H] -> float32 [..,V]. Not in bfloat16, which would round a logit of 20 by up to a

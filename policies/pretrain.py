@@ -12,12 +12,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import compress
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sequence_tutor.policies.device import autocast, keep_freed_memory
@@ -25,8 +27,11 @@ from sequence_tutor.policies.encoding import Encoding, pad
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
 from sequence_tutor.policies.prior import Data, Prior, token_log_probs
+from sequence_tutor.policies.threads import share, unshared_operations
 
 STATE_FILE, WEIGHTS_STATE_FILE = "training.json", "training.safetensors"
+# Rows for each thread, at least: products of fewer rows at a time are slow.
+LEAST_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -151,24 +156,50 @@ class Pretraining:
                 yield batches[i]
 
     def _update(self, rows: np.ndarray) -> float:
-        """One optimiser step on rows of the training set; returns their mean NLL per sequence."""
-        tokens, lengths = self.train
-        longest = int(lengths[rows].max())
-        actions = torch.from_numpy(tokens[rows, :longest].astype(np.int64)).to(self.device)
-        ends = torch.from_numpy(lengths[rows].astype(np.int64)).to(self.device)
-        mask = step_mask(ends, longest)
+        """One optimiser step on rows of the training set; returns their mean NLL per sequence.
+
+        Threads share the rows, each with gradients of its own; what dropout leaves out doesn't
+        depend on how many there are.
+        """
+        tokens, lengths = self.train[0][rows], self.train[1][rows].astype(np.int64)
+        steps, count = int(lengths.max()), int(lengths.sum())
         self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
-        with autocast(self.device.type):
-            logits = self.network(actions, ends)
-        nll = cross_entropy(logits[mask], actions[mask], reduction="sum")
-        self.optimizer.zero_grad(set_to_none=True)
-        (nll / mask.sum()).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
+        with unshared_operations() as threads:
+            on_cpu = self.device.type == "cpu"
+            dropout = self.network.draw_dropout(steps, len(rows)) if on_cpu else None
+
+            def learn(part: np.ndarray) -> tuple[Tensor, tuple[Tensor, ...]]:
+                longest = int(lengths[part].max())
+                actions = torch.from_numpy(tokens[part, :longest].astype(np.int64))
+                kept = None if dropout is None else dropout[:, :longest, part]
+                nll = self._nll(actions, torch.from_numpy(lengths[part]), kept)
+                grads = torch.autograd.grad(nll / count, list(self.network.parameters()))
+                return nll.detach(), grads
+
+            parts = min(threads, len(rows) // LEAST_ROWS) if on_cpu else 1
+            shares = np.array_split(np.arange(len(rows)), max(1, parts))
+            found = share([partial(learn, part) for part in shares], threads)
+            for parameter, *grads in zip(
+                self.network.parameters(), *(grads for _, grads in found), strict=True
+            ):
+                parameter.grad = sum(grads[1:], grads[0])
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self.optimizer.step()
         self.step += 1
-        return float(nll.detach()) / len(rows)
+        return float(sum(nll for nll, _ in found)) / len(rows)
+
+    def _nll(self, actions: Tensor, ends: Tensor, dropout: Tensor | None) -> Tensor:
+        """Of all actions of int64 [B,T], [B] together, in nats; scalar."""
+        actions, ends = actions.to(self.device), ends.to(self.device)
+        mask = step_mask(ends, actions.shape[1])
+        with autocast(self.device.type):
+            if dropout is None:
+                logits = self.network(actions, ends)
+            else:
+                logits = self.network.forward_with(dropout, actions)
+        return cross_entropy(logits[mask], actions[mask], reduction="sum")
 
     def _prior(self) -> Prior:
         card = {"training": asdict(self.settings), "history": self.history}

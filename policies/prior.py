@@ -10,8 +10,9 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from sequence_tutor.policies.device import autocast
 from sequence_tutor.policies.encoding import Encoding, Episodes, pad
 from sequence_tutor.policies.encodings import encoding_from_metadata, encoding_to_metadata
 from sequence_tutor.policies.network import (
@@ -31,12 +33,13 @@ from sequence_tutor.policies.network import (
 from sequence_tutor.policies.prior_place import METADATA_FILE, PriorError, found_prior
 from sequence_tutor.policies.sampler import Sampler
 from sequence_tutor.policies.storage import Location, Where
+from sequence_tutor.policies.threads import share, unshared_operations
 
 WEIGHTS_FILE = "weights.safetensors"
 TRAINING_FILE, HELD_OUT_FILE = "training.txt.gz", "held_out.txt.gz"
 BASE_PREFIX = "base."
-# Episodes that are sampled at once.
-SAMPLE_BATCH = 512
+# Sequences that one thread draws at a time. Another number gives others for the same seed.
+SAMPLED_AT_ONCE = 512
 # what reading broken files raises
 _BROKEN = (
     OSError,
@@ -77,22 +80,41 @@ class Prior:
         return self.network.architecture.to_dict()
 
     def sample(self, n: int, seed: int | None = None) -> list[str]:
-        """n sequences drawn from the prior, as text (invalid ones included)."""
-        episodes = self.episodes(n, seed)
-        return [self.encoding.decode(row) for batch in episodes for row in batch.tokens]
+        """n sequences drawn from the prior, as text (invalid ones included). The same seed gives
+        the same, however many threads share the work."""
+        batches = self.episodes(n, seed)
+        return [self.encoding.decode(row) for batch in batches for row in batch.tokens]
 
-    def episodes(self, n: int, seed: int | None = None) -> Iterator[Episodes]:
+    def episodes(self, n: int, seed: int | None = None) -> list[Episodes]:
         """The same before they are decoded, in batches."""
-        generator = torch.Generator()
-        generator.manual_seed(seed) if seed is not None else generator.seed()
+        generators = [torch.Generator() for _ in range(0, n, SAMPLED_AT_ONCE)]
+        for i, generator in enumerate(generators):
+            if seed is None:
+                generator.seed()
+            elif i == 0:
+                generator.manual_seed(seed)
+            else:
+                entropy = np.random.SeedSequence([seed % 2**64, i])
+                generator.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
         sampler = Sampler(self.network, self.encoding, self.base)
-        for done in range(0, n, SAMPLE_BATCH):
-            yield sampler.sample(min(SAMPLE_BATCH, n - done), generator)
 
-    def log_prob(self, sequences: Sequence[str]) -> np.ndarray:
-        """log p(sequence) in nats, float64 [n]. Raises ValueError for one it can't express."""
+        def draw(i: int) -> Episodes:
+            return sampler.sample(min(SAMPLED_AT_ONCE, n - i * SAMPLED_AT_ONCE), generators[i])
+
+        with unshared_operations() as threads:
+            if self.network.head.weight.device.type != "cpu":
+                threads = 1
+            return share([partial(draw, i) for i in range(len(generators))], threads)
+
+    def log_prob(self, sequences: Sequence[str], exact: bool = True) -> np.ndarray:
+        """log p(sequence) in nats, float64 [n]. Raises ValueError for one it can't express.
+
+        Without `exact` matrix products are in bfloat16 where that's fast: a sequence's may then be
+        off by a tenth of a nat or two, to either side, and the mean of a thousand by a hundredth.
+        """
         tokens, lengths = pad([self.encoding.encode(s) for s in sequences])
-        return token_log_probs(self.network, tokens, lengths, base=self.base)
+        with autocast(self.network.head.weight.device.type, enabled=not exact):
+            return token_log_probs(self.network, tokens, lengths, base=self.base)
 
     def save(self, where: Where) -> None:
         """Write the prior's files into a directory, each whole or not at all; weights in
@@ -121,7 +143,6 @@ def _packed(lines: list[str]) -> bytes:
     return gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
 
 
-@torch.no_grad()
 def token_log_probs(
     network: RecurrentNetwork,
     tokens: np.ndarray,
@@ -133,24 +154,40 @@ def token_log_probs(
 
     With `base` the network corrects it, as in `Prior`.
     """
-    device = network.head.weight.device
+    device = network.head.weight.device.type
     was_training = network.training
     network.eval()
-    out = np.empty(len(tokens))
-    order = np.argsort(lengths)
-    for i in range(0, len(tokens), batch):
-        rows = order[i : i + batch]
-        longest = int(lengths[rows].max())
-        actions = torch.from_numpy(tokens[rows, :longest].astype(np.int64)).to(device)
-        ends = torch.from_numpy(lengths[rows].astype(np.int64)).to(device)
-        mask = step_mask(ends, longest)
-        logits = network(actions, ends)
-        if base is not None:
-            logits = logits + base(actions, ends)
-        log_probs = action_log_probs(logits, actions)
-        out[rows] = (log_probs.double() * mask).sum(1).cpu().numpy()
+    if device == "cpu":  # what begins alike is read once, so it should be in one batch
+        order = np.lexsort(tokens.T[::-1])
+    else:
+        order = np.argsort(lengths)
+    parts = [order[i : i + batch] for i in range(0, len(order), batch)]
+    autocasts = torch.is_autocast_enabled(device)  # which each thread says for itself
+    networks = [network] if base is None else [network, base]
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        with torch.no_grad(), autocast(device, enabled=autocasts):
+            return _episode_log_probs(networks, tokens[rows], lengths[rows])
+
+    with unshared_operations() as threads:
+        found = share([partial(read, rows) for rows in parts], threads if device == "cpu" else 1)
     network.train(was_training)
+    out = np.empty(len(tokens))
+    for rows, values in zip(parts, found, strict=True):
+        out[rows] = values
     return out
+
+
+def _episode_log_probs(
+    networks: Sequence[RecurrentNetwork], tokens: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
+    """Of episodes [B,T] under the sum of the networks' outputs, float64 [B]."""
+    device, longest = networks[0].head.weight.device, int(lengths.max())
+    actions = torch.from_numpy(tokens[:, :longest].astype(np.int64)).to(device)
+    ends = torch.from_numpy(lengths.astype(np.int64)).to(device)
+    outputs = [network(actions, ends) for network in networks]
+    log_probs = action_log_probs(sum(outputs[1:], outputs[0]), actions)
+    return (log_probs.double() * step_mask(ends, longest)).sum(1).cpu().numpy()
 
 
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

@@ -10,20 +10,18 @@ Gates are in PyTorch's order. Products are in the precision asked for, everythin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sequence_tutor.policies.prefix_tree import PrefixTree
 from sequence_tutor.policies.products import Product, tanh_
-
-T = TypeVar("T")
+from sequence_tutor.policies.threads import side_by_side
 
 
 class RecurrentLayers(torch.autograd.Function):
@@ -251,20 +249,3 @@ def _gru_backward(
             d_past = layer.recurrent_back(recurrent_grads[i:j].to(layer.dtype)).float()
             grad_hidden.index_add_(0, tree.above(t), d_past.addcmul_(d_hidden, update))
     return grads.to(layer.dtype), recurrent_grads.to(layer.dtype)
-
-
-def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """The calls' results; more than one call has a thread each, and no threads within it."""
-    if len(calls) == 1:
-        return [calls[0]()]
-    return list(_threads(len(calls)).map(_without_gradients, calls))
-
-
-def _without_gradients(call: Callable[[], T]) -> T:
-    with torch.no_grad():
-        return call()
-
-
-@cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, "layers", partial(torch.set_num_threads, 1))

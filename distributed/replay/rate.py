@@ -57,6 +57,13 @@ class ReplayRatio:
         """Samples earned and not yet drawn; negative where overdrawn."""
         return self.ratio * (inserted - self.min_rows) - sampled
 
+    def owed(self, inserted: int, sampled: int, n: int) -> int:
+        """How many times n more rows are to be sampled where nothing more is inserted, so that the
+        balance is as near to 0 as may be; 0 before there are `min_rows` rows."""
+        if inserted < self.min_rows:
+            return 0
+        return max(0, round(self.balance(inserted, sampled) / n))
+
     def lean(self, inserted: int, sampled: int) -> float:
         """The balance as a share of the slack, -1 to 1: at 1 the actors wait, at -1 the learner."""
         return max(-1.0, min(self.balance(inserted, sampled) / self.slack, 1.0))
