@@ -242,7 +242,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     def _count(self, report: ScoreReport) -> None:
         """Raises BrokenRewardError for a reward that can score nothing: better now than later."""
         self.tally.add_scored(report)
-        self.invalid.add(report.valid, report.rows)
+        self.invalid.add(report.valid + report.failed, report.rows)
         if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
             raise BrokenRewardError(
                 f"the reward failed on all of the first {self.tally.failed} valid sequences, for "

@@ -39,8 +39,9 @@ class InvalidWatch:
         return floor_of(self._worst) if self._worth.late else self._worth.value
 
     def add(self, valid: int, rows: int) -> None:
-        """Count a batch of scored sequences. Warns where the share of valid ones among the latest
-        WINDOW falls to half of what it was among the first WINDOW, and when it halves again."""
+        """Count a batch of `rows` sequences, of which `valid` are valid, whether their reward fails
+        or not. Warns where the share of valid ones among the latest WINDOW falls to half of what it
+        was among the first WINDOW, and when it halves again."""
         if self._first < WINDOW:
             share = (self._expected * self._first + valid) / max(1, self._first + rows)
             self._first, self._expected = self._first + rows, share
