@@ -116,7 +116,7 @@ def packing_of(path: Location) -> str:
 def _zipped(path: Location, source: Any) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(source)
-    except zipfile.BadZipFile as error:
+    except UNREADABLE as error:
         raise CorpusError(f"{path} can't be read as a zip file: {error}") from error
 
 
