@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.cluster_address import check_cluster
 from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, RunConfig, to_toml
 from sequence_tutor.distributed.head_start import import_beside
 from sequence_tutor.distributed.patience import Complaint, insist
@@ -77,6 +78,7 @@ def optimize(
     Raises RunError, once the record is safe, where a part that can't be replaced dies or storage
     fails for longer than the run waits for it; OSError where what is left can't be uploaded.
     """
+    check_cluster()
     import_beside(*HEAVY)
     out = Location(where)
     # Whatever is wrong with the files should be said before a cluster is started.
