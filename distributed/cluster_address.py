@@ -20,7 +20,7 @@ CONNECT_S, CHECK_S = 5.0, 15.0
 NODE_S, LOOK_EVERY_S = 10.0, 0.5
 # An address family and what `socket.connect` takes there.
 _Place = tuple[int, Any]
-# The first bytes of a client that speaks HTTP/2, as Ray's head does: the preface and empty settings.
+# The first bytes of a client that speaks HTTP/2, as Ray's head does: preface and empty settings.
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _FRAME_HEADER_BYTES, _SETTINGS = 9, 4
 

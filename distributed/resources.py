@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections import Counter
@@ -99,8 +98,9 @@ def tell_of_gpus(run: RunConfig, console: Console) -> None:
     count = ray.cluster_resources().get("GPU", 0)
     idle = run.mode == "asynchronous" and not run.learner.gpus and not run.actors.gpus
     if count and idle:
+        here = "1 GPU is" if count == 1 else f"{count:g} GPUs are"
         console.print(
-            f"{count:g} GPUs are here and not asked for; learner.gpus = 0.5 and actors.gpus = 0.5 "
+            f"{here} here and not asked for; learner.gpus = 0.5 and actors.gpus = 0.5 "
             "would share one",
             soft_wrap=True,
             highlight=False,
@@ -139,12 +139,13 @@ def _situation(run: RunConfig, scoring_only: bool) -> str:
     need = needed(run, scoring_only)
     have, free = ray.cluster_resources(), ray.available_resources()
     kinds = [kind for kind, amount in need.items() if amount]
+    nodes = sum(node["Alive"] for node in ray.nodes())
     return (
         "the run needs "
         + ", ".join(f"{need[kind]:g} {kind}" for kind in kinds)
         + "; the cluster has "
         + ", ".join(f"{have.get(k, 0):g} {k} ({free.get(k, 0):g} free)" for k in kinds)
-        + f" on {sum(node['Alive'] for node in ray.nodes())} nodes"
+        + f" on {nodes} node{'' if nodes == 1 else 's'}"
     )
 
 
@@ -165,8 +166,6 @@ def start_ray(run: RunConfig) -> bool:
     """
     if ray.is_initialized():
         return cluster_address() is not None
-    # RLlib warns at each start of things that are as we want them.
-    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if (address := cluster_address()) is not None:
         # a job's runtime environment may set them too, and may not be contradicted

@@ -82,9 +82,7 @@ def told(monkeypatch: pytest.MonkeyPatch, address: str) -> str:
     return str(error.value)
 
 
-def test_a_cluster_that_answers_is_let_through(
-    servers: ExitStack, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_cluster_that_answers_is_let_through(servers: ExitStack, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAY_ADDRESS", server(servers, SETTINGS))
     monkeypatch.setattr(services, "find_node_ids", lambda: {"0123"})
     check_cluster()

@@ -13,7 +13,9 @@ from sequence_tutor.distributed.exported import Series
 from sequence_tutor.distributed.exporter import Exporter
 from sequence_tutor.distributed.resume import config_of
 
-TEXT = '# größe\r\nseed = 3\r\n[reward]\r\n[[reward.component]]\r\nname = "qed"\r\nlabel = "güte"\r\n'
+TEXT = (
+    '# größe\r\nseed = 3\r\n[reward]\r\n[[reward.component]]\r\nname = "qed"\r\nlabel = "güte"\r\n'
+)
 
 
 @pytest.mark.parametrize(
