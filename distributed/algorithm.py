@@ -49,6 +49,7 @@ from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.starting import starting_prior
 from sequence_tutor.distributed.stopping import BrokenRewardError
 from sequence_tutor.distributed.types import ScoreReport
+from sequence_tutor.distributed.weights import prior_parts
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.policies.storage import Location
 from sequence_tutor.rewards.bounds import worth_of_invalid
@@ -82,7 +83,8 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         check_resources(run)
         self.prior = starting_prior(run)
         self.directory = Location(config.directory or self.logdir)
-        self.board = start_board(run_id, self.prior)
+        self.prior_reference = ray.put(prior_parts(self.prior))
+        self.board = start_board(run_id, self.prior_reference)
         if run.learner.algorithm != "g":  # all others start with the prior as their policy
             publish_prior(self.board, self.prior)
         record = record_of(run, self.directory).uri

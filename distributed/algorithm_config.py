@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         """Set the run; the record goes under `directory`, by default Tune's trial directory."""
         self.run = run
         self.directory = None if directory is None else str(directory)
+        # RLlib warns at each start of things that are as we want them, from this logger alone
+        logging.getLogger("ray.rllib").setLevel(logging.ERROR)
         learner, actors = run.learner, run.actors
         # no seed: actors and learners seed what they use themselves, see choose_repeatable_kernels
         self.framework("torch").debugging(log_level="ERROR")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from dataclasses import fields
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +20,7 @@ from sequence_tutor.policies.storage import Location
 
 DEFAULT = PretrainSettings()
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = Console()
+console = Console(markup=False)  # a [ in a name is one
 
 PriorArgument = Annotated[
     str, typer.Argument(help="A shipped prior, a prior's directory or a run; a path or URI.")
@@ -28,6 +30,22 @@ ColumnOption = Annotated[
     str | None, typer.Option(help="Column of the sequences, in a CSV, text or Parquet file.")
 ]
 RetryOption = Annotated[bool, typer.Option(help="With --resume: try again what failed.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"sequence-tutor {version('sequence-tutor')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_print_version),
+    ] = False,
+) -> None:
+    """Fine-tune a sequence generator on any score."""
 
 
 @app.command()
@@ -100,7 +118,7 @@ def optimize(
 
 @app.command()
 def score(
-    config: Annotated[Path, typer.Argument(help="TOML file with the [reward].")],
+    config: Annotated[Path, typer.Argument(help="TOML file with the \\[reward].")],
     file: Annotated[
         str, typer.Argument(help="Text, gzip, CSV or Parquet file of sequences, a path or URI.")
     ],
@@ -160,7 +178,9 @@ def sample(
         loaded.encoding.max_length = max_length
     sequences = loaded.sample(n or (1000 if render is None else 10), seed)
     if render is not None:
-        Console(stderr=True).print(domain_of(loaded.encoding.name).render(sequences, render))
+        Console(stderr=True, markup=False).print(
+            domain_of(loaded.encoding.name).render(sequences, render)
+        )
     text = "".join(f"{sequence}\n" for sequence in sequences)
     if out is not None:
         out.write_text(text, encoding="utf-8")
@@ -177,7 +197,13 @@ def evaluate(
     n: Annotated[int, typer.Option("-n", min=1, help="Sample size.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     column: ColumnOption = None,
-    encoding: Annotated[str, typer.Option(help="Of a file: smiles or melody.")] = "smiles",
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a file: smiles or melody; by default what it looks like.")
+    ] = None,
+    published: Annotated[
+        bool | None,
+        typer.Option(help="Show a paper's results beside; by default not beside a file's."),
+    ] = None,
     report_samples: Annotated[
         int,
         typer.Option(
@@ -188,12 +214,19 @@ def evaluate(
     ] = 0,
 ) -> None:
     """Describe a prior, a run's policy or a file in numbers, beside data and noise."""
-    from sequence_tutor.distributed.evaluation import compare, describe, print_table, spread
+    from sequence_tutor.distributed.evaluation import (
+        compare,
+        describe,
+        guess_encoding,
+        print_table,
+        spread,
+    )
     from sequence_tutor.distributed.run import evaluated_rewards, starting_prior_of
     from sequence_tutor.distributed.summary import print_rewards
     from sequence_tutor.policies.encodings import ENCODINGS
     from sequence_tutor.policies.prior import load_prior
     from sequence_tutor.rewards.domains import domain_of
+    from sequence_tutor.rewards.isolation.identify import identify_all
 
     place = Location(source)
     is_run = (place / "policy").is_dir()
@@ -201,6 +234,8 @@ def evaluate(
     prior = None if of_file else starting_prior_of(place) if is_run else load_prior(source)
     if prior is not None:
         encoding = prior.encoding.name
+    elif encoding is None:
+        encoding = guess_encoding(place, column)
     elif encoding not in ENCODINGS:
         raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(ENCODINGS)}")
     if report_samples and not is_run:
@@ -217,14 +252,24 @@ def evaluate(
     policy = None
     if prior is None:
         # how much of the file is valid is one of the numbers
-        sequences = _readable(domain, _read(place, encoding, column, None, valid=False))
+        sequences = _read(place, encoding, column, None, valid=False)
+        found = identify_all(domain, sequences)
+        if all(one.key is None for one in found):
+            other = guess_encoding(place, column)
+            hint = f"; it holds those of --encoding {other}" if other != encoding else ""
+            raise ValueError(f"{source} has no valid sequence of --encoding {encoding}{hint}")
+        # an empty text is invalid too, and can't crash or hang the process that reads it
+        readable = zip(sequences, found, strict=True)
+        sequences = [s if one.lost is None else "" for s, one in readable]
         columns[place.name] = describe(sequences, domain, training=training)
         if data is not None:
             columns["data"] = describe(spread(data, n), domain, training=training)
     else:
         policy = load_prior(source) if is_run else None
         columns |= compare(domain, prior, policy, None, data, training, n, seed)
-    print_table(columns | dict(domain.published), console)
+    if published or (published is None and prior is not None):
+        columns |= domain.published
+    print_table(columns, console)
     if prior is not None and policy is not None:
         print_rewards(
             evaluated_rewards(place, prior, policy, report_samples, seed, console), console
@@ -296,8 +341,9 @@ def pretrain(
 
 
 def _is_data(path: Location) -> bool:
-    """Whether a path is a file, or a folder that is no prior."""
-    return path.is_file() or (path.is_dir() and not (path / "prior.json").is_file())
+    """Whether a path is a file, or a folder that is no prior and no run."""
+    other = any((path / name).is_file() for name in ("prior.json", "config.toml"))
+    return path.is_file() or (path.is_dir() and not other)
 
 
 def _read(
@@ -324,15 +370,6 @@ def _read(
     return corpus.sequences
 
 
-def _readable(domain: Any, sequences: list[str]) -> list[str]:
-    """The sequences, with an empty one, which is invalid too, for each that would crash or hang
-    the process that reads it."""
-    from sequence_tutor.rewards.isolation.identify import identify_all
-
-    found = identify_all(domain, sequences)
-    return [s if one.lost is None else "" for s, one in zip(sequences, found, strict=True)]
-
-
 def _check_vocabulary(encoding: Any, sequences: list[str], path: str) -> None:
     """Raises ValueError where the vocabulary lacks a token of some sequence."""
     lacking = []
@@ -351,6 +388,9 @@ def _check_vocabulary(encoding: Any, sequences: list[str], path: str) -> None:
 
 def main() -> None:
     """Entry point: what a user did wrong is one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter ends no command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.path.append(os.getcwd())  # where a user's own reward functions are
     try:
         app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import tomllib
 from pathlib import Path
@@ -254,17 +255,47 @@ class RunConfig(Section):
         )
 
 
-def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
+# What a text begins with that is in another encoding than UTF-8, or in UTF-8 and says so. UTF-32
+# first: its mark begins as that of UTF-16 does.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
+
+
+def load_config(path: str | Path, overrides: list[str] | None = None) -> RunConfig:
     """Read and check a TOML file; `overrides` are "table.key=value" in TOML. Raises ConfigError."""
+    path = Path(path)
     if not path.is_file():
         raise ConfigError(f"there is no config file {path}")
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    data = read_toml(path.read_bytes(), str(path))
     for override in overrides or []:
         _apply(data, override)
     return parse_config(data, str(path))
+
+
+def read_toml(content: bytes, origin: str) -> dict[str, Any]:
+    """The tables of a TOML file in UTF-8, or in what its byte order mark says: Windows writes such.
+    Raises ConfigError."""
+    encoding = next((e for mark, e in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{origin} is not text in UTF-8, as TOML is (line {line} isn't); save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise ConfigError(f"{origin} is not text in UTF-8, as TOML is; save it as UTF-8")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{origin} is not valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{origin} is not valid TOML: it is nested too deeply") from None
 
 
 def parse_config(data: dict[str, Any], origin: str = "config") -> RunConfig:
@@ -281,7 +312,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override!r}: write it as table.key=value")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         parsed = value  # a bare word is a string, so that shells need no double quoting
     *tables, last = key.strip().split(".")
     for table in tables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +11,19 @@ from rich.console import Console
 from rich.table import Table
 
 from sequence_tutor.policies.encoding import Encoding
+from sequence_tutor.policies.encodings import ENCODINGS
+from sequence_tutor.policies.rows import read_sequences
+from sequence_tutor.policies.storage import Location
 from sequence_tutor.rewards.base import Domain, Reward
+from sequence_tutor.rewards.domains import domain_of
 
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
 
 Columns = Mapping[str, Mapping[str, float]]
+# Sequences of a file that tell its encoding, and what else holds melodies.
+GUESSED_FROM = 200
+MUSIC = (".mid", ".midi", ".zip")
 
 
 def describe(
@@ -85,17 +93,35 @@ def compare(
 
 
 def print_table(columns: Columns, console: Console, title: str | None = None) -> None:
-    """The columns side by side; a row for each number that any of them has."""
+    """The columns side by side; a row for each number that any of them has. "-" is what can't be
+    told, such as the mean of nothing. Without columns there is nothing to show."""
+    if not columns:
+        return
     table = Table(title=title)
     table.add_column("", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right")
     for row in dict.fromkeys(key for numbers in columns.values() for key in numbers):
-        cells = [f"{c[row]:.4g}" if row in c else "" for c in columns.values()]
+        cells = [_cell(c[row]) if row in c else "" for c in columns.values()]
         table.add_row(row.replace("_", " "), *cells)
     if not console.is_terminal:  # a file has room
         console = Console(file=console.file, width=max(console.width, 40 + 16 * len(columns)))
     console.print(table)
+
+
+def _cell(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.4g}"
+
+
+def guess_encoding(place: Location, column: str | None = None) -> str:
+    """The encoding of a file or folder of sequences: that in which most of the first sequences are
+    valid, smiles where none are in any."""
+    if place.is_dir() or any(s.lower() in MUSIC for s in place.suffixes[-1:]):
+        return "melody"
+    first = [text for _, text in islice(read_sequences(place, column), GUESSED_FROM) if text]
+    valid = {name: sum(domain_of(name).key(s) is not None for s in first) for name in ENCODINGS}
+    best = max(ENCODINGS, key=lambda name: valid[name])
+    return best if valid[best] > valid["smiles"] else "smiles"
 
 
 def random_sequences(encoding: Encoding, n: int, seed: int) -> list[str]:

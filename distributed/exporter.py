@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 import uuid
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import numpy as np
 from ray.util.metrics import Counter, Gauge
@@ -33,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two exports of who has news more often.
 EXPORT_EVERY_S = 1.0
+_VISIBLE = "".join(map(chr, range(ord(" "), 127)))
 
 
 class Exporter:
@@ -41,7 +44,7 @@ class Exporter:
 
     def __init__(self, series: Sequence[Series], run: str, run_id: str) -> None:
         self._series = {s.name: s for s in series}
-        self._labels = {"run": run, "run_id": run_id}
+        self._labels = {"run": _in_ascii(run), "run_id": run_id}
         self._metrics: dict[str, Counter | Gauge] = {}
         self._totals: dict[tuple[str, str], float] = {}
         self._broken = False
@@ -78,6 +81,12 @@ class Exporter:
             metric._record(value, labels)
         elif value > before:  # less is what a restarted process counts anew
             metric.inc(value - before, labels)
+
+
+def _in_ascii(name: str) -> str:
+    """A name as a label's value, which Ray takes in ASCII alone: other characters, and what can't
+    be seen, percent-encoded as in a URI."""
+    return quote(os.fsencode(name), safe=_VISIBLE) or "-"
 
 
 class RunExporter:

@@ -31,8 +31,8 @@ class Metrics:
     sequences: int = 0
     sequences_per_s: float = 0.0
     updates_per_s: float = 0.0
-    valid_share: float = 0.0
-    repeated_share: float = 0.0
+    valid_share: float = math.nan
+    repeated_share: float = math.nan
     failed: int = 0
     scores_ok: int = 0
     scores_invalid: int = 0

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sequence_tutor.distributed.evaluation import describe
+from sequence_tutor.policies.corpus import Corpus
 from sequence_tutor.policies.encodings import ENCODINGS
 from sequence_tutor.policies.pretrain import Pretraining
 from sequence_tutor.policies.pretrain import Progress as TrainingProgress
@@ -45,6 +46,7 @@ def pretrain_prior(
         raise ValueError("no CUDA device here; use --device cpu")
     domain, kind = domain_of(encoding), ENCODINGS[encoding]
     longest = max_length or kind.usual_length
+    keys: dict[str, str] = {}  # of each usable sequence
 
     def check(sequence: str) -> str | None:
         try:
@@ -56,15 +58,24 @@ def pretrain_prior(
             return f"{length} tokens, more than --max-length {longest}"
         if own.vocabulary.end_id is None and length != longest:
             return f"{length} tokens where every sequence must have --max-length {longest}"
-        return None if domain.key(sequence) is not None else "not a valid sequence"
+        key = domain.key(sequence)
+        if key is None:
+            return "not a valid sequence"
+        keys[sequence] = key
+        return None
 
-    console.print(f"reading {data}")
-    corpora = []
-    for path in filter(None, [data, validation_data]):
-        corpora.append(kind.read(path, check, longest, column))
-        for remark in corpora[-1].remarks():
-            console.print(remark, markup=False)
-    corpus, held_out = corpora[0], corpora[1].sequences if validation_data else []
+    console.print(f"reading {data}", markup=False, highlight=False, soft_wrap=True)
+    corpus = kind.read(data, check, longest, column)
+    held_out: list[str] = []
+    if validation_data is not None:
+        validation = kind.read(validation_data, check, longest, column)
+        validation.make_distinct(keys)
+        held_out = validation.sequences
+        _tell(validation, console)
+    corpus.make_distinct(keys, {keys[s] for s in held_out})
+    _tell(corpus, console)
+    if not corpus.sequences:
+        raise ValueError(f"{data} has nothing that is not in {validation_data} as well")
     fitted = kind.fit(corpus.sequences + held_out, longest)
     training = Pretraining(fitted, corpus.sequences, settings, device, corpus.groups, held_out)
     if resume:
@@ -96,10 +107,15 @@ def pretrain_prior(
     if not report_samples:
         return {}
     samples = best.sample(report_samples, settings.seed)
-    keys = {domain.key(s) or s for s in training.data.training}
+    known = {keys[s] for s in training.data.training}
     return {
         "held-out data": describe(
-            training.data.held_out[:report_samples], domain, training=keys, prior=best
+            training.data.held_out[:report_samples], domain, training=known, prior=best
         ),
-        "prior": describe(samples, domain, training=keys, prior=best),
+        "prior": describe(samples, domain, training=known, prior=best),
     }
+
+
+def _tell(corpus: Corpus, console: Console) -> None:
+    for remark in corpus.remarks():
+        console.print(remark, markup=False, highlight=False, soft_wrap=True)

@@ -31,8 +31,9 @@ from sequence_tutor.rewards.domains import domain_of
 HANDED_PER_SCORER = 2
 
 
-def start_board(run_id: str, prior: Prior) -> ActorHandle:
-    """The run's weight board, on the driver's node: without that the run is over anyway."""
+def start_board(run_id: str, prior: ray.ObjectRef) -> ActorHandle:
+    """The run's weight board, on the driver's node: without that the run is over anyway. `prior`
+    refers to `PriorParts`; keep it as long as the board."""
     here = ray.get_runtime_context().get_node_id()
     return (
         ray.remote(WeightBoard)
@@ -42,7 +43,7 @@ def start_board(run_id: str, prior: Prior) -> ActorHandle:
             max_restarts=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
         )
-        .remote(prior_parts(prior))
+        .remote([prior])
     )
 
 

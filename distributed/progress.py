@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,14 @@ from sequence_tutor.distributed.metrics import Metrics
 
 # Seconds between two lines where there is no terminal.
 LINE_EVERY_S = 10.0
+
+
+# Seconds that the speed shown is measured over: a slow reward has news once in many ticks.
+SPEED_OVER_S = 30.0
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1%}"
 
 
 def _number(value: float, digits: int = 3) -> str:
@@ -55,13 +64,41 @@ class Display:
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
+class Speed:
+    """How fast a count has grown over the last SPEED_OVER_S; NaN until it has grown."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+        self._first: int | None = None
+
+    def add(self, elapsed_s: float, count: int) -> None:
+        """The count at a time, in seconds since any start."""
+        if self._first is None:
+            self._first = count
+        # what comes before the first work is starting, and slows nothing down
+        if count == self._first and self._seen:
+            self._seen.clear()
+        self._seen.append((elapsed_s, count))
+        while len(self._seen) > 2 and self._seen[1][0] <= elapsed_s - SPEED_OVER_S:
+            self._seen.popleft()
+
+    @property
+    def per_s(self) -> float:
+        (from_s, before), (until_s, now) = self._seen[0], self._seen[-1]
+        if now == self._first or until_s <= from_s:
+            return math.nan
+        return (now - before) / (until_s - from_s)
+
+
 class Progress:
     """Shows the metrics of a run."""
 
     def __init__(self, run: RunConfig, display: Display) -> None:
         self.run, self.display = run, display
+        self._speed = Speed()
 
     def show(self, m: Metrics) -> None:
+        self._speed.add(m.elapsed_s, m.sequences)
         self.display.show(self._line(m), self._table(m))
 
     def _budget(self, m: Metrics) -> str:
@@ -71,8 +108,8 @@ class Progress:
     def _line(self, m: Metrics) -> str:
         return (
             f"{m.elapsed_s:6.0f} s  scores {self._budget(m)}  reward {_number(m.reward_mean)} "
-            f"(top 10 {_number(m.reward_top10)})  valid {m.valid_share:.1%}  "
-            f"KL {_number(m.kl_to_prior, 1)} nats  {m.sequences_per_s:.0f} sequences/s  "
+            f"(top 10 {_number(m.reward_top10)})  valid {_share(m.valid_share)}  "
+            f"KL {_number(m.kl_to_prior, 1)} nats  {_number(self._speed.per_s, 0)} sequences/s  "
             f"updates {m.updates}  staleness {m.staleness:.0f}  queue {m.waiting_to_be_scored}  "
             f"bottleneck {m.bottleneck.text}"
         )
@@ -81,9 +118,9 @@ class Progress:
         table = Table(title=f"{m.elapsed_s:.0f} s", show_header=False)
         rows = [
             ("scores used", self._budget(m)),
-            ("sequences/s", f"{m.sequences_per_s:.0f}"),
-            ("valid", f"{m.valid_share:.1%}"),
-            ("repeated", f"{m.repeated_share:.1%}"),
+            ("sequences/s", _number(self._speed.per_s, 0)),
+            ("valid", _share(m.valid_share)),
+            ("repeated", _share(m.repeated_share)),
             ("reward, mean", _number(m.reward_mean)),
             ("reward, top 10", _number(m.reward_top10)),
             ("invalid is worth", _number(m.invalid_reward)),

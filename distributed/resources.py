@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections import Counter
@@ -13,6 +12,10 @@ from ray.exceptions import AuthenticationError
 from ray.util.placement_group import placement_group, remove_placement_group
 from rich.console import Console
 
+from sequence_tutor.distributed.cluster_address import (
+    ClusterError,
+    cluster_address,
+)
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.stopping import StoppedError, StopRequest
 from sequence_tutor.distributed.storage_environment import storage_environment
@@ -27,10 +30,6 @@ PROCESS_ENVIRONMENT = {"GOMP_SPINCOUNT": "3000"}
 SHARD_CPUS = 0.01
 # Seconds between two looks at whether there is room, and between two lines that say there isn't.
 LOOK_EVERY_S, TELL_EVERY_S = 0.5, 30.0
-
-
-class ClusterError(ValueError):
-    """The cluster can't be joined."""
 
 
 class ResourceError(ValueError):
@@ -99,8 +98,9 @@ def tell_of_gpus(run: RunConfig, console: Console) -> None:
     count = ray.cluster_resources().get("GPU", 0)
     idle = run.mode == "asynchronous" and not run.learner.gpus and not run.actors.gpus
     if count and idle:
+        here = "1 GPU is" if count == 1 else f"{count:g} GPUs are"
         console.print(
-            f"{count:g} GPUs are here and not asked for; learner.gpus = 0.5 and actors.gpus = 0.5 "
+            f"{here} here and not asked for; learner.gpus = 0.5 and actors.gpus = 0.5 "
             "would share one",
             soft_wrap=True,
             highlight=False,
@@ -139,12 +139,13 @@ def _situation(run: RunConfig, scoring_only: bool) -> str:
     need = needed(run, scoring_only)
     have, free = ray.cluster_resources(), ray.available_resources()
     kinds = [kind for kind, amount in need.items() if amount]
+    nodes = sum(node["Alive"] for node in ray.nodes())
     return (
         "the run needs "
         + ", ".join(f"{need[kind]:g} {kind}" for kind in kinds)
         + "; the cluster has "
         + ", ".join(f"{have.get(k, 0):g} {k} ({free.get(k, 0):g} free)" for k in kinds)
-        + f" on {sum(node['Alive'] for node in ray.nodes())} nodes"
+        + f" on {nodes} node{'' if nodes == 1 else 's'}"
     )
 
 
@@ -158,17 +159,15 @@ def _advice(kind: str) -> str:
 
 def start_ray(run: RunConfig) -> bool:
     """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone. Returns whether
-    a cluster was joined. Raises ClusterError where it doesn't let this machine in.
+    a cluster was joined. Raises ClusterError where it isn't there or doesn't let this machine in.
 
     A local Ray counts at least the CPUs that the run asks for: more processes than cores is slow
     but works, and small machines should be able to try everything.
     """
     if ray.is_initialized():
-        return bool(os.environ.get("RAY_ADDRESS"))
-    # RLlib warns at each start of things that are as we want them.
-    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+        return cluster_address() is not None
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if os.environ.get("RAY_ADDRESS"):
+    if (address := cluster_address()) is not None:
         # a job's runtime environment may set them too, and may not be contradicted
         ours = {k: v for k, v in PROCESS_ENVIRONMENT.items() if k not in os.environ}
         ours |= storage_environment(os.environ)
@@ -176,7 +175,7 @@ def start_ray(run: RunConfig) -> bool:
             ray.init(runtime_env={"env_vars": ours}, **quiet)
         except (ConnectionError, AuthenticationError) as error:
             raise ClusterError(
-                f"can't join the Ray cluster at {os.environ['RAY_ADDRESS']}: it isn't there, or "
+                f"can't join the Ray cluster at {address}: it isn't there, or "
                 "this machine lacks its token (RAY_AUTH_MODE=token, and the token in "
                 "~/.ray/auth_token or RAY_AUTH_TOKEN); Ray says: " + str(error).split(". ")[0]
             ) from error

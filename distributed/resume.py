@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
-from sequence_tutor.distributed.config import ConfigError, RunConfig, parse_config
+from sequence_tutor.distributed.config import (
+    ConfigError,
+    RunConfig,
+    parse_config,
+    read_toml,
+)
 from sequence_tutor.policies.storage import Location, Where
 
 # Keys, or whole tables, whose change doesn't make a resumed run another run.
@@ -34,11 +38,7 @@ def config_of(where: Where) -> RunConfig:
     file = Location(where) / "config.toml"
     if not file.is_file():
         raise ConfigError(f"there is no config file {file}")
-    try:
-        data = tomllib.loads(file.read().decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid TOML: {error}") from error
-    return parse_config(data, str(file))
+    return parse_config(read_toml(file.read(), str(file)), str(file))
 
 
 def check_directory(run: RunConfig, where: Where, resume: bool) -> None:

@@ -18,6 +18,7 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.cluster_address import check_cluster
 from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, RunConfig, to_toml
 from sequence_tutor.distributed.ending import why_nothing_was_learned
 from sequence_tutor.distributed.evaluation import Columns
@@ -85,6 +86,7 @@ def optimize(
     Raises RunError, once the record is safe, where a part that can't be replaced dies or storage
     fails for longer than the run waits for it; OSError where what is left can't be uploaded.
     """
+    check_cluster()
     import_beside(*HEAVY)
     out = Location(where)
     # Whatever is wrong with the files should be said before a cluster is started.

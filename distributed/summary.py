@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,10 +66,12 @@ def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
     m, out = summary.metrics, Location(where)
     print_table(summary.columns, console, f"up to {SUMMARY_SAMPLES:,} sequences each")
     print_rewards(summary.rewards, console)
-    console.print(
-        f"{summary.reason}: {m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s; "
-        f"best ten {m.reward_top10:.3f} on average; KL to the prior {m.kl_to_prior:.1f} nats"
-    )
+    told = [f"{m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s"]
+    if not math.isnan(m.reward_top10):
+        told.append(f"best ten {m.reward_top10:.3f} on average")
+    if not math.isnan(m.kl_to_prior):
+        told.append(f"KL to the prior {m.kl_to_prior:.1f} nats")
+    console.print(f"{summary.reason}: {'; '.join(told)}")
     console.print(f"the best sequences are in {out / 'top.csv'}, the policy in {out / 'policy'}")
     for remark in summary.shown:
         console.print(remark, soft_wrap=True, highlight=False)

@@ -25,10 +25,14 @@ class PriorParts:
 
 
 class WeightBoard:
-    """Newest weights and their version (updates at publication)."""
+    """Newest weights and their version (updates at publication).
 
-    def __init__(self, prior: PriorParts) -> None:
-        self._prior = ray.put(prior)
+    prior: a reference to `PriorParts`, in a list: the parts themselves would be gone when Ray
+    restarts a board that was lost. The process that put them there keeps the reference.
+    """
+
+    def __init__(self, prior: list[ray.ObjectRef]) -> None:
+        self._prior = prior[0]
         self._version = -1
         self._weights: ray.ObjectRef | None = None
 

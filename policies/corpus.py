@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,32 @@ class Corpus:
         self.broken_count += 1
         if len(self.broken) < self.shown:
             self.broken.append(f"{part}: {reason}")
+
+    def make_distinct(self, key: Mapping[str, str], elsewhere: Collection[str] = ()) -> None:
+        """Leave out what repeats a text, and what has a key of `elsewhere`, such as the data to
+        validate with; put different texts of one key into one group, where each was its own. `key`
+        has the key of each sequence. Notes say what was done."""
+        kept: dict[str, int] = {}
+        first: dict[str, int] = {}
+        repeated = known = alike = 0
+        for i, sequence in enumerate(self.sequences):
+            own = key[sequence]
+            if own in elsewhere:
+                known += 1
+            elif sequence in kept:
+                repeated += 1
+            else:
+                group = first.setdefault(own, i)
+                alike += group != i
+                kept[sequence] = self.groups[i] if self.groups else group
+        self.sequences, self.groups = list(kept), list(kept.values())
+        for count, what in [
+            (repeated, "left out: the same text as an earlier one"),
+            (known, "left out: in the data to validate with"),
+            (alike, "spelled otherwise than an earlier one and held out or trained on with it"),
+        ]:
+            if count:
+                self.notes.append(f"{self.path}: {count} of the sequences {what}")
 
     def complaints(self) -> str:
         """What was left out, for people; empty where nothing was."""

@@ -71,7 +71,11 @@ class Pretraining:
             groups = groups or range(len(sequences))
             chosen = _held_out(groups, settings.validation, settings.seed)
             if chosen.all():
-                raise ValueError("training needs at least two sequences, of two pieces")
+                raise ValueError(
+                    "training needs at least two sequences, of two pieces (distinct molecules, "
+                    "files of music), one to train on and one to validate with; give more data, "
+                    "or data to validate with by --validation-data"
+                )
             held_out = list(compress(sequences, chosen))
             sequences = list(compress(sequences, ~chosen))
         self.data = Data(list(sequences), list(held_out))

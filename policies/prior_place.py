@@ -33,6 +33,11 @@ def found_prior(name_or_where: Where) -> Iterator[Location]:
     path = Location(name_or_where)
     if (path / "policy" / METADATA_FILE).is_file():
         path = path / "policy"
+    if (path / "config.toml").is_file() and not (path / METADATA_FILE).is_file():
+        raise PriorError(
+            f"{path} is a run that has not finished: it has no policy yet; let it end, or go on "
+            f"with it: optimize --resume --out {path}"
+        )
     if not (path / METADATA_FILE).is_file():
         raise PriorError(
             f"no prior at {str(path)!r}: give a directory with {METADATA_FILE}, "

@@ -31,6 +31,7 @@ from sequence_tutor.distributed.bulk.lines import (
     read_lines,
 )
 from sequence_tutor.distributed.bulk.results import done_ranges, forget, tallies
+from sequence_tutor.distributed.cluster_address import check_cluster
 from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
 from sequence_tutor.distributed.exporter import BulkExporter
 from sequence_tutor.distributed.processes import start_scorers, start_shards
@@ -106,6 +107,7 @@ def score_file(
     lines have a result: that is replaced when the new one is whole. Raises ConfigError, BulkError,
     CorpusError or OSError for what the user can mend.
     """
+    check_cluster()
     path, outputs = Location(file), Outputs.of(out)
     record = outputs.record
     if not record.is_local:

@@ -30,17 +30,18 @@ def configure(
     local_ray: None, make_run: Callable[..., RunConfig]
 ) -> Iterator[Callable[..., SequenceTutorConfig]]:
     """A config whose board is there, with the prior on it."""
-    boards = []
+    boards: list[Any] = []
+    references: list[Any] = []
 
     def make(**changes: Any) -> SequenceTutorConfig:
         config = SequenceTutorConfig().tutor(make_run(**changes))
         config.run_id = uuid.uuid4().hex
         config.learners(num_learners=0)
-        parts = prior_parts(load_prior(config.run.prior))
+        references.append(ray.put(prior_parts(load_prior(config.run.prior))))
         boards.append(
             ray.remote(WeightBoard)
             .options(name=board_name(config.run_id), num_cpus=0)
-            .remote(parts)
+            .remote(references[-1:])
         )
         return config
 

@@ -125,9 +125,37 @@ def test_evaluate_takes_midi(command: Command, tmp_path: Path):
     (folder / "broken.mid").write_text("Dear diary")
     done = command("evaluate", folder, "--encoding", "melody")
     header, rows = table(done)
-    assert header == ["songs", *PAPER]
-    assert rows["valid"] == ["1", "", "", "", ""] and "nll" not in rows
+    assert header == ["songs"]  # a paper's results were not asked for
+    assert rows["valid"] == ["1"] and "nll" not in rows
     assert "broken.mid: it is not MIDI" in done.err
+
+
+def test_a_paper_stands_beside_where_asked(command: Command, tmp_path: Path, prior: Path):
+    folder = midi(tmp_path / "songs", tunes(3, 64))
+    assert table(command("evaluate", folder, "--published"))[0] == ["songs", *PAPER]
+    assert PAPER[0] not in command("evaluate", prior, "-n", 20, "--no-published").out
+
+
+def test_evaluate_sees_what_a_file_holds(command: Command, tmp_path: Path):
+    melodies = tmp_path / "melodies.txt"
+    melodies.write_text("C4-------\nD4---E4---\n" * 5)
+    header, rows = table(command("evaluate", melodies))
+    assert header == ["melodies.txt"] and "not in key" in rows and "mean qed" not in rows
+    done = command("evaluate", melodies, "--encoding", "smiles")
+    refused(done, "no valid sequence of --encoding smiles", "--encoding melody")
+    molecules = tmp_path / "molecules.txt"
+    molecules.write_text("CCO\nC1\n")
+    assert "mean qed" in table(command("evaluate", molecules))[1]
+    molecules.write_text("C1\nC(\n")
+    refused(command("evaluate", molecules), "no valid sequence of --encoding smiles")
+
+
+@pytest.mark.parametrize("word", ["evaluate", "sample"])
+def test_a_run_that_has_not_finished(command: Command, prior: Path, tmp_path: Path, word: str):
+    run = tmp_path / "run"
+    (run / "scores").mkdir(parents=True)
+    (run / "config.toml").write_text(f'encoding = "melody"\nprior = "{prior}"\n{THEORY}')
+    refused(command(word, run), "a run that has not finished", "--resume")
 
 
 def test_sample_renders(command: Command, prior: Path, tmp_path: Path):

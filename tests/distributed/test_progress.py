@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 
 import pytest
 from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.evaluation import print_table
 from sequence_tutor.distributed.metrics import Metrics
-from sequence_tutor.distributed.progress import Display, Progress
+from sequence_tutor.distributed.progress import Display, Progress, Speed
+from sequence_tutor.distributed.summary import RunSummary, print_summary
 
 
 @pytest.fixture
@@ -34,3 +37,51 @@ def test_the_table_on_a_terminal_says_it_too(run: RunConfig):
         display._live.refresh()  # type: ignore[union-attr]
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "bottleneck" in text and "replay ratio, the learner waits" in text
+
+
+def test_what_is_not_known_yet_is_a_dash(run: RunConfig, quiet: Console):
+    with Display(quiet) as display:
+        Progress(run, display).show(Metrics(elapsed_s=1.0))
+    text = quiet.file.getvalue()  # type: ignore[attr-defined]
+    assert "reward - (top 10 -)  valid -  KL - nats  - sequences/s" in text
+    assert "nan" not in text and "0.0%" not in text
+
+
+def test_the_speed_is_that_of_the_last_while():
+    speed = Speed()
+    for second in range(20):  # it starts
+        speed.add(second, 0)
+        assert math.isnan(speed.per_s)
+    for second in range(20, 100):  # a batch of 64 every eight seconds: most ticks have none
+        speed.add(second, 64 * ((second - 12) // 8))
+        if second > 60:
+            assert speed.per_s == pytest.approx(8, abs=2.2), second
+    for second in range(100, 200):  # and then nothing
+        speed.add(second, 640)
+    assert speed.per_s == 0
+
+
+def test_a_run_that_goes_on_counts_from_where_it_was():
+    speed = Speed()
+    speed.add(100.0, 5000)
+    assert math.isnan(speed.per_s)
+    speed.add(101.0, 5010)
+    assert speed.per_s == 10
+
+
+def test_the_end_says_nothing_of_what_is_not_known():
+    for known in (True, False):
+        metrics = Metrics(reward_top10=0.5, kl_to_prior=2.0) if known else Metrics()
+        output = io.StringIO()
+        summary = RunSummary("budget used", metrics, {}, [])
+        print_summary(summary, "runs/x", Console(file=output, width=200))
+        assert "nan" not in output.getvalue() and "┃" not in output.getvalue()
+        assert ("KL to the prior 2.0 nats" in output.getvalue()) == known
+
+
+def test_a_table_has_no_nan_and_none_without_columns():
+    output = io.StringIO()
+    print_table({}, Console(file=output))
+    assert output.getvalue() == ""
+    print_table({"a": {"valid": 0.25, "mean_qed": math.nan}}, Console(file=output))
+    assert "nan" not in output.getvalue() and "0.25" in output.getvalue()

@@ -35,3 +35,10 @@ def test_gpus_that_nobody_asked_for_are_mentioned(
     output = io.StringIO()
     tell_of_gpus(make_run(**({"mode": "asynchronous"} | changes)), Console(file=output))
     assert ("2 GPUs are here and not asked for" in output.getvalue()) == told
+
+
+def test_one_gpu_is_one(make_run: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 1.0})
+    output = io.StringIO()
+    tell_of_gpus(make_run(mode="asynchronous"), Console(file=output))
+    assert "1 GPU is here and not asked for" in output.getvalue()
