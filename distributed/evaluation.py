@@ -10,7 +10,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sequence_tutor.policies.encoding import Encoding
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.policies.encoding import FOLDER, Encoding
 from sequence_tutor.policies.encodings import ENCODINGS
 from sequence_tutor.policies.rows import read_sequences
 from sequence_tutor.policies.storage import Location
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
 
 Columns = Mapping[str, Mapping[str, float]]
-# Sequences of a file that tell its encoding, and what else holds melodies.
+# Sequences of a file that tell its encoding.
 GUESSED_FROM = 200
-MUSIC = (".mid", ".midi", ".zip")
 
 
 def describe(
@@ -114,14 +114,18 @@ def _cell(value: float) -> str:
 
 
 def guess_encoding(place: Location, column: str | None = None) -> str:
-    """The encoding of a file or folder of sequences: that in which most of the first sequences are
-    valid, smiles where none are in any."""
-    if place.is_dir() or any(s.lower() in MUSIC for s in place.suffixes[-1:]):
-        return "melody"
+    """The encoding of a file or folder of sequences: the one that reads such files, else that in
+    which most of the first sequences are valid, the usual one where none are in any. Raises
+    CorpusError for a file that can't be read."""
+    usual: str = RunConfig.model_fields["encoding"].default
+    suffix = "".join(place.suffixes[-1:]).lower()
+    own = next((n for n, kind in ENCODINGS.items() if suffix in kind.own_files), None)
+    if place.is_dir() or own is not None:
+        return own or next(n for n, kind in ENCODINGS.items() if FOLDER in kind.own_files)
     first = [text for _, text in islice(read_sequences(place, column), GUESSED_FROM) if text]
     valid = {name: sum(domain_of(name).key(s) is not None for s in first) for name in ENCODINGS}
     best = max(ENCODINGS, key=lambda name: valid[name])
-    return best if valid[best] > valid["smiles"] else "smiles"
+    return best if valid[best] > valid[usual] else usual
 
 
 def random_sequences(encoding: Encoding, n: int, seed: int) -> list[str]:

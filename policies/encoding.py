@@ -26,6 +26,9 @@ class Episodes:
     log_probs: np.ndarray
 
 
+FOLDER = "/"
+
+
 class Encoding(ABC):
     """Turns a sequence (a string) into tokens and back.
 
@@ -34,6 +37,8 @@ class Encoding(ABC):
     """
 
     name: str
+    # endings of files that hold nothing else but its data; FOLDER for a folder of files
+    own_files: tuple[str, ...] = ()
     # what `max_length` is where the user doesn't say
     usual_length: int
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from sequence_tutor.policies.corpus import Corpus
-from sequence_tutor.policies.encoding import Encoding
+from sequence_tutor.policies.encoding import FOLDER, Encoding
 from sequence_tutor.policies.vocabulary import Vocabulary
 
 HOLD, OFF, FIRST_NOTE = 0, 1, 2
@@ -47,6 +47,7 @@ class MelodyEncoding(Encoding):
     """Melody <-> int16 tokens. `max_length` is the length of every episode, in steps."""
 
     name = "melody"
+    own_files = (".mid", ".midi", ".zip", FOLDER)
     usual_length = 32
 
     @classmethod

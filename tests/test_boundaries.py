@@ -115,9 +115,8 @@ ALLOWED = {
     "cli.py": [
         "Directory for pictures, and MIDI and WAV of melodies.",
         "Longest sequence in tokens; 100 for smiles, 32 for melody.",
-        "Of a file: smiles or melody.",
+        "Of a file: smiles or melody; by default what it looks like.",
         "Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI.",
-        "smiles",
         "smiles",
         "smiles or melody.",
     ],

@@ -111,10 +111,14 @@ def test_evaluate_tells_what_a_run_has_changed(command: Command, prior: Path, tm
     policy = load_prior(prior)
     policy.network.head.bias.data[0] += 2.0  # it holds more often
     policy.save(run / "policy")
-    header, rows = table(command("evaluate", run, "-n", 50))
+    (run / "scores").mkdir()
+    done = command("evaluate", run, "-n", 50, "--report-samples", 20)
+    header, rows = table(done)
     assert header == ["data", "uniform random", "prior", "tuned policy", *PAPER]
-    for name in ("reward", "nll", *(f"reward: {n.replace('_', ' ')}" for n in RULE_NAMES)):
-        assert all(rows[name][:4]) and not any(rows[name][4:])
+    assert all(rows["nll"][:4]) and not any(rows["nll"][4:])
+    assert "20 samples each of prior and tuned policy" in done.out
+    for name in ("reward", *(f"reward: {n.replace('_', ' ')}" for n in RULE_NAMES)):
+        assert len(rows[name]) == 2 and all(map(float, rows[name])), name  # a table of its own
     assert [bool(cell) for cell in rows["kl to prior"]] == [n == "tuned policy" for n in header]
     assert float(rows["kl to prior"][3]) > 1
     assert float(rows["nll"][3]) < float(rows["nll"][2])  # holding was likely to begin with
