@@ -118,7 +118,7 @@ def test_evaluate_tells_what_a_run_has_changed(command: Command, prior: Path, tm
     assert all(rows["nll"][:4]) and not any(rows["nll"][4:])
     assert "20 samples each of prior and tuned policy" in done.out
     for name in ("reward", *(f"reward: {n.replace('_', ' ')}" for n in RULE_NAMES)):
-        assert len(rows[name]) == 2 and all(map(float, rows[name])), name  # a table of its own
+        assert len(rows[name]) == 2 and all(rows[name]), name  # a table of its own
     assert [bool(cell) for cell in rows["kl to prior"]] == [n == "tuned policy" for n in header]
     assert float(rows["kl to prior"][3]) > 1
     assert float(rows["nll"][3]) < float(rows["nll"][2])  # holding was likely to begin with
