@@ -73,7 +73,7 @@ def test_the_end_says_nothing_of_what_is_not_known():
     for known in (True, False):
         metrics = Metrics(reward_top10=0.5, kl_to_prior=2.0) if known else Metrics()
         output = io.StringIO()
-        summary = RunSummary("budget used", metrics, {}, [])
+        summary = RunSummary("budget used", metrics, {}, [], {})
         print_summary(summary, "runs/x", Console(file=output, width=200))
         assert "nan" not in output.getvalue() and "┃" not in output.getvalue()
         assert ("KL to the prior 2.0 nats" in output.getvalue()) == known
