@@ -34,6 +34,7 @@ from sequence_tutor.policies.storage import Location, Where
 from sequence_tutor.rewards.base import Domain, Reward
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
+from sequence_tutor.rewards.python_function import is_named_only
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.algorithm import SequenceTutor
@@ -47,8 +48,6 @@ HEAVY = (
 )
 # Seconds until a checkpoint that failed is tried again, and until the run ends over it.
 SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
-# Seconds that a run waits at its end for scores under way, beyond what a reward's deadlines allow.
-DRAIN_S = 60.0
 
 
 def starting_prior_of(out: Where) -> Prior:
@@ -56,9 +55,13 @@ def starting_prior_of(out: Where) -> Prior:
     return starting_prior(config_of(out))
 
 
-def reward_of(out: Where) -> Reward:
-    """The reward of a finished run. Raises ConfigError or ValueError."""
-    return isolated_reward(config_of(out))
+def reward_of(out: Where) -> Reward | None:
+    """The reward of a finished run, None where it was a function given from Python, which no file
+    holds. Raises ConfigError or ValueError."""
+    run = config_of(out)
+    if any(is_named_only(one.options.get("function")) for one in run.reward.component):
+        return None
+    return isolated_reward(run)
 
 
 def isolated_reward(run: RunConfig) -> IsolatedReward:
@@ -96,6 +99,7 @@ def optimize(
         from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig  # by now there
 
         algorithm = SequenceTutorConfig().tutor(run, out.uri).build_algo()
+        algorithm.saves_itself = False  # done here, where what fails is tried again
         try:
             if resume:
                 _take_up(algorithm, out)
@@ -151,6 +155,7 @@ def _train(
     stop: StopRequest,
 ) -> None:
     """The loop, with metrics and checkpoints on the way and at the end."""
+    from sequence_tutor.distributed.algorithm import patience_s
     from sequence_tutor.distributed.metrics_writer import MetricsWriter
 
     # in asynchronous mode the first checkpoint waits for the learner, and nobody waits for that
@@ -178,8 +183,7 @@ def _train(
                 progress.show(metrics)
                 if algorithm.learners_are_there():
                     saves.save_if_due(metrics.updates)
-        patience_s = DRAIN_S + run.reward.timeout_s * (1 + run.reward.retries)
-        insist(lambda: algorithm.drain(patience_s), "put the last scores on record", console)
+        insist(lambda: algorithm.drain(patience_s(run)), "put the last scores on record", console)
         writer.write(algorithm.last_metrics)
         insist(save, "write a checkpoint", console)
     finally:
