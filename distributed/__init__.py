@@ -2,7 +2,51 @@
 
 Only this package knows Ray. It knows neither chemistry nor music: a domain comes in through
 `sequence_tutor.policies.encoding.Encoding` and `sequence_tutor.rewards.base.Domain`.
+
+From Python: `optimize`, `load_config`, `parse_config`, `SequenceTutorConfig`; see docs/python.md.
 """
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "distributed":
     raise ImportError("import sequence_tutor.distributed instead of distributed")
+
+if TYPE_CHECKING:
+    from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
+    from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, parse_config
+    from sequence_tutor.distributed.python_api import Result, optimize
+    from sequence_tutor.distributed.stopping import RunError
+
+__all__ = [
+    "ConfigError",
+    "Result",
+    "RunConfig",
+    "RunError",
+    "SequenceTutorConfig",
+    "load_config",
+    "optimize",
+    "parse_config",
+]
+
+# Where each is. They're imported when they are asked for: Ray and PyTorch take seconds.
+_PLACES = {
+    "ConfigError": "config",
+    "Result": "python_api",
+    "RunConfig": "config",
+    "RunError": "stopping",
+    "SequenceTutorConfig": "algorithm_config",
+    "load_config": "config",
+    "optimize": "python_api",
+    "parse_config": "config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -48,6 +48,7 @@ from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.starting import starting_prior
 from sequence_tutor.distributed.stopping import BrokenRewardError
+from sequence_tutor.distributed.summary import TOP_ROWS, write_top
 from sequence_tutor.distributed.types import ScoreReport
 from sequence_tutor.distributed.weights import prior_parts
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
@@ -57,14 +58,24 @@ from sequence_tutor.rewards.domains import domain_of
 
 # So many failures without one success, and a run is not worth going on.
 FAILED_AT_FIRST = 100
+# Seconds that a run waits at its end for scores under way, beyond what a reward's deadlines allow.
+DRAIN_S = 60.0
 # Scorers asked for, for each that the actors would keep busy.
 SPARE_SCORERS = 1.25
 # Seconds the driver waits for news when it has nothing to hand on.
 IDLE_WAIT_S = 0.05
 
 
+def patience_s(run: RunConfig) -> float:
+    """Seconds in which all scores under way must have come."""
+    return DRAIN_S + run.reward.timeout_s * (1 + run.reward.retries)
+
+
 class SequenceTutor(Algorithm):  # type: ignore[misc]
-    """Distributed KL-controlled fine-tuning of a sequence model."""
+    """Distributed KL-controlled fine-tuning of a sequence model.
+
+    saves_itself: whether the run is saved (`save_run`) in the iteration that uses up its budget.
+    """
 
     config: SequenceTutorConfig
 
@@ -105,6 +116,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.exporter = RunExporter(run, self.directory.name, run_id)
         self.last_metrics = Metrics()
         self.trainable_rows = 0  # of the replay, as of the last tick
+        self.saves_itself = True
         learner = run.learner
         self.rate = ReplayRatio(
             run.replay.ratio,
@@ -141,7 +153,12 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         seconds = self.last_metrics.elapsed_s - before
         if not self.out_of_budget():  # after that actors have nothing to do
             self.crew.look(self.last_metrics, seconds, self.scorers.full)
-        return results | {"tutor": asdict(self.last_metrics), "done": self.finished()}
+        done = self.finished()
+        if done and self.saves_itself:
+            self.drain(patience_s(self.run_config))
+            self.save_run()
+            self.saves_itself = False  # the next time there is nothing new
+        return results | {"tutor": asdict(self.last_metrics), "done": done}
 
     def learners_are_there(self) -> bool:
         """Whether they have started. Raises what kept them from it."""
@@ -377,6 +394,15 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         network = build_prior(self.prior.metadata(), as_tensors(weights)).network
         base = self.prior.network if self.run_config.learner.algorithm == "g" else None
         return Prior(self.prior.encoding, network, card, base)
+
+    def save_run(self) -> Location:
+        """Leave in the run's directory what `sample`, `evaluate` and `--resume` take: the config,
+        the policy, the best sequences and a checkpoint. Returns the directory. Raises OSError."""
+        (self.directory / "config.toml").write(to_toml(self.run_config))
+        self.save_run_checkpoint()
+        self.policy().save(self.directory / "policy")
+        write_top(self.replay.top(TOP_ROWS), self.directory / "top.csv")
+        return self.directory
 
     def save_run_checkpoint(self) -> Location:
         """A checkpoint in the run directory; the record is its own."""

@@ -15,6 +15,7 @@ from sequence_tutor.distributed.actor import SequenceActor
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.head_start import ComingLearners
 from sequence_tutor.distributed.learner import KLControlLearner, KLControlModule
+from sequence_tutor.distributed.resources import start_ray
 
 
 class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
@@ -75,6 +76,12 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         self.reporting(min_time_s_per_iteration=0 if run.mode == "synchronous" else 1.0)
         self._dont_auto_sync_env_runner_states = True
         return self
+
+    def build_algo(self, *args: Any, **kwargs: Any) -> Any:
+        """The algorithm; starts or joins Ray, as the command does, where nobody has yet."""
+        if self.run is not None:
+            start_ray(self.run)
+        return super().build_algo(*args, **kwargs)
 
     def build_learner_group(self, **kwargs: Any) -> LearnerGroup | ComingLearners:
         """The learners, which may take their time: the others can begin without them.

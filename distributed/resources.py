@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sequence_tutor.distributed.cluster_address import (
     ClusterError,
+    check_cluster,
     cluster_address,
 )
 from sequence_tutor.distributed.config import RunConfig
@@ -167,6 +168,7 @@ def start_ray(run: RunConfig) -> bool:
     if ray.is_initialized():
         return cluster_address() is not None
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    check_cluster()
     if (address := cluster_address()) is not None:
         # a job's runtime environment may set them too, and may not be contradicted
         ours = {k: v for k, v in PROCESS_ENVIRONMENT.items() if k not in os.environ}

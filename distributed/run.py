@@ -55,8 +55,6 @@ HEAVY = (
 )
 # Seconds until a checkpoint that failed is tried again, and until the run ends over it.
 SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
-# Seconds that a run waits at its end for scores under way, beyond what a reward's deadlines allow.
-DRAIN_S = 60.0
 
 
 def starting_prior_of(out: Where) -> Prior:
@@ -106,6 +104,7 @@ def optimize(
         from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig  # by now there
 
         algorithm = SequenceTutorConfig().tutor(run, out.uri).build_algo()
+        algorithm.saves_itself = False  # done here, where what fails is tried again
         try:
             if resume:
                 _take_up(algorithm, out)
@@ -249,6 +248,7 @@ def _train(
     stop: StopRequest,
 ) -> None:
     """The loop, with metrics and checkpoints on the way and at the end."""
+    from sequence_tutor.distributed.algorithm import patience_s
     from sequence_tutor.distributed.metrics_writer import MetricsWriter
 
     # in asynchronous mode the first checkpoint waits for the learner, and nobody waits for that
@@ -283,8 +283,7 @@ def _train(
                 _print_warnings(algorithm, console)
                 if algorithm.learners_are_there():
                     saves.save_if_due(metrics.updates)
-        patience_s = DRAIN_S + run.reward.timeout_s * (1 + run.reward.retries)
-        insist(lambda: algorithm.drain(patience_s), "put the last scores on record", console)
+        insist(lambda: algorithm.drain(patience_s(run)), "put the last scores on record", console)
         writer.write(algorithm.last_metrics)
         _print_warnings(algorithm, console)
         insist(save, "write a checkpoint", console)

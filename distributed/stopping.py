@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -22,20 +23,22 @@ class StoppedError(RunError):
 
 
 class StopRequest:
-    """Turns the first Ctrl-C or SIGTERM into a wish to stop; the second one interrupts."""
+    """Turns the first Ctrl-C or SIGTERM into a wish to stop; the second one interrupts. Only the
+    main thread gets signals: in another one, as some notebooks have, nothing is changed."""
 
     def __init__(self) -> None:
         self.wanted = False
         self._previous: dict[int, Callable[..., object] | int | None] = {}
 
     def __enter__(self) -> StopRequest:
-        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.getsignal(number) for number in SIGNALS}
         self.listen()
         return self
 
     def listen(self) -> None:
         """Take the signals; once more after `ray.init`, which takes SIGTERM for itself."""
-        for number in SIGNALS:
+        for number in self._previous:
             signal.signal(number, self._handle)
 
     def __exit__(self, *_: object) -> None:

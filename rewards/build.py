@@ -56,8 +56,11 @@ def _key(one: ComponentConfig, taken: list[str]) -> str:
 def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
     options = one.options
     if found is None:
+        told = options.get("function")
+        if isinstance(told, python_function.GivenFunction):
+            options = options | {"function": told.name}
         check_options("component", "python", options, python_function.settings)
-        function = python_function.load(options["function"])
+        function = python_function.load(one.options["function"])
         if options.get("batched"):
             judge = _at_once(lambda _, sequences: function(list(sequences)), "values")
         else:

@@ -11,9 +11,18 @@ import json
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from sequence_tutor.rewards.aggregate import AGGREGATES
+from sequence_tutor.rewards.python_function import GivenFunction
 from sequence_tutor.rewards.registry import check_options, unknown
 from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values
 
@@ -63,6 +72,26 @@ class ComponentConfig(BaseModel):
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     transform: TransformConfig | None = None
     label: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_function(cls, data: Any) -> Any:
+        """From Python, `function` may be one: it is kept in the form in which it travels."""
+        if isinstance(data, dict) and data.get("name") == "python":
+            function = data.get("function")
+            if callable(function) and not isinstance(function, GivenFunction):
+                return data | {"function": GivenFunction(function)}
+        return data
+
+    @model_serializer(mode="wrap")
+    def _name_function(self, dump: Any, info: SerializationInfo) -> dict[str, Any]:
+        """As JSON, so in every file, a function is a text that names it."""
+        function = self.options.get("function")
+        if not isinstance(function, GivenFunction):
+            return dict(dump(self))
+        named = self.__class__.model_construct(**(dict(self) | {"function": function.name}))
+        kept = {} if info.mode == "json" else {"function": function}
+        return dict(dump(named)) | kept
 
     @property
     def options(self) -> dict[str, Any]:

@@ -1,28 +1,108 @@
-"""The `python` component: anybody's function of a sequence, by import path."""
+"""The `python` component: anybody's function of a sequence, by import path or, from Python, itself.
+
+A function that is given itself travels as a pickle in memory, to processes of this run alone. It is
+neither written to a file nor read from one: there it is a text that names it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import cloudpickle
 
-def load(path: str) -> Callable[..., Any]:
-    """The function that "module:function" names. Raises ValueError saying what is missing."""
-    module_name, _, name = path.partition(":")
+# How a config names a function that it can't hold.
+_NAMED = re.compile(r"<function .* of .*>")
+
+
+class GivenFunction:
+    """A function as pickled by cloudpickle, to be called in another process.
+
+    name: how files name it: equal for functions of the same source, defaults and enclosed values, as
+    far as these can be compared. Raises ValueError where it can't be pickled.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        kind = function if hasattr(function, "__qualname__") else type(function)
+        plain = f"function {kind.__qualname__} of {function.__module__}"
+        try:
+            self._pickled = cloudpickle.dumps(function)
+        except Exception as error:
+            raise ValueError(
+                f"the {plain} can't be sent to another process: {error}; put it into a file, "
+                'my_module.py, and give "my_module:function"'
+            ) from error
+        told = hashlib.blake2b(_told(function, self._pickled), digest_size=8).hexdigest()
+        self.name = f"<{plain}, {told}>"
+
+    def load(self) -> Callable[..., Any]:
+        """The function. Raises ValueError where this process lacks what it needs."""
+        try:
+            return cloudpickle.loads(self._pickled)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise ValueError(f"{self.name} can't be loaded in its own process: {error}") from error
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GivenFunction) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def _told(function: Callable[..., Any], pickled: bytes) -> bytes:
+    """What tells a function from others; a pickle also has line numbers and the like, so it is the
+    last resort."""
+    try:
+        source = inspect.getsource(function)
+        closed = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+        kept = closed, getattr(function, "__defaults__", None)
+        return source.encode() + bytes(cloudpickle.dumps(kept))
+    except Exception:
+        return pickled
+
+
+def is_named_only(function: object) -> bool:
+    """Whether it is the text that files have for a function that was given itself."""
+    return isinstance(function, str) and _NAMED.fullmatch(function) is not None
+
+
+def load(function: str | GivenFunction) -> Callable[..., Any]:
+    """The function that "module:function" names, or that was given. Raises ValueError saying what
+    is missing."""
+    if isinstance(function, GivenFunction):
+        return function.load()
+    if is_named_only(function):
+        raise ValueError(
+            f"python function {function!r} was given from Python and is in no file: go on from "
+            "Python, with the function, or put it into a file and write module:function"
+        )
+    module_name, _, name = function.partition(":")
     if not module_name or not name:
-        raise ValueError(f'python function {path!r} must read "module:function"')
+        raise ValueError(f'python function {function!r} must read "module:function"')
+    if module_name == "__main__":
+        raise ValueError(
+            f"python function {function!r}: another process has another __main__; put {name} into "
+            f'a file, my_module.py, and write "my_module:{name}", or give the function itself, '
+            "from Python"
+        )
     try:
         module = import_module(module_name)
     except Exception as error:
-        message = f"python function {path!r}: can't import module {module_name!r}: {error}"
+        message = f"python function {function!r}: can't import module {module_name!r}: {error}"
         raise ValueError(message) from error
-    function = getattr(module, name, None)
-    if not callable(function):
+    found = getattr(module, name, None)
+    if not callable(found):
         raise ValueError(
-            f"python function {path!r}: module {module_name!r} has no function {name!r}"
+            f"python function {function!r}: module {module_name!r} has no function {name!r}"
         )
-    return function  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]
 
 
 def settings(sequence: str, *, function: str, batched: bool = False) -> None:
