@@ -46,6 +46,7 @@ from sequence_tutor.distributed.round_batches import Batch, one_batch_each
 from sequence_tutor.distributed.scoring.in_order import score_in_order
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
+from sequence_tutor.distributed.snapshot import restore, take_snapshot, take_up_record
 from sequence_tutor.distributed.starting import starting_prior
 from sequence_tutor.distributed.stopping import BrokenRewardError
 from sequence_tutor.distributed.summary import TOP_ROWS, write_top
@@ -416,11 +417,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from a checkpoint; the shards have reloaded the record by themselves."""
         saved = checkpoint.read(checkpoint_dir)
-        reference = ray.put(saved.tensors)
-        updates = saved.counters["updates"]
-        self.learning.each(lambda learner: learner.import_tensors(ray.get(reference), updates))
-        self.learning.each(publish_from_first)
-        self.tally.restore(saved.counters, saved.elapsed_s)
+        restore(saved, self.learning, self.tally)
         self._take_up_record(saved.live_rows)
 
     def start_anew(self) -> None:
@@ -428,36 +425,15 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self._take_up_record([0] * self.run_config.replay.shards)
 
     def _take_up_record(self, live_rows: list[int]) -> None:
-        """The record may be ahead of the checkpoint, and what it holds has been paid for.
-
-        In synchronous mode those rows come back one by one as the same episodes are generated
-        again, so that the run is the uninterrupted one; else they're simply there. What has become
-        void since the checkpoint counts no longer.
-        """
         synchronous = self.run_config.mode == "synchronous"
-        if synchronous:
-            self.replay.shelve(live_rows)
-        stats = combine(self.replay.stats())
-        ahead = not synchronous
-        self.tally.take_up(stats.paid_rows, stats.void_rows, stats.failed_rows, ahead)
-        if ahead:
-            self.trainable_rows = stats.trainable_rows
-            # what came after the checkpoint has yet to be learned from
-            self.tally.inserted = max(self.tally.inserted, stats.paid_rows)
+        stats = take_up_record(self.replay, self.tally, live_rows, synchronous)
+        self.trainable_rows = 0 if synchronous else stats.trainable_rows
 
     def _snapshot(self) -> checkpoint.Checkpoint:
         self._take_learned(None)
         self.replay.flush()
-        stats = self.replay.stats()
-        whole = combine(stats)
-        rows_held = {"paid_rows": whole.paid_rows, "void_rows": whole.void_rows}
-        return checkpoint.Checkpoint(
-            tensors=self.learning.each(lambda learner: learner.export_tensors())[0],
-            counters=self.tally.counters() | rows_held,
-            live_rows=[shard.rows + shard.void_rows for shard in stats],
-            elapsed_s=self.tally.elapsed_s,
-            config=to_toml(self.run_config),
-        )
+        config = to_toml(self.run_config)
+        return take_snapshot(self.learning, self.replay, self.tally, config)
 
     def cleanup(self) -> None:
         try:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -214,66 +214,10 @@ def evaluate(
     ] = 0,
 ) -> None:
     """Describe a prior, a run's policy or a file in numbers, beside data and noise."""
-    from sequence_tutor.distributed.evaluation import (
-        compare,
-        describe,
-        guess_encoding,
-        print_table,
-        spread,
-    )
-    from sequence_tutor.distributed.run import evaluated_rewards, starting_prior_of
-    from sequence_tutor.distributed.summary import print_rewards
-    from sequence_tutor.policies.encodings import ENCODINGS
-    from sequence_tutor.policies.prior import load_prior
-    from sequence_tutor.rewards.domains import domain_of
-    from sequence_tutor.rewards.isolation.identify import identify_all
+    from sequence_tutor.distributed.evaluate import Request, evaluate_source
 
-    place = Location(source)
-    is_run = (place / "policy").is_dir()
-    of_file = not is_run and _is_data(place)
-    prior = None if of_file else starting_prior_of(place) if is_run else load_prior(source)
-    if prior is not None:
-        encoding = prior.encoding.name
-    elif encoding is None:
-        encoding = guess_encoding(place, column)
-    elif encoding not in ENCODINGS:
-        raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(ENCODINGS)}")
-    if report_samples and not is_run:
-        raise ValueError(f"--report-samples is for a finished run, and {source} isn't one")
-    domain = domain_of(encoding)
-    length = prior.encoding.max_length if prior is not None else None
-    data, training = None, None
-    if against is not None:
-        data = _read(Location(against), encoding, column, length, valid=True)
-        training = {domain.key(s) or s for s in data}
-        if prior is not None:
-            _check_vocabulary(prior.encoding, data, against)
-    columns: dict[str, Any] = {}
-    policy = None
-    if prior is None:
-        # how much of the file is valid is one of the numbers
-        sequences = _read(place, encoding, column, None, valid=False)
-        found = identify_all(domain, sequences)
-        if all(one.key is None for one in found):
-            other = guess_encoding(place, column)
-            hint = f"; it holds those of --encoding {other}" if other != encoding else ""
-            raise ValueError(f"{source} has no valid sequence of --encoding {encoding}{hint}")
-        # an empty text is invalid too, and can't crash or hang the process that reads it
-        readable = zip(sequences, found, strict=True)
-        sequences = [s if one.lost is None else "" for s, one in readable]
-        columns[place.name] = describe(sequences, domain, training=training)
-        if data is not None:
-            columns["data"] = describe(spread(data, n), domain, training=training)
-    else:
-        policy = load_prior(source) if is_run else None
-        columns |= compare(domain, prior, policy, None, data, training, n, seed)
-    if published or (published is None and prior is not None):
-        columns |= domain.published
-    print_table(columns, console)
-    if prior is not None and policy is not None:
-        print_rewards(
-            evaluated_rewards(place, prior, policy, report_samples, seed, console), console
-        )
+    request = Request(source, against, n, seed, column, encoding, published, report_samples)
+    evaluate_source(request, console)
 
 
 @app.command()
@@ -338,52 +282,6 @@ def pretrain(
         console=console,
     )
     print_table(columns, console)
-
-
-def _is_data(path: Location) -> bool:
-    """Whether a path is a file, or a folder that is no prior and no run."""
-    other = any((path / name).is_file() for name in ("prior.json", "config.toml"))
-    return path.is_file() or (path.is_dir() and not other)
-
-
-def _read(
-    where: Location, encoding: str, column: str | None, length: int | None, valid: bool
-) -> list[str]:
-    """Sequences of a file or folder, only `valid` ones or all; complains on standard error about
-    the rest."""
-    from sequence_tutor.policies.corpus import CorpusError
-    from sequence_tutor.policies.encodings import ENCODINGS
-    from sequence_tutor.rewards.domains import domain_of
-
-    domain = domain_of(encoding)
-
-    def check(sequence: str) -> str | None:
-        return (valid and domain.identify(sequence).reason) or None
-
-    with where.fetched() as path:
-        try:
-            corpus = ENCODINGS[encoding].read(path, check, length, column)
-        except CorpusError as error:
-            raise CorpusError(str(error).replace(str(path), str(where))) from error
-        for remark in corpus.remarks():
-            Console(stderr=True).print(remark.replace(str(path), str(where)), markup=False)
-    return corpus.sequences
-
-
-def _check_vocabulary(encoding: Any, sequences: list[str], path: str) -> None:
-    """Raises ValueError where the vocabulary lacks a token of some sequence."""
-    lacking = []
-    for sequence in sequences:
-        try:
-            encoding.encode(sequence)
-        except ValueError as error:
-            lacking.append(str(error))
-    if lacking:
-        raise ValueError(
-            f"{path}: the prior's vocabulary lacks tokens of {len(lacking)} of {len(sequences)} "
-            f"sequences, the first: {lacking[0]}; leave these out, or pretrain a prior on data "
-            "that has them"
-        )
 
 
 def main() -> None:

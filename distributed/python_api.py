@@ -71,8 +71,9 @@ def optimize(
     """Tune a policy as `sequence-tutor optimize` does, and leave the same run directory in `out`.
 
     config: a TOML file, its content as nested dicts, or a RunConfig. A `python` component of a dict
-    takes a function itself. The others are the command's options. quiet: print nothing on the way. Works in any thread; in the main one
-    Ctrl-C stops cleanly. Ray is left as it was found: started here, it is ended here.
+    takes a function itself. The others are the command's options; quiet: print nothing on the way.
+    Works in any thread; in the main one Ctrl-C stops cleanly. Ray is left as it was found: started
+    here, it is ended here.
 
     Raises ConfigError and other ValueErrors for what the caller can mend, RunError where the run
     can't go on, OSError where storage fails.

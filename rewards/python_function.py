@@ -22,8 +22,8 @@ _NAMED = re.compile(r"<function .* of .*>")
 class GivenFunction:
     """A function as pickled by cloudpickle, to be called in another process.
 
-    name: how files name it: equal for functions of the same source, defaults and enclosed values, as
-    far as these can be compared. Raises ValueError where it can't be pickled.
+    name: how files name it, the same for functions of the same source, defaults and enclosed
+    values, as far as these can be compared. Raises ValueError where it can't be pickled.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
