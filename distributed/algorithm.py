@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,6 +25,7 @@ from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig, to_toml
 from sequence_tutor.distributed.crew import ActorCrew
 from sequence_tutor.distributed.exporter import RunExporter
+from sequence_tutor.distributed.gauges import scorer_gauges, stats_gauges
 from sequence_tutor.distributed.head_start import ComingLearners
 from sequence_tutor.distributed.invalid_watch import InvalidWatch
 from sequence_tutor.distributed.learner import publish_from_first
@@ -42,8 +42,7 @@ from sequence_tutor.distributed.replay.answers import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.replay.sharded import ShardedReplay
 from sequence_tutor.distributed.resources import check_resources
-from sequence_tutor.distributed.round_batches import Batch, one_batch_each
-from sequence_tutor.distributed.scoring.in_order import score_in_order
+from sequence_tutor.distributed.round_batches import generate_and_score
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.snapshot import restore, take_snapshot, take_up_record
@@ -203,20 +202,16 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     def _round(self) -> None:
         """Synchronous: everyone generates, all is scored, stored in order, learned from."""
         run, tally, started = self.run_config, self.tally, time.perf_counter()
-        batches = self._sample_round()
-        # what a batch may use of the budget mustn't depend on how the others fared
-        left, allowances = self.budget_left(), []
-        for report, _ in batches:
-            tally.add_generated(report)
-            allowances.append(report.rows if left is None else min(left, report.rows))
-            left = None if left is None else left - allowances[-1]
-        workers = [report.worker for report, _ in batches]
-        for score_report in score_in_order(
+        generated, scored = generate_and_score(
+            self.env_runner_group,
             self.scorers.fleet.processes,
-            [references[0] for _, references in batches],
-            allowances,
-            lambda i: self._sample_round([workers[i]])[0][1][0],
-        ):
+            range(1, run.actors.count + 1),
+            tally.rounds,
+            self.budget_left(),
+        )
+        for report in generated:
+            tally.add_generated(report)
+        for score_report in scored:
             self._count(score_report)
         if tally.inserted >= run.replay.min_rows or not run.actors.count:
             step = run.learner.updates_per_call
@@ -225,11 +220,6 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
                 self._take_learned(None)
         tally.waited_s += time.perf_counter() - started
         tally.rounds += 1
-
-    def _sample_round(self, workers: Sequence[int] | None = None) -> list[Batch]:
-        """A batch of each actor, or of these, in their order."""
-        everybody = range(1, self.run_config.actors.count + 1)
-        return one_batch_each(self.env_runner_group, workers or everybody, self.tally.rounds)
 
     def _generate(self) -> None:
         """Take finished batches; ask for more unless scorers or learner are behind."""
@@ -348,29 +338,19 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         stats = combine(shards)
         self.invalid.look(stats)
         self.trainable_rows = stats.trainable_rows
-        best = stats.best[:10]
         # synchronous rounds wait for every scorer, and keep the replay ratio by themselves
         synchronous = self.run_config.mode == "synchronous"
         paced = not synchronous and self.run_config.actors.count > 0
+        balance = self.rate.lean(tally.inserted, tally.sampled) if paced else math.nan
         metrics = tally.tick(
             invalid_reward=self.invalid.value,
-            reward_top10=float(best.mean()) if len(best) else math.nan,
             replay_ratio=self.rate.achieved(tally.inserted, tally.sampled),
-            replay_balance=self.rate.lean(tally.inserted, tally.sampled) if paced else math.nan,
-            replay_rows=stats.rows,
-            replay_bytes=stats.held_bytes,
-            unrecorded_rows=stats.waiting_rows,
-            unrecorded_s=stats.waiting_s,
-            claimed_keys=stats.claimed_keys,
-            waiting_to_be_scored=scorers.waiting,
-            scoring=scorers.scoring,
-            lost_batches=scorers.lost,
-            retried_batches=scorers.retried,
-            lost_leases=stats.losses,
+            replay_balance=balance,
             actors_alive=self.env_runner_group.num_healthy_remote_workers(),
             scorers_up=len(scorers.fleet) if synchronous else scorers.fleet.up,
-            scorers_wanted=len(scorers.fleet),
             shards_alive=sum(shard.live for shard in shards),
+            **stats_gauges(stats),
+            **scorer_gauges(scorers),
         )
         self.exporter.export(tally)
         return metrics

@@ -18,8 +18,8 @@ from sequence_tutor.distributed.replay.sharded import ShardedReplay
 def take_snapshot(
     learning: LearnerCalls, replay: ShardedReplay, tally: Tally, config: str
 ) -> Checkpoint:
-    """The state of a run whose rows are on record and whose updates are all counted; `config` is its
-    TOML."""
+    """The state of a run whose rows are on record and whose updates are all counted; `config` is
+    its TOML."""
     stats = replay.stats()
     whole = combine(stats)
     rows_held = {"paid_rows": whole.paid_rows, "void_rows": whole.void_rows}
