@@ -54,7 +54,7 @@ def same(a: Scored, b: Scored) -> bool:
     return (
         a.sequences == b.sequences
         and a.keys == b.keys
-        and np.array_equal(a.rewards, b.rewards)
+        and np.array_equal(a.rewards, b.rewards, equal_nan=True)
         and np.array_equal(a.versions, b.versions)
         and np.array_equal(a.log_probs, b.log_probs)
         and np.array_equal(a.tokens, b.tokens)

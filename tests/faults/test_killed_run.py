@@ -87,7 +87,7 @@ def test_killed_and_resumed_is_uninterrupted(
     one, two = weights(tmp_path / "whole"), weights(out)
     assert all(np.array_equal(one[k], two[k]) for k in one)
     a, b = rows(tmp_path / "whole"), rows(out)
-    assert a.keys == b.keys and np.array_equal(a.rewards, b.rewards)
+    assert a.keys == b.keys and np.array_equal(a.rewards, b.rewards, equal_nan=True)
     assert np.array_equal(a.versions, b.versions)
     kept = b.select([b.keys.index(key) for key in before.keys])
     assert np.array_equal(kept.scored_at, before.scored_at)  # not scored again

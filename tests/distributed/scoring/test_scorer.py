@@ -124,8 +124,9 @@ def test_rows_carry_everything_of_their_episode():
     assert scored.log_probs.tolist() == [0.0, -1.0, -2.0]
     assert set(scored.versions) == {7} and set(scored.actors) == {"actor-1"}
     assert scored.raw["logp"][0] == scored.rewards[0] and np.isnan(scored.raw["logp"][1])
-    assert (report.rows, report.valid, report.failed, report.rewarded) == (3, 2, 0, 2)
-    assert report.unpriced == 1
+    assert (report.rows, report.valid, report.failed) == (3, 2, 0)
+    # what an invalid one is worth isn't known for this reward
+    assert np.isnan(scored.rewards[1]) and (report.rewarded, report.unpriced) == (2, 1)
     assert report.statuses == (2, 1, 0, 0, 0) and sum(report.durations) == 2
     assert report.reward_sum == pytest.approx(np.nansum(scored.rewards))
 
