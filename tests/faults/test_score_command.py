@@ -94,12 +94,38 @@ def test_stopped_and_resumed_every_line_is_scored_once_in_order(job: Path, molec
     assert not (job / "out.parts").exists()
 
 
+def test_odd_lines_cost_no_other_and_columns_stay(job: Path):
+    text = "id\tligand\tReward\n1\tCCO x\t7\n\n2\tC\0N\t8\n3\t" + "C" * (1 << 20) + "\t9\n"
+    latin = b"4\tCCN\xe9\t\xe9\n5\tCCCO\t10\n"
+    (job / "ids.txt").write_bytes(text.encode() + latin)
+    command = ["score", "reward.toml", "ids.txt", "--column", "ligand", "--out", "out"]
+    process = in_own_process(job, *command)
+    said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0 and "2 ok, 3 invalid" in said, said
+    rows = pq.read_table(job / "out.parquet").to_pylist()
+    assert [row["id"] for row in rows] == list("12345")
+    assert [row["input.Reward"] for row in rows] == ["7", "8", "9", "\u00e9", "10"]
+    statuses = [row["status"] for row in rows]
+    assert statuses == ["ok", "invalid", "invalid", "invalid", "ok"]
+    assert [row["sequence"] for row in rows if row["status"] == "ok"] == ["CCO", "CCCO"]
+    assert len(rows[2]["sequence"]) < 20_010 and "longer than" in rows[2]["error"]
+    assert calls(job) == {"CCO": 1, "CCCO": 1}
+    with (job / "out.csv").open(newline="") as stream:
+        assert [row["id"] for row in csv.DictReader(stream)] == list("12345")
+
+
 def test_bad_input_is_said_before_anything_starts(job: Path, command: Callable[..., Any]):
     (job / "all.csv").write_text("smiles,x\nCCO,1\n")
     command("score", "reward.toml", "none.smi").refused("none.smi")
     command("score", "reward.toml", "all.csv", "--column", "y").refused(
         "no column 'y'", "smiles, x"
     )
+    (job / "ids.txt").write_text("id\tSMILES\nC\tCCO\n")
+    command("score", "reward.toml", "ids.txt").refused("ids.txt", "--column 'SMILES'")
+    (job / "ids.txt").unlink()
+    (job / "all.csv").write_text('smiles,x\nCCO,1\nCCN,"amine\nCCC,3\n')
+    command("score", "reward.toml", "all.csv").refused("all.csv", "line 3")
+    (job / "all.csv").write_text("smiles,x\nCCO,1\n")
     command("score", "reward.toml", "all.csv", "--out", "x.txt").refused("x.txt", ".csv")
     command("score", "reward.toml", "all.csv", "--resume").refused("nothing to resume")
     (job / "out.csv").write_text("mine")
