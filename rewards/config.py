@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Annotated, Any
 
 import numpy as np
@@ -31,6 +32,10 @@ from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values
 _WORTH_OF_INVALID = 2
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+# Transforms of which either side may be left open, at infinity.
+OPEN_ENDED = ("step", "reverse_step")
 
 
 class TransformConfig(BaseModel):
@@ -59,6 +64,11 @@ class TransformConfig(BaseModel):
         if self.type not in TRANSFORMS:
             raise ValueError(unknown("transform type", self.type, TRANSFORMS))
         check_options("transform", self.type, self.options, self.transform.function)
+        for name, value in self.options.items():
+            if self.type not in OPEN_ENDED and not math.isfinite(value):
+                raise ValueError(
+                    f"option {name!r} of transform {self.type!r} must be finite, got {value}"
+                )
         self(np.empty(0))  # the transform itself judges the values of its options
         return self
 

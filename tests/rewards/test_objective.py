@@ -172,6 +172,18 @@ def test_geometric_mean_fails_the_item_that_leaves_the_range() -> None:
             {"component": [{"name": "qed", "transform": {"type": "step", "lo": 1}}]},
             "unknown option of transform 'step'.*allowed: high, low",
         ),
+        (
+            {
+                "component": [
+                    {"name": "qed", "transform": {"type": "sigmoid", "low": -math.inf, "high": 1.0}}
+                ]
+            },
+            "option 'low' of transform 'sigmoid' must be finite, got -inf",
+        ),
+        (
+            {"component": [{"name": "qed", "transform": {"type": "scale", "factor": math.nan}}]},
+            "option 'factor' of transform 'scale' must be finite, got nan",
+        ),
         ({"component": [{"name": "qed"}], "agregate": "x"}, "did you mean 'aggregate'"),
         ({"component": [{"name": "qed"}], "aggregate": "mean"}, "unknown aggregate 'mean'"),
         ({"component": [{"name": "logp"}], "aggregate": "geometric_mean"}, "component in 0..1"),
@@ -187,6 +199,12 @@ def test_geometric_mean_fails_the_item_that_leaves_the_range() -> None:
 def test_one_clear_sentence(section: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_reward(RewardConfig.model_validate(section))
+
+
+def test_a_step_may_be_open_at_either_side() -> None:
+    """Negative control of the limits on transforms."""
+    transform = {"type": "step", "low": 0.1, "high": math.inf}
+    assert scored(["CCO"], {"name": "qed", "transform": transform}).rewards[0] == 1.0
 
 
 def test_config_survives_a_round_trip() -> None:
