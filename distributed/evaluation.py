@@ -105,7 +105,8 @@ def print_table(columns: Columns, console: Console, title: str | None = None) ->
         cells = [_cell(c[row]) if row in c else "" for c in columns.values()]
         table.add_row(row.replace("_", " "), *cells)
     if not console.is_terminal:  # a file has room
-        console = Console(file=console.file, width=max(console.width, 40 + 16 * len(columns)))
+        width = max(console.width, 40 + 16 * len(columns))
+        console = Console(file=console.file, width=width, quiet=console.quiet)
     console.print(table)
 
 

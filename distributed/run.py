@@ -251,10 +251,10 @@ def _train(
     from sequence_tutor.distributed.algorithm import patience_s
     from sequence_tutor.distributed.metrics_writer import MetricsWriter
 
-    # in asynchronous mode the first checkpoint waits for the learner, and nobody waits for that
-    saved_at_first = run.mode == "synchronous" or algorithm.learners_are_there()
+    # in asynchronous mode the first checkpoint waits for the learner, and scoring begins without it
+    saved_at_first = run.mode == "synchronous"
     if saved_at_first:
-        algorithm.save_run_checkpoint()
+        insist(algorithm.save_run_checkpoint, "write a checkpoint", console)
     tally = algorithm.tally
     work.fetch("metrics.jsonl")
     writer = MetricsWriter(work.path, tally.iteration, tally.updates)

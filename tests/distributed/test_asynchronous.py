@@ -125,7 +125,8 @@ def test_the_policy_is_a_prior_that_moved(finished: Finished):
     sequences = [s for s in prior.sample(50, seed=1) if len(s) < 20]
     assert np.abs(policy.log_prob(sequences) - prior.log_prob(sequences)).max() > 0.1
     columns = finished.summary.columns
-    assert set(columns["tuned policy"]) == {*columns["prior"], "kl_to_prior"} >= {"reward", "valid"}
+    assert set(columns["tuned policy"]) == {*columns["prior"], "kl_to_prior"} >= {"nll", "valid"}
+    assert all("reward" in numbers for numbers in finished.summary.rewards.values())
     assert columns["uniform random"]["valid"] < columns["prior"]["valid"]
 
 

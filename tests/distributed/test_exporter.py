@@ -101,7 +101,18 @@ def test_every_metric_has_a_value_and_every_value_its_metric():
 
 
 def test_names_end_in_their_units_and_are_told_what_they_are():
-    units = ("seconds", "bytes", "nats", "ratio", "updates", "rows", "sequences", "scores", "lines")
+    units = (
+        "seconds",
+        "bytes",
+        "nats",
+        "ratio",
+        "updates",
+        "rows",
+        "sequences",
+        "scores",
+        "lines",
+        "reward",
+    )
     counts = ("batches", "leases", "samples", "used", "bucket")
     plain = ("bottleneck", "budget", "alive", "keys", "target", "mean", "loss", "second", "scorers")
     for series in (*RUN_SERIES, *BULK_SERIES):

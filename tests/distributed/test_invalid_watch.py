@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from sequence_tutor.rewards.bounds import InvalidWorth, worth_of_invalid
 from sequence_tutor.rewards.config import RewardConfig
 
 LATE = InvalidWorth(math.nan, "the worst", late=True)
-STATS = ShardStats(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0, 0, 0, best=None)  # type: ignore[arg-type]
+STATS = ShardStats(**{f.name: 0 for f in fields(ShardStats) if f.default is MISSING})  # type: ignore[arg-type]
 
 
 def worth(name: str, transform: dict[str, Any] | None = None, **section: Any) -> InvalidWorth:

@@ -116,7 +116,7 @@ def test_what_is_given_and_returned(
     with pytest.raises(ConfigError, match="no config file"):
         optimize("nowhere.toml", tmp_path / "b")
     with pytest.raises(ConfigError, match="unknown key stopp"):
-        optimize({"stopp": {}}, tmp_path / "b")
+        optimize({"reward": {"component": [{"name": "qed"}]}, "stopp": {}}, tmp_path / "b")
     assert not (tmp_path / "b").exists()
 
 

@@ -83,7 +83,7 @@ def test_stopped_and_resumed_every_line_is_scored_once_in_order(job: Path, molec
     assert at["OCC"]["key"] == at["CCO"]["key"] == "CCO"
     assert at["OCC"]["reward"] == at["CCO"]["reward"] == at["CCO name"]["reward"] == 2.0
     assert at["OCC"]["raw.python"] == 2.0 and at["OCC"]["status"] == "ok"
-    assert (at["C("]["status"], at["C("]["reward"], at["C("]["key"]) == ("invalid", 0.0, "")
+    assert (at["C("]["status"], at["C("]["reward"], at["C("]["key"]) == ("invalid", None, "")
     assert at[""]["status"] == "invalid"
     assert at["NNC"]["status"] == "failed" and at["NNC"]["reward"] is None
     assert "two nitrogens" in at["NNC"]["error"]
