@@ -107,12 +107,14 @@ def test_storage_that_fails_for_a_while_does_not_end_a_run(
     refused: list[str] = []
 
     def refuses(request: str) -> bool:
-        """The first checkpoints and parts of the record after the start, and some of the end."""
-        mine = request.startswith("P") and ("/checkpoints/" in request or "part-" in request)
-        late = len(s3.requests) > 25 and mine and len(refused) < 6
-        if late:
-            refused.append(request)
-        return late
+        """Three writes of checkpoints and three of parts of the record after the start."""
+        kind = next((k for k in ("/checkpoints/", "part-") if k in request), None)
+        if kind is None or not request.startswith("P") or len(s3.requests) <= 25:
+            return False
+        if sum(kind in one for one in refused) == 3:
+            return False
+        refused.append(request)
+        return True
 
     s3.refuses = refuses
     optimize(make_run(checkpoint={"updates": 2}), far, quiet)
