@@ -136,6 +136,9 @@ def test_an_algorithm_saves_itself_where_it_is_told(
 
 
 def test_a_function_is_a_reward_as_its_import_path_is():
+    def carbons(smiles: str) -> float:
+        return smiles.upper().count("C")
+
     offset = 3
     functions = [carbons, lambda s: s.upper().count("C"), lambda s: carbons(s) + offset - 3]
     for function in functions:
