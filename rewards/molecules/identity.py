@@ -20,13 +20,14 @@ from rdkit import Chem, rdBase
 
 # Greatest size of a molecule. RDKit's time grows with the square of the size or faster, and near
 # 20,000 atoms its recursion overflows the stack; at these sizes it needs less than half a second.
-MAX_ATOMS, MAX_CHARACTERS = 1_000, 10_000
+MAX_ATOMS, MAX_RINGS, MAX_CHARACTERS = 1_000, 400, 10_000
 # How often a canonical form is read back in search of one that stays the same.
 MAX_ROUNDS = 8
 # Molecules that are remembered between finding the key and scoring; about 10 kB each.
 REMEMBERED = 1_024
 
 _ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
+_RING_END = re.compile(r"\[[^\[\]]*\]|(%\(\d+\)|%\d\d|\d)")
 _MAPPED = re.compile(r":\d+\]")
 _TIME = re.compile(r"^\[\d\d:\d\d:\d\d\]\s*")
 _POSITION = re.compile(r"around position (\d+)")
@@ -94,6 +95,8 @@ def _unreadable(smiles: str) -> str:
         return f"SMILES syntax error: it has {name} in it"
     if (atoms := sum(1 for _ in _ATOM.finditer(smiles))) > MAX_ATOMS:
         return f"{atoms:,} atoms, more than {MAX_ATOMS:,}"
+    if (rings := sum(1 for ends in _RING_END.finditer(smiles) if ends[1]) // 2) > MAX_RINGS:
+        return f"{rings:,} rings, more than {MAX_RINGS:,}"
     return ""
 
 

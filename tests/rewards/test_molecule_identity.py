@@ -94,6 +94,7 @@ def test_the_rule_for_labels(text: str, key: str | None) -> None:
         ("C\tC", "SMILES syntax error: it has white space in it"),
         ("C\u00a0C", "SMILES syntax error: it has white space in it"),
         ("C" * (MAX_ATOMS + 1), "1,001 atoms, more than 1,000"),
+        ("C12" * 402 + "[13CH3]", "402 rings, more than 400"),
         ("[CH2:1]" * 1001, "1,001 atoms, more than 1,000"),
         ("c1ccc(cc1)" * 1025 + "C", "longer than 10,000 characters"),
         ("(" * 1_000_000, "longer than 10,000 characters"),
