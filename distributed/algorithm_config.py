@@ -78,7 +78,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         return self
 
     def build_algo(self, *args: Any, **kwargs: Any) -> Any:
-        """The algorithm; starts or joins Ray, as the command does, where nobody has yet."""
+        """The algorithm; starts or joins Ray, as the command does, if that is not done yet."""
         if self.run is not None:
             start_ray(self.run)
         return super().build_algo(*args, **kwargs)

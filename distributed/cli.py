@@ -77,7 +77,7 @@ def optimize(
         int,
         typer.Option(
             min=0,
-            help="Score so many sequences of the prior and of the policy in the end, beyond the "
+            help="Score this number of sequences each of prior and policy at the end, beyond the "
             "budget; what it costs is said first.",
         ),
     ] = 0,
@@ -208,8 +208,8 @@ def evaluate(
         int,
         typer.Option(
             min=0,
-            help="Of a run that nothing else writes to: score so many sequences of its prior and "
-            "of its policy; what it costs is said first.",
+            help="Of a run that nothing else writes to: score this number of sequences each of its "
+            "prior and policy; what it costs is said first.",
         ),
     ] = 0,
 ) -> None:

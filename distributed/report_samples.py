@@ -27,7 +27,7 @@ from sequence_tutor.rewards.base import Domain, Status
 from sequence_tutor.rewards.isolation.identify import identifier
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
-# A Ctrl-C is heeded between batches: of about so many seconds, and at most so many sequences.
+# A Ctrl-C is heeded between batches: seconds that one takes, and its largest number of sequences.
 BATCH_S, LARGEST_BATCH = 2.0, 256
 PRIOR = "prior"
 

@@ -78,8 +78,8 @@ def optimize(
 ) -> RunSummary:
     """Run to the end of its budget or until asked to stop, and leave a complete run directory.
 
-    retry_failed: a resumed run tries again what failed. report_samples: so many sequences of prior
-    and policy are scored in the end, beyond the budget.
+    retry_failed: a resumed run tries again what failed. report_samples: number of sequences each of
+    prior and policy scored at the end, beyond the budget.
 
     Raises RunError, once the record is safe, where a part that can't be replaced dies or storage
     fails for longer than the run waits for it; OSError where what is left can't be uploaded.
@@ -150,8 +150,8 @@ def reward_table(
     console: Console,
     stop: StopRequest,
 ) -> Columns:
-    """Mean rewards of what a run has on record and, with `samples`, of so many sequences of its
-    prior and its policy, which `reward` is asked for where the record doesn't know them. For a run
+    """Mean rewards of what a run has on record and, with `samples`, of that number of sequences of
+    its prior and its policy, which `reward` is asked for where the record doesn't know them. For a run
     that nothing else writes to. Raises ValueError where a record is needed and can't be read."""
     record, reward_id = record_of(run, out), run.reward.identity()
     try:

@@ -1,4 +1,4 @@
-"""The `python` component: anybody's function of a sequence, by import path or, from Python, itself.
+"""The `python` component: a user's function of a sequence, by import path or, from Python, itself.
 
 A function that is given itself travels as a pickle in memory, to processes of this run alone. It is
 neither written to a file nor read from one: there it is a text that names it.

@@ -52,7 +52,7 @@ def wrong_commands(text: str) -> list[str]:
 
 
 def wrong_options(text: str) -> list[str]:
-    """Options that a sentence mentions, `--like this`, and nobody has."""
+    """Options that a sentence mentions, `--like this`, and no command has."""
     ours = {option for name in COMMANDS for option in options_of(name)} | {"--version"}
     return sorted(set(re.findall(r"`(--[a-z][\w-]*)", text)) - ours - OF_OTHERS)
 

@@ -7,6 +7,7 @@ processes that rewards run in, with a deadline for each sequence.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
@@ -22,13 +23,17 @@ def identifier(
     """What finds the keys of sequences: the reward's processes if need be, else this one."""
     if domain.isolated:
         return reward.identify
-    return lambda sequences: [domain.identify(sequence) for sequence in sequences]
+    return partial(_identify_here, domain)
 
 
 def identify_all(domain: Domain, sequences: Sequence[str]) -> Sequence[Identity]:
     """What each sequence is, one for one, for those that have no reward at hand."""
     if not domain.isolated:
-        return [domain.identify(sequence) for sequence in sequences]
+        return _identify_here(domain, sequences)
     config = RewardConfig(component=[ComponentConfig(name=_NO_REWARD[domain.name])])
     with IsolatedReward(config, domain.name) as processes:
         return processes.identify(sequences)
+
+
+def _identify_here(domain: Domain, sequences: Sequence[str]) -> Sequence[Identity]:
+    return [domain.identify(sequence) for sequence in sequences]
