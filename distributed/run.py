@@ -151,7 +151,7 @@ def reward_table(
     stop: StopRequest,
 ) -> Columns:
     """Mean rewards of what a run has on record and, with `samples`, of that number of sequences of
-    its prior and its policy, which `reward` is asked for where the record doesn't know them. For a run
+    its prior and its policy. `reward` is asked for those that the record doesn't know. For a run
     that nothing else writes to. Raises ValueError where a record is needed and can't be read."""
     record, reward_id = record_of(run, out), run.reward.identity()
     try:
