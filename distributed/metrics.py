@@ -151,7 +151,8 @@ class Tally:
     def take_up(self, paid: int, void: int, failed: int, ahead: bool) -> None:
         """Go on with a record with these numbers of rows that are paid for, void and failed (void
         ones only count as void). `ahead`: it is taken up as it is, with what came after the
-        checkpoint; else as it was then. What has become void since no longer counts as used or failed."""
+        checkpoint; else as it was then. What has become void since no longer counts as used or
+        failed."""
         before = self.at_checkpoint.get("paid_rows", paid)
         self.scores_used = paid if ahead else self.scores_used + paid - before
         lost = void - self.at_checkpoint.get("void_rows", 0)
