@@ -47,6 +47,7 @@ from sequence_tutor.distributed.scoring import process as process_module
 from sequence_tutor.distributed.scoring.fleet import ScorerFleet
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.process import LinesReport, ScorerProcess
+from sequence_tutor.distributed.weights import packed
 from sequence_tutor.rewards.base import Scores
 from sequence_tutor.rewards.build import build_reward
 from sequence_tutor.rewards.config import RewardConfig
@@ -78,7 +79,7 @@ class ScorersHost:
 
     def __init__(self, run: RunConfig, shards: list[ActorHandle]) -> None:
         process_module.IsolatedReward = OneAtATime  # type: ignore[attr-defined]
-        self.start, self.lock = lambda: ScorerProcess(run, shards, ""), threading.Lock()
+        self.start, self.lock = lambda: ScorerProcess(run, packed(shards), ""), threading.Lock()
         self.scorers: dict[int, ScorerProcess] = {}
 
     def where(self) -> str:

@@ -33,6 +33,7 @@ from sequence_tutor.distributed.learning import LearnerCalls
 from sequence_tutor.distributed.metrics import Metrics, Tally
 from sequence_tutor.distributed.processes import (
     publish_prior,
+    start_actors,
     start_board,
     start_scorers,
     start_shards,
@@ -90,6 +91,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         run, run_id = config.run, uuid.uuid4().hex[:12]
         config = self.config = config.copy(copy_frozen=False)  # RLlib hands it over frozen
         config.run_id = run_id
+        config.num_env_runners = 0  # start_actors does it
         config.freeze()
         check_resources(run)
         self.prior = starting_prior(run)
@@ -125,6 +127,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
             insert_rows=run.actors.largest_batch,
         )
         super().setup(config)
+        start_actors(self.env_runner_group, run.actors.least)
         self.crew = ActorCrew(self.env_runner_group, run.actors.least, run.actors.count)
         self.learning = LearnerCalls(self.learner_group)
         if learner.algorithm == "g":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ray
 from ray.actor import ActorHandle
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sequence_tutor.distributed.config import RunConfig
@@ -21,7 +22,7 @@ from sequence_tutor.distributed.resources import shard_cpus
 from sequence_tutor.distributed.respell import Respeller
 from sequence_tutor.distributed.scoring.fleet import THREADS, ScorerFleet
 from sequence_tutor.distributed.scoring.process import ScorerProcess
-from sequence_tutor.distributed.weights import WeightBoard, board_name, prior_parts
+from sequence_tutor.distributed.weights import WeightBoard, board_name, packed, prior_parts
 from sequence_tutor.policies.encoding import Encoding
 from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.domains import domain_of
@@ -43,8 +44,16 @@ def start_board(run_id: str, prior: ray.ObjectRef) -> ActorHandle:
             max_restarts=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
         )
-        .remote([prior])
+        .remote(packed(prior))
     )
+
+
+def start_actors(group: EnvRunnerGroup, count: int) -> None:
+    """The first actors of RLlib's group; returns when they are there. Their config goes with each:
+    RLlib would hand on a reference, and Ray prints an error about arguments in the object store,
+    which a restarted actor may find lost."""
+    group._remote_config_obj_ref = group._remote_config
+    group.add_workers(count, validate=True)
 
 
 def publish_prior(board: ActorHandle, prior: Prior) -> None:
@@ -96,7 +105,7 @@ def start_scorers(
         # outside any placement group: under Tune its bundles have no room for scorers
         scheduling_strategy="SPREAD",
     )
-    here = os.getcwd()
+    here, handles = os.getcwd(), packed(shards)
     return ScorerFleet(
-        lambda: actor.remote(run, shards, here, encoding), least, most, handed, run.scorers.idle_s
+        lambda: actor.remote(run, handles, here, encoding), least, most, handed, run.scorers.idle_s
     )

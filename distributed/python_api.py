@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Config = str | Path | dict[str, Any] | RunConfig
 # What Ray is started with here, and mustn't be left to a Ray that the caller starts later.
-_ENVIRONMENT = ("RAY_AUTH_MODE", "RAY_BACKEND_LOG_LEVEL")
+_ENVIRONMENT = ("RAY_AUTH_MODE",)
 
 
 @dataclass(frozen=True)

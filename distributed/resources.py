@@ -167,9 +167,6 @@ def start_ray(run: RunConfig) -> bool:
     """
     if ray.is_initialized():
         return cluster_address() is not None
-    # Ray's core prints an error at each start: that arguments of actors which may restart can get
-    # lost. The driver keeps those. It can't be turned off alone.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     check_cluster()
     if (address := cluster_address()) is not None:

@@ -27,12 +27,12 @@ class PriorParts:
 class WeightBoard:
     """Newest weights and their version (updates at publication).
 
-    prior: a reference to `PriorParts`, in a list: the parts themselves would be gone when Ray
-    restarts a board that was lost. The process that put them there keeps the reference.
+    prior: a reference to `PriorParts`, packed: the parts themselves would be gone when Ray restarts
+    a board that was lost. The process that put them there keeps the reference.
     """
 
-    def __init__(self, prior: list[ray.ObjectRef]) -> None:
-        self._prior = prior[0]
+    def __init__(self, prior: bytes) -> None:
+        self._prior: ray.ObjectRef = unpacked(prior)
         self._version = -1
         self._weights: ray.ObjectRef | None = None
 
@@ -50,6 +50,18 @@ class WeightBoard:
         if self._weights is None or have >= self._version:
             return self._version, []
         return self._version, [self._weights]
+
+
+def packed(references: Any) -> bytes:
+    """Object references or actor handles as an argument of an actor that Ray may restart. Ray takes
+    them for arguments that can get lost, and prints an error about each such actor; what they refer
+    to is kept by the driver."""
+    return ray.cloudpickle.dumps(references)  # type: ignore[no-any-return]
+
+
+def unpacked(references: bytes) -> Any:
+    """The inverse of `packed`."""
+    return ray.cloudpickle.loads(references)
 
 
 def board_name(run_id: str) -> str:

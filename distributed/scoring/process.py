@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import ray
-from ray.actor import ActorHandle
 
 from sequence_tutor.distributed.bulk.results import GIVEN_UP, Judged, write_fragment
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.claimant import Claimant
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
+from sequence_tutor.distributed.weights import unpacked
 from sequence_tutor.policies.encoding import Encoding
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
@@ -51,18 +51,19 @@ class LinesReport:
 
 class ScorerProcess:
     """See the module. `directory` is where the user started the run: modules of their own rewards
-    are found there. `encoding` is what decodes episodes; who scores lines needs none."""
+    are found there. `shards`: the replay shards' handles, packed. `encoding` is what decodes
+    episodes; lines need none."""
 
     def __init__(
         self,
         run: RunConfig,
-        shards: list[ActorHandle],
+        shards: bytes,
         directory: str,
         encoding: Encoding | None = None,
     ) -> None:
         sys.path.append(directory)
         self.run_id = f"scorer-{uuid.uuid4().hex[:12]}"
-        self.claimant = Claimant(shards, self.run_id)
+        self.claimant = Claimant(unpacked(shards), self.run_id)
         domain = domain_of(run.encoding)
         self.reward = IsolatedReward(run.reward, domain.name, [directory])
         identify = identifier(domain, self.reward)

@@ -17,7 +17,7 @@ from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.learner import KLControlLearner
 from sequence_tutor.distributed.types import TrainingBatch
-from sequence_tutor.distributed.weights import WeightBoard, board_name, prior_parts
+from sequence_tutor.distributed.weights import WeightBoard, board_name, packed, prior_parts
 from sequence_tutor.policies.encoding import pad
 from sequence_tutor.policies.kl_control import ALGORITHMS
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior
@@ -41,7 +41,7 @@ def configure(
         boards.append(
             ray.remote(WeightBoard)
             .options(name=board_name(config.run_id), num_cpus=0)
-            .remote(references[-1:])
+            .remote(packed(references[-1]))
         )
         return config
 
