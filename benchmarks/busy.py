@@ -45,7 +45,7 @@ def with_own_threads(threads: int, arguments: list[str]) -> None:
     """The command in this process, its operations shared by so many threads of PyTorch's."""
     import torch
 
-    from sequence_tutor.distributed import cli
+    from sequence_tutor.distributed.commands import cli
     from sequence_tutor.policies import pretrain, prior
 
     torch.set_num_threads(threads)

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from chaos_rewards import COUNTER, FAULTS, STATUS, fault_of, key_of
 from common import markdown
 
-from sequence_tutor.distributed.replay.record import read_table
+from sequence_tutor.distributed.replay.record.writer import read_table
 
 HERE = Path(__file__).resolve().parent
 REWARD = """

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from sequence_tutor.distributed.evaluation import describe
-from sequence_tutor.distributed.replay.record import read_table
+from sequence_tutor.distributed.replay.record.writer import read_table
+from sequence_tutor.distributed.report.evaluation import describe
 from sequence_tutor.policies.prior import Prior, load_prior
 from sequence_tutor.rewards.base import Reward
 from sequence_tutor.rewards.domains import domain_of

@@ -16,13 +16,13 @@ import torch
 from common import markdown
 from throughput import in_turns
 
-from sequence_tutor.policies.device import keep_freed_memory
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.policies.encodings.vocabulary import Vocabulary
+from sequence_tutor.policies.kernels.device import keep_freed_memory
 from sequence_tutor.policies.kl_control import KLControlSettings
-from sequence_tutor.policies.model import KLControlModel
+from sequence_tutor.policies.kl_control_model import KLControlModel
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork
 from sequence_tutor.policies.sampler import Sampler
-from sequence_tutor.policies.smiles import SmilesEncoding
-from sequence_tutor.policies.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(tuple(chr(0x4E00 + i) for i in range(63)), end_id=None)
 USUAL = {"width": 256, "batch": 128, "length": 48}

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from sequence_tutor.distributed.config import load_config
-from sequence_tutor.distributed.warm_start import read_scored
-from sequence_tutor.policies.rows import read_sequences
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.distributed.run_directory.warm_start import read_scored
+from sequence_tutor.policies.files.table_reader import read_sequences
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.reward import IsolatedReward

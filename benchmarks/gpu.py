@@ -21,10 +21,10 @@ from throughput import in_turns
 from torch import Tensor
 from torch.nn.functional import linear
 
-from sequence_tutor.policies.cuda_graph import CapturedByShape
-from sequence_tutor.policies.encoding import Episodes
+from sequence_tutor.policies.encodings.base import Episodes
+from sequence_tutor.policies.kernels.cuda_graph import CapturedByShape
 from sequence_tutor.policies.kl_control import KLControlSettings
-from sequence_tutor.policies.model import KLControlModel
+from sequence_tutor.policies.kl_control_model import KLControlModel
 from sequence_tutor.policies.sampler import Sampler
 
 DEVICE = torch.device("cuda")
@@ -75,7 +75,7 @@ def sampler(batches: list[int], rounds: int, rate: float) -> None:
 
 
 class Captured:
-    """The learner's update, as distributed/learner.py makes it, without Ray."""
+    """The learner's update, as distributed/learning/learner.py makes it, without Ray."""
 
     def __init__(self) -> None:
         self.model = KLControlModel(load_prior("zinc250k").network, "path", KLControlSettings())

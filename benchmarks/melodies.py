@@ -12,8 +12,8 @@ from pathlib import Path
 from common import describe_policy, last_metrics, load_prior, markdown, run, training_keys
 
 from sequence_tutor.distributed.config import load_config
-from sequence_tutor.distributed.evaluation import compare
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.distributed.report.evaluation import compare
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.domains import domain_of
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from common import load_prior, markdown
 
-from sequence_tutor.policies.encoding import pad
+from sequence_tutor.policies.encodings.base import pad
 from sequence_tutor.policies.prior import token_log_probs
 
 VOCABULARY = 38

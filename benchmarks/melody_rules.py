@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 from common import load_prior, markdown
 
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.melodies import PROFILES, rule_rewards_batch
 

@@ -29,8 +29,8 @@ from processes import cpu_seconds
 from rdkit import Chem
 
 from sequence_tutor.distributed.config import RunConfig, load_config
-from sequence_tutor.policies.device import keep_freed_memory
-from sequence_tutor.policies.encoding import pad
+from sequence_tutor.policies.encodings.base import pad
+from sequence_tutor.policies.kernels.device import keep_freed_memory
 
 
 def ours(config: Path, out: Path, overrides: list[str], seconds: float) -> tuple[float, Counter]:

@@ -16,7 +16,7 @@ from rdkit import Chem, DataStructs, rdBase
 from rdkit.Chem import QED, Crippen, Descriptors, rdFingerprintGenerator
 from torch import Tensor
 
-from sequence_tutor.policies.encoding import Encoding
+from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.network import RecurrentNetwork
 
 

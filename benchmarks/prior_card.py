@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from common import load_prior, markdown
 
-from sequence_tutor.policies.corpus import read_corpus
+from sequence_tutor.policies.files.corpus import read_corpus
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.molecules.properties import logp, molecular_weight, qed, sa, tpsa

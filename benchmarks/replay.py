@@ -24,6 +24,7 @@ from typing import TypeVar
 import numpy as np
 from scipy.stats import chi2_contingency
 
+from sequence_tutor.distributed.replay.client import split
 from sequence_tutor.distributed.replay.sampler import (
     FreshMix,
     RankSampler,
@@ -31,7 +32,6 @@ from sequence_tutor.distributed.replay.sampler import (
     UniformSampler,
 )
 from sequence_tutor.distributed.replay.shard import ReplayShard
-from sequence_tutor.distributed.replay.sharded import split
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Status
 

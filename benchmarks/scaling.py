@@ -39,17 +39,17 @@ from common import markdown
 from ray.actor import ActorHandle
 from rich.console import Console
 
-from sequence_tutor.distributed.bulk import run as bulk_run
+from sequence_tutor.distributed.commands import score_file as bulk_run
 from sequence_tutor.distributed.config import RunConfig, parse_config
-from sequence_tutor.distributed.replay.record import read_table
+from sequence_tutor.distributed.replay.record.writer import read_table
 from sequence_tutor.distributed.scoring import pool as pool_module
 from sequence_tutor.distributed.scoring import process as process_module
 from sequence_tutor.distributed.scoring.fleet import ScorerFleet
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.process import LinesReport, ScorerProcess
-from sequence_tutor.distributed.weights import packed
+from sequence_tutor.distributed.weight_board import packed
 from sequence_tutor.rewards.base import Scores
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 
 REWARDS_S = {"1 ms": 0.001, "100 ms": 0.1, "10 s": 10.0}

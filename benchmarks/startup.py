@@ -19,13 +19,13 @@ from statistics import median
 import psutil
 from common import EXAMPLES, markdown, optimize_command
 
-from sequence_tutor.distributed.replay.record import read_table
+from sequence_tutor.distributed.replay.record.writer import read_table
 
 # each starts what the one before it starts, and something more
 STEPS = {
-    "Python and the command line": "import sequence_tutor.distributed.cli",
+    "Python and the command line": "import sequence_tutor.distributed.commands.cli",
     "PyTorch and RLlib, and Ray's own processes beside them": (
-        "from sequence_tutor.distributed.run import HEAVY, import_beside; "
+        "from sequence_tutor.distributed.commands.optimize import HEAVY, import_beside; "
         "thread = import_beside(*HEAVY); import ray; "
         "ray.init(address='local', include_dashboard=False, log_to_driver=False); thread.join()"
     ),

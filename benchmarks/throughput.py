@@ -23,16 +23,16 @@ import torch
 from common import load_prior, markdown
 from torch.nn.functional import linear
 
-from sequence_tutor.policies.device import bfloat16_is_fast, keep_freed_memory
-from sequence_tutor.policies.encoding import Episodes
+from sequence_tutor.policies.encodings.base import Episodes
+from sequence_tutor.policies.kernels.device import bfloat16_is_fast, keep_freed_memory
+from sequence_tutor.policies.kernels.prefix_tree import PrefixForest
+from sequence_tutor.policies.kernels.prior_cache import PriorCache
+from sequence_tutor.policies.kernels.stepper import Stepper
 from sequence_tutor.policies.kl_control import KLControlSettings
-from sequence_tutor.policies.model import KLControlModel
+from sequence_tutor.policies.kl_control_model import KLControlModel
 from sequence_tutor.policies.network import Architecture
-from sequence_tutor.policies.prefix_tree import PrefixForest
-from sequence_tutor.policies.prior_cache import PriorCache
 from sequence_tutor.policies.sampler import Sampler
-from sequence_tutor.policies.stepper import Stepper
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 
 

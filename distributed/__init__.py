@@ -1,7 +1,7 @@
 """Who does what, and where: the control loop, actors, scorers, replay shards and the learner.
 
 Only this package knows Ray. It knows neither chemistry nor music: a domain comes in through
-`sequence_tutor.policies.encoding.Encoding` and `sequence_tutor.rewards.base.Domain`.
+`sequence_tutor.policies.encodings.base.Encoding` and `sequence_tutor.rewards.base.Domain`.
 
 From Python: `optimize`, `load_config`, `parse_config`, `SequenceTutorConfig`; see docs/python.md.
 """
@@ -14,9 +14,9 @@ if __name__ == "distributed":
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
+    from sequence_tutor.distributed.commands.python_api import Result, optimize
     from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, parse_config
-    from sequence_tutor.distributed.python_api import Result, optimize
-    from sequence_tutor.distributed.stopping import RunError
+    from sequence_tutor.distributed.stop_signal import RunError
 
 __all__ = [
     "ConfigError",
@@ -32,12 +32,12 @@ __all__ = [
 # Where each is. They're imported when they are asked for: Ray and PyTorch take seconds.
 _PLACES = {
     "ConfigError": "config",
-    "Result": "python_api",
+    "Result": "commands.python_api",
     "RunConfig": "config",
-    "RunError": "stopping",
+    "RunError": "stop_signal",
     "SequenceTutorConfig": "algorithm_config",
     "load_config": "config",
-    "optimize": "python_api",
+    "optimize": "commands.python_api",
     "parse_config": "config",
 }
 

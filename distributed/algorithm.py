@@ -20,40 +20,40 @@ import numpy as np
 import ray
 from ray.rllib.algorithms.algorithm import Algorithm
 
-from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig, to_toml
-from sequence_tutor.distributed.crew import ActorCrew
-from sequence_tutor.distributed.exporter import RunExporter
-from sequence_tutor.distributed.gauges import scorer_gauges, stats_gauges
-from sequence_tutor.distributed.head_start import ComingLearners
-from sequence_tutor.distributed.invalid_watch import InvalidWatch
-from sequence_tutor.distributed.learner import publish_from_first
-from sequence_tutor.distributed.learning import LearnerCalls
-from sequence_tutor.distributed.metrics import Metrics, Tally
-from sequence_tutor.distributed.processes import (
+from sequence_tutor.distributed.generating.actor_scaling import ActorCrew
+from sequence_tutor.distributed.learning.learner import publish_from_first
+from sequence_tutor.distributed.learning.update_calls import LearnerCalls
+from sequence_tutor.distributed.metrics.gauges import scorer_gauges, stats_gauges
+from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
+from sequence_tutor.distributed.metrics.prometheus import RunExporter
+from sequence_tutor.distributed.metrics.tally import Metrics, Tally
+from sequence_tutor.distributed.ray_cluster.background_start import ComingLearners
+from sequence_tutor.distributed.ray_cluster.join import check_resources
+from sequence_tutor.distributed.replay.client import ShardedReplay
+from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
+from sequence_tutor.distributed.replay.rate import ReplayRatio
+from sequence_tutor.distributed.report.recorded import record_of
+from sequence_tutor.distributed.report.summary import TOP_ROWS, write_top
+from sequence_tutor.distributed.run_directory import checkpoint
+from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
+from sequence_tutor.distributed.scoring.pool import ScorerPool
+from sequence_tutor.distributed.scoring.task import EpisodeSlice
+from sequence_tutor.distributed.snapshot import restore, take_snapshot, take_up_record
+from sequence_tutor.distributed.start_processes import (
     publish_prior,
     start_actors,
     start_board,
     start_scorers,
     start_shards,
 )
-from sequence_tutor.distributed.recorded import record_of
-from sequence_tutor.distributed.replay.answers import EmptyReplayError, combine
-from sequence_tutor.distributed.replay.rate import ReplayRatio
-from sequence_tutor.distributed.replay.sharded import ShardedReplay
-from sequence_tutor.distributed.resources import check_resources
-from sequence_tutor.distributed.round_batches import generate_and_score
-from sequence_tutor.distributed.scoring.pool import ScorerPool
-from sequence_tutor.distributed.scoring.task import EpisodeSlice
-from sequence_tutor.distributed.snapshot import restore, take_snapshot, take_up_record
-from sequence_tutor.distributed.starting import starting_prior
-from sequence_tutor.distributed.stopping import BrokenRewardError
-from sequence_tutor.distributed.summary import TOP_ROWS, write_top
+from sequence_tutor.distributed.stop_signal import BrokenRewardError
+from sequence_tutor.distributed.synchronous import generate_and_score
 from sequence_tutor.distributed.types import ScoreReport
-from sequence_tutor.distributed.weights import prior_parts
+from sequence_tutor.distributed.weight_board import prior_parts
+from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
-from sequence_tutor.policies.storage import Location
 from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.domains import domain_of
 

@@ -11,11 +11,11 @@ from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.util.placement_group import get_current_placement_group
 
-from sequence_tutor.distributed.actor import SequenceActor
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.head_start import ComingLearners
-from sequence_tutor.distributed.learner import KLControlLearner, KLControlModule
-from sequence_tutor.distributed.resources import start_ray
+from sequence_tutor.distributed.generating.actor import SequenceActor
+from sequence_tutor.distributed.learning.learner import KLControlLearner, KLControlModule
+from sequence_tutor.distributed.ray_cluster.background_start import ComingLearners
+from sequence_tutor.distributed.ray_cluster.join import start_ray
 
 
 class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from sequence_tutor.policies.encodings import ENCODINGS
+from sequence_tutor.policies.encodings.registry import ENCODINGS
 from sequence_tutor.rewards.config import RewardConfig
 
 Positive = Annotated[int, Field(ge=1)]

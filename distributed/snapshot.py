@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ray
 
-from sequence_tutor.distributed.checkpoint import Checkpoint
-from sequence_tutor.distributed.learner import publish_from_first
-from sequence_tutor.distributed.learning import LearnerCalls
-from sequence_tutor.distributed.metrics import Tally
-from sequence_tutor.distributed.replay.answers import ShardStats, combine
-from sequence_tutor.distributed.replay.sharded import ShardedReplay
+from sequence_tutor.distributed.learning.learner import publish_from_first
+from sequence_tutor.distributed.learning.update_calls import LearnerCalls
+from sequence_tutor.distributed.metrics.tally import Tally
+from sequence_tutor.distributed.replay.client import ShardedReplay
+from sequence_tutor.distributed.replay.messages import ShardStats, combine
+from sequence_tutor.distributed.run_directory.checkpoint import Checkpoint
 
 
 def take_snapshot(

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sequence_tutor.policies.encoding import Episodes
+from sequence_tutor.policies.encodings.base import Episodes
 from sequence_tutor.rewards.base import Status
 
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from sequence_tutor.policies.device import product_dtype
-from sequence_tutor.policies.prefix_tree import PrefixForest, PrefixTree
-from sequence_tutor.policies.recurrence import RecurrentLayers
-from sequence_tutor.policies.stepper import Stepper, stepper_of
-from sequence_tutor.policies.threads import side_by_side
+from sequence_tutor.policies.kernels.device import product_dtype
+from sequence_tutor.policies.kernels.prefix_tree import PrefixForest, PrefixTree
+from sequence_tutor.policies.kernels.stepper import Stepper, stepper_of
+from sequence_tutor.policies.kernels.threads import side_by_side
+from sequence_tutor.policies.kernels.tree_rnn import RecurrentLayers
 
 # Episodes for each thread, at least: products of fewer rows at a time are slow.
 LEAST_EPISODES = 8

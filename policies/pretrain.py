@@ -22,12 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sequence_tutor.policies.device import autocast, keep_freed_memory
-from sequence_tutor.policies.encoding import Encoding, pad
+from sequence_tutor.policies.encodings.base import Encoding, pad
+from sequence_tutor.policies.kernels.device import autocast, keep_freed_memory
+from sequence_tutor.policies.kernels.threads import share, unshared_operations
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
 from sequence_tutor.policies.prior import Data, Prior, token_log_probs
-from sequence_tutor.policies.threads import share, unshared_operations
 
 STATE_FILE, WEIGHTS_STATE_FILE = "training.json", "training.safetensors"
 # Rows for each thread, at least: products of fewer rows at a time are slow.

@@ -21,19 +21,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from sequence_tutor.policies.device import autocast
-from sequence_tutor.policies.encoding import Encoding, Episodes, pad
-from sequence_tutor.policies.encodings import encoding_from_metadata, encoding_to_metadata
+from sequence_tutor.policies.encodings.base import Encoding, Episodes, pad
+from sequence_tutor.policies.encodings.registry import encoding_from_metadata, encoding_to_metadata
+from sequence_tutor.policies.files.storage import Location, Where
+from sequence_tutor.policies.find_prior import METADATA_FILE, PriorError, found_prior
+from sequence_tutor.policies.kernels.device import autocast
+from sequence_tutor.policies.kernels.threads import share, unshared_operations
 from sequence_tutor.policies.network import (
     Architecture,
     RecurrentNetwork,
     action_log_probs,
     step_mask,
 )
-from sequence_tutor.policies.prior_place import METADATA_FILE, PriorError, found_prior
 from sequence_tutor.policies.sampler import Sampler
-from sequence_tutor.policies.storage import Location, Where
-from sequence_tutor.policies.threads import share, unshared_operations
 
 WEIGHTS_FILE = "weights.safetensors"
 TRAINING_FILE, HELD_OUT_FILE = "training.txt.gz", "held_out.txt.gz"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sequence_tutor.policies.device import bfloat16_is_fast
-from sequence_tutor.policies.encoding import Encoding, Episodes
+from sequence_tutor.policies.encodings.base import Encoding, Episodes
+from sequence_tutor.policies.kernels.device import bfloat16_is_fast
+from sequence_tutor.policies.kernels.stepper import stepper_of
 from sequence_tutor.policies.network import RecurrentNetwork
-from sequence_tutor.policies.stepper import stepper_of
 
 if TYPE_CHECKING:
-    from sequence_tutor.policies.cuda_sampler import CudaSampler
+    from sequence_tutor.policies.kernels.cuda_sampler import CudaSampler
 
 
 class Sampler:
@@ -95,7 +95,7 @@ class Sampler:
     def _cuda_sampler(self, dtype: torch.dtype) -> CudaSampler:
         if self._on_gpu is None:
             # its kernels need Triton, which comes with a PyTorch for CUDA alone
-            from sequence_tutor.policies.cuda_sampler import CudaSampler
+            from sequence_tutor.policies.kernels.cuda_sampler import CudaSampler
 
             self._on_gpu = CudaSampler(self.networks, self.encoding, dtype)
         return self._on_gpu

@@ -31,13 +31,14 @@ if not torch.cuda.is_available():  # before Triton is imported: kernels then run
 from filelock import FileLock  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from sequence_tutor.distributed import cli, summary  # noqa: E402
 from sequence_tutor.distributed.algorithm import SequenceTutor  # noqa: E402
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig  # noqa: E402
+from sequence_tutor.distributed.commands import cli  # noqa: E402
 from sequence_tutor.distributed.config import RunConfig, parse_config  # noqa: E402
+from sequence_tutor.distributed.report import summary  # noqa: E402
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding  # noqa: E402
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings  # noqa: E402
 from sequence_tutor.policies.prior import load_prior  # noqa: E402
-from sequence_tutor.policies.smiles import SmilesEncoding  # noqa: E402
 from sequence_tutor.rewards.domains import domain_of  # noqa: E402
 
 # Any of these after any other is valid SMILES.

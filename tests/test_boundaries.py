@@ -90,20 +90,31 @@ def test_a_room_loads_without_the_others(folder: str, blocked: set[str], tmp_pat
 
 
 def test_a_scorer_loads_without_torch(tmp_path: Path):
-    names = ("types", "scoring.scorer", "config", "weights", "checkpoint", "resources", "respell")
+    names = (
+        "types",
+        "scoring.scorer",
+        "config",
+        "weight_board",
+        "run_directory.checkpoint",
+        "ray_cluster.join",
+        "replay.respelling",
+    )
     modules = [f"sequence_tutor.distributed.{name}" for name in names]
     done = import_with_blocked({"torch"}, modules, tmp_path)
     assert done.returncode == 0, done.stderr
 
 
 def test_a_config_is_checked_before_anything_heavy_is_loaded(tmp_path: Path):
-    modules = [f"sequence_tutor.distributed.{name}" for name in ("cli", "config", "retrying")]
+    modules = [
+        f"sequence_tutor.distributed.{name}"
+        for name in ("commands.cli", "config", "commands.retries")
+    ]
     done = import_with_blocked({"torch", "rdkit", "pandas"}, modules, tmp_path)
     assert done.returncode == 0, done.stderr
 
 
 def test_control_the_block_blocks(tmp_path: Path):
-    done = import_with_blocked({"torch"}, ["sequence_tutor.distributed.actor"], tmp_path)
+    done = import_with_blocked({"torch"}, ["sequence_tutor.distributed.generating.actor"], tmp_path)
     assert "blocked: torch" in done.stderr
 
 
@@ -112,7 +123,7 @@ def test_control_the_block_blocks(tmp_path: Path):
 APPLICATIONS = re.compile(r"melod|music|midi|chemi|smiles|molecul|rdkit", re.IGNORECASE)
 ALLOWED = {
     "config.py": ["smiles"],
-    "cli.py": [
+    "commands/cli.py": [
         "Directory for pictures, and MIDI and WAV of melodies.",
         "Longest sequence in tokens; 100 for smiles, 32 for melody.",
         "Of a file: smiles or melody; by default what it looks like.",
@@ -141,12 +152,12 @@ def test_the_engine_knows_no_application():
 def test_control_a_mention_is_found():
     source = '''
 """Of melodies, for people."""
-from sequence_tutor.policies.melody import x
+from sequence_tutor.policies.encodings.melody import x
 def render_midi(smiles: str, *, molecule=1):
     """Writes MIDI."""  # music
     return domain.music if f"a {name} of chemistry" else render(rdkit=1, kind="Melody")
 '''
     assert mentions(source) == sorted(
         ["Melody", " of chemistry", "molecule", "music", "rdkit", "render_midi", "smiles"]
-        + ["sequence_tutor.policies.melody"]
+        + ["sequence_tutor.policies.encodings.melody"]
     )

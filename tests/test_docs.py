@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sequence_tutor.distributed.config import load_config
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.domains import domain_of
 
 ROOT = Path(__file__).parent.parent
@@ -114,7 +114,7 @@ def test_doctests(name: str):
 
 def test_help_needs_no_heavy_imports(tmp_path: Path):
     code = (
-        "import sys, sequence_tutor.distributed.cli as cli\n"
+        "import sys, sequence_tutor.distributed.commands.cli as cli\n"
         "assert not {'ray', 'torch', 'rdkit'} & set(sys.modules), sorted(sys.modules)\n"
         "cli.app(['--help'])"
     )

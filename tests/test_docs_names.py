@@ -10,7 +10,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from sequence_tutor.distributed import cli
+from sequence_tutor.distributed.commands import cli
 from sequence_tutor.distributed.config import RunConfig
 
 ROOT = Path(__file__).parent.parent

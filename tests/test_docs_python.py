@@ -11,7 +11,7 @@ import pytest
 
 from sequence_tutor.distributed.config import parse_config
 from sequence_tutor.rewards import registry
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

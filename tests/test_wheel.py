@@ -45,7 +45,7 @@ def test_it_samples_a_shipped_prior_far_from_the_checkout(wheel: Path, tmp_path:
     installed = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(installed)
     code = (
-        "import sequence_tutor.distributed.cli as cli, sys; print(cli.__file__);"
+        "import sequence_tutor.distributed.commands.cli as cli, sys; print(cli.__file__);"
         "sys.argv = ['sequence-tutor', 'sample', 'zinc250k', '-n', '3']; cli.main()"
     )
     done = subprocess.run(

@@ -25,8 +25,8 @@ from sequence_tutor.distributed.bulk.results import (
     read_fragment,
     schema_of,
 )
-from sequence_tutor.policies.rows import values_of
-from sequence_tutor.policies.storage import Location, Where
+from sequence_tutor.policies.files.storage import Location, Where
+from sequence_tutor.policies.files.table_reader import values_of
 
 # Rows that are held and written at once.
 GROUP_ROWS = 65_536

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from sequence_tutor.distributed.bulk.lines import BulkError
 from sequence_tutor.distributed.bulk.results import RAW, SCHEMA
-from sequence_tutor.policies.file_format import format_of
-from sequence_tutor.policies.rows import (
+from sequence_tutor.policies.files.file_format import format_of
+from sequence_tutor.policies.files.storage import Location, Where
+from sequence_tutor.policies.files.table_reader import (
     CHUNK_BYTES,
     choose,
     read_table,
@@ -23,7 +24,6 @@ from sequence_tutor.policies.rows import (
     sequence_of,
     values_of,
 )
-from sequence_tutor.policies.storage import Location, Where
 
 # Put before the name of a user's column that is also the name of one of ours: "input.reward".
 PREFIX = "input."

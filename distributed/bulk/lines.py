@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import NamedTuple
 
-from sequence_tutor.policies.rows import count_rows, read_sequences
-from sequence_tutor.policies.storage import Where
+from sequence_tutor.policies.files.storage import Where
+from sequence_tutor.policies.files.table_reader import count_rows, read_sequences
 
 # Characters of a batch of several lines, so that monstrous lines don't fill the memory.
 LONGEST_BATCH = 1 << 22

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from sequence_tutor.distributed.bulk.lines import BulkError, Range, merged
 from sequence_tutor.distributed.replay.claims import LOST
-from sequence_tutor.policies.storage import Location, Where
+from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.base import Status
 
 # The columns of every result, in this order; `raw.NAME` of each component follow.

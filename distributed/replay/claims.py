@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sequence_tutor.distributed.replay.answers import Claim
+from sequence_tutor.distributed.replay.messages import Claim
 
 # So many holders lost with a key in their hands, and it's the key that is under suspicion.
 MAX_LOSSES = 3

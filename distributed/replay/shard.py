@@ -20,7 +20,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from sequence_tutor.distributed.replay.answers import (
+from sequence_tutor.distributed.replay.claims import Leases
+from sequence_tutor.distributed.replay.memory.columns import check_shapes
+from sequence_tutor.distributed.replay.messages import (
     AddResult,
     Beat,
     Claim,
@@ -29,12 +31,10 @@ from sequence_tutor.distributed.replay.answers import (
     ShardStats,
     floor_of,
 )
-from sequence_tutor.distributed.replay.claims import Leases
-from sequence_tutor.distributed.replay.columns import check_shapes
-from sequence_tutor.distributed.replay.record import RecordWriter, shard_of
-from sequence_tutor.distributed.replay.reload import reload
+from sequence_tutor.distributed.replay.record.reload import reload
+from sequence_tutor.distributed.replay.record.store import PartStore, Place
+from sequence_tutor.distributed.replay.record.writer import RecordWriter, shard_of
 from sequence_tutor.distributed.replay.sampler import RowSampler, round_at_random
-from sequence_tutor.distributed.replay.store import PartStore, Place
 from sequence_tutor.distributed.types import (
     SampleMeta,
     Scored,

@@ -20,11 +20,11 @@ import ray
 
 from sequence_tutor.distributed.bulk.results import GIVEN_UP, Judged, write_fragment
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.claimant import Claimant
+from sequence_tutor.distributed.replay.scorer_client import Claimant
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
-from sequence_tutor.distributed.weights import unpacked
-from sequence_tutor.policies.encoding import Encoding
+from sequence_tutor.distributed.weight_board import unpacked
+from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.identify import identifier

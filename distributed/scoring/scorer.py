@@ -19,8 +19,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims
 from sequence_tutor.distributed.replay.claims import LOST, MAX_LOSSES
+from sequence_tutor.distributed.replay.messages import AddResult, Claim, Claims
 from sequence_tutor.distributed.types import (
     DURATIONS,
     SCORE_SECONDS,
@@ -29,7 +29,7 @@ from sequence_tutor.distributed.types import (
     ScoreReport,
     concatenate,
 )
-from sequence_tutor.policies.encoding import Encoding, Episodes, action_texts
+from sequence_tutor.policies.encodings.base import Encoding, Episodes, action_texts
 from sequence_tutor.rewards.base import Identity, Reward, Scores, Status, unpriced
 
 # How often one asks for what another scorer is scoring: at first, and at last.

@@ -12,10 +12,10 @@ import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from sequence_tutor.rewards.compiled_reward import Objective
 from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.work import Done, pack, pack_identities
-from sequence_tutor.rewards.objective import Objective
 
 # How much memory there is in use is looked up after so many units, or after one that took so long.
 LOOK_EVERY, LOOK_AFTER_S = 16, 1e-3

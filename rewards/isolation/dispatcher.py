@@ -16,11 +16,12 @@ from typing import Any
 
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.isolation import linux, verdict
+from sequence_tutor.rewards.isolation import linux
+from sequence_tutor.rewards.isolation import unit_results as verdict
 from sequence_tutor.rewards.isolation.channel import Channel
+from sequence_tutor.rewards.isolation.fork_server import Born, Broken, Ready
 from sequence_tutor.rewards.isolation.launcher import LastWords, Launcher
 from sequence_tutor.rewards.isolation.pace import Pace
-from sequence_tutor.rewards.isolation.template import Born, Broken, Ready
 from sequence_tutor.rewards.isolation.work import Done, Shape, Unit
 from sequence_tutor.rewards.isolation.worker import Due, Worker
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
-from sequence_tutor.rewards.isolation.template import (
+from sequence_tutor.rewards.isolation.fork_server import (
     Born,
     Broken,
     Fork,

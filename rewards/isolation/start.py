@@ -9,6 +9,6 @@ import sys
 
 if __name__ == "__main__":
     sys.path[:] = pickle.load(sys.stdin.buffer)
-    from sequence_tutor.rewards.isolation.template import serve
+    from sequence_tutor.rewards.isolation.fork_server import serve
 
     serve(int(sys.argv[1]), pickle.load(sys.stdin.buffer))

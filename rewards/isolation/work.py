@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sequence_tutor.rewards.base import Identity, Scores, Status
+from sequence_tutor.rewards.compiled_reward import Objective, pay_failed
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.objective import Objective, pay_failed
 
 ERROR_CHARACTERS = 500
 # Seconds that finding the key of one sequence may take. Of a molecule it takes milliseconds.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sequence_tutor.rewards.base import Identity
-from sequence_tutor.rewards.molecules import objective, properties
+from sequence_tutor.rewards.molecules import paper_objective as objective
+from sequence_tutor.rewards.molecules import properties
 from sequence_tutor.rewards.molecules.identity import identify as identified
 from sequence_tutor.rewards.molecules.molecule import Molecule, quiet
 from sequence_tutor.rewards.molecules.molecule import tokens_of as split

@@ -21,7 +21,7 @@ from threading import Thread
 import psutil
 import pytest
 
-from sequence_tutor.distributed.replay.record import read_table
+from sequence_tutor.distributed.replay.record.writer import read_table
 
 MOST_NODES, CPUS = 2, 2
 PATIENCE_S = 240.0
@@ -69,7 +69,7 @@ class Autoscaled:
 
     def run(self, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "sequence_tutor.distributed.cli", *map(str, arguments)],
+            [sys.executable, "-m", "sequence_tutor.distributed.commands.cli", *map(str, arguments)],
             cwd=cwd,
             env=os.environ | {"RAY_ADDRESS": self.address},
             capture_output=True,

@@ -10,7 +10,7 @@ import pytest
 from onprem import DASHBOARD, OnPrem, until
 from paid import calls, recorded
 
-from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.run_directory import checkpoint
 
 TEMPLATE = """
 prior = "prior"
@@ -84,7 +84,7 @@ def test_a_job_over_three_hosts(cluster: OnPrem):
 
 
 def test_hosts_run_the_wheel(cluster: OnPrem):
-    code = "import sequence_tutor.distributed.cli as cli; print(cli.__file__)"
+    code = "import sequence_tutor.distributed.commands.cli as cli; print(cli.__file__)"
     for host in cluster.hosts:
         assert "/site-packages/" in host.ask(f"~/sequence-tutor/bin/python -c '{code}'")
 
@@ -144,7 +144,7 @@ PROBE = """
 import ray
 
 def where():
-    import sequence_tutor.distributed.cli as cli
+    import sequence_tutor.distributed.commands.cli as cli
     return cli.__file__
 
 print("FOUND", where())
@@ -165,7 +165,7 @@ pip:
     ),
     "py_modules": (
         "py_modules: [shipped/sequence_tutor]\n",
-        "python -m sequence_tutor.distributed.cli",
+        "python -m sequence_tutor.distributed.commands.cli",
     ),
 }
 

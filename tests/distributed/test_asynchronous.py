@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.commands.optimize import optimize
 from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, parse_config
-from sequence_tutor.distributed.metrics import Metrics
-from sequence_tutor.distributed.processes import HANDED_PER_SCORER
-from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.run import optimize
+from sequence_tutor.distributed.metrics.tally import Metrics
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.report.summary import RunSummary, print_summary
+from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.scoring.pool import WAITING_PER_SCORER
-from sequence_tutor.distributed.summary import RunSummary, print_summary
+from sequence_tutor.distributed.start_processes import HANDED_PER_SCORER
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.base import Status

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from sequence_tutor.distributed.bottleneck import STAGES, BusyShares, bottleneck
-from sequence_tutor.distributed.metrics import Tally
+from sequence_tutor.distributed.metrics.bottleneck import STAGES, BusyShares, bottleneck
+from sequence_tutor.distributed.metrics.tally import Tally
 from sequence_tutor.distributed.types import ActorReport, LearnerReport, ScoreReport
 
 BALANCED = 0.1

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sequence_tutor.distributed import report_samples
+from sequence_tutor.distributed.commands.optimize import evaluated_rewards, optimize
 from sequence_tutor.distributed.config import RunConfig, to_toml
-from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.run import evaluated_rewards, optimize
-from sequence_tutor.distributed.stopping import StopRequest
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.report import report_samples
+from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.base import Status

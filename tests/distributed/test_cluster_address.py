@@ -16,8 +16,8 @@ import pytest
 import ray
 from ray._private import services
 
-from sequence_tutor.distributed import cluster_address
-from sequence_tutor.distributed.cluster_address import ClusterError, check_cluster
+from sequence_tutor.distributed.ray_cluster import address as cluster_address
+from sequence_tutor.distributed.ray_cluster.address import ClusterError, check_cluster
 
 # what a server that speaks HTTP/2 says first: empty settings
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -163,7 +163,15 @@ def test_the_commands_end_soon_with_exit_code_2(tmp_path: Path, command: str):
     (tmp_path / "file.smi").write_text("CCO\n")
     files = ["run.toml"] + ["file.smi"] * (command == "score")
     done = subprocess.run(
-        [sys.executable, "-m", "sequence_tutor.distributed.cli", command, *files, "--out", "out"],
+        [
+            sys.executable,
+            "-m",
+            "sequence_tutor.distributed.commands.cli",
+            command,
+            *files,
+            "--out",
+            "out",
+        ],
         cwd=tmp_path,
         env=os.environ | {"RAY_ADDRESS": f"127.0.0.1:{refusing_port()}"},
         capture_output=True,

@@ -9,9 +9,9 @@ import pytest
 import ray
 
 from sequence_tutor.distributed.config import ConfigError, load_config
-from sequence_tutor.distributed.exported import Series
-from sequence_tutor.distributed.exporter import Exporter
-from sequence_tutor.distributed.resume import config_of
+from sequence_tutor.distributed.metrics.prometheus import Exporter
+from sequence_tutor.distributed.metrics.prometheus_series import Series
+from sequence_tutor.distributed.run_directory.resume import config_of
 
 TEXT = (
     '# größe\r\nseed = 3\r\n[reward]\r\n[[reward.component]]\r\nname = "qed"\r\nlabel = "güte"\r\n'

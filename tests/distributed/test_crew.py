@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from sequence_tutor.distributed import actor, crew
 from sequence_tutor.distributed.config import ConfigError, RunConfig
-from sequence_tutor.distributed.crew import ActorCrew, actors_wanted
-from sequence_tutor.distributed.metrics import Metrics
+from sequence_tutor.distributed.generating import actor
+from sequence_tutor.distributed.generating import actor_scaling as crew
+from sequence_tutor.distributed.generating.actor_scaling import ActorCrew, actors_wanted
+from sequence_tutor.distributed.metrics.tally import Metrics
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sequence_tutor.distributed.exported import BULK_SERIES, RUN_SERIES
+from sequence_tutor.distributed.metrics.prometheus_series import BULK_SERIES, RUN_SERIES
 
 FILE = Path(__file__).parents[2] / "cluster" / "grafana.json"
 OURS = {s.exported_name: s for s in (*RUN_SERIES, *BULK_SERIES)}

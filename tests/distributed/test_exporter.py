@@ -21,7 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.config import RunConfig, to_toml
-from sequence_tutor.distributed.exported import (
+from sequence_tutor.distributed.metrics.prometheus import Exporter
+from sequence_tutor.distributed.metrics.prometheus_series import (
     BULK_SERIES,
     NOT_EXPORTED,
     RUN_SERIES,
@@ -29,9 +30,8 @@ from sequence_tutor.distributed.exported import (
     bulk_values,
     run_values,
 )
-from sequence_tutor.distributed.exporter import Exporter
-from sequence_tutor.distributed.metrics import Metrics, Tally
-from sequence_tutor.distributed.replay.record import read_record
+from sequence_tutor.distributed.metrics.tally import Metrics, Tally
+from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.types import DURATIONS
 from sequence_tutor.rewards.base import Status
 
@@ -45,7 +45,7 @@ from pathlib import Path
 import ray
 from rich.console import Console
 from sequence_tutor.distributed.config import load_config
-from sequence_tutor.distributed.run import optimize
+from sequence_tutor.distributed.commands.optimize import optimize
 config, out, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 ray.init(address="local", num_cpus=8, include_dashboard=False, log_to_driver=False,
          logging_level="ERROR", _metrics_export_port=port,
@@ -58,8 +58,8 @@ sys.stdin.read()
 NO_AGENT = """
 import time
 import ray
-from sequence_tutor.distributed.exporter import Exporter
-from sequence_tutor.distributed.exported import Series
+from sequence_tutor.distributed.metrics.prometheus import Exporter
+from sequence_tutor.distributed.metrics.prometheus_series import Series
 ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False,
          logging_level="ERROR", _system_config={"enable_metrics_collection": False})
 exporter = Exporter([Series("a", "counter", "a"), Series("b", "gauge", "b", "c")], "x", "y")

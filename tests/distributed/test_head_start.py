@@ -15,7 +15,7 @@ import ray
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.head_start import ComingLearners, import_beside
+from sequence_tutor.distributed.ray_cluster.background_start import ComingLearners, import_beside
 
 Build = Callable[[RunConfig, Path], Any]
 # What takes a process a second or more to load.
@@ -107,7 +107,9 @@ def test_what_is_wrong_with_a_module_is_said_where_it_is_imported(
         import broken_one  # type: ignore[import-not-found]  # noqa: F401
 
 
-REPEATABLE = "from sequence_tutor.policies.device import choose_repeatable_kernels as f; f()"
+REPEATABLE = (
+    "from sequence_tutor.policies.kernels.device import choose_repeatable_kernels as f; f()"
+)
 BY_TORCH = "torch.use_deterministic_algorithms(True)"
 
 

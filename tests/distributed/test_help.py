@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from sequence_tutor.distributed import cli
+from sequence_tutor.distributed.commands import cli
 
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 
@@ -18,7 +18,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ign
 def helped(*arguments: str) -> str:
     """The words of a help text, without its frame and line breaks."""
     done = subprocess.run(
-        [sys.executable, "-m", "sequence_tutor.distributed.cli", *arguments],
+        [sys.executable, "-m", "sequence_tutor.distributed.commands.cli", *arguments],
         capture_output=True,
         text=True,
         env={"COLUMNS": "400", "PATH": "", "TERMINAL_WIDTH": "400"},

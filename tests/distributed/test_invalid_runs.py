@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.optimize import optimize
 from sequence_tutor.distributed.config import RunConfig, to_toml
-from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.summary import print_summary
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.report.summary import print_summary
 from sequence_tutor.rewards.base import Status
 
 SCALE = {"type": "scale", "factor": 1.0, "offset": -9}

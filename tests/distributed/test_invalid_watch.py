@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sequence_tutor.distributed.config import StopConfig
-from sequence_tutor.distributed.invalid_watch import WINDOW, InvalidWatch
-from sequence_tutor.distributed.metrics import Tally
-from sequence_tutor.distributed.replay.answers import ShardStats
+from sequence_tutor.distributed.metrics.invalid_watch import WINDOW, InvalidWatch
+from sequence_tutor.distributed.metrics.tally import Tally
+from sequence_tutor.distributed.replay.messages import ShardStats
 from sequence_tutor.distributed.types import ScoreReport
 from sequence_tutor.rewards.bounds import InvalidWorth, worth_of_invalid
 from sequence_tutor.rewards.config import RewardConfig

@@ -12,13 +12,13 @@ import ray
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
 
-from sequence_tutor.distributed.actor import SequenceActor
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.learner import KLControlLearner
+from sequence_tutor.distributed.generating.actor import SequenceActor
+from sequence_tutor.distributed.learning.learner import KLControlLearner
 from sequence_tutor.distributed.types import TrainingBatch
-from sequence_tutor.distributed.weights import WeightBoard, board_name, packed, prior_parts
-from sequence_tutor.policies.encoding import pad
+from sequence_tutor.distributed.weight_board import WeightBoard, board_name, packed, prior_parts
+from sequence_tutor.policies.encodings.base import pad
 from sequence_tutor.policies.kl_control import ALGORITHMS
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior
 

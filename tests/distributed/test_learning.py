@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import ray
 
-from sequence_tutor.distributed.learning import LearnerCalls
-from sequence_tutor.distributed.stopping import RunError
+from sequence_tutor.distributed.learning.update_calls import LearnerCalls
+from sequence_tutor.distributed.stop_signal import RunError
 from sequence_tutor.distributed.types import LearnerReport
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.algorithm import SequenceTutor
+from sequence_tutor.distributed.commands.optimize import optimize
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.ending import why_nothing_was_learned
-from sequence_tutor.distributed.metrics import Tally
+from sequence_tutor.distributed.metrics.tally import Tally
 from sequence_tutor.distributed.replay.rate import ReplayRatio
-from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.summary import RunSummary, print_summary
+from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_learned
+from sequence_tutor.distributed.report.summary import RunSummary, print_summary
+from sequence_tutor.distributed.run_directory import checkpoint
 
 # All that is scored fits in one batch of the actor: scoring is over before the learner is up.
 SCORES, RATIO, MIN_ROWS, BATCH = 250, 4.0, 16, 16

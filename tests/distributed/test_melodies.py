@@ -15,19 +15,19 @@ import pytest
 import torch
 from rich.console import Console
 
-from sequence_tutor.distributed import checkpoint
+from sequence_tutor.distributed.commands.optimize import optimize
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.record import read_record, read_table
-from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.summary import RunSummary, print_summary
+from sequence_tutor.distributed.replay.record.writer import read_record, read_table
+from sequence_tutor.distributed.report.summary import RunSummary, print_summary
+from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.types import Scored
+from sequence_tutor.policies.encodings.melody import TOKENS, MelodyEncoding
 from sequence_tutor.policies.kl_control import KLControlSettings
-from sequence_tutor.policies.melody import TOKENS, MelodyEncoding
-from sequence_tutor.policies.model import KLControlModel
+from sequence_tutor.policies.kl_control_model import KLControlModel
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings
 from sequence_tutor.policies.prior import Prior, load_prior
 from sequence_tutor.policies.sampler import Sampler
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.melodies import RULE_NAMES, rule_rewards_batch
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sequence_tutor.policies.melody import MelodyEncoding
+from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings
 from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.melodies import RULE_NAMES

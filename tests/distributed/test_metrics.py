@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.exported import BULK_SERIES, NOT_EXPORTED, RUN_SERIES
-from sequence_tutor.distributed.metrics import Metrics, Tally
+from sequence_tutor.distributed.metrics.prometheus_series import (
+    BULK_SERIES,
+    NOT_EXPORTED,
+    RUN_SERIES,
+)
+from sequence_tutor.distributed.metrics.tally import Metrics, Tally
 from sequence_tutor.distributed.scoring.scorer import count_durations, count_statuses
 from sequence_tutor.distributed.types import (
     DURATIONS,

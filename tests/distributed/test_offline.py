@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.optimize import optimize
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.run import optimize
+from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.policies.prior import load_prior
 
 

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.evaluation import print_table
-from sequence_tutor.distributed.metrics import Metrics
-from sequence_tutor.distributed.progress import Display, Progress, Speed
-from sequence_tutor.distributed.summary import RunSummary, print_summary
+from sequence_tutor.distributed.metrics.display import Display, Progress, Speed
+from sequence_tutor.distributed.metrics.tally import Metrics
+from sequence_tutor.distributed.report.evaluation import print_table
+from sequence_tutor.distributed.report.summary import RunSummary, print_summary
 
 
 @pytest.fixture

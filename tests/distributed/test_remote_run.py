@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sequence_tutor.distributed import checkpoint, patience, working_copy
-from sequence_tutor.distributed import run as run_module
+from sequence_tutor.distributed.commands import optimize as run_module
+from sequence_tutor.distributed.commands.optimize import optimize
 from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
-from sequence_tutor.distributed.metrics import Metrics
-from sequence_tutor.distributed.metrics_writer import MetricsWriter
-from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.resume import check_directory
-from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.working_copy import WorkingCopy
+from sequence_tutor.distributed.metrics.tally import Metrics
+from sequence_tutor.distributed.metrics.writer import MetricsWriter
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.run_directory import checkpoint, working_copy
+from sequence_tutor.distributed.run_directory import storage_retry as patience
+from sequence_tutor.distributed.run_directory.resume import check_directory
+from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
+from sequence_tutor.policies.files.storage import Location, StorageError
 from sequence_tutor.policies.prior import load_prior
-from sequence_tutor.policies.storage import Location, StorageError
 
 MakeRun = Callable[..., RunConfig]
 

@@ -11,7 +11,7 @@ import ray
 from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.resources import tell_of_gpus
+from sequence_tutor.distributed.ray_cluster.join import tell_of_gpus
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed import checkpoint
-from sequence_tutor.distributed.checkpoint import Checkpoint, CheckpointError
 from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
-from sequence_tutor.distributed.metrics import Metrics
-from sequence_tutor.distributed.metrics_writer import MetricsWriter
-from sequence_tutor.distributed.resume import check_directory
+from sequence_tutor.distributed.metrics.tally import Metrics
+from sequence_tutor.distributed.metrics.writer import MetricsWriter
+from sequence_tutor.distributed.run_directory import checkpoint
+from sequence_tutor.distributed.run_directory.checkpoint import Checkpoint, CheckpointError
+from sequence_tutor.distributed.run_directory.resume import check_directory
 
 MakeRun = Callable[..., RunConfig]
 

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from sequence_tutor.distributed import algorithm
 from sequence_tutor.distributed.bulk.results import GIVEN_UP, Judged, write_fragment
+from sequence_tutor.distributed.commands.optimize import optimize
 from sequence_tutor.distributed.config import RunConfig, to_toml
-from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.run import optimize
-from sequence_tutor.distributed.stopping import BrokenRewardError
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.stop_signal import BrokenRewardError
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Status
 

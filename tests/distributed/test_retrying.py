@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sequence_tutor.distributed import retrying
+from sequence_tutor.distributed.commands import retries as retrying
+from sequence_tutor.distributed.commands.retries import optimize_with_retries
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.resources import ResourceError
-from sequence_tutor.distributed.retrying import optimize_with_retries
-from sequence_tutor.distributed.stopping import BrokenRewardError, RunError, StoppedError
+from sequence_tutor.distributed.ray_cluster.join import ResourceError
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.stop_signal import BrokenRewardError, RunError, StoppedError
 
 BUDGET, DEADLINE_S = 200, 120.0
 

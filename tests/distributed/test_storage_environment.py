@@ -7,7 +7,7 @@ import json
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.runtime_env.runtime_env import _merge_runtime_env
 
-from sequence_tutor.distributed.storage_environment import storage_environment
+from sequence_tutor.distributed.ray_cluster.storage_environment import storage_environment
 
 HERE = {"AWS_ACCESS_KEY_ID": "a", "AWS_ENDPOINT_URL": "http://here:9000", "HOME": "/root"}
 

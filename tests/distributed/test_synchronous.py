@@ -12,7 +12,7 @@ import ray
 
 from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.record import read_record
+from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.types import Scored
 
 ROUNDS, STOP_AFTER = 4, 2

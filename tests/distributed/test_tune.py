@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ray import tune
 
-from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.algorithm import SequenceTutor, SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.run_directory import checkpoint
 
 
 def test_two_temperatures_are_tried(

@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequence_tutor.distributed.replay.answers import Claim
-from sequence_tutor.distributed.replay.record import RecordWriter, read_record
+from sequence_tutor.distributed.replay.messages import Claim
+from sequence_tutor.distributed.replay.record.writer import RecordWriter, read_record
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
+from sequence_tutor.distributed.run_directory.warm_start import read_scored, to_scored
 from sequence_tutor.distributed.types import Scored, concatenate
-from sequence_tutor.distributed.warm_start import read_scored, to_scored
-from sequence_tutor.policies.corpus import CorpusError
-from sequence_tutor.policies.melody import MelodyEncoding
-from sequence_tutor.policies.smiles import SmilesEncoding
+from sequence_tutor.policies.encodings.melody import MelodyEncoding
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.policies.files.corpus import CorpusError
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
 

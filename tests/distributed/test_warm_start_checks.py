@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sequence_tutor.distributed.config import RunConfig, to_toml
-from sequence_tutor.distributed.warm_start_checks import scale_warnings
+from sequence_tutor.distributed.run_directory.warm_start_checks import scale_warnings
 
 QED = {"component": [{"name": "qed"}]}
 LOGP = {"component": [{"name": "logp"}]}

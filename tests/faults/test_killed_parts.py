@@ -14,8 +14,8 @@ import ray
 
 from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.resources import ResourceError, check_resources
+from sequence_tutor.distributed.ray_cluster.join import ResourceError, check_resources
+from sequence_tutor.distributed.replay.record.writer import read_record
 
 BUDGET, DEADLINE_S = 300, 240.0
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.config import RunConfig, to_toml
-from sequence_tutor.distributed.replay.record import read_record
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.prior import load_prior
 
@@ -25,7 +25,13 @@ DEADLINE_S = 180.0
 def killed(config: Path, out: Path, ticks: int) -> None:
     """Start a run and kill -9 its driver after so many lines of metrics, when the record is ahead
     of the last checkpoint."""
-    command = [sys.executable, "-m", "sequence_tutor.distributed.cli", "optimize", str(config)]
+    command = [
+        sys.executable,
+        "-m",
+        "sequence_tutor.distributed.commands.cli",
+        "optimize",
+        str(config),
+    ]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     process = subprocess.Popen(
         [*command, "--out", str(out)],

@@ -45,7 +45,7 @@ def calls(job: Path) -> Counter[str]:
 def in_own_process(job: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     return subprocess.Popen(
-        [sys.executable, "-m", "sequence_tutor.distributed.cli", *arguments],
+        [sys.executable, "-m", "sequence_tutor.distributed.commands.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

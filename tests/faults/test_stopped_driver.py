@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sequence_tutor.distributed import checkpoint
 from sequence_tutor.distributed.config import load_config
-from sequence_tutor.distributed.replay.record import read_record
-from sequence_tutor.distributed.resume import check_directory
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.run_directory import checkpoint
+from sequence_tutor.distributed.run_directory.resume import check_directory
 from sequence_tutor.policies.prior import load_prior
 
 CONFIG = """
@@ -42,7 +42,7 @@ def test_a_stopped_run_is_whole(
 ):
     config, out = tmp_path / "run.toml", tmp_path / "out"
     config.write_text(CONFIG.format(prior=tiny_prior))
-    command = [sys.executable, "-m", "sequence_tutor.distributed.cli", "optimize", config]
+    command = [sys.executable, "-m", "sequence_tutor.distributed.commands.cli", "optimize", config]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     process = subprocess.Popen(
         [*map(str, command), "--out", str(out)],

@@ -8,7 +8,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from sequence_tutor.policies import cuda_kernels
+from sequence_tutor.policies.kernels import cuda_kernels
 
 POINTERS = {
     **dict.fromkeys(("reads", "last", "episodes"), "*i64"),

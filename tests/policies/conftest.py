@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sequence_tutor.policies.smiles import SmilesEncoding
-from sequence_tutor.policies.vocabulary import Vocabulary
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.policies.encodings.vocabulary import Vocabulary
 
 
 @pytest.fixture(autouse=True)

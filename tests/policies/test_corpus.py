@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequence_tutor.policies.corpus import CorpusError, read_corpus
+from sequence_tutor.policies.files.corpus import CorpusError, read_corpus
 
 
 def check(text: str) -> str | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sequence_tutor.policies.rows import CorpusError, count_rows, read_sequences
+from sequence_tutor.policies.files.table_reader import CorpusError, count_rows, read_sequences
 
 HEADER, GOOD = "smiles,name,note\n", "CCO,ethanol,x\n"
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequence_tutor.policies.rows import CorpusError, count_rows, read_sequences
+from sequence_tutor.policies.files.table_reader import CorpusError, count_rows, read_sequences
 
 MOL = "\n  RDKit\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0 0.0 0.0 C\nM  END\n$$$$\n"
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sequence_tutor.policies.cuda_graph import CapturedByShape
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.policies.kernels.cuda_graph import CapturedByShape
 from sequence_tutor.policies.kl_control import ALGORITHMS, Algorithm, KLControlSettings
-from sequence_tutor.policies.model import KLControlModel
+from sequence_tutor.policies.kl_control_model import KLControlModel
 from sequence_tutor.policies.network import (
     Architecture,
     RecurrentNetwork,
@@ -18,7 +19,6 @@ from sequence_tutor.policies.network import (
     step_mask,
 )
 from sequence_tutor.policies.sampler import Sampler
-from sequence_tutor.policies.smiles import SmilesEncoding
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from sequence_tutor.policies.melody import TOKENS, MelodyEncoding, tokenize
+from sequence_tutor.policies.encodings.melody import TOKENS, MelodyEncoding, tokenize
 
 ENCODING = MelodyEncoding.fit([])
 

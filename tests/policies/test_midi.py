@@ -8,8 +8,8 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from sequence_tutor.policies.melody import TOKENS
-from sequence_tutor.policies.midi import MAX_BYTES, MidiError, read_instruments, read_midi
+from sequence_tutor.policies.encodings.melody import TOKENS
+from sequence_tutor.policies.midi.read import MAX_BYTES, MidiError, read_instruments, read_midi
 
 TICKS = 480
 STEP = TICKS // 4

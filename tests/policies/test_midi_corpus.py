@@ -11,10 +11,10 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from sequence_tutor.policies.corpus import Corpus, CorpusError
-from sequence_tutor.policies.melody import TOKENS
-from sequence_tutor.policies.midi import MAX_BYTES, read_midi
-from sequence_tutor.policies.midi_corpus import is_midi, read_midi_corpus
+from sequence_tutor.policies.encodings.melody import TOKENS
+from sequence_tutor.policies.files.corpus import Corpus, CorpusError
+from sequence_tutor.policies.midi.corpus import is_midi, read_midi_corpus
+from sequence_tutor.policies.midi.read import MAX_BYTES, read_midi
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 STEP_S = 0.125

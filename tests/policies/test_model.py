@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sequence_tutor.policies.kl_control import KLControlSettings, Trajectories, one_step_errors
-from sequence_tutor.policies.model import KLControlModel
+from sequence_tutor.policies.kl_control_model import KLControlModel
 from sequence_tutor.policies.network import (
     Architecture,
     RecurrentNetwork,

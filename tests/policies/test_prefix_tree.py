@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sequence_tutor.policies import device
 from sequence_tutor.policies import network as module
+from sequence_tutor.policies.kernels import device
+from sequence_tutor.policies.kernels.prefix_tree import PrefixForest
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
-from sequence_tutor.policies.prefix_tree import PrefixForest
 
 LENGTHS = [[3, 7, 1, 5, 7, 2, 5], [1, 1], [6], [4, 4, 4]]
 

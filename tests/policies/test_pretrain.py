@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings, Progress
 from sequence_tutor.policies.prior import load_prior
-from sequence_tutor.policies.smiles import SmilesEncoding
 
 CORPUS = ["CCO", "CCN", "CCCl", "c1ccccc1", "CC(=O)O", "OCCO"] * 20
 SETTINGS = PretrainSettings(

@@ -8,6 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from sequence_tutor.policies.find_prior import (
+    METADATA_FILE,
+    PriorError,
+    encoding_of,
+    shipped_priors,
+)
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork
 from sequence_tutor.policies.prior import (
     HELD_OUT_FILE,
@@ -17,12 +23,6 @@ from sequence_tutor.policies.prior import (
     Prior,
     load_prior,
     token_log_probs,
-)
-from sequence_tutor.policies.prior_place import (
-    METADATA_FILE,
-    PriorError,
-    encoding_of,
-    shipped_priors,
 )
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from sequence_tutor.policies.encoding import pad
-from sequence_tutor.policies.prior_cache import PriorCache
+from sequence_tutor.policies.encodings.base import pad
+from sequence_tutor.policies.kernels.prior_cache import PriorCache
 
 
 class Counting:

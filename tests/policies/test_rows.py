@@ -10,8 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequence_tutor.policies import text_lines
-from sequence_tutor.policies.rows import CorpusError, count_rows, read_rows, read_sequences
+from sequence_tutor.policies.files import text_lines
+from sequence_tutor.policies.files.table_reader import (
+    CorpusError,
+    count_rows,
+    read_rows,
+    read_sequences,
+)
 
 
 def sequences(path: Path, column: str | None = None) -> list[str]:

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from sequence_tutor.policies import sampler as module
-from sequence_tutor.policies.device import autocast, bfloat16_is_fast
-from sequence_tutor.policies.encoding import pad
+from sequence_tutor.policies.encodings.base import pad
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.policies.encodings.vocabulary import Vocabulary
+from sequence_tutor.policies.kernels.device import autocast, bfloat16_is_fast
+from sequence_tutor.policies.kernels.stepper import Stepper
 from sequence_tutor.policies.kl_control import policy_log_probs
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork, step_mask
 from sequence_tutor.policies.prior import load_prior, token_log_probs
 from sequence_tutor.policies.sampler import Sampler
-from sequence_tutor.policies.smiles import SmilesEncoding
-from sequence_tutor.policies.stepper import Stepper
-from sequence_tutor.policies.vocabulary import Vocabulary
 
 V = 4
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sequence_tutor.policies.encoding import pad
-from sequence_tutor.policies.smiles import END, SmilesEncoding, tokenize
-from sequence_tutor.policies.vocabulary import UnknownTokenError
+from sequence_tutor.policies.encodings.base import pad
+from sequence_tutor.policies.encodings.smiles import END, SmilesEncoding, tokenize
+from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from sequence_tutor.policies import products as module
-from sequence_tutor.policies.device import bfloat16_is_fast
+from sequence_tutor.policies.kernels import packed_linear as module
+from sequence_tutor.policies.kernels.device import bfloat16_is_fast
+from sequence_tutor.policies.kernels.packed_linear import Product, tanh_
+from sequence_tutor.policies.kernels.stepper import Stepper, stepper_of
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork
-from sequence_tutor.policies.products import Product, tanh_
-from sequence_tutor.policies.stepper import Stepper, stepper_of
 
 DTYPES = [
     torch.float32,
@@ -28,7 +28,7 @@ def one_dnn(request, monkeypatch):
     """With oneDNN's kernels where there are any, and without."""
     if not request.param:
         monkeypatch.setattr(module, "one_dnn", lambda dtype: False)
-        monkeypatch.setattr("sequence_tutor.policies.stepper.one_dnn", lambda dtype: False)
+        monkeypatch.setattr("sequence_tutor.policies.kernels.stepper.one_dnn", lambda dtype: False)
 
 
 def make(cell: str = "lstm", layers: int = 2) -> RecurrentNetwork:

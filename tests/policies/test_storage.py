@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from sequence_tutor.policies import storage
+from sequence_tutor.policies.files import storage
+from sequence_tutor.policies.files.storage import Location, StorageError
+from sequence_tutor.policies.files.table_reader import count_rows, read_sequences
 from sequence_tutor.policies.prior import load_prior
-from sequence_tutor.policies.rows import count_rows, read_sequences
-from sequence_tutor.policies.storage import Location, StorageError
 
 
 @pytest.fixture(params=["local", "s3", "memory"])
@@ -163,7 +163,7 @@ def test_priors_are_saved_and_loaded_anywhere(
 
 def test_credentials_and_endpoint_come_from_the_environment(s3: Any, tiny_prior: Path):
     load_prior(tiny_prior).save(Location(s3.bucket("environment")) / "mine")
-    command = [sys.executable, "-m", "sequence_tutor.distributed.cli", "sample"]
+    command = [sys.executable, "-m", "sequence_tutor.distributed.commands.cli", "sample"]
     environment = os.environ | {
         "AWS_ACCESS_KEY_ID": "from-the-environment",
         "AWS_SECRET_ACCESS_KEY": "secret",

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from sequence_tutor.policies.device import bfloat16_is_fast
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.policies.kernels.device import bfloat16_is_fast
+from sequence_tutor.policies.kernels.stepper import Stepper
+from sequence_tutor.policies.kernels.threads import share, unshared_operations
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork
 from sequence_tutor.policies.pretrain import LEAST_ROWS, Pretraining, PretrainSettings
 from sequence_tutor.policies.prior import SAMPLED_AT_ONCE, Prior, load_prior
 from sequence_tutor.policies.sampler import Sampler
-from sequence_tutor.policies.smiles import SmilesEncoding
-from sequence_tutor.policies.stepper import Stepper
-from sequence_tutor.policies.threads import share, unshared_operations
 
 CORPUS = ["C" * n + "O" * m for n in range(1, 13) for m in range(1, 13)]
 SETTINGS = PretrainSettings(

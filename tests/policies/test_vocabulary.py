@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sequence_tutor.policies.vocabulary import UnknownTokenError, Vocabulary
+from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError, Vocabulary
 
 
 def test_ids_follow_the_order_and_the_start_symbol_comes_after():

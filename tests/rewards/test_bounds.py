@@ -12,7 +12,7 @@ import pytest
 
 from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.bounds import UNKNOWN, reward_range
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.molecules import scoring
 from sequence_tutor.rewards.registry import component

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sequence_tutor.rewards.base import Scores, Status
-from sequence_tutor.rewards.build import EXAMPLES, build_reward
+from sequence_tutor.rewards.compile import EXAMPLES, build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 from sequence_tutor.rewards.melodies.spelling import tokens_of as melody_tokens

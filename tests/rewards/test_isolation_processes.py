@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sequence_tutor.rewards.base import Status
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 

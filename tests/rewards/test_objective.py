@@ -17,9 +17,9 @@ import pytest
 
 from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.base import Scores, Status, unpriced
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.molecules import objective as paper
+from sequence_tutor.rewards.molecules import paper_objective as paper
 from sequence_tutor.rewards.molecules.molecule import Molecule, parse
 from sequence_tutor.rewards.registry import component
 

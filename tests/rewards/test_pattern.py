@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rdkit import Chem, RDConfig
 
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.molecules.pattern import pattern_of
 

@@ -17,7 +17,7 @@ import torch
 
 from sequence_tutor.rewards import python_function
 from sequence_tutor.rewards.base import Status
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.returned import number_of, numbers_per_action
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sequence_tutor.rewards.base import Scores, Status
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.melodies import RULE_NAMES, rule_rewards
 from sequence_tutor.rewards.melodies.spelling import parse, spell

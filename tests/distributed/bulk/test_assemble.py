@@ -14,7 +14,7 @@ from sequence_tutor.distributed.bulk import assemble as module
 from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
 from sequence_tutor.distributed.bulk.lines import BulkError, batches
 from sequence_tutor.distributed.bulk.results import SCHEMA, Judged, done_ranges, write_fragment
-from sequence_tutor.policies.storage import Location
+from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Status
 
 MakeJudged = Callable[..., Judged]

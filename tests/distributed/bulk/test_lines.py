@@ -18,8 +18,8 @@ from sequence_tutor.distributed.bulk.lines import (
     merged,
     read_lines,
 )
-from sequence_tutor.policies.corpus import CorpusError
-from sequence_tutor.policies.text_lines import LONGEST_LINE
+from sequence_tutor.policies.files.corpus import CorpusError
+from sequence_tutor.policies.files.text_lines import LONGEST_LINE
 
 
 def counted(numbers: list[int]) -> Callable[[], int]:

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from sequence_tutor.distributed.bulk import run as module
 from sequence_tutor.distributed.bulk.lines import BulkError
-from sequence_tutor.distributed.bulk.run import score_file
+from sequence_tutor.distributed.commands import score_file as module
+from sequence_tutor.distributed.commands.score_file import score_file
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.policies.storage import Location
+from sequence_tutor.policies.files.storage import Location
 
 
 def test_from_bucket_to_bucket(

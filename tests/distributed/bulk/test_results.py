@@ -25,8 +25,8 @@ from sequence_tutor.distributed.bulk.results import (
     write_fragment,
 )
 from sequence_tutor.distributed.replay.claims import LOST
-from sequence_tutor.policies.files import atomic_file
-from sequence_tutor.policies.storage import Location
+from sequence_tutor.policies.files.atomic import atomic_file
+from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Status
 
 MakeJudged = Callable[..., Judged]

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import ray
 
-from sequence_tutor.distributed.replay.answers import Claim, combine
-from sequence_tutor.distributed.replay.claimant import Claimant
-from sequence_tutor.distributed.replay.record import read_record, shard_of
+from sequence_tutor.distributed.replay.client import ShardedReplay, create_shards
+from sequence_tutor.distributed.replay.messages import Claim, combine
+from sequence_tutor.distributed.replay.record.writer import read_record, shard_of
 from sequence_tutor.distributed.replay.sampler import UniformSampler
-from sequence_tutor.distributed.replay.sharded import ShardedReplay, create_shards
+from sequence_tutor.distributed.replay.scorer_client import Claimant
 
 KNOWN, YOURS, BUSY = Claim
 KEYS = [f"key {i}" for i in range(300)]

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from sequence_tutor.distributed.replay.answers import Claim
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES, Leases
+from sequence_tutor.distributed.replay.messages import Claim
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 

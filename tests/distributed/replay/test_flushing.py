@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sequence_tutor.distributed.replay.answers import Claim, combine
+from sequence_tutor.distributed.replay.messages import Claim, combine
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 

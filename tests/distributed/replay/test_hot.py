@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.replay.columns import Columns
-from sequence_tutor.distributed.replay.hot import TRAINABLE, VALID, HotSet
+from sequence_tutor.distributed.replay.memory.columns import Columns
+from sequence_tutor.distributed.replay.memory.kept_rows import TRAINABLE, VALID, HotSet
 from sequence_tutor.distributed.types import concatenate
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.replay import ledger as ledger_module
-from sequence_tutor.distributed.replay.answers import Outcomes
-from sequence_tutor.distributed.replay.index import KeyIndex, digests
-from sequence_tutor.distributed.replay.ledger import Ledger
+from sequence_tutor.distributed.replay.memory import outcome_index as ledger_module
+from sequence_tutor.distributed.replay.memory.key_index import KeyIndex, digests
+from sequence_tutor.distributed.replay.memory.outcome_index import Ledger
+from sequence_tutor.distributed.replay.messages import Outcomes
 
 
 def test_digests_are_the_same_in_every_release():

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequence_tutor.distributed.replay.answers import Claim
-from sequence_tutor.distributed.replay.record import RecordError, read_record
+from sequence_tutor.distributed.replay.messages import Claim
+from sequence_tutor.distributed.replay.record.writer import RecordError, read_record
 from sequence_tutor.distributed.replay.sampler import FreshMix, UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.types import concatenate, to_table

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequence_tutor.distributed.replay.record import (
+from sequence_tutor.distributed.replay.record.writer import (
     PATIENCE_S,
     RETRY_S,
     RecordError,

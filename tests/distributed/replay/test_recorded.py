@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed import recorded
-from sequence_tutor.distributed.recorded import read_rewards
-from sequence_tutor.distributed.replay.answers import REPORT, WARM_START
-from sequence_tutor.distributed.replay.record import RecordError, RecordWriter
+from sequence_tutor.distributed.replay.messages import REPORT, WARM_START
+from sequence_tutor.distributed.replay.record.writer import RecordError, RecordWriter
+from sequence_tutor.distributed.report import recorded
+from sequence_tutor.distributed.report.recorded import read_rewards
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Status
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.replay.answers import BEST, WARM_START, Claim, EmptyReplayError
-from sequence_tutor.distributed.replay.record import shard_of
+from sequence_tutor.distributed.replay.messages import BEST, WARM_START, Claim, EmptyReplayError
+from sequence_tutor.distributed.replay.record.writer import shard_of
 from sequence_tutor.distributed.replay.sampler import FreshMix, RankSampler, UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.types import Scored, TrainingBatch, concatenate

@@ -10,11 +10,11 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError
 
-from sequence_tutor.distributed.replay.answers import EmptyReplayError, combine
-from sequence_tutor.distributed.replay.claimant import Claimant
-from sequence_tutor.distributed.replay.record import read_record, shard_of
+from sequence_tutor.distributed.replay.client import ShardedReplay, create_shards, split
+from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
+from sequence_tutor.distributed.replay.record.writer import read_record, shard_of
 from sequence_tutor.distributed.replay.sampler import RankSampler, UniformSampler
-from sequence_tutor.distributed.replay.sharded import ShardedReplay, create_shards, split
+from sequence_tutor.distributed.replay.scorer_client import Claimant
 from sequence_tutor.distributed.types import concatenate
 from sequence_tutor.rewards.base import Status
 

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from sequence_tutor.distributed.replay.record import RecordWriter, read_record, read_table
+from sequence_tutor.distributed.replay.record.store import Part, PartStore, RecordError
+from sequence_tutor.distributed.replay.record.writer import RecordWriter, read_record, read_table
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
-from sequence_tutor.distributed.replay.store import Part, PartStore, RecordError
 
 PART = Part(3, 0, 1, "0123abcd")
 TABLE = pa.table({"x": [1, 2, 3]})

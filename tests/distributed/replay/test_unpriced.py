@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.replay.answers import combine, floor_of
+from sequence_tutor.distributed.replay.messages import combine, floor_of
 from sequence_tutor.distributed.replay.sampler import FreshMix, RankSampler, UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.rewards.base import Status

@@ -9,9 +9,9 @@ import pytest
 import ray
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.processes import start_scorers
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
+from sequence_tutor.distributed.start_processes import start_scorers
 from sequence_tutor.distributed.types import ScoreReport
 
 

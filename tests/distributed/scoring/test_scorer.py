@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.replay.answers import AddResult, Claim, Claims, Outcomes
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES
+from sequence_tutor.distributed.replay.messages import AddResult, Claim, Claims, Outcomes
 from sequence_tutor.distributed.scoring.scorer import Identify, Scorer, invalid_key
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate, per_step
-from sequence_tutor.policies.encoding import Episodes, pad
-from sequence_tutor.policies.melody import MelodyEncoding
-from sequence_tutor.policies.smiles import SmilesEncoding
+from sequence_tutor.policies.encodings.base import Episodes, pad
+from sequence_tutor.policies.encodings.melody import MelodyEncoding
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
 from sequence_tutor.rewards.base import Identity, Reward, Scores, Status
-from sequence_tutor.rewards.build import build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of
 

@@ -1,0 +1,306 @@
+"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from dataclasses import fields
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sequence_tutor.distributed.stop_signal import RunError
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.policies.pretrain_settings import PretrainSettings
+
+DEFAULT = PretrainSettings()
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console(markup=False)  # a [ in a name is one
+
+PriorArgument = Annotated[
+    str, typer.Argument(help="A shipped prior, a prior's directory or a run; a path or URI.")
+]
+SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same sequences.")]
+ColumnOption = Annotated[
+    str | None, typer.Option(help="Column of the sequences, in a CSV, text or Parquet file.")
+]
+RetryOption = Annotated[bool, typer.Option(help="With --resume: try again what failed.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"sequence-tutor {version('sequence-tutor')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_print_version),
+    ] = False,
+) -> None:
+    """Fine-tune a sequence generator on any score."""
+
+
+@app.command()
+def optimize(
+    config: Annotated[Path, typer.Argument(help="TOML file of the run.")],
+    out: Annotated[
+        str | None,
+        typer.Option(help="Run directory, a path or URI (s3://bucket/run); by default in runs/."),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(help="CSV, Parquet or run of sequences with rewards, to learn from at once."),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of the sequences in --warm-start.")
+    ] = None,
+    reward_column: Annotated[
+        str | None, typer.Option(help="Column of the rewards in --warm-start.")
+    ] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option(help="What --warm-start has is a cost: take it with the opposite sign.")
+    ] = False,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Go on by itself after so many failures.")
+    ] = 0,
+    retry_failed: RetryOption = False,
+    report_samples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Score this number of sequences each of prior and policy at the end, beyond the "
+            "budget; what it costs is said first.",
+        ),
+    ] = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: learner.temperature=0.05")
+    ] = None,
+) -> None:
+    """Tune a policy on a reward, starting from a prior."""
+    from sequence_tutor.distributed.commands.retries import optimize_with_retries
+    from sequence_tutor.distributed.config import load_config
+    from sequence_tutor.distributed.report.summary import print_summary
+    from sequence_tutor.distributed.run_directory.warm_start import WarmStart
+
+    if warm_start is None and (column or reward_column or lower_is_better):
+        raise ValueError("--column, --reward-column and --lower-is-better need --warm-start")
+    run = load_config(config, set_)
+    if resume and out is None:
+        raise ValueError("--resume needs --out, the run to go on with")
+    if retry_failed and not resume:
+        raise ValueError("--retry-failed needs --resume: there is nothing to try again")
+    directory = Location(out or f"runs/{config.stem}-{datetime.now():%Y%m%d-%H%M%S}")
+    console.print(f"running {config} into {directory}; Ctrl-C stops cleanly")
+    start = None
+    if warm_start is not None:
+        start = WarmStart(warm_start, column, reward_column, lower_is_better)
+    summary = optimize_with_retries(
+        run,
+        directory,
+        console,
+        resume,
+        start,
+        retries,
+        retry_failed=retry_failed,
+        report_samples=report_samples,
+    )
+    print_summary(summary, directory, console)
+
+
+@app.command()
+def score(
+    config: Annotated[Path, typer.Argument(help="TOML file with the \\[reward].")],
+    file: Annotated[
+        str, typer.Argument(help="Text, gzip, CSV or Parquet file of sequences, a path or URI.")
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(help="Result, .csv and .parquet; by default FILE.scored.csv here."),
+    ] = None,
+    column: ColumnOption = None,
+    resume: Annotated[
+        bool,
+        typer.Option(help="Go on with what --out has begun; failed lines aren't tried again."),
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option(help="With --resume: try failed lines again, of a finished --out too.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: scorers.count=8")
+    ] = None,
+) -> None:
+    """Score a file of any size, one result per line, without any learning."""
+    from sequence_tutor.distributed.commands.score_file import print_score_summary, score_file
+    from sequence_tutor.distributed.config import load_config
+
+    if retry_failed and not resume:
+        raise ValueError("--retry-failed needs --resume: there is nothing to try again")
+    run = load_config(config, set_)
+    result = out or f"{Location(file).name.split('.')[0]}.scored.csv"
+    summary = score_file(run, file, result, column, resume, console, retry_failed)
+    print_score_summary(summary, result, console)
+
+
+@app.command()
+def sample(
+    prior: PriorArgument,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many: 1000, or 10 to render.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write, one per line.")] = None,
+    seed: SeedOption = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="Longest sequence in tokens, if not the prior's.")
+    ] = None,
+    render: Annotated[
+        Path | None, typer.Option(help="Directory for pictures, and MIDI and WAV of melodies.")
+    ] = None,
+) -> None:
+    """Generate sequences."""
+    from sequence_tutor.policies.prior import load_prior
+    from sequence_tutor.rewards.domains import domain_of
+
+    loaded = load_prior(prior)
+    if out is not None and out.exists():
+        raise ValueError(f"{out} exists already; choose another --out")
+    if render is not None and render.exists() and (not render.is_dir() or any(render.iterdir())):
+        raise ValueError(f"{render} exists already; choose another --render")
+    if max_length is not None:
+        loaded.encoding.max_length = max_length
+    sequences = loaded.sample(n or (1000 if render is None else 10), seed)
+    if render is not None:
+        Console(stderr=True, markup=False).print(
+            domain_of(loaded.encoding.name).render(sequences, render)
+        )
+    text = "".join(f"{sequence}\n" for sequence in sequences)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    elif render is None:
+        sys.stdout.write(text)
+
+
+@app.command()
+def evaluate(
+    source: Annotated[str, typer.Argument(help="A prior, a run, or a file of sequences.")],
+    against: Annotated[
+        str | None, typer.Option(help="Data to compare with, if not what the prior brings.")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="Sample size.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    column: ColumnOption = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a file: smiles or melody; by default what it looks like.")
+    ] = None,
+    published: Annotated[
+        bool | None,
+        typer.Option(help="Show a paper's results beside; by default not beside a file's."),
+    ] = None,
+    report_samples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Of a run that nothing else writes to: score this number of sequences each of its "
+            "prior and policy; what it costs is said first.",
+        ),
+    ] = 0,
+) -> None:
+    """Describe a prior, a run's policy or a file in numbers, beside data and noise."""
+    from sequence_tutor.distributed.commands.evaluate import Request, evaluate_source
+
+    request = Request(source, against, n, seed, column, encoding, published, report_samples)
+    evaluate_source(request, console)
+
+
+@app.command()
+def pretrain(
+    data: Annotated[
+        Path,
+        typer.Argument(help="Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI."),
+    ],
+    out: Annotated[Path, typer.Option(help="Directory of the prior.")],
+    encoding: Annotated[str, typer.Option(help="smiles or melody.")] = "smiles",
+    column: ColumnOption = None,
+    resume: Annotated[bool, typer.Option(help="Go on with the training in --out.")] = False,
+    licence: Annotated[str, typer.Option(help="Licence of the data, for the model card.")] = "",
+    validation_data: Annotated[
+        Path | None, typer.Option(help="Data to validate with, instead of a share of DATA.")
+    ] = None,
+    include_data: Annotated[
+        bool, typer.Option(help="Put the data beside the weights, for evaluate to compare with.")
+    ] = False,
+    max_length: Annotated[
+        int | None,
+        typer.Option(min=2, help="Longest sequence in tokens; 100 for smiles, 32 for melody."),
+    ] = None,
+    cell: Annotated[str, typer.Option(help="gru or lstm.")] = DEFAULT.cell,
+    layers: Annotated[int, typer.Option(min=1)] = DEFAULT.layers,
+    hidden: Annotated[int, typer.Option(min=1)] = DEFAULT.hidden,
+    embedding: Annotated[int, typer.Option(min=1)] = DEFAULT.embedding,
+    epochs: Annotated[int, typer.Option(min=1)] = DEFAULT.epochs,
+    batch: Annotated[int, typer.Option(min=1)] = DEFAULT.batch,
+    learning_rate: Annotated[float, typer.Option(min=0)] = DEFAULT.learning_rate,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9)] = DEFAULT.dropout,
+    decay_share: Annotated[float, typer.Option(min=0, max=1)] = DEFAULT.decay_share,
+    validation: Annotated[float, typer.Option(min=0.0001, max=0.5)] = DEFAULT.validation,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Epochs without a better NLL.")
+    ] = DEFAULT.patience,
+    seed: Annotated[int, typer.Option()] = DEFAULT.seed,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    report_samples: Annotated[int, typer.Option(min=0, help="Sample size of the report.")] = 1000,
+) -> None:
+    """Train a prior by maximum likelihood."""
+    from sequence_tutor.distributed.commands.pretrain import pretrain_prior
+    from sequence_tutor.distributed.report.evaluation import print_table
+
+    given = locals()
+    settings = PretrainSettings(
+        **{f.name: given[f.name] for f in fields(PretrainSettings) if f.name in given}
+    )
+    columns = pretrain_prior(
+        data,
+        out,
+        encoding,
+        settings,
+        column=column,
+        resume=resume,
+        licence=licence,
+        max_length=max_length,
+        validation_data=validation_data,
+        include_data=include_data,
+        device=device,
+        report_samples=report_samples,
+        console=console,
+    )
+    print_table(columns, console)
+
+
+def main() -> None:
+    """Entry point: what a user did wrong is one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter ends no command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.path.append(os.getcwd())  # where a user's own reward functions are
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        if type(error).__module__.startswith("ray."):  # a failure in a Ray actor, not in the input
+            raise
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except RunError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

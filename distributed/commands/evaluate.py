@@ -1,0 +1,149 @@
+"""The evaluate command: a prior, a run's policy or a file in numbers, beside data and noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from sequence_tutor.distributed.commands.optimize import evaluated_rewards, starting_prior_of
+from sequence_tutor.distributed.report.evaluation import (
+    compare,
+    describe,
+    guess_encoding,
+    print_table,
+    spread,
+)
+from sequence_tutor.distributed.report.summary import print_rewards
+from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.policies.encodings.registry import ENCODINGS
+from sequence_tutor.policies.files.corpus import CorpusError
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.policies.prior import Prior, load_prior
+from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.isolation.identify import identify_all
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of evaluate.
+
+    source: a prior, a run or a file. against: data to compare with, None for what the prior brings.
+    n: sample size. column: of the files. encoding: of a file, None for what it looks like.
+    published: whether a paper's results are shown beside, None for not beside a file's.
+    report_samples: of a run, sequences to score.
+    """
+
+    source: str
+    against: str | None = None
+    n: int = 10_000
+    seed: int = 0
+    column: str | None = None
+    encoding: str | None = None
+    published: bool | None = None
+    report_samples: int = 0
+
+
+def evaluate_source(request: Request, console: Console) -> None:
+    """Print the tables. Raises ValueError or OSError for what the user can mend."""
+    place = Location(request.source)
+    is_run = (place / "policy").is_dir()
+    prior: Prior | None = None
+    if is_run:
+        prior = starting_prior_of(place)
+    elif not _is_data(place):
+        prior = load_prior(request.source)
+    if request.report_samples and not is_run:
+        raise ValueError(f"--report-samples is for a finished run, and {place} isn't one")
+    encoding = _encoding(request, place, prior)
+    domain = domain_of(encoding)
+    data, training = None, None
+    if request.against is not None:
+        length = prior.encoding.max_length if prior is not None else None
+        data = _read(Location(request.against), encoding, request.column, length, valid=True)
+        training = {domain.key(s) or s for s in data}
+        if prior is not None:
+            _check_vocabulary(prior.encoding, data, request.against)
+    columns: dict[str, Mapping[str, float]] = {}
+    policy = load_prior(request.source) if is_run else None
+    if prior is None:
+        columns[place.name] = describe(
+            _sequences(place, encoding, request.column), domain, training=training
+        )
+        if data is not None:
+            columns["data"] = describe(spread(data, request.n), domain, training=training)
+    else:
+        columns |= compare(domain, prior, policy, None, data, training, request.n, request.seed)
+    if request.published or (request.published is None and prior is not None):
+        columns |= domain.published
+    print_table(columns, console)
+    if prior is not None and policy is not None:
+        samples, seed = request.report_samples, request.seed
+        print_rewards(evaluated_rewards(place, prior, policy, samples, seed, console), console)
+
+
+def _encoding(request: Request, place: Location, prior: Prior | None) -> str:
+    """The prior's, else what the user says, else what the file looks like."""
+    if prior is not None:
+        return prior.encoding.name
+    if request.encoding is None:
+        return guess_encoding(place, request.column)
+    if request.encoding not in ENCODINGS:
+        there = ", ".join(ENCODINGS)
+        raise ValueError(f"unknown encoding {request.encoding!r}; there are: {there}")
+    return request.encoding
+
+
+def _sequences(place: Location, encoding: str, column: str | None) -> list[str]:
+    """All sequences of a file, also invalid ones: how many there are is one of the numbers. Those
+    that would crash or hang the process that reads them are empty, which is invalid too."""
+    sequences = _read(place, encoding, column, None, valid=False)
+    found = identify_all(domain_of(encoding), sequences)
+    if all(one.key is None for one in found):
+        other = guess_encoding(place, column)
+        hint = f"; it holds those of --encoding {other}" if other != encoding else ""
+        raise ValueError(f"{place} has no valid sequence of --encoding {encoding}{hint}")
+    return [s if one.lost is None else "" for s, one in zip(sequences, found, strict=True)]
+
+
+def _is_data(path: Location) -> bool:
+    """Whether a path is a file, or a folder that is no prior and no run."""
+    other = any((path / name).is_file() for name in ("prior.json", "config.toml"))
+    return path.is_file() or (path.is_dir() and not other)
+
+
+def _read(
+    where: Location, encoding: str, column: str | None, length: int | None, valid: bool
+) -> list[str]:
+    """Sequences of a file or folder, only `valid` ones or all; complains on standard error about
+    the rest."""
+    domain = domain_of(encoding)
+
+    def check(sequence: str) -> str | None:
+        return (valid and domain.identify(sequence).reason) or None
+
+    with where.fetched() as path:
+        try:
+            corpus = ENCODINGS[encoding].read(path, check, length, column)
+        except CorpusError as error:
+            raise CorpusError(str(error).replace(str(path), str(where))) from error
+        for remark in corpus.remarks():
+            Console(stderr=True).print(remark.replace(str(path), str(where)), markup=False)
+    return corpus.sequences
+
+
+def _check_vocabulary(encoding: Encoding, sequences: list[str], path: str) -> None:
+    """Raises ValueError where the vocabulary lacks a token of some sequence."""
+    lacking = []
+    for sequence in sequences:
+        try:
+            encoding.encode(sequence)
+        except ValueError as error:
+            lacking.append(str(error))
+    if lacking:
+        raise ValueError(
+            f"{path}: the prior's vocabulary lacks tokens of {len(lacking)} of {len(sequences)} "
+            f"sequences, the first: {lacking[0]}; leave these out, or pretrain a prior on data "
+            "that has them"
+        )

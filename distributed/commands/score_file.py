@@ -1,0 +1,250 @@
+"""The score command: a file of any size through the scorers of a cluster.
+
+OUT.csv and OUT.parquet are the results. While it goes on OUT.parts/ has what is done; OUT.record/
+has every distinct sequence that was scored, as a run's scores/ does, with the config and what the
+file is like.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import ray
+from ray.actor import ActorHandle
+from rich.console import Console
+
+from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
+from sequence_tutor.distributed.bulk.carried import UserColumns
+from sequence_tutor.distributed.bulk.estimate import Estimate
+from sequence_tutor.distributed.bulk.lines import (
+    Batch,
+    BulkError,
+    batches,
+    count_lines,
+    read_lines,
+)
+from sequence_tutor.distributed.bulk.results import done_ranges, forget, tallies
+from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.metrics.display import Display
+from sequence_tutor.distributed.metrics.prometheus import BulkExporter
+from sequence_tutor.distributed.ray_cluster.address import check_cluster
+from sequence_tutor.distributed.ray_cluster.join import enter_cluster
+from sequence_tutor.distributed.replay.client import ShardedReplay
+from sequence_tutor.distributed.replay.record.retried import forgiven, retry
+from sequence_tutor.distributed.replay.record.store import PartStore, RecordError
+from sequence_tutor.distributed.run_directory.resume import config_of
+from sequence_tutor.distributed.scoring.pool import ScorerPool
+from sequence_tutor.distributed.scoring.process import LinesReport
+from sequence_tutor.distributed.start_processes import start_scorers, start_shards
+from sequence_tutor.distributed.stop_signal import StopRequest
+from sequence_tutor.policies.files.storage import Location, Where
+from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.isolation.reward import IsolatedReward
+
+# The file in the record that says what was scored, and how much of either end tells it.
+SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
+# Batches that a scorer is handed: nothing grows stale here.
+HANDED_PER_SCORER = 4
+# Seconds the driver waits for news.
+WAIT_S = 0.5
+
+
+@dataclass
+class LineBatch:
+    """Consecutive lines for a scorer; see `scoring.task.Task`."""
+
+    lines: Batch
+    directory: str
+    allowance: int = 0
+    attempts: int = 0
+    given_up: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.lines.sequences)
+
+    def send(self, process: ActorHandle) -> ray.ObjectRef:
+        method = process.give_up if self.given_up else process.score_lines
+        return method.remote(self.lines.first, self.lines.sequences, self.directory)
+
+    def split(self, n: int) -> tuple[LineBatch, LineBatch]:
+        first, lines = self.lines.first, self.lines.sequences
+        parts = Batch(first, lines[:n]), Batch(first + n, lines[n:])
+        return LineBatch(parts[0], self.directory), LineBatch(parts[1], self.directory)
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What became of the lines: of each status how many (int64, by its number); whether all are
+    done; seconds it took."""
+
+    counts: np.ndarray
+    finished: bool
+    seconds: float
+
+
+def score_file(
+    run: RunConfig,
+    file: Where,
+    out: Where,
+    column: str | None,
+    resume: bool,
+    console: Console,
+    retry_failed: bool = False,
+) -> ScoreSummary:
+    """Score every line; stops cleanly when asked to, and goes on with `resume`.
+
+    Lines that failed have a result as well: `resume` doesn't score them again, but for those whose
+    scorers died, and where the reward has never worked. With `retry_failed` it does, also where all
+    lines have a result: that is replaced when the new one is whole. Raises ConfigError, BulkError,
+    CorpusError or OSError for what the user can mend.
+    """
+    check_cluster()
+    path, outputs = Location(file), Outputs.of(out)
+    record = outputs.record
+    if not record.is_local:
+        record.check_writable()
+    lines = read_lines(path, column)
+    source = _source(path, column)
+    _check(run, source, outputs, record, resume, retry_failed)
+    IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())]).close()
+    total = count_lines(path, column)
+    started = time.monotonic()
+    for directory in (outputs.fragments, record):
+        directory.make()
+    (record / SOURCE).write(source)
+    (record / "config.toml").write(to_toml(run))
+    if resume:
+        _forgive(run, outputs, retry_failed, console)
+    done = done_ranges(outputs.fragments)
+    before = tallies(outputs.fragments)
+    counts = np.array([before[status] for status in Status], dtype=np.int64)
+    estimate = Estimate(total, int(counts.sum()))
+    stop = StopRequest()
+    with stop:
+        enter_cluster(run, console, stop, scoring_only=True)
+    shards = start_shards(run, record.uri, None)
+    replay = ShardedReplay(shards)
+    scorers = run.scorers
+    fleet = start_scorers(run, shards, scorers.least, scorers.count, handed=HANDED_PER_SCORER)
+    pool: ScorerPool[LinesReport] = ScorerPool(fleet, bury=_given_up)
+    left = batches(lines, pool.batch_size, done)
+    exporter = BulkExporter(outputs.csv.name.removesuffix(".csv"))
+    try:
+        with stop, Display(console) as display:
+            for report in _reports(pool, left, outputs.fragments.uri, stop):
+                counts += report.counts
+                estimate.add(report.rows, report.seconds)
+                left_s = (total - estimate.done) * pool.batch_size.seconds_per_row
+                fleet.want(math.ceil(left_s / scorers.idle_s))  # nobody for less work than that
+                display.show(f"{estimate}: {_told(counts)}")
+                exporter.export(estimate, counts)
+        replay.flush()
+    finally:
+        pool.kill()
+        for shard in shards:
+            ray.kill(shard)
+    if finished := int(counts.sum()) >= total and not stop.wanted:
+        assemble(outputs, total, UserColumns(path, column))
+        outputs.fragments.remove()
+    return ScoreSummary(counts, finished, time.monotonic() - started)
+
+
+def print_score_summary(summary: ScoreSummary, out: Where, console: Console) -> None:
+    """How many lines came out how, and where they are."""
+    outputs = Outputs.of(out)
+    rate = summary.counts.sum() / max(summary.seconds, 1e-9)
+    console.print(f"{_told(summary.counts)} in {summary.seconds:.0f} s ({rate:.0f}/s)")
+    if summary.finished:
+        console.print(f"the results are in {outputs.csv} and {outputs.parquet}", soft_wrap=True)
+    else:
+        go_on = f"go on with --resume --out {outputs.csv}"
+        console.print(f"stopped on request; {go_on}", soft_wrap=True)
+
+
+def _forgive(run: RunConfig, outputs: Outputs, failures: bool, console: Console) -> None:
+    """Before it goes on: lines that are tried again lose their results."""
+    try:
+        retried = retry(PartStore(outputs.record), run.reward.identity(), failures)
+    except RecordError as error:
+        raise BulkError(str(error)) from error
+    if retried:
+        console.print(forgiven(retried, failures))
+    forget(outputs.fragments, failures=failures or retried > 0)
+
+
+def _check(
+    run: RunConfig,
+    source: str,
+    outputs: Outputs,
+    record: Location,
+    resume: bool,
+    retry_failed: bool,
+) -> None:
+    # it may have ended while it was assembled
+    unfinished = resume and (retry_failed or outputs.fragments.is_dir())
+    for path in (outputs.csv, outputs.parquet):
+        if path.exists() and not unfinished:
+            more = ", or add --retry-failed to try again what failed" if resume else ""
+            raise BulkError(f"{path} exists already; choose another --out{more}")
+    if not resume:
+        for path in (outputs.fragments, record):
+            if path.is_taken():
+                raise BulkError(f"{path} exists already; choose another --out, or --resume it")
+        return
+    if not (record / "config.toml").is_file():
+        raise BulkError(f"there is nothing to resume: {record} holds no config.toml")
+    before = config_of(record)
+    if (before.encoding, before.reward.identity()) != (run.encoding, run.reward.identity()):
+        raise ConfigError(f"{record} was scored with another [reward] or encoding")
+    if (record / SOURCE).read().decode("utf-8") != source:
+        raise BulkError(f"{record} was made from another file, or another --column of it")
+
+
+def _source(path: Location, column: str | None) -> str:
+    """What tells a file from another, without reading all of it."""
+    digest = blake2b(digest_size=16)
+    size = path.size()
+    with path.open() as file:
+        digest.update(file.read(SAMPLED_BYTES))
+        file.seek(max(0, size - SAMPLED_BYTES))
+        digest.update(file.read(SAMPLED_BYTES))
+    seen = {"bytes": size, "column": column, "ends": digest.hexdigest()}
+    return json.dumps(seen, indent=1) + "\n"
+
+
+def _reports(
+    pool: ScorerPool[LinesReport], left: Iterator[Batch], directory: str, stop: StopRequest
+) -> Iterator[LinesReport]:
+    """Keeps the scorers supplied, but reads no further ahead than that takes."""
+    more = True
+    while True:
+        while more and not stop.wanted and not pool.full:
+            batch = next(left, None)
+            if more := batch is not None:
+                assert batch is not None
+                pool.put(LineBatch(batch, directory))
+        if stop.wanted:
+            pool.drop_waiting()
+        pool.dispatch()
+        if not pool.tasks:
+            return
+        yield from pool.collect(WAIT_S)
+
+
+def _given_up(task: LineBatch) -> LineBatch:
+    return LineBatch(task.lines, task.directory, given_up=True)
+
+
+def _told(counts: np.ndarray) -> str:
+    """Such as "9,000 ok, 12 invalid, 3 timeout"."""
+    shown = [(s, int(n)) for s, n in zip(Status, counts, strict=True) if n or s == Status.OK]
+    return ", ".join(f"{n:,} {status.name.lower()}" for status, n in shown)

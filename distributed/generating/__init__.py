@@ -1,0 +1,1 @@
+"""Where sequences come from: actors that sample the newest policy, and how many there are."""

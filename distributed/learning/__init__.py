@@ -1,0 +1,1 @@
+"""Where the policy learns: the learner, and the driver's calls of it."""

@@ -1,0 +1,105 @@
+"""The driver's side of learning: update calls that nobody waits for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError
+from ray.rllib.core.learner.training_data import TrainingData
+
+from sequence_tutor.distributed.learning.learner import KLControlLearner
+from sequence_tutor.distributed.stop_signal import RunError
+from sequence_tutor.distributed.types import LearnerReport
+
+T = TypeVar("T")
+
+# Calls under way at a time: the learner works on one and has the next at hand.
+MOST_CALLS = 2
+
+
+class Manager(Protocol):
+    """What is used of RLlib's FaultTolerantActorManager."""
+
+    def actors(self) -> dict[int, ActorHandle]: ...
+
+
+class Group(Protocol):
+    """What is used of RLlib's LearnerGroup."""
+
+    _worker_manager: Manager
+
+    def foreach_learner(self, func: Callable[[Any], Any]) -> Any: ...
+
+
+@dataclass(frozen=True)
+class _Call:
+    updates: int
+    results: list[ray.ObjectRef]
+
+
+class LearnerCalls:
+    """Calls `update` on all learners of a group, in order, and says when they are done.
+
+    RLlib's own `LearnerGroup.update` waits for the result, or else may drop calls, and leaves out a
+    learner that has failed. Here such a learner ends the run.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self._group = group  # which may take its time to start
+        self._calls: deque[_Call] = deque()
+
+    @property
+    def updates(self) -> int:
+        """Updates that are under way."""
+        return sum(call.updates for call in self._calls)
+
+    @property
+    def full(self) -> bool:
+        """Whether the learners have all that they should have at a time."""
+        return len(self._calls) >= MOST_CALLS
+
+    def start(self, references: Sequence[ray.ObjectRef]) -> None:
+        """Updates on as many batches for each learner. Weights are published after the last."""
+        learners = self._group._worker_manager.actors().values()
+        each = len(references) // len(learners)
+        results = [
+            learner.update.remote(
+                training_data=TrainingData(batch_refs=list(references[i * each : (i + 1) * each]))
+            )
+            for i, learner in enumerate(learners)
+        ]
+        self._calls.append(_Call(each, results))
+
+    def finished(self, timeout_s: float | None = 0.0) -> list[LearnerReport]:
+        """Of each call that is done, one report for all learners; waits `timeout_s` for the first,
+        or with None for all, however long. Raises RunError if a learner died, and what it raised.
+        """
+        reports: list[LearnerReport] = []
+        while self._calls:
+            results = self._calls[0].results
+            done, _ = ray.wait(results, num_returns=len(results), timeout=timeout_s)
+            if len(done) < len(results):
+                break
+            self._calls.popleft()
+            try:
+                each: list[LearnerReport] = ray.get(results)
+            except RayActorError as error:
+                raise RunError("a learner died") from error
+            rows, lost = sum(r.rows for r in each), sum(r.lost for r in each)
+            reports.append(replace(each[0], rows=rows, lost=lost))
+            timeout_s = None if timeout_s is None else 0.0
+        return reports
+
+    def each(self, call: Callable[[KLControlLearner], T]) -> list[T]:
+        """Call something on every learner, after the updates that are under way; unlike RLlib's,
+        raises what they raise."""
+        results = self._group.foreach_learner(call).result_or_errors
+        for result in results:
+            if not result.ok:
+                raise result.get()
+        return [result.get() for result in results]

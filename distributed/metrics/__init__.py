@@ -1,0 +1,1 @@
+"""What a run says about itself: counters (tally), files, the display and Prometheus."""

@@ -1,0 +1,36 @@
+"""The metrics that are read off at a tick, not counted: of the replay and of the scorers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sequence_tutor.distributed.replay.messages import ShardStats
+from sequence_tutor.distributed.scoring.pool import ScorerPool
+
+TOP = 10
+
+
+def stats_gauges(stats: ShardStats) -> dict[str, Any]:
+    """Fields of `Metrics` that the replay tells; `stats` of all shards together."""
+    best = stats.best[:TOP]
+    return {
+        "reward_top10": float(best.mean()) if len(best) else math.nan,
+        "replay_rows": stats.rows,
+        "replay_bytes": stats.held_bytes,
+        "unrecorded_rows": stats.waiting_rows,
+        "unrecorded_s": stats.waiting_s,
+        "claimed_keys": stats.claimed_keys,
+        "lost_leases": stats.losses,
+    }
+
+
+def scorer_gauges(scorers: ScorerPool[Any]) -> dict[str, Any]:
+    """Fields of `Metrics` that the scorers tell."""
+    return {
+        "waiting_to_be_scored": scorers.waiting,
+        "scoring": scorers.scoring,
+        "lost_batches": scorers.lost,
+        "retried_batches": scorers.retried,
+        "scorers_wanted": len(scorers.fleet),
+    }

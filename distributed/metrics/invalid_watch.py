@@ -1,0 +1,81 @@
+"""Whether the policy learns to make invalid sequences, and what an invalid sequence is worth."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from sequence_tutor.distributed.replay.messages import ShardStats, floor_of
+from sequence_tutor.rewards.bounds import InvalidWorth
+
+# Sequences over which the share of valid ones is taken.
+WINDOW = 256
+ADVICE = (
+    "an invalid sequence should be worth less than a valid one (reward.invalid), and a higher "
+    "learner.temperature holds the policy closer to the prior, which knows how to make valid ones"
+)
+
+
+class InvalidWatch:
+    """What a run says about its invalid sequences. worth: as its config tells before the start."""
+
+    def __init__(self, worth: InvalidWorth) -> None:
+        self._worth, self._warnings = worth, [worth.warning] if worth.warning else []
+        self._compared = bool(worth.warning)  # whether a warning about the worth has been given
+        self._worst = math.inf
+        self._first = 0  # sequences of `_expected`
+        self._expected = 0.0  # the share of valid ones at first, halved with each warning
+        self._latest: deque[tuple[int, int]] = deque()  # (valid, all) of batches
+        self._valid = self._rows = 0  # sums over `_latest`
+
+    @property
+    def said(self) -> str:
+        """A sentence for the start of a run."""
+        return f"an invalid sequence is worth {self._worth.said}"
+
+    @property
+    def value(self) -> float:
+        """The reward of an invalid sequence now; NaN where it isn't the same for all."""
+        return floor_of(self._worst) if self._worth.late else self._worth.value
+
+    def add(self, valid: int, rows: int) -> None:
+        """Count a batch of `rows` sequences, of which `valid` are valid, whether their reward fails
+        or not. Warns where the share of valid ones among the latest WINDOW falls to half of what it
+        was among the first WINDOW, and when it halves again."""
+        if self._first < WINDOW:
+            share = (self._expected * self._first + valid) / max(1, self._first + rows)
+            self._first, self._expected = self._first + rows, share
+            return
+        self._latest.append((valid, rows))
+        self._valid, self._rows = self._valid + valid, self._rows + rows
+        while self._rows - self._latest[0][1] >= WINDOW:
+            old_valid, old_rows = self._latest.popleft()
+            self._valid, self._rows = self._valid - old_valid, self._rows - old_rows
+        share = self._valid / max(1, self._rows)
+        if self._rows >= WINDOW and self._expected > 0 and 2 * share <= self._expected:
+            self._warn_of_share(share)
+
+    def look(self, stats: ShardStats) -> None:
+        """Take what all shards together know. Warns once where an invalid sequence has been worth
+        more than a valid one."""
+        self._worst = stats.worst
+        if self._compared or not stats.best_invalid > stats.worst:
+            return
+        self._compared = True
+        self._warnings.append(
+            f"an invalid sequence was worth {stats.best_invalid:.4g}, more than the worst valid "
+            f"one, {stats.worst:.4g}, so the policy may learn to make invalid sequences; set "
+            f"reward.invalid to {stats.worst:.4g} or less"
+        )
+
+    def take_warnings(self) -> list[str]:
+        """Those since the last call, one sentence each."""
+        warnings, self._warnings = self._warnings, []
+        return warnings
+
+    def _warn_of_share(self, share: float) -> None:
+        self._warnings.append(
+            f"only {share:.0%} of the latest sequences are valid, half or less of the "
+            f"{self._expected:.0%} before: {ADVICE}"
+        )
+        self._expected = share

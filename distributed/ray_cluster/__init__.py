@@ -1,0 +1,1 @@
+"""Getting into a Ray cluster: its address, room for the run, credentials for storage."""

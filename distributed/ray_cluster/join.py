@@ -1,0 +1,192 @@
+"""Getting into a cluster: whether it has what a run needs, said before anything hangs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from typing import Any
+
+import ray
+from ray.exceptions import AuthenticationError
+from ray.util.placement_group import placement_group, remove_placement_group
+from rich.console import Console
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.ray_cluster.address import (
+    ClusterError,
+    check_cluster,
+    cluster_address,
+)
+from sequence_tutor.distributed.ray_cluster.storage_environment import storage_environment
+from sequence_tutor.distributed.stop_signal import StoppedError, StopRequest
+
+# Threads that wait must soon sleep. By default OpenMP's spin, and where there are more threads than
+# cores (learner, actors and scorers on one machine) a training step takes ten times as long; with
+# OMP_WAIT_POLICY=PASSIVE they never spin, and waking them costs a fifth of a step.
+PROCESS_ENVIRONMENT = {"GOMP_SPINCOUNT": "3000"}
+
+
+# CPUs of a shard, which is light; one that asks for resources of its own asks for none.
+SHARD_CPUS = 0.01
+# Seconds between two looks at whether there is room, and between two lines that say there isn't.
+LOOK_EVERY_S, TELL_EVERY_S = 0.5, 30.0
+
+
+class ResourceError(ValueError):
+    """The cluster is too small for the run; the message says what is missing and what to change."""
+
+
+def shard_cpus(run: RunConfig) -> float:
+    """What a shard asks for: with resources of its own it may go to a node without CPUs."""
+    return 0.0 if run.replay.resources else SHARD_CPUS
+
+
+def bundles(run: RunConfig, scoring_only: bool = False) -> list[dict[str, float]]:
+    """What each process of a run asks Ray for; of scorers the fewest it can do with."""
+    learner, actors, scorers = run.learner, run.actors, run.scorers
+    shard = {"CPU": shard_cpus(run), **run.replay.resources}
+    scorer = {"CPU": 1, **scorers.resources}
+    if scoring_only:
+        return [shard] * run.replay.shards + [scorer] * scorers.least
+    return [
+        *[shard] * run.replay.shards,
+        *[{"CPU": 1, "GPU": learner.gpus, **learner.resources}] * learner.count,
+        *[{"CPU": 1, "GPU": actors.gpus, **actors.resources}] * actors.least,
+        *[scorer] * (scorers.least if actors.count else 0),  # without actors there is nothing new
+    ]
+
+
+def needed(run: RunConfig, scoring_only: bool = False) -> dict[str, float]:
+    """All of that together, by resource."""
+    total: Counter[str] = Counter()
+    for bundle in bundles(run, scoring_only):
+        total.update(bundle)
+    return dict(total)
+
+
+def check_resources(run: RunConfig, scoring_only: bool = False) -> None:
+    """Raises ResourceError where the cluster lacks something, whoever uses it."""
+    have = ray.cluster_resources()
+    for kind, amount in needed(run, scoring_only).items():
+        if amount > have.get(kind, 0) + 1e-9:
+            raise ResourceError(
+                f"the run needs {amount:g} {kind}s and the Ray cluster has {have.get(kind, 0):g}; "
+                f"{_advice(kind)}"
+            )
+
+
+def enter_cluster(
+    run: RunConfig, console: Console, stop: StopRequest, scoring_only: bool = False
+) -> None:
+    """Start or join Ray, and have room there for all processes of the run.
+
+    A cluster may be in use by others, or have yet to add nodes (what waits for a place is what
+    makes an autoscaler add some), so there it's waited for, up to `wait_s`. Raises ResourceError
+    where there is no room, StoppedError where a stop is wanted meanwhile.
+    """
+    joined = start_ray(run)
+    stop.listen()  # Ray has taken SIGTERM for itself
+    if joined:
+        _await_room(run, console, stop, scoring_only)
+    check_resources(run, scoring_only)
+    if not scoring_only:
+        tell_of_gpus(run, console)
+
+
+def tell_of_gpus(run: RunConfig, console: Console) -> None:
+    """GPUs are used where a config asks for them: say so where there are some that it doesn't."""
+    count = ray.cluster_resources().get("GPU", 0)
+    idle = run.mode == "asynchronous" and not run.learner.gpus and not run.actors.gpus
+    if count and idle:
+        here = "1 GPU is" if count == 1 else f"{count:g} GPUs are"
+        console.print(
+            f"{here} here and not asked for; learner.gpus = 0.5 and actors.gpus = 0.5 "
+            "would share one",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def _await_room(run: RunConfig, console: Console, stop: StopRequest, scoring_only: bool) -> None:
+    wanted = [{k: v for k, v in b.items() if v} for b in bundles(run, scoring_only)]
+    room = placement_group([bundle for bundle in wanted if bundle])
+    started = told = time.monotonic()
+    told -= TELL_EVERY_S - 2.0  # the first two seconds need no explanation
+    try:
+        while not room.wait(LOOK_EVERY_S):
+            now = time.monotonic()
+            if stop.wanted:
+                raise StoppedError("stopped while the run waited for room on the cluster")
+            if now - started >= run.wait_s:
+                raise ResourceError(
+                    f"no room for the run within {run.wait_s:g} s: "
+                    f"{_situation(run, scoring_only)}; lower the counts of "
+                    "actors, scorers or learners, let the cluster grow, or raise wait_s"
+                )
+            if now - told >= TELL_EVERY_S:
+                told = now
+                console.print(
+                    f"waiting for room, up to {run.wait_s:g} s: {_situation(run, scoring_only)}",
+                    soft_wrap=True,
+                    highlight=False,
+                )
+    finally:
+        remove_placement_group(room)
+
+
+def _situation(run: RunConfig, scoring_only: bool) -> str:
+    """What is needed, and what is there and free of it."""
+    need = needed(run, scoring_only)
+    have, free = ray.cluster_resources(), ray.available_resources()
+    kinds = [kind for kind, amount in need.items() if amount]
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    return (
+        "the run needs "
+        + ", ".join(f"{need[kind]:g} {kind}" for kind in kinds)
+        + "; the cluster has "
+        + ", ".join(f"{have.get(k, 0):g} {k} ({free.get(k, 0):g} free)" for k in kinds)
+        + f" on {nodes} node{'' if nodes == 1 else 's'}"
+    )
+
+
+def _advice(kind: str) -> str:
+    if kind == "GPU":
+        return "lower actors.count or learner.count, or set learner.gpus and actors.gpus to 0"
+    if kind == "CPU":
+        return "lower actors.count, scorers.count (or give scorers.min) or learner.count"
+    return "start nodes that offer it, or take it out of the [...] resources that ask for it"
+
+
+def start_ray(run: RunConfig) -> bool:
+    """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone. Returns whether
+    a cluster was joined. Raises ClusterError where it isn't there or doesn't let this machine in.
+
+    A local Ray counts at least the CPUs that the run asks for: more processes than cores is slow
+    but works, and small machines should be able to try everything.
+    """
+    if ray.is_initialized():
+        return cluster_address() is not None
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    check_cluster()
+    if (address := cluster_address()) is not None:
+        # a job's runtime environment may set them too, and may not be contradicted
+        ours = {k: v for k, v in PROCESS_ENVIRONMENT.items() if k not in os.environ}
+        ours |= storage_environment(os.environ)
+        try:
+            ray.init(runtime_env={"env_vars": ours}, **quiet)
+        except (ConnectionError, AuthenticationError) as error:
+            raise ClusterError(
+                f"can't join the Ray cluster at {address}: it isn't there, or "
+                "this machine lacks its token (RAY_AUTH_MODE=token, and the token in "
+                "~/.ray/auth_token or RAY_AUTH_TOKEN); Ray says: " + str(error).split(". ")[0]
+            ) from error
+        return True
+    # Inherited by every process of the local cluster, without the cost of a runtime environment.
+    for name, value in PROCESS_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # This cluster is for this process alone, on loopback; there is nobody to authenticate.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    cpus = max(os.cpu_count() or 1, int(needed(run)["CPU"]) + 1)
+    ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+    return False

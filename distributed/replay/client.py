@@ -1,0 +1,233 @@
+"""The client of the replay: many shards, each in its own Ray actor, as if they were one.
+
+The driver calls `sample` and `stats`; scorers hold a `Claimant` instead. What crosses is scored
+data, never references to scores still being made, which would block a shard for everybody behind
+them. A shard that dies is restarted by Ray on any node and reloads itself from the record, whose
+directory all nodes must see; what was not yet flushed its claimants hand over again, so counts come
+from `stats` and never from adding up `AddResult`s.
+
+Every method of a shard may be repeated, so `add`, `top` and `flush` just wait and ask again while a
+shard restarts. `sample` and `stats`, on the way of the control loop, go on without it. A shard that
+can't start (its directory missing, a part broken) fails every call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import ActorUnavailableError
+
+from sequence_tutor.distributed.replay.messages import AddResult, EmptyReplayError, ShardStats
+from sequence_tutor.distributed.replay.record.store import PartStore, Place
+from sequence_tutor.distributed.replay.record.writer import shard_of
+from sequence_tutor.distributed.replay.sampler import RowSampler, best_rows
+from sequence_tutor.distributed.replay.shard import ReplayShard, Rewrite
+from sequence_tutor.distributed.replay.shard_calls import ShardCalls
+from sequence_tutor.distributed.types import SampleMeta, Scored, concatenate
+from sequence_tutor.policies.files.storage import Location
+
+
+class _ShardActor(ReplayShard):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        super().__init__(*arguments, restarted=restarted, **options)
+
+    def __ray_shutdown__(self) -> None:
+        self.flush()  # Ray calls it when the last handle goes, not when it kills
+
+
+def create_shards(
+    count: int,
+    place: Place,
+    *,
+    sampler: RowSampler,
+    rewrite: Rewrite | None = None,
+    rewrite_share: float = 0.0,
+    reward_id: str = "",
+    memory_rows: int = 100_000,
+    lease_s: float = 10.0,
+    flush_rows: int = 4096,
+    flush_seconds: float = 10.0,
+    num_cpus: float = 0.01,
+    resources: Mapping[str, float] | None = None,
+) -> list[ActorHandle]:
+    """Start the shards of a record, reloading what is there; makes the directory if need be.
+
+    sampler: for all rows, each shard makes its own of it. num_cpus, resources: what one asks Ray
+    for. They live as long as a handle. See `ReplayShard` for the rest. Returns at once: wait with
+    `ShardedReplay.stats`, which also raises what kept a shard from starting.
+    """
+    PartStore.make(place)
+    if not isinstance(place, tuple):
+        place = Location(place).uri  # the shards may have another working directory
+    actor = ray.remote(_ShardActor)
+    return [
+        actor.options(
+            num_cpus=num_cpus,
+            resources=dict(resources or {}),
+            max_concurrency=1,  # the shard's code isn't thread-safe, and needn't be
+            max_restarts=-1,
+            max_task_retries=0,  # we repeat calls ourselves: Ray would repeat what killed a shard
+            scheduling_strategy="DEFAULT",  # or Tune's placement group would capture it
+        ).remote(
+            place,
+            shard,
+            count,
+            sampler=sampler,
+            rewrite=rewrite,
+            rewrite_share=rewrite_share,
+            reward_id=reward_id,
+            memory_rows=memory_rows,
+            lease_s=lease_s,
+            flush_rows=flush_rows,
+            flush_seconds=flush_seconds,
+        )
+        for shard in range(count)
+    ]
+
+
+def owners(keys: Sequence[str], shards: int) -> dict[int, np.ndarray]:
+    """The shards concerned, and which of the keys are theirs: int64, increasing."""
+    of = np.array([shard_of(key, shards) for key in keys], dtype=np.int64)
+    return {shard: np.flatnonzero(of == shard) for shard in np.unique(of).tolist()}
+
+
+def split(scored: Scored, shards: int) -> dict[int, Scored]:
+    """The rows of the shards concerned, in their order."""
+    return {shard: scored.select(rows) for shard, rows in owners(scored.keys, shards).items()}
+
+
+def total(results: Sequence[AddResult]) -> AddResult:
+    """Results of several shards as one."""
+    return AddResult(
+        sum(r.added for r in results),
+        sum(r.duplicates for r in results),
+        sum(r.paid for r in results),
+    )
+
+
+class ShardedReplay:
+    """All shards behind one face. Can be sent to other Ray processes.
+
+    handles: shard i of R at index i, as `create_shards` returns them. deadline_s: how long a call
+    waits for an answer, restarts included, before it raises TimeoutError with the shard's number.
+    patience_s: how long `sample` and `stats` do before they go on without a shard.
+    """
+
+    def __init__(
+        self,
+        handles: Sequence[ActorHandle],
+        deadline_s: float = 120.0,
+        patience_s: float = 2.0,
+    ) -> None:
+        self.calls = ShardCalls(handles, deadline_s, patience_s)
+        self._stats: dict[int, ShardStats] = {}
+
+    def add(self, scored: Scored) -> AddResult:
+        """Store rows whose keys aren't known. Returns when the shards hold them; rows that aren't
+        on record die with their shard, unlike those that a `Claimant` adds.
+
+        After a shard's death in the middle of the call, rows it had already put on record count
+        as duplicates.
+        """
+        parts = {shard: (part,) for shard, part in split(scored, len(self.calls)).items()}
+        return total(list(self.calls.call("add", parts).values()))
+
+    def shelve(self, live_rows_per_shard: Sequence[int]) -> None:
+        """Go back to the first rows of each shard's record; see `ReplayShard.shelve`. Raises
+        ValueError for another number of shards: their rows can't be told apart by numbers."""
+        if len(live_rows_per_shard) != len(self.calls):
+            raise ValueError(
+                f"rows of {len(live_rows_per_shard)} shards for a replay of {len(self.calls)}"
+            )
+        self.calls.call("shelve", {i: (rows,) for i, rows in enumerate(live_rows_per_shard)})
+        self._stats = {}
+
+    def sample(self, n: int, seed: int, batches: int = 1) -> list[tuple[SampleMeta, ray.ObjectRef]]:
+        """`batches` batches of n trainable rows: (SampleMeta, reference to a TrainingBatch) each.
+        The batches stay where they are.
+
+        Each comes whole from one shard, drawn in proportion to its trainable rows as of the last
+        `stats`, which this calls if it must: keys are spread by a hash, so a shard's rows are a
+        random part of all. Shards that are down or empty are left out until the next `stats`; if
+        all are down they are waited for. Invalid rows without a reward of their own get the lowest
+        of a valid row that any shard told then, or a lower one that their shard knows. Raises
+        EmptyReplayError if no shard has anything.
+        """
+        random = np.random.default_rng(seed)
+        sampled: list[tuple[SampleMeta, ray.ObjectRef]] = []
+        while len(sampled) < batches:
+            for shard, meta, batch in self._draw(n, random, batches - len(sampled)):
+                try:
+                    answer = self.calls.get(shard, "sample", meta, self.calls.patience_s)
+                    sampled.append((answer, batch))
+                except EmptyReplayError:  # it came back with less than we knew it to have
+                    self._stats[shard] = replace(self._stats[shard], trainable_rows=0)
+                except (ActorUnavailableError, TimeoutError):
+                    self._stats[shard] = replace(self._stats[shard], live=False)
+        return sampled
+
+    def start_sampling(self, n: int, seed: int, batches: int = 1) -> list[ray.ObjectRef]:
+        """Like `sample`, but returns while the shards are at it, and doesn't know what becomes of
+        it: of a shard that has died or is empty, getting the batch raises what happened."""
+        return [batch for _, _, batch in self._draw(n, np.random.default_rng(seed), batches)]
+
+    def top(self, n: int) -> Scored:
+        """The up to n best valid rows of all shards, best first; no rows while there is none."""
+        best = concatenate(list(self.calls.call("top", self._all(n)).values()))
+        return best.select(best_rows(best.rewards, n))
+
+    def stats(self) -> list[ShardStats]:
+        """Numbers of each shard (`combine` sums up). One that is down has its last known numbers,
+        marked as not live; one that never answered is waited for."""
+        unknown = {shard: () for shard in self._all() if shard not in self._stats}
+        known = self.calls.send("stats", {shard: () for shard in self._stats})
+        self._stats |= self.calls.call("stats", unknown)
+        answers = self.calls.gather("stats", known, self.calls.patience_s)
+        for shard in known:
+            self._stats[shard] = answers.get(shard) or replace(self._stats[shard], live=False)
+        return [self._stats[shard] for shard in self._all()]
+
+    def flush(self) -> None:
+        """Put everything on record."""
+        self.calls.call("flush", self._all())
+
+    def _all(self, *arguments: Any) -> dict[int, tuple[Any, ...]]:
+        return {shard: arguments for shard in range(len(self.calls))}
+
+    def _draw(
+        self, n: int, random: np.random.Generator, batches: int
+    ) -> list[tuple[int, ray.ObjectRef, ray.ObjectRef]]:
+        """(shard, meta, batch) of batches of n rows, under way."""
+        deadline = time.monotonic() + self.calls.deadline_s
+        while not (weights := self._weights()).any():
+            if not all(s.live for s in self.stats()) and time.monotonic() < deadline:
+                time.sleep(0.2)
+                continue
+            if not self._weights().any():
+                raise EmptyReplayError(
+                    "no shard has a trainable row to sample; not answering: "
+                    f"{[s.shard for s in self._stats.values() if not s.live] or 'none'}"
+                )
+        worst = min(stats.worst for stats in self._stats.values())
+        shards = random.choice(len(weights), size=batches, p=weights / weights.sum())
+        seeds = random.integers(2**63, size=batches)
+        drawn = []
+        for shard, seed in zip(shards.tolist(), seeds.tolist(), strict=True):
+            method = self.calls.handles[shard].sample.options(num_returns=2)
+            meta, batch = method.remote(n, seed, worst)
+            drawn.append((shard, meta, batch))
+        return drawn
+
+    def _weights(self) -> np.ndarray:
+        """Trainable rows of each shard, float64 [R], zero for those not known to be there."""
+        weights = np.zeros(len(self.calls))
+        for shard, stats in self._stats.items():
+            weights[shard] = stats.trainable_rows if stats.live else 0
+        return weights

@@ -1,0 +1,114 @@
+"""What became of every key ever scored, compactly: what a claim is answered from.
+
+About 70 to 100 bytes per row with three components, index included; whole rows are another matter
+(`columns`, `hot`).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from sequence_tutor.distributed.replay.memory.key_index import KeyIndex
+from sequence_tutor.distributed.replay.messages import Outcomes
+
+_BITS = 16
+BLOCK_ROWS = 1 << _BITS
+
+
+class _Block:
+    """BLOCK_ROWS rows, side by side what is read together: values float64 [rows, 1 + C], the reward
+    and the raw components. What isn't written yet takes no memory, the system gives it on use."""
+
+    def __init__(self, width: int) -> None:
+        self.values = np.empty((BLOCK_ROWS, width))
+        self.seconds = np.empty(BLOCK_ROWS, np.float32)
+        self.status = np.empty(BLOCK_ROWS, np.int8)
+
+    def widen(self, width: int, used: int) -> None:
+        """Make room for more components; the `used` rows have none of them."""
+        values = np.empty((BLOCK_ROWS, width))
+        values[:used] = np.nan
+        values[:used, : self.values.shape[1]] = self.values[:used]
+        self.values = values
+
+
+class Ledger:
+    """Outcomes by key and by row number; rows are numbered as they come, and never change.
+
+    Blocks of a fixed size, so that growing copies nothing. A block has the components that were
+    known when it was last written; what it lacks is NaN. Error texts are kept of the rows that have
+    one, equal ones once.
+    """
+
+    def __init__(self) -> None:
+        self._index = KeyIndex()
+        self._blocks: list[_Block] = []
+        self._components: list[str] = []
+        self._errors: dict[int, str] = {}
+        self._texts: dict[str, str] = {}  # equal ones once
+        self._text_bytes = 0
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows held, and of the index with its room to grow."""
+        per_row = 8 * (1 + len(self._components)) + 4 + 1
+        errors = sys.getsizeof(self._errors) + 32 * len(self._errors)  # 32: an int object
+        errors += sys.getsizeof(self._texts) + self._text_bytes
+        return self._index.nbytes + per_row * self._rows + errors
+
+    def find(self, digests: np.ndarray) -> np.ndarray:
+        """Row numbers, int64 [B], of digests [B,2]; -1 for unknown ones."""
+        return self._index.find(digests)
+
+    def extend(self, digests: np.ndarray, outcomes: Outcomes) -> None:
+        """Add rows whose digests, all different, aren't there yet."""
+        self._components += [name for name in outcomes.raw if name not in self._components]
+        values = np.full((len(outcomes), 1 + len(self._components)), np.nan)
+        values[:, 0] = outcomes.rewards
+        for column, name in enumerate(self._components, start=1):
+            if name in outcomes.raw:
+                values[:, column] = outcomes.raw[name]
+        done = 0
+        while done < len(outcomes):
+            block, first = self._room()
+            n = min(BLOCK_ROWS - first, len(outcomes) - done)
+            block.values[first : first + n] = values[done : done + n]
+            block.seconds[first : first + n] = outcomes.seconds[done : done + n]
+            block.status[first : first + n] = outcomes.status[done : done + n]
+            self._rows += n
+            done += n
+        begin = self._rows - len(outcomes)
+        self._index.insert(digests, np.arange(begin, self._rows))
+        for row, text in enumerate(outcomes.errors, start=begin):
+            if text:
+                self._errors[row] = known = self._texts.setdefault(text, text)
+                self._text_bytes += sys.getsizeof(text) if known is text else 0
+
+    def read(self, rows: np.ndarray) -> Outcomes:
+        """Outcomes of the given row numbers, int64 [K], in that order."""
+        values = np.full((len(rows), 1 + len(self._components)), np.nan)
+        seconds, status = np.empty(len(rows), np.float32), np.empty(len(rows), np.int8)
+        blocks = rows >> _BITS
+        for number in np.unique(blocks).tolist():
+            block, at = self._blocks[number], np.flatnonzero(blocks == number)
+            inside = rows[at] & (BLOCK_ROWS - 1)
+            values[at, : block.values.shape[1]] = block.values[inside]
+            seconds[at], status[at] = block.seconds[inside], block.status[inside]
+        raw = {name: values[:, i].copy() for i, name in enumerate(self._components, start=1)}
+        errors = [self._errors.get(row, "") for row in rows.tolist()]
+        return Outcomes(values[:, 0].copy(), status, seconds, errors, raw)
+
+    def _room(self) -> tuple[_Block, int]:
+        """The block of the next row, as wide as need be, and the row's place in it."""
+        width, first = 1 + len(self._components), self._rows & (BLOCK_ROWS - 1)
+        if self._rows >> _BITS == len(self._blocks):
+            self._blocks.append(_Block(width))
+        elif self._blocks[-1].values.shape[1] < width:
+            self._blocks[-1].widen(width, first)
+        return self._blocks[-1], first

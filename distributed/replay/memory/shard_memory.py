@@ -1,0 +1,127 @@
+"""What a shard remembers: the outcome of every key, and the hot rows whole.
+
+Invariants: a key has one row, the first that came; rows are numbered as they come; the content is a
+function of the rows in their order, so a reload (`reload`) brings back the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sequence_tutor.distributed.replay.memory.columns import Columns
+from sequence_tutor.distributed.replay.memory.kept_rows import TRAINABLE, VALID, HotSet
+from sequence_tutor.distributed.replay.memory.key_index import digests
+from sequence_tutor.distributed.replay.memory.outcome_index import Ledger
+from sequence_tutor.distributed.replay.messages import BEST, FREE_SOURCES, Outcomes
+from sequence_tutor.distributed.replay.sampler import best_rows
+from sequence_tutor.distributed.types import Scored
+from sequence_tutor.rewards.base import Status, unpriced
+
+
+@dataclass(frozen=True)
+class Brief:
+    """B rows without their sequences: keys; outcomes; lengths int [B] in actions; free bool [B],
+    those that weren't scored in a run; by_step, whether they have per-step rewards."""
+
+    keys: list[str]
+    outcomes: Outcomes
+    lengths: np.ndarray
+    free: np.ndarray
+    by_step: bool
+
+    @classmethod
+    def of(cls, scored: Scored) -> Brief:
+        return cls(
+            scored.keys,
+            Outcomes(scored.rewards, scored.status, scored.seconds, scored.errors, scored.raw),
+            scored.lengths,
+            np.array([source in FREE_SOURCES for source in scored.sources], bool),
+            scored.step_rewards is not None,
+        )
+
+    def select(self, rows: np.ndarray) -> Brief:
+        return Brief(
+            [self.keys[i] for i in rows.tolist()],
+            self.outcomes.select(rows),
+            self.lengths[rows],
+            self.free[rows],
+            self.by_step,
+        )
+
+
+class Content:
+    """Remembers rows; `memory_rows` of them whole, see `HotSet`.
+
+    Candidates for being held whole are rows with a finite reward, and invalid ones without a reward
+    of their own (`rewards.base.unpriced`), which count as the lowest of all. Those of them with at
+    least one action are trainable. Failed rows have a reward only where the config gives it to
+    them. worst: the lowest reward of a valid row, inf while there is none; best_invalid: the
+    highest of an invalid row, -inf while none has its own.
+    """
+
+    def __init__(self, memory_rows: int) -> None:
+        self.ledger, self.hot, self.columns = Ledger(), HotSet(memory_rows), Columns()
+        self.valid = self.failed = self.paid = 0
+        self.void = 0  # rows of the record that are left out, to be tried again
+        self.best = np.zeros(0)  # the highest rewards of valid rows, best first
+        self.worst, self.best_invalid = math.inf, -math.inf
+
+    def __len__(self) -> int:
+        return len(self.ledger)
+
+    @property
+    def nbytes(self) -> int:
+        return self.ledger.nbytes + self.hot.nbytes + self.columns.nbytes
+
+    def find(self, keys: list[str]) -> np.ndarray:
+        """Row numbers, int64 [B]; -1 for unknown keys."""
+        return self.ledger.find(digests(keys))
+
+    def new_rows(self, keys: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the B keys are unknown, each where it comes first: int64 [N], increasing, and
+        their digests [N,2]."""
+        wanted = digests(keys)
+        first: dict[str, int] = {}
+        for i in np.flatnonzero(self.ledger.find(wanted) < 0).tolist():
+            first.setdefault(keys[i], i)
+        new = np.array(list(first.values()), np.int64)
+        return new, wanted[new]
+
+    def remember(self, scored: Scored, named: np.ndarray) -> int:
+        """Hold rows with new keys, all different, whose digests are `named`. Keeps no reference to
+        their arrays. Returns how many are paid."""
+        before = self.paid
+        for rows, slots in self.note(Brief.of(scored), named):
+            self.columns.write(slots, scored.select(rows))
+        return self.paid - before
+
+    def note(self, brief: Brief, named: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Hold rows with new keys, all different, but for what is held whole: that is to be written
+        into `columns` by the caller, in this order: (which of the rows, their slots)."""
+        outcomes = brief.outcomes
+        if brief.by_step and len(brief.keys):
+            self.columns.pay_by_step()
+        self.ledger.extend(named, outcomes)
+        valid, invalid = outcomes.status == Status.OK, outcomes.status == Status.INVALID
+        self.valid += int(valid.sum())
+        self.failed += int((~valid & ~invalid).sum())
+        self.paid += int((~invalid & ~brief.free).sum())
+        finite = np.isfinite(outcomes.rewards)
+        best = np.concatenate([self.best, outcomes.rewards[valid & finite]])
+        self.best = best[best_rows(best, BEST)]
+        self.worst = float(outcomes.rewards[valid & finite].min(initial=self.worst))
+        highest = outcomes.rewards[invalid & finite].max(initial=self.best_invalid)
+        self.best_invalid = float(highest)
+        lowest = unpriced(outcomes.rewards, outcomes.status)
+        ranked = np.where(lowest, -np.inf, outcomes.rewards)
+        held = np.flatnonzero(finite | lowest)
+        flags = TRAINABLE * (brief.lengths[held] > 0) + VALID * valid[held]
+        pieces = self.hot.extend(ranked[held], flags.astype(np.int8))
+        return [(held[piece], slots) for piece, slots in pieces]
+
+    def top(self, n: int) -> Scored:
+        """The up to n best valid rows of those held whole, best first."""
+        return self.columns.read(self.hot.best(n))

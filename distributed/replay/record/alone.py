@@ -1,0 +1,87 @@
+"""The record as the only scorer sees it: no shards, and nothing else that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from sequence_tutor.distributed.replay.messages import (
+    FREE_SOURCES,
+    AddResult,
+    Claim,
+    Claims,
+    Outcomes,
+    merge_outcomes,
+)
+from sequence_tutor.distributed.replay.record.reload import outcomes_of
+from sequence_tutor.distributed.replay.record.retried import read_retried
+from sequence_tutor.distributed.replay.record.store import PartStore, Place
+from sequence_tutor.distributed.replay.record.writer import RecordWriter, readable, scan
+from sequence_tutor.distributed.types import Scored
+from sequence_tutor.rewards.base import Status
+
+_NEEDED = ("reward", "status", "error", "seconds")
+
+
+class RecordAlone:
+    """A `ScoreKeeper` on a record: a key that was looked up is known or free.
+
+    What is added is written as parts of shard 0 of 1; shards of any number find their keys there.
+    Raises RecordError where the record can't be read.
+    """
+
+    def __init__(self, place: Place, reward_id: str) -> None:
+        self._store, self._reward_id = PartStore(place), reward_id
+        self._writer = RecordWriter(place, 0, 1, reward_id=reward_id)
+        self._known: dict[str, Outcomes] = {}
+
+    def look_up(self, keys: Iterable[str]) -> None:
+        """Find what the record has of these keys, part by part; void rows are as if not there."""
+        wanted = set(keys)
+        retried = read_retried(self._store, self._reward_id)
+        columns = scan(self._store, reward_id=self._reward_id, wanted=_is_needed)
+        for part, table, _ in columns:
+            with readable(self._store, part):
+                found = outcomes_of(table)
+                names = table.column("key").to_pylist()
+            void = retried.void(part.sequence, found.status, found.errors)
+            for row, key in enumerate(names):
+                if key in wanted and not void[row]:
+                    self._known.setdefault(key, found.select([row]))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._known
+
+    def claim(self, keys: Sequence[str]) -> Claims:
+        """Keys that aren't known are the caller's to score."""
+        known = np.array([key in self._known for key in keys], bool)
+        return Claims(
+            state=np.where(known, Claim.KNOWN, Claim.YOURS).astype(np.int8),
+            losses=np.zeros(len(keys), np.int8),
+            known=merge_outcomes([self._known[key] for key in keys if key in self._known]),
+            paid=None,
+            paid_at=np.zeros(0, np.int64),
+        )
+
+    def release(self, keys: Sequence[str]) -> None:
+        """They're free as they were."""
+
+    def add(self, scored: Scored) -> AddResult:
+        """Know the rows, whose keys mustn't be known, and put them on record with what follows, or
+        at the next `flush`."""
+        found = Outcomes(scored.rewards, scored.status, scored.seconds, scored.errors, scored.raw)
+        for row, key in enumerate(scored.keys):
+            self._known[key] = found.select([row])
+        self._writer.append(scored)
+        valid = scored.status != Status.INVALID
+        free = np.array([source in FREE_SOURCES for source in scored.sources], bool)
+        return AddResult(added=len(scored), duplicates=0, paid=int((valid & ~free).sum()))
+
+    def flush(self) -> None:
+        """Put on record what isn't yet. Raises OSError."""
+        self._writer.flush()
+
+
+def _is_needed(name: str) -> bool:
+    return name in _NEEDED or name.startswith("raw.")

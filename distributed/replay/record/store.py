@@ -1,0 +1,108 @@
+"""Where parts lie: a directory of this machine, or of any file system that pyarrow knows.
+
+Invariant: a part is whole or it isn't there. Names of unfinished files don't end in ".parquet", so
+that whoever reads the directory while a run goes on (pandas, polars, DuckDB) sees whole parts only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sequence_tutor.policies.files.storage import Location, Where
+
+Place = Where
+
+
+class RecordError(RuntimeError):
+    """A part, or the directory of them, can't be used. The text names it."""
+
+
+class Part(NamedTuple):
+    """A part's name, taken apart."""
+
+    sequence: int
+    shard: int
+    shards: int
+    run: str
+
+    @classmethod
+    def parse(cls, name: str) -> Part | None:
+        """None for a file that isn't a part, temporary files among them."""
+        match = re.fullmatch(r"part-(\d{8})-(\d{4})-of-(\d{4})-([0-9a-f]{8})\.parquet", name)
+        return match and cls(int(match[1]), int(match[2]), int(match[3]), match[4])
+
+    @property
+    def name(self) -> str:
+        return f"part-{self.sequence:08d}-{self.shard:04d}-of-{self.shards:04d}-{self.run}.parquet"
+
+
+class PartStore:
+    """The one place that knows how parts are read and written: all else goes by names.
+
+    Raises RecordError where the directory (for object stores: the bucket) isn't there or can't be
+    looked at. It is not made on the way: a shard that restarts on a machine which doesn't see the
+    directory must fail, not start empty.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.location = _location(place)
+        try:
+            self.location.check_reachable()
+            # object stores have no empty directories
+            found = self.location.is_object_store or self.location.is_dir()
+        except OSError as error:
+            raise RecordError(f"no record directory: {error}") from error
+        if not found:
+            where = " on this machine" if self.location.is_local else ""
+            raise RecordError(f"there is no record directory {self}{where}")
+
+    def __str__(self) -> str:
+        return str(self.location)
+
+    @staticmethod
+    def make(place: Place) -> None:
+        """Make the directory if need be; object stores have none."""
+        _location(place).make()
+
+    def path(self, part: Part) -> str:
+        """For messages: where a part is."""
+        return f"{self}/{part.name}"
+
+    def parts(self) -> list[Part]:
+        """In writing order."""
+        try:
+            names = self.location.names()
+        except (OSError, pa.ArrowException) as error:
+            raise RecordError(f"can't list the record directory {self}: {error}") from error
+        return sorted(part for name in names if (part := Part.parse(name)))
+
+    def write(self, part: Part, table: pa.Table) -> None:
+        """Put a part there, whole or not at all. Raises OSError."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        (self.location / part.name).write(sink.getvalue())
+
+    def read(self, part: Part, wanted: Callable[[str], bool] | None = None) -> pa.Table:
+        """One part, or of its columns those whose names are wanted. Raises RecordError, naming the
+        file, where it isn't readable."""
+        try:
+            with (
+                (self.location / part.name).open() as source,
+                pq.ParquetFile(source, pre_buffer=True) as file,
+            ):
+                names = file.schema_arrow.names
+                return file.read([n for n in names if wanted(n)] if wanted else None)
+        except (OSError, pa.ArrowException) as error:
+            raise RecordError(f"broken part {self.path(part)}: {error}") from error
+
+
+def _location(place: Place) -> Location:
+    try:
+        return Location(place)
+    except OSError as error:
+        raise RecordError(str(error)) from error

@@ -1,0 +1,179 @@
+"""The replay as a scorer sees it: claims on keys, and rows handed over for good.
+
+A claimant remembers which keys it holds and which rows it added that aren't on record yet. Its
+`beat`, called a few times per half a lease from a thread of its own, keeps the claims alive, and
+hands the rows over again to a shard that died with them: while a scorer lives, a killed shard loses
+nothing, and nothing is scored twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import ray
+from ray.actor import ActorHandle
+
+from sequence_tutor.distributed.replay.client import ShardedReplay, owners, split, total
+from sequence_tutor.distributed.replay.messages import (
+    AddResult,
+    Claim,
+    Claims,
+    merge_outcomes,
+)
+from sequence_tutor.distributed.types import Scored, concatenate
+
+
+@dataclass(frozen=True, eq=False)
+class _Sent:
+    """Rows that a shard accepted in the life `epoch`, up to `position`."""
+
+    epoch: str
+    position: int
+    rows: Scored
+
+
+class Claimant:
+    """One holder of claims; any threads may use it.
+
+    shards: handles of all shards in their order, or a `ShardedReplay` with them. holder: this
+    process's run id, new after each restart, so that what its former life held is given up.
+
+    Calls wait for a shard that restarts, and raise TimeoutError with its number after the replay's
+    deadline_s. What was claimed before an error is still held: `release` it. Rows are kept until
+    they are on record: as many as are added within a flush interval and a beat.
+    """
+
+    def __init__(self, shards: ShardedReplay | Sequence[ActorHandle], holder: str) -> None:
+        replay = shards if isinstance(shards, ShardedReplay) else ShardedReplay(shards)
+        self._calls, self.holder = replay.calls, holder
+        # Also held while claims are given up or renewed, until the shards are sure to hear it in
+        # this order: a claim renewed after it was given up would never end.
+        self._lock = Lock()
+        self._held: list[set[str]] = [set() for _ in range(len(self._calls))]
+        self._asked: set[str] = set()
+        self._sent: list[list[_Sent]] = [[] for _ in range(len(self._calls))]
+        self._patience_s = self._calls.patience_s
+
+    def claim(self, keys: Sequence[str]) -> Claims:
+        """Whose each of the keys is, in their order; see `Claims`.
+
+        A key that is there twice has the same state in both places. One that an earlier call, or
+        one of another thread, has got for us is BUSY until it's added or released: it is scored
+        once in this process, too.
+        """
+        at: dict[int, np.ndarray] = {}
+        with self._lock:
+            for shard, rows in owners(keys, len(self._calls)).items():
+                ours = self._held[shard] | self._asked
+                free = [i for i in rows.tolist() if keys[i] not in ours]
+                if free:
+                    at[shard] = np.array(free, np.int64)
+            asked = {keys[i] for rows in at.values() for i in rows.tolist()}
+            self._asked |= asked
+        arguments = {s: (self.holder, [keys[i] for i in rows]) for s, rows in at.items()}
+        try:
+            answers: dict[int, Claims] = self._calls.call("claim", arguments)
+            with self._lock:
+                for shard, answer in answers.items():
+                    mine = np.flatnonzero(answer.state == Claim.YOURS).tolist()
+                    self._held[shard].update(arguments[shard][1][i] for i in mine)
+        except BaseException:
+            self._calls.send("release", arguments)  # some shards may have said yes
+            raise
+        finally:
+            with self._lock:
+                self._asked -= asked
+        return _merge(len(keys), at, answers)
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Give keys back unscored, whichever thread got them; what isn't held is left alone."""
+        at = owners(keys, len(self._calls))
+        arguments = {s: (self.holder, [keys[i] for i in rows]) for s, rows in at.items()}
+        with self._lock:
+            for shard, (_, theirs) in arguments.items():
+                self._held[shard].difference_update(theirs)
+            refs = self._calls.send("release", arguments)
+        self._calls.wait("release", arguments, refs)
+
+    def add(self, scored: Scored) -> AddResult:
+        """Store rows and give up the claims on their keys. Returns when the shards hold them, which
+        is for good as long as this process lives and beats."""
+        arguments = {
+            shard: (rows, self.holder) for shard, rows in split(scored, len(self._calls)).items()
+        }
+        # held until a shard has answered: it may die over it, and another mustn't claim them then
+        results: dict[int, AddResult] = self._calls.call("add", arguments)
+        with self._lock:
+            for shard, result in results.items():
+                self._held[shard].difference_update(arguments[shard][0].keys)
+                sent = _Sent(result.epoch, result.position, arguments[shard][0])
+                self._sent[shard].append(sent)
+                self._forget(shard, result.epoch, result.durable)
+        return total(list(results.values()))
+
+    def beat(self) -> None:
+        """A sign of life to all shards: renews what is held, forgets rows that are on record, and
+        hands those of a shard's former life over again.
+
+        Waits for the replay's patience_s at most, and for a quarter of a lease, lest the claims on
+        other shards lapse; twice that where there are rows to hand over. A shard that doesn't
+        answer is left for the next beat; one that can't be brought back raises RuntimeError.
+        """
+        again: dict[int, ray.ObjectRef] = {}
+        lost: dict[int, list[_Sent]] = {}
+        rows: dict[int, Scored] = {}
+        for shard, beat in self._calls.as_they_come("renew", self._renew, self._patience_s):
+            with self._lock:
+                self._patience_s = min(self._calls.patience_s, beat.lease_s / 4)
+                self._forget(shard, beat.epoch, beat.durable)
+                lost[shard] = [sent for sent in self._sent[shard] if sent.epoch != beat.epoch]
+            if lost[shard]:
+                rows[shard] = concatenate([sent.rows for sent in lost[shard]])
+                again[shard] = self._calls.start(shard, "add", rows[shard], self.holder)
+        results: dict[int, AddResult] = self._calls.gather("add", again, self._patience_s)
+        with self._lock:
+            for shard, result in results.items():
+                kept = [sent for sent in self._sent[shard] if sent not in lost[shard]]
+                self._sent[shard] = [*kept, _Sent(result.epoch, result.position, rows[shard])]
+                self._forget(shard, result.epoch, result.durable)
+
+    def _renew(self, shard: int) -> ray.ObjectRef:
+        with self._lock:
+            return self._calls.start(shard, "renew", self.holder, sorted(self._held[shard]))
+
+    @property
+    def unrecorded_rows(self) -> int:
+        """Rows that were added and aren't known to be on record."""
+        with self._lock:
+            return sum(len(sent.rows) for shard in self._sent for sent in shard)
+
+    def _forget(self, shard: int, epoch: str, durable: int) -> None:
+        """Let go of the rows that are on record."""
+        self._sent[shard] = [
+            sent for sent in self._sent[shard] if sent.epoch != epoch or sent.position > durable
+        ]
+
+
+def _merge(keys: int, asked: dict[int, np.ndarray], answers: dict[int, Claims]) -> Claims:
+    """Answers of shards about some of the keys each (`asked`), in the order of all keys; those that
+    none was asked about are BUSY."""
+    state, losses = np.full(keys, Claim.BUSY, np.int8), np.zeros(keys, np.int8)
+    known: list[np.ndarray] = [np.zeros(0, np.int64)]
+    paid: list[np.ndarray] = [np.zeros(0, np.int64)]
+    for shard, at in asked.items():
+        state[at], losses[at] = answers[shard].state, answers[shard].losses
+        known.append(at[answers[shard].state == Claim.KNOWN])
+        paid.append(at[answers[shard].paid_at])
+    outcomes = merge_outcomes([answers[shard].known for shard in asked])
+    rows = [a.paid for shard in asked if (a := answers[shard]).paid is not None]
+    paid_at = np.concatenate(paid)
+    return Claims(
+        state=state,
+        losses=losses,
+        known=outcomes.select(np.argsort(np.concatenate(known))),
+        paid=concatenate(rows).select(np.argsort(paid_at)) if rows else None,
+        paid_at=np.sort(paid_at),
+    )

@@ -1,0 +1,164 @@
+"""Describing sequences in numbers, and the table that compares data, noise, prior and policy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.policies.encodings.base import FOLDER, Encoding
+from sequence_tutor.policies.encodings.registry import ENCODINGS
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.policies.files.table_reader import read_sequences
+from sequence_tutor.rewards.base import Domain, Reward
+from sequence_tutor.rewards.domains import domain_of
+
+if TYPE_CHECKING:
+    from sequence_tutor.policies.prior import Prior
+
+Columns = Mapping[str, Mapping[str, float]]
+# Sequences of a file that tell its encoding.
+GUESSED_FROM = 200
+
+
+def describe(
+    sequences: Sequence[str],
+    domain: Domain,
+    reward: Reward | None = None,
+    training: Collection[str] | None = None,
+    prior: Prior | None = None,
+    policy: Prior | None = None,
+) -> dict[str, float]:
+    """Numbers for a sample.
+
+    With `reward` its mean and that of each component, over the sequences that have one; with
+    `prior` the negative log-likelihood under it, nats per sequence (mean and percentiles) and per
+    action, over those it can express; with `policy` too, whose sample it must be, an estimate of
+    KL(policy || prior) in nats per sequence; then the domain's metrics, against `training` keys
+    where given.
+    """
+    numbers: dict[str, float] = {}
+    if reward is not None:
+        scores = reward.score(sequences)
+        numbers["reward"] = _mean(scores.rewards)
+        if len(scores.raw) > 1:
+            numbers |= {f"reward: {key}": _mean(values) for key, values in scores.raw.items()}
+    if prior is not None:
+        log_prior, lengths = _log_probs(prior, sequences)
+        known = ~np.isnan(log_prior)
+        numbers["nll"] = -_mean(log_prior)
+        for share in (5, 95):
+            found = np.percentile(-log_prior[known], share) if known.any() else np.nan
+            numbers[f"nll_{share}%"] = float(found)
+        numbers["nll_per_action"] = -_mean(log_prior) / _mean(lengths[known].astype(float))
+        if policy is not None:
+            numbers["kl_to_prior"] = _mean(_log_probs(policy, sequences)[0] - log_prior)
+    return numbers | domain.metrics(sequences, training)
+
+
+def compare(
+    domain: Domain,
+    prior: Prior,
+    policy: Prior | None = None,
+    reward: Reward | None = None,
+    data: Sequence[str] | None = None,
+    training: Collection[str] | None = None,
+    n: int = 1000,
+    seed: int = 0,
+) -> Columns:
+    """Data, uniformly random actions, the prior's samples and the policy's, `n` each.
+
+    `training` keys are what novelty and distance to data refer to. Without `data` both come from
+    the prior, if it brings any: its held-out data then stands for the data.
+    """
+    if data is None and prior.data is not None:
+        data = prior.data.held_out
+        training = {domain.key(s) or s for s in prior.data.training}
+    columns: dict[str, dict[str, float]] = {}
+    if data:
+        columns["data"] = describe(spread(data, n), domain, reward, training, prior)
+    random = random_sequences(prior.encoding, n, seed)
+    columns["uniform random"] = describe(random, domain, reward, training, prior)
+    columns["prior"] = describe(prior.sample(n, seed), domain, reward, training, prior)
+    if policy is not None:
+        columns["tuned policy"] = describe(
+            policy.sample(n, seed), domain, reward, training, prior, policy
+        )
+    return columns
+
+
+def print_table(columns: Columns, console: Console, title: str | None = None) -> None:
+    """The columns side by side; a row for each number that any of them has. "-" is what can't be
+    told, such as the mean of nothing. Without columns there is nothing to show."""
+    if not columns:
+        return
+    table = Table(title=title)
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row in dict.fromkeys(key for numbers in columns.values() for key in numbers):
+        cells = [_cell(c[row]) if row in c else "" for c in columns.values()]
+        table.add_row(row.replace("_", " "), *cells)
+    if not console.is_terminal:  # a file has room
+        width = max(console.width, 40 + 16 * len(columns))
+        console = Console(file=console.file, width=width, quiet=console.quiet)
+    console.print(table)
+
+
+def _cell(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.4g}"
+
+
+def guess_encoding(place: Location, column: str | None = None) -> str:
+    """The encoding of a file or folder of sequences: the one that reads such files, else that in
+    which most of the first sequences are valid, the usual one where none are in any. Raises
+    CorpusError for a file that can't be read."""
+    usual: str = RunConfig.model_fields["encoding"].default
+    suffix = "".join(place.suffixes[-1:]).lower()
+    own = next((n for n, kind in ENCODINGS.items() if suffix in kind.own_files), None)
+    if place.is_dir() or own is not None:
+        return own or next(n for n, kind in ENCODINGS.items() if FOLDER in kind.own_files)
+    first = [text for _, text in islice(read_sequences(place, column), GUESSED_FROM) if text]
+    valid = {name: sum(domain_of(name).key(s) is not None for s in first) for name in ENCODINGS}
+    best = max(ENCODINGS, key=lambda name: valid[name])
+    return best if valid[best] > valid[usual] else usual
+
+
+def random_sequences(encoding: Encoding, n: int, seed: int) -> list[str]:
+    """n sequences of uniformly random actions, until the end token or the greatest length."""
+    shape = (n, encoding.max_length)
+    actions = np.random.default_rng(seed).integers(0, encoding.vocabulary.size, shape)
+    return [encoding.decode(row) for row in actions]
+
+
+def _log_probs(prior: Prior, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """float64 [B] in nats, NaN for what the prior can't express, and int64 lengths [B]."""
+    log_probs = np.full(len(sequences), np.nan)
+    lengths = np.zeros(len(sequences), dtype=np.int64)
+    rows = []
+    for i, sequence in enumerate(sequences):
+        try:
+            lengths[i] = len(prior.encoding.encode(sequence))
+        except ValueError:
+            continue
+        rows.append(i)
+    if rows:
+        log_probs[rows] = prior.log_prob([sequences[i] for i in rows], exact=False)
+    return log_probs, lengths
+
+
+def _mean(values: np.ndarray) -> float:
+    """Over what is a number; NaN where nothing is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def spread(sequences: Sequence[str], n: int) -> list[str]:
+    """At most n of them, evenly over all."""
+    places = np.linspace(0, len(sequences) - 1, min(n, len(sequences)))
+    return [sequences[int(i)] for i in places]

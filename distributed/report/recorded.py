@@ -1,0 +1,94 @@
+"""What the record of a run says about its rewards; nothing is scored for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.replay.messages import FREE_SOURCES
+from sequence_tutor.distributed.replay.record.store import PartStore, Place
+from sequence_tutor.distributed.replay.record.writer import readable, scan
+from sequence_tutor.distributed.report.evaluation import Columns
+from sequence_tutor.policies.files.storage import Location, Where
+
+# Rows of either end of a run, and of the best, that are described.
+ENDS, BEST = 1000, 100
+_NEEDED = ("reward", "status", "source", "scored_at", "seconds")
+_RAW = "raw."
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """columns: the mean reward, and that of each component where there are several, over the first
+    and the last sequences that a run scored and over its best; seconds_per_score: mean time that
+    one took, NaN where none was scored."""
+
+    columns: Columns
+    seconds_per_score: float
+
+
+def record_of(run: RunConfig, out: Where) -> Location:
+    """Where a run in the directory `out` has its record."""
+    return Location(run.replay.record or Location(out) / "scores")
+
+
+def read_rewards(place: Place, reward_id: str) -> Recorded:
+    """Read a record part by part, by columns; of the rows no more than ENDS of either end and BEST
+    are held. Counted are the valid ones that were paid for, in the order in which they were scored;
+    the ends are at most a half of them each. Raises RecordError where it can't be read."""
+    store = PartStore(place)
+    by_time = [("scored_at", "ascending"), ("row", "ascending")]
+    from_end = [("scored_at", "descending"), ("row", "descending")]
+    kinds = ((by_time, ENDS), (from_end, ENDS), ([("reward", "descending")], BEST))
+    kept: list[pa.Table | None] = [None] * len(kinds)
+    rows = scores = 0
+    seconds = 0.0
+    for part, table, _ in scan(store, reward_id=reward_id, wanted=_is_needed):
+        with readable(store, part):
+            paid = pc.invert(pc.is_in(table.column("source"), pa.array(FREE_SOURCES)))
+            judged = table.filter(pc.and_(paid, pc.not_equal(table.column("status"), "invalid")))
+            scores += len(judged)
+            seconds += float(np.nansum(judged.column("seconds").to_numpy()))
+            valid = judged.filter(pc.equal(judged.column("status"), "ok"))
+            names = [n for n in valid.column_names if n.startswith(_RAW)]
+            valid = valid.select(["reward", "scored_at", *names])
+            number = pa.array(np.arange(rows, rows + len(valid)))
+            valid = valid.append_column("row", number)
+            rows += len(valid)
+            kept = [_first(k, valid, *kind) for k, kind in zip(kept, kinds, strict=True)]
+    columns: dict[str, dict[str, float]] = {}
+    if rows:
+        end = min(ENDS, max(1, rows // 2))
+        titles = (f"first {end:,} scored", f"last {end:,} scored", f"best {min(BEST, rows):,}")
+        for title, found, n in zip(titles, kept, (end, end, BEST), strict=True):
+            assert found is not None
+            columns[title] = _means(found.slice(0, n))
+    return Recorded(columns, seconds / scores if scores else float("nan"))
+
+
+def _is_needed(name: str) -> bool:
+    return name in _NEEDED or name.startswith(_RAW)
+
+
+def _first(kept: pa.Table | None, new: pa.Table, order: list[tuple[str, str]], n: int) -> pa.Table:
+    """The first n rows of both together; a component that one lacks is null there."""
+    both = new if kept is None else pa.concat_tables([kept, new], promote_options="default")
+    return both.take(pc.sort_indices(both, sort_keys=order)[:n]).combine_chunks()
+
+
+def _means(rows: pa.Table) -> dict[str, float]:
+    raw = [name for name in rows.column_names if name.startswith(_RAW)]
+    means = {"reward": _mean(rows.column("reward"))}
+    if len(raw) > 1:
+        means |= {f"reward: {n.removeprefix(_RAW)}": _mean(rows.column(n)) for n in raw}
+    return means
+
+
+def _mean(column: pa.ChunkedArray) -> float:
+    values = column.to_numpy()
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -1,0 +1,147 @@
+"""Scoring samples of prior and policy for a report, beyond the budget: only where it is asked for.
+
+What the record knows is answered from there; the rest is scored in this process and put on record
+with the source "report", so that no later run pays for it. Nothing else may write to the record
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+
+from sequence_tutor.distributed.bulk.estimate import duration
+from sequence_tutor.distributed.replay.messages import REPORT
+from sequence_tutor.distributed.replay.record.alone import RecordAlone
+from sequence_tutor.distributed.report.evaluation import Columns
+from sequence_tutor.distributed.run_directory.storage_retry import insist
+from sequence_tutor.distributed.scoring.scorer import Outcome, Scorer, Work
+from sequence_tutor.distributed.types import Generated
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.policies.prior import Prior
+from sequence_tutor.rewards.base import Domain, Status
+from sequence_tutor.rewards.isolation.identify import identifier
+from sequence_tutor.rewards.isolation.reward import IsolatedReward
+
+# A Ctrl-C is heeded between batches: seconds that one takes, and its largest number of sequences.
+BATCH_S, LARGEST_BATCH = 2.0, 256
+PRIOR = "prior"
+
+
+@dataclass(frozen=True)
+class ReportSamples:
+    """What is to be scored: `n` sequences of each policy, by the name of its column, drawn with
+    `seed`; updates: how many the tuned one has seen."""
+
+    policies: Mapping[str, Prior]
+    n: int
+    seed: int
+    updates: int
+
+    @classmethod
+    def of(cls, prior: Prior, policy: Prior, n: int, seed: int) -> ReportSamples:
+        """Of a run's prior and of the policy that it has tuned."""
+        policies = {PRIOR: prior, "tuned policy": policy}
+        return cls(policies, n, seed, int(policy.card.get("updates", 0)))
+
+    def drawn(self, name: str) -> list[Generated]:
+        """The sequences of one of them, in batches."""
+        policy, version = self.policies[name], 0 if name == PRIOR else self.updates
+        return [Generated(e, version, "", REPORT, 0.0) for e in policy.episodes(self.n, self.seed)]
+
+
+def score_samples(
+    samples: ReportSamples,
+    record: Location,
+    reward: IsolatedReward,
+    reward_id: str,
+    domain: Domain,
+    seconds_per_score: float,
+    console: Console,
+    stopped: Callable[[], bool],
+) -> Columns:
+    """Say what it will cost, score, and describe each sample by its valid sequences' mean reward
+    and components.
+
+    seconds_per_score: what one took so far, NaN where that isn't known. Once `stopped` says so only
+    the batch under way is finished: what was scored is on record, and described is as much of each
+    sample as is known from its beginning on. Raises RecordError where the record can't be read,
+    OSError where it can't be written.
+    """
+    known = RecordAlone(record, reward_id)
+    works = {
+        name: [
+            Scorer(identifier(domain, reward), reward, known, policy.encoding).prepare(batch)
+            for batch in samples.drawn(name)
+        ]
+        for name, policy in samples.policies.items()
+    }
+    everything = [work for several in works.values() for work in several]
+    distinct = {work.keys[i] for work in everything for i in work.open if work.valid[i]}
+    known.look_up(key for work in everything for key in work.keys)
+    unknown = sum(key not in known for key in distinct)
+    total = sum(len(work.keys) for work in everything)
+    console.print(
+        f"{samples.n:,} samples each of {' and '.join(works)} for the report: of these {total:,} "
+        f"{unknown:,} distinct valid ones aren't known yet and are scored beyond the budget"
+        f"{_cost(unknown, seconds_per_score)}; Ctrl-C stops it and keeps what was scored",
+        soft_wrap=True,
+        highlight=False,
+    )
+    size = LARGEST_BATCH
+    if seconds_per_score > 0:
+        size = max(1, min(size, int(BATCH_S / seconds_per_score)))
+    try:
+        for name, policy in samples.policies.items():
+            scorer = Scorer(identifier(domain, reward), reward, known, policy.encoding)
+            for work in works[name]:
+                _finish(scorer, work, size, stopped)
+    finally:
+        insist(known.flush, f"write to {record}", console)
+    if stopped():
+        console.print("stopped on request: the report's samples weren't all scored")
+    return dict(_column(name, several) for name, several in works.items())
+
+
+def _cost(unknown: int, seconds_per_score: float) -> str:
+    if not unknown or math.isnan(seconds_per_score):
+        return ""
+    return f", which takes about {duration(unknown * seconds_per_score)}"
+
+
+def _finish(scorer: Scorer, work: Work, size: int, stopped: Callable[[], bool]) -> None:
+    """Give the open rows their outcomes, at most `size` new scores at a time."""
+    rows = work.open
+    while rows and not stopped():
+        work.open, work.allowance = rows, size
+        work.refused.clear()
+        scorer.claim(work)
+        scorer.store(work, scorer.score(work))
+        rows = [i for i in rows if work.keys[i] in work.refused]
+
+
+def _column(name: str, works: list[Work]) -> tuple[str, dict[str, float]]:
+    """A title that tells of how many sequences, and the means over the valid ones."""
+    found: list[Outcome] = []
+    for work in works:
+        outcomes = [work.outcomes.get(key) for key in work.keys]
+        judged = outcomes.index(None) if None in outcomes else len(outcomes)
+        found += [outcome for outcome in outcomes[:judged] if outcome is not None]
+        if judged < len(outcomes):
+            break
+    valid = [outcome for outcome in found if outcome.status == Status.OK]
+    components = list(dict.fromkeys(key for outcome in valid for key in outcome.raw))
+    means = {"reward": _mean([outcome.reward for outcome in valid])}
+    if len(components) > 1:
+        for key in components:
+            means[f"reward: {key}"] = _mean([o.raw.get(key, math.nan) for o in valid])
+    return f"{name} ({len(found):,} samples)", means
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan

@@ -1,0 +1,106 @@
+"""What a finished run shows: prior and policy side by side, the best sequences, where all is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.metrics.tally import Metrics
+from sequence_tutor.distributed.report.evaluation import Columns, compare, print_table
+from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
+from sequence_tutor.distributed.types import Scored
+from sequence_tutor.policies.files.storage import Location, Where
+from sequence_tutor.rewards.base import Domain, Status
+
+if TYPE_CHECKING:
+    from sequence_tutor.policies.prior import Prior
+
+TOP_ROWS = 100
+RENDERED = 10
+SUMMARY_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended: why, its last metrics, data, noise, prior and policy compared, where
+    sequences are shown, and the rewards of what was scored."""
+
+    reason: str
+    metrics: Metrics
+    columns: Columns
+    shown: list[str]
+    rewards: Columns
+
+
+def summarize(
+    run: RunConfig,
+    work: WorkingCopy,
+    reason: str,
+    metrics: Metrics,
+    top: Scored | None,
+    prior: Prior,
+    policy: Prior,
+    domain: Domain,
+    rewards: Columns,
+) -> RunSummary:
+    """Render the best and other sequences into the run, and compare the policy with its prior in
+    numbers that need no reward; `rewards` are of what is on record."""
+    best = top.sequences[:RENDERED] if top is not None else []
+    shown = [
+        "at random: " + domain.render(policy.sample(RENDERED, run.seed), work.path / "samples"),
+        "the best: " + domain.render(best, work.path / "best"),
+    ]
+    shown = [work.shown(text) for text in shown]
+    columns = compare(domain, prior, policy, n=SUMMARY_SAMPLES, seed=run.seed)
+    return RunSummary(reason, metrics, columns, shown, rewards)
+
+
+def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
+    """Prior and tuned policy side by side, and where everything is."""
+    m, out = summary.metrics, Location(where)
+    print_table(summary.columns, console, f"up to {SUMMARY_SAMPLES:,} sequences each")
+    print_rewards(summary.rewards, console)
+    told = [f"{m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s"]
+    if not math.isnan(m.reward_top10):
+        told.append(f"best ten {m.reward_top10:.3f} on average")
+    if not math.isnan(m.kl_to_prior):
+        told.append(f"KL to the prior {m.kl_to_prior:.1f} nats")
+    console.print(f"{summary.reason}: {'; '.join(told)}")
+    console.print(f"the best sequences are in {out / 'top.csv'}, the policy in {out / 'policy'}")
+    for remark in summary.shown:
+        console.print(remark, soft_wrap=True, highlight=False)
+
+
+def print_rewards(rewards: Columns, console: Console) -> None:
+    """Mean rewards of valid sequences that were scored, if there are any."""
+    if rewards:
+        print_table(rewards, console, "mean reward of valid sequences")
+
+
+def write_top(top: Scored | None, where: Where) -> None:
+    """The best distinct sequences, their reward and raw components, as CSV."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    names = list(top.raw) if top is not None else []
+    columns = [f"raw.{name}" for name in names]
+    rows.writerow(["key", "sequence", "reward", *columns, "version", "source"])
+    for i in range(len(top) if top is not None else 0):
+        assert top is not None and top.status[i] == Status.OK
+        values = [f"{top.raw[name][i]:.6g}" for name in names]
+        rows.writerow(
+            [
+                top.keys[i],
+                top.sequences[i],
+                f"{top.rewards[i]:.6g}",
+                *values,
+                int(top.versions[i]),
+                top.sources[i],
+            ]
+        )
+    Location(where).write(text.getvalue())

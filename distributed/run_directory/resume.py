@@ -1,0 +1,83 @@
+"""Whether a run may start, or go on, in a directory, and which of its settings may change then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sequence_tutor.distributed.config import (
+    ConfigError,
+    RunConfig,
+    parse_config,
+    read_toml,
+)
+from sequence_tutor.policies.files.storage import Location, Where
+
+# Keys, or whole tables, whose change doesn't make a resumed run another run.
+MAY_CHANGE = (
+    "stop",
+    "actors",
+    "scorers",
+    "checkpoint",
+    "wait_s",
+    "learner.threads",
+    "learner.resources",
+    "replay.resources",
+    "replay.flush_s",
+    "replay.lease_s",
+    "reward.timeout_s",
+    "reward.memory_mb",
+    "reward.retries",
+    "reward.waiting",
+)
+# These change what a repeatable run does.
+ASYNCHRONOUS_ONLY = ("replay.shards", "replay.memory_rows", "learner.gpus")
+
+
+def config_of(where: Where) -> RunConfig:
+    """The config that a run, or the record of `score`, was made with. Raises ConfigError."""
+    file = Location(where) / "config.toml"
+    if not file.is_file():
+        raise ConfigError(f"there is no config file {file}")
+    return parse_config(read_toml(file.read(), str(file)), str(file))
+
+
+def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
+    """Whether a run may go into a directory; leaves nothing there. Raises ConfigError, and OSError
+    where storage can't be used."""
+    out = Location(where)
+    if not out.is_local:
+        out.check_writable()
+    if not resume:
+        if out.is_taken():
+            raise ConfigError(f"{out} exists already; choose another --out, or --resume it")
+        return
+    if not (out / "config.toml").is_file():
+        raise ConfigError(f"{out} holds no run to resume")
+    may = MAY_CHANGE + (() if run.mode == "synchronous" else ASYNCHRONOUS_ONLY)
+    before = _flat(config_of(out).model_dump(mode="json", by_alias=True))
+    now = _flat(run.model_dump(mode="json", by_alias=True))
+    changed = [
+        f"{key} (was {before.get(key)!r}, is {now.get(key)!r})"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key) and not _is_among(key, may)
+    ]
+    if changed:
+        raise ConfigError(
+            f"{out} was run with another {', '.join(changed)}; only {', '.join(may)} may change "
+            "on resume"
+        )
+
+
+def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted keys; a list is a value."""
+    values: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            values |= _flat(value, f"{prefix}{key}.")
+        else:
+            values[prefix + key] = value
+    return values
+
+
+def _is_among(key: str, names: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)

@@ -1,0 +1,1 @@
+"""Files of users and of runs: storage, atomic writes, tables and corpora."""

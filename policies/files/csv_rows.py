@@ -1,0 +1,154 @@
+"""Rows of a CSV or a table like it, checked: a stray quote or delimiter is an error with its line.
+
+Such a quote may take in many rows up to the next one, and what it swallows would be gone without a
+word. A quoted field may have line breaks; a row may end early.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+
+from sequence_tutor.policies.files.packed_file import CorpusError
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.policies.files.text_lines import LONGEST_LINE, text_lines
+
+# From the names of the columns, the places of those to read.
+PlacesOf = Callable[[list[str]], Sequence[int]]
+
+
+def csv_rows(
+    path: Location, delimiter: str, places_of: PlacesOf, tolerant: bool
+) -> Iterator[tuple[int, list[str]]]:
+    """(line number from 1, the values at the places asked for) of each row, "" where it ends early.
+
+    The first of the places is that of the sequences; a delimiter " " stands for any white space.
+    Raises CorpusError.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
+    record = _Record(text_lines(path, tolerant))
+    header: list[str] | None = None
+    places: Sequence[int] = []
+    try:
+        for row in _split(record, delimiter):
+            if row and header is None:
+                header, places = row, places_of(row)
+            elif row and header is not None:
+                _check_row(path, record, row, header, places[0], delimiter)
+                yield record.last, [row[i] if i < len(row) else "" for i in places]
+            record.end()
+    except csv.Error as error:
+        opened = _open_quote(record.lines, delimiter)
+        if opened is None:
+            text = f"{error}, in the row that begins at line {record.begun}"
+        else:
+            text = (
+                f"the quoted field that opens at line {record.begun + opened} isn't closed as it "
+                f"should be ({error}), in the row that begins at line {record.begun}; remove the "
+                "stray quote, or write two for one that belongs to the text"
+            )
+        raise CorpusError(f"{path} can't be read as text: {text}") from error
+    if header is None:
+        places_of([])
+
+
+class _Record:
+    """Hands lines on, and keeps those of the row that is being read: `begun` is the number of its
+    first line, `lines` are all of it."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.lines: list[str] = []
+        self.begun = 1
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.lines.append(line)
+            yield line
+
+    def end(self) -> None:
+        """The next line is the first of another row."""
+        self.begun += len(self.lines)
+        self.lines.clear()
+
+    @property
+    def last(self) -> int:
+        """The number of its last line."""
+        return self.begun + len(self.lines) - 1
+
+
+def _split(record: _Record, delimiter: str) -> Iterator[list[str]]:
+    if delimiter != " ":
+        yield from csv.reader(record, delimiter=delimiter, strict=True)
+        return
+    columns = 0
+    for line in record:  # the last column may have spaces in it
+        row = line.strip().split(None, columns - 1) if columns else line.split()
+        columns = columns or len(row)
+        yield row
+
+
+def _check_row(
+    path: Location,
+    record: _Record,
+    row: list[str],
+    header: list[str],
+    place: int,
+    delimiter: str,
+) -> None:
+    """Raises CorpusError for a row with too many fields, or one in which a stray quote has probably
+    swallowed other rows. A row that ends early is none of that."""
+    if len(row) > len(header) and any(field.strip() for field in row[len(header) :]):
+        raise CorpusError(
+            f"{path} can't be read as a table: the row at line {record.begun} has {len(row)} "
+            f"fields, but there are {len(header)} columns; a field that has {delimiter!r} in it "
+            "needs quotes"
+        )
+    if len(record.lines) == 1:
+        return
+    like_rows = all(_is_like_row(line, len(header), place, delimiter) for line in record.lines[1:])
+    if like_rows or len(row) < len(header):
+        opened = _first_quote_over_lines(record.lines, delimiter)
+        raise CorpusError(
+            f"{path} can't be read as a table: the quote that opens at line "
+            f"{record.begun + opened} takes in what seem to be rows of their own, up to line "
+            f"{record.last}; remove the stray quote, or the line breaks within the field"
+        )
+
+
+def _is_like_row(line: str, columns: int, place: int, delimiter: str) -> bool:
+    """Prose has a space after a comma; tables in which quotes count have none."""
+    fields = line.replace('"', "").split(delimiter)
+    prose = any(field[:1].isspace() for field in fields[1:] if field.strip())
+    return len(fields) == columns and len(fields[place].split()) == 1 and not prose
+
+
+def _quotes(lines: list[str], delimiter: str) -> Iterator[tuple[int, int | None]]:
+    """(where a quoted field opens, where it closes or None), in lines from 0."""
+    opened: int | None = None
+    for number, line in enumerate(lines):
+        i, at_start = 0, opened is None
+        while i < len(line):
+            character = line[i]
+            if opened is not None and character == '"':
+                if line[i + 1 : i + 2] == '"':
+                    i += 1
+                else:
+                    yield opened, number
+                    opened = None
+            elif opened is None and character == '"' and at_start:
+                opened = number
+            at_start = character == delimiter
+            i += 1
+    if opened is not None:
+        yield opened, None
+
+
+def _open_quote(lines: list[str], delimiter: str) -> int | None:
+    """Where the field opens that the row breaks off at: the last quoted one."""
+    return next((opened for opened, _ in reversed([*_quotes(lines, delimiter)])), None)
+
+
+def _first_quote_over_lines(lines: list[str], delimiter: str) -> int:
+    quotes = _quotes(lines, delimiter)
+    return next((opened for opened, closed in quotes if closed != opened), 0)

@@ -1,0 +1,200 @@
+"""Rows of a file wherever it lies, one after the other: plain text, CSV or Parquet.
+
+Text and CSV may be packed (`packed_file`). Memory stays bounded however large the file is: at most
+a line, a CSV row or a few thousand Parquet rows are held. All that is wrong with a file is a
+CorpusError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sequence_tutor.policies.files.csv_rows import PlacesOf, csv_rows
+from sequence_tutor.policies.files.file_format import Format, format_of, is_usual
+from sequence_tutor.policies.files.packed_file import CorpusError as CorpusError
+from sequence_tutor.policies.files.storage import Location, Where
+from sequence_tutor.policies.files.text_lines import count_text_lines, cut, text_lines
+
+# What is read at once: Parquet rows, and bytes of a column.
+BATCH_ROWS, CHUNK_BYTES = 4096, 1 << 20
+
+# From the columns there are, the names of those to read; raises CorpusError where there is none.
+Pick = Callable[[list[str]], Sequence[str]]
+
+
+def read_sequences(
+    where: Where, column: str | None = None, tolerant: bool = False
+) -> Iterator[tuple[int, str]]:
+    """(line or row number from 1, sequence) of each line, blank ones included.
+
+    A sequence is the text up to the first white space, in a line as in a cell: what follows, a name
+    or a CXSMILES extension, isn't read. CSV and Parquet need `column`, unless they have one called
+    "smiles" or "sequence"; a text file of which a `column` is asked is read as a table. A row
+    without a value is ""; blank lines between the rows of a CSV aren't rows.
+
+    Raises CorpusError. With `tolerant` a line that is too long or isn't UTF-8 is no error, but
+    given as something that is no valid sequence.
+    """
+    path = Location(where)
+    form = format_of(path, column)
+    if form.kind == "text":
+        for number, line in enumerate(text_lines(path, tolerant), 1):
+            yield number, sequence_of(line)
+        return
+    rows = _rows(path, form, lambda names: [names.index(choose(path, names, column))], tolerant)
+    for number, (value,) in rows:
+        yield number, sequence_of(value)
+
+
+def read_rows(
+    where: Where, pick: Pick, column: str | None = None
+) -> Iterator[tuple[int, list[Any]]]:
+    """(line or row number from 1, the values that `pick` asked for) of each row of a table.
+
+    Values of a CSV are texts, "" where a row ends early. A text file is a table if it's asked for a
+    `column`. Raises CorpusError.
+    """
+    path = Location(where)
+    form = format_of(path, column)
+    if form.kind == "text":
+        raise CorpusError(f"{path} is no table, being neither CSV nor Parquet")
+    return _rows(path, form, lambda names: [names.index(name) for name in pick(names)], False)
+
+
+def read_table(
+    where: Where, column: str | None = None, tolerant: bool = False
+) -> tuple[list[str], int, Iterator[list[str]]]:
+    """The names of the columns of a text file or CSV, the place of that with the sequences, and
+    each row with a text for every column.
+
+    A plain text has the columns "sequence" and "name", the rest of the line. Rows and their order
+    are those of `read_sequences`. Raises CorpusError; not for Parquet.
+    """
+    path = Location(where)
+    form = format_of(path, column)
+    if form.kind == "text":
+        return ["sequence", "name"], 0, map(_words, text_lines(path, tolerant))
+    header: list[str] = []
+
+    def all_of(names: list[str]) -> Sequence[int]:
+        header.extend(names)
+        # first, as that's where what looks like a sequence is looked for
+        place = names.index(choose(path, names, column))
+        return [place, *(i for i in range(len(names)) if i != place)]
+
+    rows = csv_rows(path, form.delimiter, all_of, tolerant)
+    first = next(rows, None)
+    place = header.index(choose(path, header, column))
+
+    def in_their_order() -> Iterator[list[str]]:
+        if first is not None:
+            for _, (sequence, *others) in chain([first], rows):
+                yield [*others[:place], sequence, *others[place:]]
+
+    return header, place, in_their_order()
+
+
+def count_rows(where: Where, column: str | None = None, tolerant: bool = False) -> int:
+    """How many `read_sequences` gives. Reads the file through, unless it's Parquet."""
+    path = Location(where)
+    form = format_of(path, column)
+    if form.kind == "text":
+        return count_text_lines(path)
+    if form.kind == "csv":
+
+        def one(names: list[str]) -> list[int]:
+            name = column if column is not None else usual_column(names)
+            return [names.index(choose(path, names, name)) if name is not None else 0]
+
+        return sum(1 for _ in csv_rows(path, form.delimiter, one, tolerant))
+    with reading_parquet(path), path.open() as source:
+        return int(pq.read_metadata(source).num_rows)
+
+
+def choose(path: Location, names: Sequence[str], wanted: str | None) -> str:
+    """The column of sequences: `wanted`, or the one of a usual name. Raises CorpusError."""
+    if wanted is not None:
+        if found := next((n for n in names if wanted in (n, n.strip())), None):
+            return found
+        raise CorpusError(f"{path} has no column {wanted!r}; it has: {', '.join(names)}")
+    if (usual := usual_column(names)) is not None:
+        return usual
+    raise CorpusError(
+        f"{path} has no column 'smiles' or 'sequence'; choose one with --column from: "
+        f"{', '.join(names)}"
+    )
+
+
+def usual_column(names: Sequence[str]) -> str | None:
+    """The first that is called as columns of sequences are."""
+    return next(filter(is_usual, names), None)
+
+
+def text_of(value: object) -> str:
+    """A cell as text, without white space around it; "" where it's empty."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return "" if value is None else str(value).strip()
+
+
+def sequence_of(value: object) -> str:
+    """The sequence in a cell or line: its text up to the first white space; see `cut`."""
+    words = text_of(value).split(None, 1)
+    return cut(words[0]) if words else ""
+
+
+def _words(line: str) -> list[str]:
+    """The sequence, and the rest of the line."""
+    words = [*line.strip().split(None, 1), "", ""]
+    return [cut(words[0]), words[1]]
+
+
+def _rows(
+    path: Location, form: Format, places: PlacesOf, tolerant: bool
+) -> Iterator[tuple[int, list[Any]]]:
+    if form.kind == "parquet":
+        return _parquet_rows(path, places)
+    return csv_rows(path, form.delimiter, places, tolerant)
+
+
+def _parquet_rows(path: Location, places_of: PlacesOf) -> Iterator[tuple[int, list[Any]]]:
+    number = 0
+    # unbuffered, the whole column of a row group would be read at once
+    with (
+        reading_parquet(path, lambda: f", after row {number}" if number else ""),
+        path.open() as source,
+        pq.ParquetFile(source, buffer_size=CHUNK_BYTES) as file,
+    ):
+        names = file.schema_arrow.names
+        wanted = [names[place] for place in places_of(names)]
+        if double := next((name for name in wanted if names.count(name) > 1), None):
+            raise CorpusError(f"{path} has two columns {double!r}; rename one")
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
+            columns = [values_of(batch.column(name)) for name in wanted]
+            for values in zip(*columns, strict=True):
+                number += 1
+                yield number, list(values)
+
+
+@contextmanager
+def reading_parquet(path: Location, where: Callable[[], str] = str) -> Iterator[None]:
+    """What goes wrong in the block is a CorpusError; `where` says how far it got."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise CorpusError(f"{path} is not a Parquet file: {error}{where()}") from error
+
+
+def values_of(column: pa.Array) -> list[Any]:
+    """Python values; bytes that are no characters become U+FFFD in texts."""
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        kind = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
+        return [v and v.decode("utf-8", "replace") for v in column.cast(kind).to_pylist()]

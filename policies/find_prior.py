@@ -1,0 +1,55 @@
+"""Where a prior is, and what its metadata says, without PyTorch, which takes a second to load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+
+from sequence_tutor.policies.files.storage import Location, Where
+
+METADATA_FILE = "prior.json"
+
+
+class PriorError(ValueError):
+    """A prior that can't be found or doesn't fit; the message says which file and what to do."""
+
+
+def shipped_priors() -> list[str]:
+    """Names of the priors that come with the package."""
+    root = files("sequence_tutor.policies") / "priors"
+    return sorted(p.name for p in root.iterdir() if (p / METADATA_FILE).is_file())
+
+
+@contextmanager
+def found_prior(name_or_where: Where) -> Iterator[Location]:
+    """The directory of a shipped prior by its name, or of one anywhere. Raises PriorError."""
+    name = str(name_or_where)
+    if name in shipped_priors():
+        with as_file(files("sequence_tutor.policies") / "priors" / name) as shipped:
+            yield Location(shipped)
+        return
+    path = Location(name_or_where)
+    if (path / "policy" / METADATA_FILE).is_file():
+        path = path / "policy"
+    if (path / "config.toml").is_file() and not (path / METADATA_FILE).is_file():
+        raise PriorError(
+            f"{path} is a run that has not finished: it has no policy yet; let it end, or go on "
+            f"with it: optimize --resume --out {path}"
+        )
+    if not (path / METADATA_FILE).is_file():
+        raise PriorError(
+            f"no prior at {str(path)!r}: give a directory with {METADATA_FILE}, "
+            f"a finished run, or one of: {', '.join(shipped_priors())}"
+        )
+    yield path
+
+
+def encoding_of(name_or_where: Where) -> str:
+    """The name of a prior's encoding. Raises PriorError."""
+    with found_prior(name_or_where) as path:
+        try:
+            return str(json.loads((path / METADATA_FILE).read())["encoding"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PriorError(f"{path} is not a whole prior: {error}") from error

@@ -1,0 +1,1 @@
+"""Fast inner loops of the network, on CPUs and GPUs."""

@@ -1,0 +1,131 @@
+"""Compiling a [reward] section into an `Objective`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from sequence_tutor.rewards import python_function
+from sequence_tutor.rewards.bounds import worth_of_invalid
+from sequence_tutor.rewards.chosen import DOMAINS, chosen_components, sole_component
+from sequence_tutor.rewards.compiled_reward import Judge, Objective, Part
+from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
+from sequence_tutor.rewards.registry import Component, check_options, components
+from sequence_tutor.rewards.returned import one_for_each
+
+# a valid sequence of each
+EXAMPLES = {"melodies": "C4-------", "molecules": "CC(N)=O"}
+
+
+def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
+    """Compile the [reward] section. Raises ValueError with one sentence on what is wrong."""
+    chosen = chosen_components(config, domain)
+    room, known = import_module(DOMAINS[domain]), components(domain)
+    parts: list[Part] = []
+    for one in chosen:
+        parts.append(_compile(one, known.get(one.name), _key(one, [p.key for p in parts])))
+        if config.aggregate == "geometric_mean":
+            _require_bounded(one, known.get(one.name))
+    if not any(p.weight > 0 for p in parts):
+        raise ValueError("at least one reward.component needs a weight above 0")
+    sole = sole_component(config, domain)
+    for one in chosen:
+        if one.options.get("prefix_terms") and (sole is None or sole.prefixes is None):
+            raise ValueError(
+                f"prefix_terms of {one.name!r} needs it to be the only component, untransformed"
+            )
+    with_prefixes = bool(chosen[0].options.get("prefix_terms", False))
+    worth = worth_of_invalid(config, domain).value
+    return Objective(config, parts, room, sole, worth, with_prefixes)
+
+
+def _key(one: ComponentConfig, taken: list[str]) -> str:
+    base = one.label or one.name
+    if one.label is not None and base in taken:
+        raise ValueError(f"two components are called {base!r}; give each its own label")
+    key, n = base, 1
+    while key in taken:
+        n += 1
+        key = f"{base}_{n}"
+    return key
+
+
+def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
+    options = one.options
+    if found is None:
+        told = options.get("function")
+        if isinstance(told, python_function.GivenFunction):
+            options = options | {"function": told.name}
+        check_options("component", "python", options, python_function.settings)
+        function = python_function.load(one.options["function"])
+        if options.get("batched"):
+            judge = _at_once(lambda _, sequences: function(list(sequences)), "values")
+        else:
+            judge = _each(function, texts=True)
+        at_once = bool(options.get("batched"))
+        return Part(key, one.weight, judge, one.transform, at_once=at_once)
+    check_options("component", one.name, options, found.function)
+    if found.check is not None:
+        try:
+            found.check(**options)
+        except ValueError as error:
+            raise ValueError(f"component {one.name!r}: {error}") from error
+    if found.steps:
+        judge = _at_once(lambda gathered, _: found.function(gathered, **options), "rows")
+    else:
+        judge = _each(found.function, options)
+    ours = found.function.__module__.startswith("sequence_tutor.")
+    return Part(key, one.weight, judge, one.transform, found.steps, ours=ours)
+
+
+def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
+    kept = one.transform is None or one.transform.type == "identity"
+    if one.transform is not None and one.transform.transform.bounded:
+        return
+    # a python function's range is unknown until it is called, so it is checked item by item
+    if kept and (found is None or found.bounded):
+        return
+    what = "no transform" if one.transform is None else f"transform {one.transform.type!r}"
+    raise ValueError(
+        f"geometric_mean needs every component in 0..1, and {one.name!r} with {what} is not; "
+        'give it one that ends there, such as { type = "sigmoid", low = ..., high = ... }'
+    )
+
+
+def _each(
+    function: Callable[..., Any], options: dict[str, Any] | None = None, texts: bool = False
+) -> Judge:
+    def judge(things: list[Any], sequences: list[str]) -> list[Any]:
+        out: list[Any] = []
+        for item in sequences if texts else things:
+            try:
+                out.append(function(item, **(options or {})))
+            except MemoryError:
+                raise
+            except Exception as error:  # recorded as the item's failure
+                out.append(error)
+        return out
+
+    return judge
+
+
+def _at_once(call: Callable[[Any, list[str]], Any], what: str) -> Judge:
+    """One call for all things and sequences, which gives as many `what`."""
+
+    def judge(things: Any, sequences: list[str]) -> Sequence[Any] | np.ndarray:
+        if not sequences:
+            return []
+        try:
+            values = one_for_each(call(things, sequences), len(sequences))
+            if len(values) != len(sequences):
+                raise ValueError(f"returned {len(values)} {what} for {len(sequences)} sequences")
+        except MemoryError:
+            raise
+        except Exception as error:  # nobody can tell which item it was
+            return [error] * len(sequences)
+        return values
+
+    return judge

@@ -1,0 +1,227 @@
+"""The template: a process that builds the reward once, forks children and knows how they ended.
+
+A fork copies only the thread that asks for it, and a lock held by another is held for ever in the
+copy. So nothing here starts a thread. A reward's module that starts some when it is imported must
+be able to live with that.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import Any, NamedTuple, NoReturn
+
+from sequence_tutor.rewards.compile import EXAMPLES, build_reward
+from sequence_tutor.rewards.compiled_reward import Objective
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.isolation import linux
+from sequence_tutor.rewards.isolation.channel import Channel
+from sequence_tutor.rewards.isolation.child import Child
+from sequence_tutor.rewards.isolation.work import Shape
+
+
+class Settings(NamedTuple):
+    """config: as plain values; parent: the process that asks."""
+
+    config: dict[str, Any]
+    domain: str
+    parent: int
+
+
+class Fork(NamedTuple):
+    """Request: a child of that number. Comes with its end of a channel and its standard error."""
+
+    number: int
+
+
+class Kill(NamedTuple):
+    """Request: end a child and all that it started."""
+
+    number: int
+
+
+class Ready(NamedTuple):
+    """Answer, once: the reward is built."""
+
+    shape: Shape
+
+
+class Broken(NamedTuple):
+    """Answer, once: it can't be built, and why."""
+
+    error: str
+
+
+class Born(NamedTuple):
+    """Answer: a child runs."""
+
+    number: int
+    pid: int
+
+
+class Gone(NamedTuple):
+    """Answer: a child and all that it started have ended, with that wait status; or, with
+    a text, it couldn't be forked."""
+
+    number: int
+    status: int
+    error: str = ""
+
+
+def serve(file: int, settings: Settings) -> None:
+    """Be the template until the other end of the socket `file` is closed."""
+    # an import may hang, with nobody looking at the socket
+    linux.die_with_parent()
+    if os.getppid() != settings.parent:
+        return
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    channel = Channel(socket.socket(fileno=file))
+    try:
+        config = RewardConfig.model_validate(settings.config)
+        objective = build_reward(config, settings.domain)
+        objective.warm_up(EXAMPLES[settings.domain])
+    except ValueError as error:
+        return channel.send(Broken(str(error)))
+    except BaseException as error:  # told, not shown: nobody reads what a template writes
+        return channel.send(Broken(f"the reward can't be built: {type(error).__name__}: {error}"))
+    # from here on the closed socket tells, and there may be children to end first
+    linux.die_with_parent(False)
+    linux.adopt_orphans()
+    linux.no_core_files()
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page
+    channel.send(Ready(Shape.of(objective)))
+    Template(channel, objective, config.memory_mb << 20).run()
+
+
+class Template:
+    """See the module."""
+
+    def __init__(self, channel: Channel, objective: Objective, memory_bytes: int) -> None:
+        self._channel, self._objective, self._memory_bytes = channel, objective, memory_bytes
+        self._numbers: dict[int, int] = {}  # by process id
+        # processes that the reward's module has started for all
+        self._helpers = set(linux.children_of(os.getpid()))
+        self._woken, wake = os.pipe()
+        for end in (self._woken, wake):
+            os.set_blocking(end, False)
+        self._signals = (
+            signal.set_wakeup_fd(wake, warn_on_full_buffer=False),
+            signal.signal(signal.SIGCHLD, lambda *_: None),
+        )
+
+    def run(self) -> None:
+        """Serve until the pool is gone; then end every process below."""
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        poll.register(self._woken, select.POLLIN)
+        try:
+            while True:
+                poll.poll()
+                with suppress(BlockingIOError):
+                    os.read(self._woken, 4096)
+                self._reap()
+                with suppress(BlockingIOError):
+                    while True:
+                        self._answer(*self._channel.receive(wait=False))
+        except (EOFError, OSError):
+            self._end_all()
+
+    def _answer(self, request: Fork | Kill, files: list[int]) -> None:
+        if isinstance(request, Fork):
+            self._fork(request.number, *files)
+            for file in files:
+                os.close(file)
+        else:
+            for pid, number in self._numbers.items():
+                if number == request.number:
+                    _kill(pid)
+
+    def _fork(self, number: int, channel: int, errors: int) -> None:
+        template = os.getpid()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            return self._channel.send(Gone(number, 0, f"can't start a process: {error}"))
+        if not pid:
+            self._be_child(template, channel, errors)
+        self._numbers[pid] = number
+        self._channel.send(Born(number, pid))
+
+    def _be_child(self, template: int, channel: int, errors: int) -> NoReturn:
+        try:
+            os.setsid()
+            linux.die_with_parent()
+            if os.getppid() != template:
+                os._exit(0)
+            linux.adopt_orphans()
+            linux.be_the_first_to_go()
+            wake, handler = self._signals
+            signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
+            signal.set_wakeup_fd(wake)
+            self._channel.close()
+            os.dup2(errors, 2)
+            os.close(errors)
+            end = Channel(socket.socket(fileno=channel))
+            Child(end, self._objective, self._memory_bytes).run()
+            os._exit(0)
+        except BaseException as error:
+            with suppress(BaseException):
+                os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        finally:
+            os._exit(70)
+
+    def _reap(self) -> None:
+        """Bury the dead, end what they left, and tell."""
+        gone: list[Gone] = []
+        while (pid := _dead()) is not None:
+            _kill(pid)  # its process group may outlive it; its number is its own until it's buried
+            _, status = os.waitpid(pid, 0)
+            self._helpers.discard(pid)
+            if (number := self._numbers.pop(pid, None)) is not None:
+                gone.append(Gone(number, status))
+            self._end_orphans()
+        for one in gone:
+            self._channel.send(one)
+
+    def _end_orphans(self) -> None:
+        """What a dead child had started in sessions of their own has come to us. Orphans of
+        the living go to these."""
+        for pid in linux.children_of(os.getpid()):
+            if pid not in self._numbers and pid not in self._helpers:
+                _kill(pid)
+
+    def _end_all(self) -> None:
+        for pid in self._numbers:
+            _kill(pid)
+        self._numbers, self._helpers = {}, set()
+        while linux.children_of(os.getpid()):
+            self._end_orphans()
+            with suppress(ChildProcessError):
+                os.waitpid(-1, 0)
+
+
+def _dead() -> int | None:
+    """A child that has ended and isn't buried yet."""
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if found is None else found.si_pid
+
+
+def _kill(pid: int) -> None:
+    """End a process and its group, if it leads one. Never reaps, so the number stays its own."""
+    with suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+    with suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
