@@ -110,8 +110,8 @@ def memory(rows: int) -> None:
                 shard.flush()
             stats = [shard.stats() for shard in held]
             total = sum(s.held_bytes for s in stats)
-            outcomes = sum(shard._content.ledger.nbytes for shard in held)
-            whole = sum(s.hot_rows for s in stats)
+            outcomes = sum(shard._memory.outcomes.nbytes for shard in held)
+            whole = sum(s.kept_rows for s in stats)
             return [
                 shards,
                 whole,

@@ -25,8 +25,8 @@ from sequence_tutor.distributed.replay.record.writer import read_table
 STEPS = {
     "Python and the command line": "import sequence_tutor.distributed.commands.cli",
     "PyTorch and RLlib, and Ray's own processes beside them": (
-        "from sequence_tutor.distributed.commands.optimize import HEAVY, import_beside; "
-        "thread = import_beside(*HEAVY); import ray; "
+        "from sequence_tutor.distributed.commands.optimize import HEAVY, import_in_background; "
+        "thread = import_in_background(*HEAVY); import ray; "
         "ray.init(address='local', include_dashboard=False, log_to_driver=False); thread.join()"
     ),
 }

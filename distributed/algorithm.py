@@ -22,16 +22,16 @@ from ray.rllib.algorithms.algorithm import Algorithm
 
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig, to_toml
-from sequence_tutor.distributed.generating.actor_scaling import ActorCrew
+from sequence_tutor.distributed.generating.actor_scaling import ActorScaler
 from sequence_tutor.distributed.learning.learner import publish_from_first
 from sequence_tutor.distributed.learning.update_calls import LearnerCalls
 from sequence_tutor.distributed.metrics.gauges import scorer_gauges, stats_gauges
 from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
 from sequence_tutor.distributed.metrics.prometheus import RunExporter
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
-from sequence_tutor.distributed.ray_cluster.background_start import ComingLearners
+from sequence_tutor.distributed.ray_cluster.background_start import PendingLearnerGroup
 from sequence_tutor.distributed.ray_cluster.join import check_resources
-from sequence_tutor.distributed.replay.client import ShardedReplay
+from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.report.recorded import record_of
@@ -104,7 +104,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.shards = start_shards(run, record, self.prior.encoding)
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
-        self.replay = ShardedReplay(self.shards, **patience)
+        self.replay = ReplayClient(self.shards, **patience)
         # without actors there is nothing to score
         least, most = (run.scorers.least, run.scorers.count) if run.actors.count else (0, 0)
         self.scorers: ScorerPool[ScoreReport] = ScorerPool(
@@ -128,7 +128,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         )
         super().setup(config)
         start_actors(self.env_runner_group, run.actors.least)
-        self.crew = ActorCrew(self.env_runner_group, run.actors.least, run.actors.count)
+        self.scaler = ActorScaler(self.env_runner_group, run.actors.least, run.actors.count)
         self.learning = LearnerCalls(self.learner_group)
         if learner.algorithm == "g":
             self.learning.each(publish_from_first)
@@ -155,7 +155,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         self.last_metrics = self._tick()
         seconds = self.last_metrics.elapsed_s - before
         if not self.out_of_budget():  # after that actors have nothing to do
-            self.crew.look(self.last_metrics, seconds, self.scorers.full)
+            self.scaler.look(self.last_metrics, seconds, self.scorers.full)
         done = self.finished()
         if done and self.saves_itself:
             self.drain(patience_s(self.run_config))
@@ -166,7 +166,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
     def learners_are_there(self) -> bool:
         """Whether they have started. Raises what kept them from it."""
         group = self.learner_group
-        return group.are_there() if isinstance(group, ComingLearners) else True
+        return group.are_there() if isinstance(group, PendingLearnerGroup) else True
 
     def finished(self) -> bool:
         """Whether the budget is used, and the updates are made that its scores have earned, unless
@@ -344,7 +344,7 @@ class SequenceTutor(Algorithm):  # type: ignore[misc]
         # synchronous rounds wait for every scorer, and keep the replay ratio by themselves
         synchronous = self.run_config.mode == "synchronous"
         paced = not synchronous and self.run_config.actors.count > 0
-        balance = self.rate.lean(tally.inserted, tally.sampled) if paced else math.nan
+        balance = self.rate.balance_share(tally.inserted, tally.sampled) if paced else math.nan
         metrics = tally.tick(
             invalid_reward=self.invalid.value,
             replay_ratio=self.rate.achieved(tally.inserted, tally.sampled),

@@ -14,7 +14,7 @@ from ray.util.placement_group import get_current_placement_group
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.actor import SequenceActor
 from sequence_tutor.distributed.learning.learner import KLControlLearner, KLControlModule
-from sequence_tutor.distributed.ray_cluster.background_start import ComingLearners
+from sequence_tutor.distributed.ray_cluster.background_start import PendingLearnerGroup
 from sequence_tutor.distributed.ray_cluster.join import start_ray
 
 
@@ -83,7 +83,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
             start_ray(self.run)
         return super().build_algo(*args, **kwargs)
 
-    def build_learner_group(self, **kwargs: Any) -> LearnerGroup | ComingLearners:
+    def build_learner_group(self, **kwargs: Any) -> LearnerGroup | PendingLearnerGroup:
         """The learners, which may take their time: the others can begin without them.
 
         Not under Tune: a thread doesn't see the placement group in which they are to be.
@@ -91,7 +91,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         build = super().build_learner_group
         if get_current_placement_group() is not None:
             return build(**kwargs)
-        return ComingLearners(lambda: build(**kwargs))
+        return PendingLearnerGroup(lambda: build(**kwargs))
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The networks; they fetch the prior from the run's board."""

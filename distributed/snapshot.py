@@ -10,13 +10,13 @@ import ray
 from sequence_tutor.distributed.learning.learner import publish_from_first
 from sequence_tutor.distributed.learning.update_calls import LearnerCalls
 from sequence_tutor.distributed.metrics.tally import Tally
-from sequence_tutor.distributed.replay.client import ShardedReplay
+from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import ShardStats, combine
 from sequence_tutor.distributed.run_directory.checkpoint import Checkpoint
 
 
 def take_snapshot(
-    learning: LearnerCalls, replay: ShardedReplay, tally: Tally, config: str
+    learning: LearnerCalls, replay: ReplayClient, tally: Tally, config: str
 ) -> Checkpoint:
     """The state of a run whose rows are on record and whose updates are all counted; `config` is
     its TOML."""
@@ -42,7 +42,7 @@ def restore(saved: Checkpoint, learning: LearnerCalls, tally: Tally) -> None:
 
 
 def take_up_record(
-    replay: ShardedReplay, tally: Tally, live_rows: list[int], synchronous: bool
+    replay: ReplayClient, tally: Tally, live_rows: list[int], synchronous: bool
 ) -> ShardStats:
     """Count what the record holds. live_rows: by shard, those that were there at the checkpoint.
 
@@ -51,7 +51,7 @@ def take_up_record(
     checkpoint counts no longer. Returns the numbers of all shards together.
     """
     if synchronous:
-        replay.shelve(live_rows)
+        replay.rewind(live_rows)
     stats = combine(replay.stats())
     tally.take_up(stats.paid_rows, stats.void_rows, stats.failed_rows, not synchronous)
     if not synchronous:

@@ -20,7 +20,7 @@ from sequence_tutor.distributed.replay.sampler import (
     RowSampler,
     UniformSampler,
 )
-from sequence_tutor.distributed.scoring.fleet import THREADS, ScorerFleet
+from sequence_tutor.distributed.scoring.fleet import MAX_TASKS, ScorerFleet
 from sequence_tutor.distributed.scoring.process import ScorerProcess
 from sequence_tutor.distributed.weight_board import WeightBoard, board_name, packed, prior_parts
 from sequence_tutor.policies.encodings.base import Encoding
@@ -101,7 +101,7 @@ def start_scorers(
         resources=run.scorers.resources,
         max_restarts=-1,
         max_task_retries=0,
-        max_concurrency=THREADS,
+        max_concurrency=MAX_TASKS,
         # outside any placement group: under Tune its bundles have no room for scorers
         scheduling_strategy="SPREAD",
     )

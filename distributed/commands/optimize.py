@@ -20,7 +20,7 @@ from rich.console import Console
 from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, RunConfig, to_toml
 from sequence_tutor.distributed.metrics.display import Display, Progress
 from sequence_tutor.distributed.ray_cluster.address import check_cluster
-from sequence_tutor.distributed.ray_cluster.background_start import import_beside
+from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.ray_cluster.join import enter_cluster
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError
@@ -31,7 +31,7 @@ from sequence_tutor.distributed.report.summary import TOP_ROWS, RunSummary, summ
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.run_directory.resume import check_directory, config_of
 from sequence_tutor.distributed.run_directory.starting_prior import check_prior, starting_prior
-from sequence_tutor.distributed.run_directory.storage_retry import Complaint, insist
+from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart, read_scored, to_scored
 from sequence_tutor.distributed.run_directory.warm_start_checks import scale_warnings
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
@@ -85,7 +85,7 @@ def optimize(
     fails for longer than the run waits for it; OSError where what is left can't be uploaded.
     """
     check_cluster()
-    import_beside(*HEAVY)
+    import_in_background(*HEAVY)
     out = Location(where)
     # Whatever is wrong with the files should be said before a cluster is started.
     check_prior(run)
@@ -118,8 +118,10 @@ def optimize(
             unlearned = why_nothing_was_learned(run, algorithm.tally, algorithm.trainable_rows)
             policy = algorithm.policy()
             top = algorithm.replay.top(TOP_ROWS)
-            insist(lambda: policy.save(out / "policy"), f"write {out / 'policy'}", console)
-            insist(lambda: write_top(top, out / "top.csv"), f"write {out / 'top.csv'}", console)
+            retry_storage(lambda: policy.save(out / "policy"), f"write {out / 'policy'}", console)
+            retry_storage(
+                lambda: write_top(top, out / "top.csv"), f"write {out / 'top.csv'}", console
+            )
         except (RayError, RuntimeError, OSError) as error:
             with suppress(Exception):  # what can't be saved any more mustn't hide the cause
                 algorithm.replay.flush()
@@ -254,7 +256,7 @@ def _train(
     # in asynchronous mode the first checkpoint waits for the learner, and scoring begins without it
     saved_at_first = run.mode == "synchronous"
     if saved_at_first:
-        insist(algorithm.save_run_checkpoint, "write a checkpoint", console)
+        retry_storage(algorithm.save_run_checkpoint, "write a checkpoint", console)
     tally = algorithm.tally
     work.fetch("metrics.jsonl")
     writer = MetricsWriter(work.path, tally.iteration, tally.updates)
@@ -283,10 +285,12 @@ def _train(
                 _print_warnings(algorithm, console)
                 if algorithm.learners_are_there():
                     saves.save_if_due(metrics.updates)
-        insist(lambda: algorithm.drain(patience_s(run)), "put the last scores on record", console)
+        retry_storage(
+            lambda: algorithm.drain(patience_s(run)), "put the last scores on record", console
+        )
         writer.write(algorithm.last_metrics)
         _print_warnings(algorithm, console)
-        insist(save, "write a checkpoint", console)
+        retry_storage(save, "write a checkpoint", console)
     finally:
         writer.close()
 
@@ -305,7 +309,7 @@ class _Saves:
         self._save, self._when = save, when
         self._updates, self._at = updates, -math.inf if at_once else time.monotonic()
         self._next_try = 0.0
-        self._complaint = Complaint("write a checkpoint", console, SAVE_PATIENCE_S)
+        self._complaint = FailureReporter("write a checkpoint", console, SAVE_PATIENCE_S)
 
     def save_if_due(self, updates: int) -> None:
         """Raises OSError where it has failed for SAVE_PATIENCE_S."""

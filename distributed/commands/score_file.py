@@ -36,7 +36,7 @@ from sequence_tutor.distributed.metrics.display import Display
 from sequence_tutor.distributed.metrics.prometheus import BulkExporter
 from sequence_tutor.distributed.ray_cluster.address import check_cluster
 from sequence_tutor.distributed.ray_cluster.join import enter_cluster
-from sequence_tutor.distributed.replay.client import ShardedReplay
+from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError
 from sequence_tutor.distributed.run_directory.resume import config_of
@@ -132,10 +132,10 @@ def score_file(
     with stop:
         enter_cluster(run, console, stop, scoring_only=True)
     shards = start_shards(run, record.uri, None)
-    replay = ShardedReplay(shards)
+    replay = ReplayClient(shards)
     scorers = run.scorers
     fleet = start_scorers(run, shards, scorers.least, scorers.count, handed=HANDED_PER_SCORER)
-    pool: ScorerPool[LinesReport] = ScorerPool(fleet, bury=_given_up)
+    pool: ScorerPool[LinesReport] = ScorerPool(fleet, give_up=_given_up)
     left = batches(lines, pool.batch_size, done)
     exporter = BulkExporter(outputs.csv.name.removesuffix(".csv"))
     try:

@@ -49,7 +49,7 @@ class ActorManager(Protocol):
     def remove_actor(self, actor_id: int) -> ActorHandle: ...
 
 
-class ActorCrew:
+class ActorScaler:
     """Adds and removes actors of an EnvRunnerGroup, from `least` to `most` of them.
 
     A new actor is Ray's to place; while the cluster has no room for it, it is the autoscaler's

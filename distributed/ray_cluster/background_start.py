@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 
-def import_beside(*modules: str) -> threading.Thread:
+def import_in_background(*modules: str) -> threading.Thread:
     """Import them in a thread. Who imports one of them meanwhile waits for it; what is wrong with
     one is told to whoever imports it later."""
 
@@ -29,7 +29,7 @@ def import_beside(*modules: str) -> threading.Thread:
     return thread
 
 
-class ComingLearners:
+class PendingLearnerGroup:
     """Stands for an RLlib LearnerGroup that is being built in a thread. What it is asked waits for
     that, and raises what kept the learners from starting."""
 

@@ -1,8 +1,7 @@
 """Who is scoring what: claims on keys that aren't known yet.
 
-A claim is a lease. Leases are per holder, a scorer process in its present life: any call is a sign
-of life for all its keys. A holder that isn't heard of for `lease_s` loses a key when the next one
-asks for it, not before, so a holder that was only slow keeps what nobody wanted.
+A claim is a lease. Its holder is a scorer process, in its present life: any call is a sign of life
+for all its keys. An expired claim is taken over only when another scorer asks for that key.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ MAX_LOSSES = 3
 LOST = "not tried again: "
 
 
-class Leases:
+class ClaimTable:
     """The claims of a shard.
 
     lease_s: how long a holder may be silent, in seconds. grace_s: for so long from the first sign
@@ -45,7 +44,7 @@ class Leases:
         self.losses = 0  # claims taken from silent holders, all in all
 
     def __len__(self) -> int:
-        """Claims held, those of silent holders included."""
+        """ClaimAnswer held, those of silent holders included."""
         return len(self._holder_of)
 
     def ask(self, holder: str, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
 """The client of the replay: many shards, each in its own Ray actor, as if they were one.
 
-The driver calls `sample` and `stats`; scorers hold a `Claimant` instead. What crosses is scored
+The driver calls `sample` and `stats`; scorers hold a `ScorerClient` instead. What crosses is scored
 data, never references to scores still being made, which would block a shard for everybody behind
 them. A shard that dies is restarted by Ray on any node and reloads itself from the record, whose
-directory all nodes must see; what was not yet flushed its claimants hand over again, so counts come
+directory all nodes must see; what was not yet flushed its scorers hand over again, so counts come
 from `stats` and never from adding up `AddResult`s.
 
 Every method of a shard may be repeated, so `add`, `top` and `flush` just wait and ask again while a
@@ -61,7 +61,7 @@ def create_shards(
 
     sampler: for all rows, each shard makes its own of it. num_cpus, resources: what one asks Ray
     for. They live as long as a handle. See `ReplayShard` for the rest. Returns at once: wait with
-    `ShardedReplay.stats`, which also raises what kept a shard from starting.
+    `ReplayClient.stats`, which also raises what kept a shard from starting.
     """
     PartStore.make(place)
     if not isinstance(place, tuple):
@@ -112,7 +112,7 @@ def total(results: Sequence[AddResult]) -> AddResult:
     )
 
 
-class ShardedReplay:
+class ReplayClient:
     """All shards behind one face. Can be sent to other Ray processes.
 
     handles: shard i of R at index i, as `create_shards` returns them. deadline_s: how long a call
@@ -131,7 +131,7 @@ class ShardedReplay:
 
     def add(self, scored: Scored) -> AddResult:
         """Store rows whose keys aren't known. Returns when the shards hold them; rows that aren't
-        on record die with their shard, unlike those that a `Claimant` adds.
+        on record die with their shard, unlike those that a `ScorerClient` adds.
 
         After a shard's death in the middle of the call, rows it had already put on record count
         as duplicates.
@@ -139,14 +139,14 @@ class ShardedReplay:
         parts = {shard: (part,) for shard, part in split(scored, len(self.calls)).items()}
         return total(list(self.calls.call("add", parts).values()))
 
-    def shelve(self, live_rows_per_shard: Sequence[int]) -> None:
-        """Go back to the first rows of each shard's record; see `ReplayShard.shelve`. Raises
+    def rewind(self, live_rows_per_shard: Sequence[int]) -> None:
+        """Go back to the first rows of each shard's record; see `ReplayShard.rewind`. Raises
         ValueError for another number of shards: their rows can't be told apart by numbers."""
         if len(live_rows_per_shard) != len(self.calls):
             raise ValueError(
                 f"rows of {len(live_rows_per_shard)} shards for a replay of {len(self.calls)}"
             )
-        self.calls.call("shelve", {i: (rows,) for i, rows in enumerate(live_rows_per_shard)})
+        self.calls.call("rewind", {i: (rows,) for i, rows in enumerate(live_rows_per_shard)})
         self._stats = {}
 
     def sample(self, n: int, seed: int, batches: int = 1) -> list[tuple[SampleMeta, ray.ObjectRef]]:

@@ -78,21 +78,21 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
-class Claims:
+class ClaimAnswer:
     """An answer about B keys.
 
     state int8 [B] of `Claim`. losses int8 [B]: how many holders have been lost with the key in
     their hands; from `claims.MAX_LOSSES` on it shouldn't be tried again. known: outcomes of the
     KNOWN ones, in their order. paid: rows of YOURS keys that were scored and paid for before
-    (`ReplayShard.shelve`), to be handed back by `add` unscored; paid_at int64 [P]: where those keys
-    are among the B, increasing; a key that is there twice has its paid row at the first place.
+    (`ReplayShard.rewind`), to be handed back by `add` unscored; already_scored_at int64 [P]: where
+    those keys are among the B, increasing; a key that is there twice has its row at the first.
     """
 
     state: np.ndarray
     losses: np.ndarray
     known: Outcomes
     paid: Scored | None
-    paid_at: np.ndarray
+    already_scored_at: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Beat:
 class ShardStats:
     """shard; rows, all that are part of the replay; trainable_rows, those that can be sampled now;
     valid_rows, of Status.OK; failed_rows, neither OK nor INVALID; paid_rows, that count against the
-    score budget; hot_rows held whole; shelved_rows, on record but not part of the replay;
+    score budget; kept_rows held whole; recorded_later_rows, on record but not part of the replay;
     void_rows, on record but to be tried again (`retried`); waiting_rows, not yet on record, the
     oldest of them for waiting_s; claimed_keys; losses, claims
     taken from holders that were not heard of; held_bytes in memory, room to grow included; best,
@@ -124,8 +124,8 @@ class ShardStats:
     valid_rows: int
     failed_rows: int
     paid_rows: int
-    hot_rows: int
-    shelved_rows: int
+    kept_rows: int
+    recorded_later_rows: int
     void_rows: int
     waiting_rows: int
     waiting_s: float
@@ -154,8 +154,8 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
         valid_rows=sum(s.valid_rows for s in stats),
         failed_rows=sum(s.failed_rows for s in stats),
         paid_rows=sum(s.paid_rows for s in stats),
-        hot_rows=sum(s.hot_rows for s in stats),
-        shelved_rows=sum(s.shelved_rows for s in stats),
+        kept_rows=sum(s.kept_rows for s in stats),
+        recorded_later_rows=sum(s.recorded_later_rows for s in stats),
         void_rows=sum(s.void_rows for s in stats),
         waiting_rows=sum(s.waiting_rows for s in stats),
         waiting_s=max(s.waiting_s for s in stats),

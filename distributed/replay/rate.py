@@ -64,7 +64,7 @@ class ReplayRatio:
             return 0
         return max(0, round(self.balance(inserted, sampled) / n))
 
-    def lean(self, inserted: int, sampled: int) -> float:
+    def balance_share(self, inserted: int, sampled: int) -> float:
         """The balance as a share of the slack, -1 to 1: at 1 the actors wait, at -1 the learner."""
         return max(-1.0, min(self.balance(inserted, sampled) / self.slack, 1.0))
 

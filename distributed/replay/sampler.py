@@ -85,7 +85,7 @@ class RankSampler:
         ranks = self.shards * np.arange(len(rows)) + (self.shards - 1) / 2
         weights = 1.0 / (self.k * self.shards * len(rows) + ranks)
         shares = weights / weights.sum()
-        drawn = [_draw(rows, size, random, shares) for size in parts_of(n, self.shards)]
+        drawn = [_draw(rows, size, random, shares) for size in equal_parts(n, self.shards)]
         return np.concatenate(drawn)
 
     def per_shard(self, shards: int) -> RankSampler:
@@ -116,7 +116,9 @@ class FreshMix:
         window = max(1, round(self.fresh_window / self.shards))
         newest = np.arange(max(0, len(rewards) - window), len(rewards))
         drawn, done = [rows], 0
-        sizes = zip(parts_of(n - fresh, self.shards), parts_of(fresh, self.shards), strict=True)
+        sizes = zip(
+            equal_parts(n - fresh, self.shards), equal_parts(fresh, self.shards), strict=True
+        )
         for from_base, size in sizes:
             others = np.setdiff1d(newest, rows[done : done + from_base])
             drawn.append(_draw(others if len(others) >= size else newest, size, random))
@@ -127,7 +129,7 @@ class FreshMix:
         return FreshMix(self.base.per_shard(shards), self.fresh, self.fresh_window, shards)
 
 
-def parts_of(n: int, parts: int) -> list[int]:
+def equal_parts(n: int, parts: int) -> list[int]:
     """n in so many whole parts, as equal as can be."""
     return [n // parts + (i < n % parts) for i in range(parts)]
 

@@ -1,6 +1,6 @@
 """The replay as a scorer sees it: claims on keys, and rows handed over for good.
 
-A claimant remembers which keys it holds and which rows it added that aren't on record yet. Its
+A client remembers which keys it holds and which rows it added that aren't on record yet. Its
 `beat`, called a few times per half a lease from a thread of its own, keeps the claims alive, and
 hands the rows over again to a shard that died with them: while a scorer lives, a killed shard loses
 nothing, and nothing is scored twice.
@@ -16,11 +16,11 @@ import numpy as np
 import ray
 from ray.actor import ActorHandle
 
-from sequence_tutor.distributed.replay.client import ShardedReplay, owners, split, total
+from sequence_tutor.distributed.replay.client import ReplayClient, owners, split, total
 from sequence_tutor.distributed.replay.messages import (
     AddResult,
     Claim,
-    Claims,
+    ClaimAnswer,
     merge_outcomes,
 )
 from sequence_tutor.distributed.types import Scored, concatenate
@@ -35,10 +35,10 @@ class _Sent:
     rows: Scored
 
 
-class Claimant:
+class ScorerClient:
     """One holder of claims; any threads may use it.
 
-    shards: handles of all shards in their order, or a `ShardedReplay` with them. holder: this
+    shards: handles of all shards in their order, or a `ReplayClient` with them. holder: this
     process's run id, new after each restart, so that what its former life held is given up.
 
     Calls wait for a shard that restarts, and raise TimeoutError with its number after the replay's
@@ -46,8 +46,8 @@ class Claimant:
     they are on record: as many as are added within a flush interval and a beat.
     """
 
-    def __init__(self, shards: ShardedReplay | Sequence[ActorHandle], holder: str) -> None:
-        replay = shards if isinstance(shards, ShardedReplay) else ShardedReplay(shards)
+    def __init__(self, shards: ReplayClient | Sequence[ActorHandle], holder: str) -> None:
+        replay = shards if isinstance(shards, ReplayClient) else ReplayClient(shards)
         self._calls, self.holder = replay.calls, holder
         # Also held while claims are given up or renewed, until the shards are sure to hear it in
         # this order: a claim renewed after it was given up would never end.
@@ -57,8 +57,8 @@ class Claimant:
         self._sent: list[list[_Sent]] = [[] for _ in range(len(self._calls))]
         self._patience_s = self._calls.patience_s
 
-    def claim(self, keys: Sequence[str]) -> Claims:
-        """Whose each of the keys is, in their order; see `Claims`.
+    def claim(self, keys: Sequence[str]) -> ClaimAnswer:
+        """Whose each of the keys is, in their order; see `ClaimAnswer`.
 
         A key that is there twice has the same state in both places. One that an earlier call, or
         one of another thread, has got for us is BUSY until it's added or released: it is scored
@@ -75,7 +75,7 @@ class Claimant:
             self._asked |= asked
         arguments = {s: (self.holder, [keys[i] for i in rows]) for s, rows in at.items()}
         try:
-            answers: dict[int, Claims] = self._calls.call("claim", arguments)
+            answers: dict[int, ClaimAnswer] = self._calls.call("claim", arguments)
             with self._lock:
                 for shard, answer in answers.items():
                     mine = np.flatnonzero(answer.state == Claim.YOURS).tolist()
@@ -157,7 +157,7 @@ class Claimant:
         ]
 
 
-def _merge(keys: int, asked: dict[int, np.ndarray], answers: dict[int, Claims]) -> Claims:
+def _merge(keys: int, asked: dict[int, np.ndarray], answers: dict[int, ClaimAnswer]) -> ClaimAnswer:
     """Answers of shards about some of the keys each (`asked`), in the order of all keys; those that
     none was asked about are BUSY."""
     state, losses = np.full(keys, Claim.BUSY, np.int8), np.zeros(keys, np.int8)
@@ -166,14 +166,14 @@ def _merge(keys: int, asked: dict[int, np.ndarray], answers: dict[int, Claims]) 
     for shard, at in asked.items():
         state[at], losses[at] = answers[shard].state, answers[shard].losses
         known.append(at[answers[shard].state == Claim.KNOWN])
-        paid.append(at[answers[shard].paid_at])
+        paid.append(at[answers[shard].already_scored_at])
     outcomes = merge_outcomes([answers[shard].known for shard in asked])
     rows = [a.paid for shard in asked if (a := answers[shard]).paid is not None]
-    paid_at = np.concatenate(paid)
-    return Claims(
+    already_scored_at = np.concatenate(paid)
+    return ClaimAnswer(
         state=state,
         losses=losses,
         known=outcomes.select(np.argsort(np.concatenate(known))),
-        paid=concatenate(rows).select(np.argsort(paid_at)) if rows else None,
-        paid_at=np.sort(paid_at),
+        paid=concatenate(rows).select(np.argsort(already_scored_at)) if rows else None,
+        already_scored_at=np.sort(already_scored_at),
     )

@@ -2,8 +2,8 @@
 
 Composed of the content, the leases on keys that are being scored, a sampler and a record writer.
 Invariants: a key has one row, the first that came; a new shard holds what its parts hold, in their
-order, so a restart loses nothing but rows not yet written, which `Claimant`s hand over again; every
-method may be repeated without harm.
+order, so a restart loses nothing but rows not yet written, which scorer clients hand over again;
+every method may be repeated without harm.
 
 Memory: 45 to 75 + 8 C bytes for every row (C components), and for up to 1.25 `memory_rows` whole
 ones about 320 + 2 T + 16 C more each with texts of 45 characters; 4 T more with per-step rewards.
@@ -20,13 +20,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from sequence_tutor.distributed.replay.claims import Leases
+from sequence_tutor.distributed.replay.claims import ClaimTable
 from sequence_tutor.distributed.replay.memory.columns import check_shapes
 from sequence_tutor.distributed.replay.messages import (
     AddResult,
     Beat,
     Claim,
-    Claims,
+    ClaimAnswer,
     EmptyReplayError,
     ShardStats,
     floor_of,
@@ -55,9 +55,9 @@ class ReplayShard:
     rewrite_share of the sampled valid rows are replaced by another spelling that `rewrite` makes;
     never where there are per-step rewards, which belong to the spelling. reward_id: whose scores
     these are; rows of another one in the same directory are never seen. memory_rows: how many rows
-    are held whole, the newest and the best (`HotSet`); they are what is sampled. lease_s: see
-    `Leases`. restarted: whether there may be holders from before, who are then given half a lease
-    to say what they are scoring. clock: seconds, monotonic.
+    are held whole, the newest and the best (`KeptRows`); they are what is sampled. lease_s: see
+    `ClaimTable`. restarted: whether there may be holders from before, which are then given half a
+    lease to say what they are scoring. clock: seconds, monotonic.
 
     Rows with a finite reward and at least one action are trainable, and so are invalid ones without
     a reward of their own. Failed ones have a reward only where the config gives them one, and of
@@ -89,7 +89,7 @@ class ReplayShard:
         self._sampler = sampler.per_shard(shards)
         self._rewrite, self._rewrite_share = rewrite, rewrite_share
         self._source = PartStore(place), shard, shards, reward_id, memory_rows
-        self._content, self._shelf = reload(*self._source)
+        self._memory, self._recorded_later = reload(*self._source)
         self._writer = RecordWriter(
             place,
             shard,
@@ -103,28 +103,28 @@ class ReplayShard:
         self._accepted = 0  # rows in this life
         self._written = 0  # of those, how many were accepted before the first that waits
         self._lease_s = lease_s
-        self._leases = Leases(lease_s, lease_s / 2 if restarted else 0.0, clock)
+        self._leases = ClaimTable(lease_s, lease_s / 2 if restarted else 0.0, clock)
 
-    def claim(self, holder: str, keys: Sequence[str]) -> Claims:
+    def claim(self, holder: str, keys: Sequence[str]) -> ClaimAnswer:
         """Whose each of the keys is; unknown ones that nobody is scoring are the holder's now."""
         self._writer.tick()
         keys = list(keys)
-        rows = self._content.find(keys)
+        rows = self._memory.find(keys)
         unknown = np.flatnonzero(rows < 0)
         state = np.full(len(keys), Claim.KNOWN, np.int8)
         losses = np.zeros(len(keys), np.int8)
         asked = [keys[i] for i in unknown.tolist()]
         state[unknown], losses[unknown] = self._leases.ask(holder, asked)
-        paid_at: dict[str, int] = {}
-        for i in np.flatnonzero(state == Claim.YOURS).tolist() if len(self._shelf) else []:
-            if keys[i] in self._shelf:
-                paid_at.setdefault(keys[i], i)
-        return Claims(
+        already_scored_at: dict[str, int] = {}
+        for i in np.flatnonzero(state == Claim.YOURS).tolist() if len(self._recorded_later) else []:
+            if keys[i] in self._recorded_later:
+                already_scored_at.setdefault(keys[i], i)
+        return ClaimAnswer(
             state=state,
             losses=losses,
-            known=self._content.ledger.read(rows[rows >= 0]),
-            paid=self._shelf.read(list(paid_at)) if paid_at else None,
-            paid_at=np.array(list(paid_at.values()), np.int64),
+            known=self._memory.outcomes.read(rows[rows >= 0]),
+            paid=self._recorded_later.read(list(already_scored_at)) if already_scored_at else None,
+            already_scored_at=np.array(list(already_scored_at.values()), np.int64),
         )
 
     def release(self, holder: str, keys: Sequence[str]) -> None:
@@ -135,14 +135,14 @@ class ReplayShard:
         """A sign of life, with all keys that the holder believes to have here."""
         with suppress(OSError):  # a full disk is told to those who add
             self._writer.tick()
-        rows = self._content.find(list(keys))
+        rows = self._memory.find(list(keys))
         self._leases.renew(holder, [keys[i] for i in np.flatnonzero(rows < 0).tolist()])
         return Beat(self._epoch, self._durable(), self._lease_s)
 
     def add(self, scored: Scored, holder: str = "") -> AddResult:
         """Store the rows whose keys aren't known yet; they are on record after the next flush. The
-        claims on all the keys end, whoever had them. A row from the shelf becomes part of the
-        replay as the record has it.
+        claims on all the keys end, whichever holder had them. A row that is recorded later becomes
+        part of the replay as the record has it.
 
         Raises ValueError, with nothing stored, for keys that another shard owns or columns that
         don't fit together.
@@ -154,10 +154,12 @@ class ReplayShard:
         if holder:
             self._leases.heard(holder)
         # copied: what Ray hands over lies in its object store, which this would keep from freeing
-        unknown, named = self._content.new_rows(scored.keys)
+        unknown, named = self._memory.new_rows(scored.keys)
         new = scored.select(unknown)
-        rows, unwritten = self._unshelve(new) if len(self._shelf) else (new, new)
-        paid = self._content.remember(rows, named)
+        rows, unwritten = (
+            self._take_recorded_later(new) if len(self._recorded_later) else (new, new)
+        )
+        paid = self._memory.remember(rows, named)
         self._leases.settle(scored.keys)
         if not self._writer.waiting:
             self._written = self._accepted
@@ -173,10 +175,10 @@ class ReplayShard:
             durable=self._durable(),
         )
 
-    def shelve(self, live_rows: int) -> None:
-        """Go back to the first `live_rows` rows of the record. The later ones are put on the shelf:
-        whoever claims such a key is handed the row, and when it's added it becomes part of the
-        replay, and counts, as if it had been scored just now, but isn't written again. So a run
+    def rewind(self, live_rows: int) -> None:
+        """Go back to the first `live_rows` rows of the record. The later ones are kept aside:
+        a scorer that claims such a key is handed the row, and when it's added it becomes part of
+        the replay, and counts, as if it had been scored just now, but isn't written again. So a run
         that goes on from a checkpoint and repeats itself pays for nothing twice. Void rows have a
         place among the first; rows scored for a report are part of the replay wherever they are.
 
@@ -185,7 +187,7 @@ class ReplayShard:
         if live_rows < 0:
             raise ValueError(f"can't keep {live_rows} rows")
         self._writer.flush()
-        self._content, self._shelf = reload(*self._source, live_rows)
+        self._memory, self._recorded_later = reload(*self._source, live_rows)
 
     def sample(
         self, n: int, seed: int, worst: float = math.inf
@@ -199,16 +201,16 @@ class ReplayShard:
         self._writer.tick()
         if n < 1:
             raise ValueError(f"can't sample {n} rows")
-        slots, rewards = self._content.hot.trainable()
+        slots, rewards = self._memory.kept.trainable()
         if len(slots) == 0:
             raise EmptyReplayError(
                 f"shard {self._shard} of {self._shards} has no trainable row yet"
-                f" ({len(self._content)} rows held)"
+                f" ({len(self._memory)} rows held)"
             )
         random = np.random.default_rng(seed)
         chosen = self._sampler.choose(rewards, n, random)
-        scored = self._content.columns.read(slots[chosen])
-        scored = _priced(scored, floor_of(min(self._content.worst, worst)))
+        scored = self._memory.columns.read(slots[chosen])
+        scored = _priced(scored, floor_of(min(self._memory.worst, worst)))
         if self._rewrite is not None and scored.step_rewards is None:
             scored = self._respell(scored, self._rewrite, random)
         meta = SampleMeta(n, float(scored.rewards.mean()), float(scored.versions.mean()))
@@ -217,26 +219,26 @@ class ReplayShard:
     def top(self, n: int) -> Scored:
         """The up to n best valid rows of those held whole, best first; no rows while there is
         none."""
-        return self._content.top(n)
+        return self._memory.top(n)
 
     def stats(self) -> ShardStats:
         self._writer.tick()
-        content = self._content
+        content = self._memory
         return ShardStats(
             shard=self._shard,
             rows=len(content),
-            trainable_rows=len(content.hot.trainable()[0]),
+            trainable_rows=len(content.kept.trainable()[0]),
             valid_rows=content.valid,
             failed_rows=content.failed,
             paid_rows=content.paid,
-            hot_rows=len(content.hot),
-            shelved_rows=len(self._shelf),
+            kept_rows=len(content.kept),
+            recorded_later_rows=len(self._recorded_later),
             void_rows=content.void,
             waiting_rows=self._writer.waiting,
             waiting_s=self._writer.age_s,
             claimed_keys=len(self._leases),
             losses=self._leases.losses,
-            held_bytes=content.nbytes + self._shelf.nbytes + self._writer.nbytes,
+            held_bytes=content.nbytes + self._recorded_later.nbytes + self._writer.nbytes,
             best=content.best,
             worst=content.worst,
             best_invalid=content.best_invalid,
@@ -249,16 +251,16 @@ class ReplayShard:
     def _durable(self) -> int:
         return self._written if self._writer.waiting else self._accepted
 
-    def _unshelve(self, new: Scored) -> tuple[Scored, Scored]:
-        """New rows with those that come from the shelf as they stand there; and those that don't,
-        which aren't on record."""
-        back = np.array([key in self._shelf for key in new.keys], bool)
+    def _take_recorded_later(self, new: Scored) -> tuple[Scored, Scored]:
+        """New rows, those that are recorded later as the record has them; and the others, which
+        aren't on record yet."""
+        back = np.array([key in self._recorded_later for key in new.keys], bool)
         others = new.select(np.flatnonzero(~back))
         if not back.any():
             return others, others
-        shelved = self._shelf.take([new.keys[i] for i in np.flatnonzero(back)])
+        later = self._recorded_later.take([new.keys[i] for i in np.flatnonzero(back)])
         order = np.argsort(np.argsort(back, kind="stable"))
-        return concatenate([others, shelved]).select(order), others
+        return concatenate([others, later]).select(order), others
 
     def _respell(self, scored: Scored, rewrite: Rewrite, random: np.random.Generator) -> Scored:
         """The rows with a share of the valid ones spelled differently, as wide as they need."""

@@ -18,7 +18,7 @@ from sequence_tutor.distributed.bulk.estimate import duration
 from sequence_tutor.distributed.replay.messages import REPORT
 from sequence_tutor.distributed.replay.record.alone import RecordAlone
 from sequence_tutor.distributed.report.evaluation import Columns
-from sequence_tutor.distributed.run_directory.storage_retry import insist
+from sequence_tutor.distributed.run_directory.storage_retry import retry_storage
 from sequence_tutor.distributed.scoring.scorer import Outcome, Scorer, Work
 from sequence_tutor.distributed.types import Generated
 from sequence_tutor.policies.files.storage import Location
@@ -101,7 +101,7 @@ def score_samples(
             for work in works[name]:
                 _finish(scorer, work, size, stopped)
     finally:
-        insist(known.flush, f"write to {record}", console)
+        retry_storage(known.flush, f"write to {record}", console)
     if stopped():
         console.print("stopped on request: the report's samples weren't all scored")
     return dict(_column(name, several) for name, several in works.items())

@@ -18,7 +18,7 @@ RETRY_S, PATIENCE_S = 5.0, 120.0
 T = TypeVar("T")
 
 
-class Complaint:
+class FailureReporter:
     """Says once that something fails, again while it goes on, and when it is over.
 
     what: such as "upload to s3://bucket/run". patience_s: how long it may go on failing.
@@ -59,9 +59,9 @@ class Complaint:
         self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def insist(action: Callable[[], T], what: str, console: Console) -> T:
+def retry_storage(action: Callable[[], T], what: str, console: Console) -> T:
     """Do something that storage may fail at, again and again for PATIENCE_S; its error then."""
-    complaint = Complaint(what, console, PATIENCE_S)
+    complaint = FailureReporter(what, console, PATIENCE_S)
     while True:
         with complaint.instead_of_error():
             return action()

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from rich.console import Console
 
-from sequence_tutor.distributed.run_directory.storage_retry import Complaint, insist
+from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.policies.files.storage import Location
 
 # Seconds between uploads; longer where one takes more than this share of the time.
@@ -53,7 +53,7 @@ class WorkingCopy:
         self._ended.set()
         self._uploader.join()
         try:
-            insist(self.upload, f"upload to {self.out}", self._console)
+            retry_storage(self.upload, f"upload to {self.out}", self._console)
         except OSError as failure:
             self._console.print(
                 f"what couldn't be uploaded is in {self.path}", soft_wrap=True, markup=False
@@ -89,7 +89,7 @@ class WorkingCopy:
         return re.sub(here, lambda found: str(self.out / found[1]), text)
 
     def _keep_uploading(self) -> None:
-        complaint = Complaint(f"upload to {self.out}", self._console)
+        complaint = FailureReporter(f"upload to {self.out}", self._console)
         pause = UPLOAD_EVERY_S
         while not self._ended.wait(pause):
             started = time.monotonic()

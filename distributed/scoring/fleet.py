@@ -21,10 +21,10 @@ from ray.exceptions import RayActorError
 from sequence_tutor.distributed.scoring.task import Task
 
 # How many tasks a scorer has at most, each in a thread of its own.
-THREADS = 16
+MAX_TASKS = 16
 # A task takes unusually long when one that was handed out later is done, or after so many times
 # what all that the scorer has should take, and these seconds.
-LONG, LONG_S = 1.2, 0.25
+OVERDUE_FACTOR, OVERDUE_MIN_S = 1.2, 0.25
 # Seconds before a scorer that couldn't be reached is tried again.
 DOWN_S = 1.0
 # Seconds that more scorers must have been wanted before they are started: a burst needs none.
@@ -34,22 +34,22 @@ LOOK_EVERY_S = 0.05
 
 
 @dataclass
-class Handed:
-    """A task that a scorer has, and since when (seconds, monotonic); late: it takes unusually
+class Assignment:
+    """A task that a scorer has, and since when (seconds, monotonic); overdue: it takes unusually
     long."""
 
     task: Task
     since: float
-    late: bool = False
+    overdue: bool = False
 
 
 @dataclass
-class Seat:
+class ScorerSlot:
     """One scorer.
 
     node: its node's number, by the order in which nodes appeared. arriving: the call that is
     answered when it is up, None while it is; not_before: when to believe it (seconds, monotonic).
-    load: tasks it has, but those that are late. proven: it has done something since it started.
+    load: tasks it has, but those that are overdue. proven: it has done something since it started.
     """
 
     process: ActorHandle
@@ -57,7 +57,7 @@ class Seat:
     arriving: ray.ObjectRef | None
     node: int = 0
     not_before: float = 0.0
-    handed: dict[ray.ObjectRef, Handed] = field(default_factory=dict)
+    handed: dict[ray.ObjectRef, Assignment] = field(default_factory=dict)
     load: int = 0
     proven: bool = False
     idle_since: float = field(default_factory=time.monotonic)
@@ -81,38 +81,38 @@ class ScorerFleet:
         self.handed, self._idle_s, self._limit = handed, idle_s, handed
         self._nodes: dict[str, int] = {}
         self._started = 0
-        self._seats: dict[int, Seat] = {}
+        self._slots: dict[int, ScorerSlot] = {}
         # For each load the scorers that have it, as a heap of (node, number), and which are in it;
         # what is no longer true is skipped when it comes to the top.
         self._room: list[list[tuple[int, int]]] = [[] for _ in range(handed)]
-        self._offered: list[set[int]] = [set() for _ in range(handed)]
+        self._listed: list[set[int]] = [set() for _ in range(handed)]
         self._short_since: float | None = None
         self._short_until = self._looked = time.monotonic()
         self._grow_to(least)
 
     def __len__(self) -> int:
-        return len(self._seats)
+        return len(self._slots)
 
     @property
     def processes(self) -> list[ActorHandle]:
-        return [seat.process for seat in self._seats.values()]
+        return [slot.process for slot in self._slots.values()]
 
     @property
     def up(self) -> int:
         """Scorers that can be given work."""
-        return sum(seat.up for seat in self._seats.values())
+        return sum(slot.up for slot in self._slots.values())
 
     @property
     def load(self) -> int:
-        """Tasks they have, but those that are late."""
-        return sum(seat.load for seat in self._seats.values())
+        """Tasks they have, but those that are overdue."""
+        return sum(slot.load for slot in self._slots.values())
 
     def want(self, n: int) -> None:
         """So many would have work; they're started if that stays true for a moment."""
         now, n = time.monotonic(), min(n, self._most)
         if n > self.up:
             self._short_until = now
-        if n <= len(self._seats):
+        if n <= len(self._slots):
             self._short_since = None
         elif self._short_since is None:
             self._short_since = now
@@ -128,8 +128,8 @@ class ScorerFleet:
     def limit(self, tasks: int) -> None:
         if tasks != self._limit:
             self._limit = tasks
-            for seat in self._seats.values():
-                self._offer(seat)
+            for slot in self._slots.values():
+                self._list_free(slot)
 
     def look(self, seconds_per_row: float) -> None:
         """See who has come up, who takes unusually long (rows should take `seconds_per_row`), who
@@ -138,118 +138,118 @@ class ScorerFleet:
         if now - self._looked < LOOK_EVERY_S:
             return
         self._looked = now
-        self._welcome(now)
-        for seat in self._seats.values():
-            if seat.load and seat.proven:  # nothing is unusual in a process that only starts
-                self._find_long(seat, now, seconds_per_row)
-        self._retire(now)
+        self._see_started(now)
+        for slot in self._slots.values():
+            if slot.load and slot.proven:  # nothing is unusual in a process that only starts
+                self._find_overdue(slot, now, seconds_per_row)
+        self._end_idle(now)
 
-    def free(self) -> Seat | None:
+    def free(self) -> ScorerSlot | None:
         """The scorer to hand a task to; None where all have enough or are down."""
-        for load, (room, offered) in enumerate(zip(self._room, self._offered, strict=True)):
+        for load, (room, offered) in enumerate(zip(self._room, self._listed, strict=True)):
             while room:
-                seat = self._seats.get(room[0][1])
-                if seat is not None and self._has_room(seat) and seat.load == load:
-                    return seat
+                slot = self._slots.get(room[0][1])
+                if slot is not None and self._has_room(slot) and slot.load == load:
+                    return slot
                 offered.discard(heapq.heappop(room)[1])
         return None
 
-    def hand(self, seat: Seat, task: Task) -> ray.ObjectRef:
+    def hand(self, slot: ScorerSlot, task: Task) -> ray.ObjectRef:
         """Give it a task; the call."""
-        call = task.send(seat.process)
-        seat.handed[call] = Handed(task, time.monotonic())
-        seat.load += 1
-        self._offer(seat)
+        call = task.send(slot.process)
+        slot.handed[call] = Assignment(task, time.monotonic())
+        slot.load += 1
+        self._list_free(slot)
         return call
 
-    def take_back(self, seat: Seat, call: ray.ObjectRef, done: bool) -> Handed:
+    def take_back(self, slot: ScorerSlot, call: ray.ObjectRef, done: bool) -> Assignment:
         """The task of a call that is done or lost."""
-        handed = seat.handed.pop(call)
+        handed = slot.handed.pop(call)
         if done:
-            seat.proven = True
-            for other in seat.handed.values():  # a scorer begins its tasks in their order
-                if other.since < handed.since and not other.late:
-                    self._let_be(seat, other)
-        if not handed.late:
-            seat.load -= 1
-        seat.idle_since = time.monotonic()
-        self._offer(seat)
+            slot.proven = True
+            for other in slot.handed.values():  # a scorer begins its tasks in their order
+                if other.since < handed.since and not other.overdue:
+                    self._mark_overdue(slot, other)
+        if not handed.overdue:
+            slot.load -= 1
+        slot.idle_since = time.monotonic()
+        self._list_free(slot)
         return handed
 
-    def lost(self, seat: Seat) -> None:
+    def lost(self, slot: ScorerSlot) -> None:
         """It isn't there, or can't be reached, at the moment."""
-        seat.proven = False
-        if seat.up:
-            seat.not_before = time.monotonic() + DOWN_S
-            seat.arriving = _ask(seat.process)
+        slot.proven = False
+        if slot.up:
+            slot.not_before = time.monotonic() + DOWN_S
+            slot.arriving = _ask(slot.process)
 
     def kill(self) -> None:
         """End all."""
-        for seat in self._seats.values():
-            ray.kill(seat.process)
+        for slot in self._slots.values():
+            ray.kill(slot.process)
 
     def _grow_to(self, n: int) -> None:
         self._short_since = None
-        while len(self._seats) < n:
+        while len(self._slots) < n:
             process = self._start()
-            self._seats[self._started] = Seat(process, self._started, _ask(process))
+            self._slots[self._started] = ScorerSlot(process, self._started, _ask(process))
             self._started += 1
 
-    def _welcome(self, now: float) -> None:
+    def _see_started(self, now: float) -> None:
         """Those that have come up since the last look."""
         arriving = {
-            seat.arriving: seat
-            for seat in self._seats.values()
-            if seat.arriving is not None and seat.not_before <= now
+            slot.arriving: slot
+            for slot in self._slots.values()
+            if slot.arriving is not None and slot.not_before <= now
         }
         if not arriving:
             return
         for answer in ray.wait(list(arriving), num_returns=len(arriving), timeout=0)[0]:
-            seat = arriving[answer]
+            slot = arriving[answer]
             try:
                 node = ray.get(answer)
             except RayActorError as error:
                 check_start(error)
-                seat.not_before, seat.arriving = now + DOWN_S, _ask(seat.process)
+                slot.not_before, slot.arriving = now + DOWN_S, _ask(slot.process)
                 continue
-            seat.arriving = None
-            seat.node = self._nodes.setdefault(node, len(self._nodes))
-            self._offer(seat)
+            slot.arriving = None
+            slot.node = self._nodes.setdefault(node, len(self._nodes))
+            self._list_free(slot)
 
-    def _find_long(self, seat: Seat, now: float, seconds_per_row: float) -> None:
-        waited_for = [handed for handed in seat.handed.values() if not handed.late]
+    def _find_overdue(self, slot: ScorerSlot, now: float, seconds_per_row: float) -> None:
+        waited_for = [handed for handed in slot.handed.values() if not handed.overdue]
         expected_s = seconds_per_row * sum(handed.task.size for handed in waited_for)
         for handed in waited_for:
-            if now - handed.since > LONG_S + LONG * expected_s:
-                self._let_be(seat, handed)
+            if now - handed.since > OVERDUE_MIN_S + OVERDUE_FACTOR * expected_s:
+                self._mark_overdue(slot, handed)
 
-    def _let_be(self, seat: Seat, handed: Handed) -> None:
+    def _mark_overdue(self, slot: ScorerSlot, handed: Assignment) -> None:
         """It holds nobody up any more."""
-        handed.late = True
-        seat.load -= 1
-        self._offer(seat)
+        handed.overdue = True
+        slot.load -= 1
+        self._list_free(slot)
 
-    def _retire(self, now: float) -> None:
+    def _end_idle(self, now: float) -> None:
         """End idle scorers, those that never came up and those on the newest nodes first."""
-        surplus = len(self._seats) - self._least
+        surplus = len(self._slots) - self._least
         if surplus < 1:
             return
         idle = [
-            seat
-            for seat in self._seats.values()
-            if not seat.handed and now - max(seat.idle_since, self._short_until) > self._idle_s
+            slot
+            for slot in self._slots.values()
+            if not slot.handed and now - max(slot.idle_since, self._short_until) > self._idle_s
         ]
-        for seat in sorted(idle, key=lambda s: (s.up, -s.node, -s.number))[:surplus]:
-            del self._seats[seat.number]
-            ray.kill(seat.process)
+        for slot in sorted(idle, key=lambda s: (s.up, -s.node, -s.number))[:surplus]:
+            del self._slots[slot.number]
+            ray.kill(slot.process)
 
-    def _has_room(self, seat: Seat) -> bool:
-        return seat.up and seat.load < self._limit and len(seat.handed) < THREADS
+    def _has_room(self, slot: ScorerSlot) -> bool:
+        return slot.up and slot.load < self._limit and len(slot.handed) < MAX_TASKS
 
-    def _offer(self, seat: Seat) -> None:
-        if self._has_room(seat) and seat.number not in self._offered[seat.load]:
-            self._offered[seat.load].add(seat.number)
-            heapq.heappush(self._room[seat.load], (seat.node, seat.number))
+    def _list_free(self, slot: ScorerSlot) -> None:
+        if self._has_room(slot) and slot.number not in self._listed[slot.load]:
+            self._listed[slot.load].add(slot.number)
+            heapq.heappush(self._room[slot.load], (slot.node, slot.number))
 
 
 def check_start(error: RayActorError) -> None:

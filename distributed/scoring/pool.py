@@ -28,9 +28,9 @@ from sequence_tutor.distributed.scoring.batch_size import BatchSize
 from sequence_tutor.distributed.scoring.fleet import (
     DOWN_S,
     LOOK_EVERY_S,
-    Handed,
+    Assignment,
     ScorerFleet,
-    Seat,
+    ScorerSlot,
     check_start,
 )
 from sequence_tutor.distributed.scoring.task import Report, Task
@@ -53,25 +53,26 @@ class ScorerPool(Generic[R]):
 
     `waiting` counts sequences that no scorer has yet, `scoring` those that scorers have; `retried`
     tasks that were lost and handed out again, `lost` those that were lost for good, because the
-    sequences themselves are gone or take every scorer down; `collect` gives the latter to `bury`,
-    where there is one. `first` is the size of tasks before anything is known of their cost.
+    sequences themselves are gone or take every scorer down; `collect` gives the latter to
+    `give_up`, where there is one. `first` is the size of tasks before anything is known of their
+    cost.
     """
 
     def __init__(
-        self, fleet: ScorerFleet, first: int = 1, bury: Callable[[Any], Any] | None = None
+        self, fleet: ScorerFleet, first: int = 1, give_up: Callable[[Any], Any] | None = None
     ) -> None:
-        self.fleet, self._bury = fleet, bury
+        self.fleet, self._give_up = fleet, give_up
         self.batch_size = BatchSize(first=first)
         self.waiting = self.scoring = self.retried = self.lost = 0
         self._queue: deque[Any] = deque()
-        self._seats: dict[ray.ObjectRef, Seat] = {}
+        self._slots: dict[ray.ObjectRef, ScorerSlot] = {}
         self._allowed = 0
         self._done: SimpleQueue[tuple[ray.ObjectRef, Future[R]]] = SimpleQueue()
 
     @property
     def tasks(self) -> int:
         """Tasks that wait or are being scored."""
-        return len(self._queue) + len(self._seats)
+        return len(self._queue) + len(self._slots)
 
     @property
     def full(self) -> bool:
@@ -99,8 +100,8 @@ class ScorerPool(Generic[R]):
         self.fleet.limit = self.fleet.handed if task_s < LONG_TASK_S else 1
         while self._queue:
             left = None if budget is None else budget - self._allowed
-            seat = self.fleet.free()
-            if seat is None or (left is not None and left < 1):
+            slot = self.fleet.free()
+            if slot is None or (left is not None and left < 1):
                 return
             task = self._dequeue()
             if task.size > (size := self.batch_size()):
@@ -109,26 +110,26 @@ class ScorerPool(Generic[R]):
             task.allowance = task.size if left is None else min(left, task.size)
             self._allowed += task.allowance
             self.scoring += task.size
-            call = self.fleet.hand(seat, task)
-            self._seats[call] = seat
+            call = self.fleet.hand(slot, task)
+            self._slots[call] = slot
             # told by a callback: with a thousand scorers it takes long to ask who is done
             call.future().add_done_callback(lambda done, call=call: self._done.put((call, done)))
 
     def collect(self, timeout_s: float = 0.0) -> list[R]:
         """Reports of the tasks that are done; waits up to `timeout_s` for the first, or a moment
         for scorers where none has any. Raises what a scorer raises."""
-        if not self._seats:
+        if not self._slots:
             time.sleep(min(timeout_s, LOOK_EVERY_S))
         reports: list[R] = []
-        while self._seats:
+        while self._slots:
             try:
                 call, done = self._done.get(timeout_s > 0, timeout_s)
             except Empty:
                 break
             timeout_s = 0.0
-            seat = self._seats.pop(call)
+            slot = self._slots.pop(call)
             error = done.exception()
-            handed = self.fleet.take_back(seat, call, done=error is None)
+            handed = self.fleet.take_back(slot, call, done=error is None)
             self._allowed -= handed.task.allowance
             self.scoring -= handed.task.size
             if error is None:
@@ -136,7 +137,7 @@ class ScorerPool(Generic[R]):
                 self.batch_size.report(handed.task.size, report.seconds)
                 reports.append(report)
             elif isinstance(error, (RayActorError, OwnerDiedError, ObjectLostError)):
-                self._take_loss(seat, handed, error)
+                self._take_loss(slot, handed, error)
             else:
                 raise error
         return reports
@@ -154,14 +155,14 @@ class ScorerPool(Generic[R]):
         self.waiting -= task.size
         return task
 
-    def _take_loss(self, seat: Seat, handed: Handed, error: RayError) -> None:
+    def _take_loss(self, slot: ScorerSlot, handed: Assignment, error: RayError) -> None:
         """Hand it out again, cut in halves, so that a sequence that takes scorers down is found."""
         task: Any = handed.task
         if isinstance(error, (OwnerDiedError, ObjectLostError)):
             self.lost += 1  # the sequences went down with the actor that made them
             return
         check_start(error)
-        self.fleet.lost(seat)
+        self.fleet.lost(slot)
         self.retried += 1
         if isinstance(error, ActorUnavailableError) and time.monotonic() - handed.since < DOWN_S:
             self._enqueue(task, first=True)  # it was never begun
@@ -171,7 +172,7 @@ class ScorerPool(Generic[R]):
         elif task.attempts + 1 < ATTEMPTS:
             task.attempts += 1
             self._enqueue(task, first=True)
-        elif self._bury is not None:
-            self._enqueue(self._bury(task))
+        elif self._give_up is not None:
+            self._enqueue(self._give_up(task))
         else:
             self.lost += 1

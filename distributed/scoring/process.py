@@ -20,7 +20,7 @@ import ray
 
 from sequence_tutor.distributed.bulk.results import GIVEN_UP, Judged, write_fragment
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.scorer_client import Claimant
+from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
 from sequence_tutor.distributed.weight_board import unpacked
@@ -63,11 +63,11 @@ class ScorerProcess:
     ) -> None:
         sys.path.append(directory)
         self.run_id = f"scorer-{uuid.uuid4().hex[:12]}"
-        self.claimant = Claimant(unpacked(shards), self.run_id)
+        self.client = ScorerClient(unpacked(shards), self.run_id)
         domain = domain_of(run.encoding)
         self.reward = IsolatedReward(run.reward, domain.name, [directory])
         identify = identifier(domain, self.reward)
-        self.scorer = Scorer(identify, self.reward, self.claimant, encoding)
+        self.scorer = Scorer(identify, self.reward, self.client, encoding)
         self.works: dict[int, Work] = {}
         self.rows: dict[int, Scored | None] = {}
         self.beat_s = run.replay.lease_s / BEATS_PER_LEASE
@@ -80,7 +80,7 @@ class ScorerProcess:
     def _beat(self) -> None:
         while True:
             time.sleep(self.beat_s)
-            self.claimant.beat()
+            self.client.beat()
 
     # -- asynchronous mode -------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class ScorerProcess:
 
     def prepare(self, ticket: int, batch: Generated, allowance: int) -> None:
         if before := self.works.pop(ticket, None):  # an attempt whose answer got lost
-            self.claimant.release([before.keys[i] for i in before.mine])
+            self.client.release([before.keys[i] for i in before.mine])
         self.works[ticket] = self.scorer.prepare(batch, allowance)
 
     def claim(self, ticket: int) -> None:
@@ -170,5 +170,5 @@ class ScorerProcess:
         try:
             yield
         except BaseException:
-            self.claimant.release([work.keys[i] for i in work.mine])
+            self.client.release([work.keys[i] for i in work.mine])
             raise

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from sequence_tutor.distributed.replay.claims import LOST, MAX_LOSSES
-from sequence_tutor.distributed.replay.messages import AddResult, Claim, Claims
+from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
 from sequence_tutor.distributed.types import (
     DURATIONS,
     SCORE_SECONDS,
@@ -43,9 +43,9 @@ Identify = Callable[[Sequence[str]], Sequence[Identity]]
 
 
 class ScoreKeeper(Protocol):
-    """What a scorer needs of the replay; `replay.claimant.Claimant` is one."""
+    """What a scorer needs of the replay; `replay.scorer_client.ScorerClient` is one."""
 
-    def claim(self, keys: Sequence[str]) -> Claims: ...
+    def claim(self, keys: Sequence[str]) -> ClaimAnswer: ...
 
     def release(self, keys: Sequence[str]) -> None: ...
 
@@ -149,7 +149,7 @@ class Scorer:
             return
         claims = self.replay.claim([work.keys[i] for i in work.open])
         self._take_known(work, claims)
-        paid = {int(at): i for i, at in enumerate(claims.paid_at)}
+        paid = {int(at): i for i, at in enumerate(claims.already_scored_at)}
         ours, waiting, unwanted = [], [], []
         for at, i in enumerate(work.open):
             if claims.state[at] == Claim.BUSY:
@@ -242,7 +242,7 @@ class Scorer:
             seconds=time.perf_counter() - started,
         )
 
-    def _take_known(self, work: Work, claims: Claims) -> None:
+    def _take_known(self, work: Work, claims: ClaimAnswer) -> None:
         known = np.flatnonzero(claims.state == Claim.KNOWN)
         for at, row in enumerate(known.tolist()):
             work.outcomes[work.keys[work.open[row]]] = Outcome(

@@ -3,9 +3,9 @@
     caller ──► IsolatedReward ──► Pool (a thread) ──sequences──► child ──► the reward
                                    │   ▲ └─────results──────────────┘ ▲
                                    │   └──── who was born, who died   │ fork, kill
-                                   └──────────────────────────► template
+                                   └──────────────────────────► fork server
 
-The template builds the reward once and forks children, which takes milliseconds. A child scores one
-sequence after another. The pool gives them out, watches the clock, and tells the template whom to
-kill; the template is the children's parent, so it alone knows how they died. Linux only.
+The fork server builds the reward once and forks children, which takes milliseconds. A child scores
+one sequence after another. The pool hands sequences out, watches the deadlines and tells the fork
+server which child to kill; the fork server is the parent, so it alone sees exit codes. Linux only.
 """

@@ -81,7 +81,7 @@ class Child:
         self._asked = 0
         self._allocated = linux.data_meter()
         at_start = self._allocated()
-        # one that leaks is replaced between two units, long before an innocent one pays for it
+        # one that leaks is replaced between two units, long before another sequence pays for it
         self._grown_bytes = at_start + memory_bytes // 2
         # below that, what came before a unit has hardly touched what the unit may have
         self._intact_bytes = at_start + memory_bytes // 4

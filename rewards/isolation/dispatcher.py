@@ -20,7 +20,7 @@ from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation import unit_results as verdict
 from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.fork_server import Born, Broken, Ready
-from sequence_tutor.rewards.isolation.launcher import LastWords, Launcher
+from sequence_tutor.rewards.isolation.launcher import Launcher, StderrTail
 from sequence_tutor.rewards.isolation.pace import Pace
 from sequence_tutor.rewards.isolation.work import Done, Shape, Unit
 from sequence_tutor.rewards.isolation.worker import Due, Worker
@@ -138,7 +138,7 @@ class Dispatcher:
 
     # -- what processes say ------------------------------------------------------------------
 
-    def _on_words(self, words: LastWords) -> None:
+    def _on_words(self, words: StderrTail) -> None:
         if not words.read():
             self._urgent.unregister(words)
 
@@ -153,7 +153,7 @@ class Dispatcher:
                     launcher.broken = answer.error
                 elif worker := self._workers.get(answer.number):
                     if isinstance(answer, Born):
-                        worker.be_born(answer.pid)
+                        worker.started(answer.pid)
                     else:
                         self._bury(worker, answer.error or linux.how_it_ended(answer.status))
         except EOFError:
@@ -167,7 +167,7 @@ class Dispatcher:
             raise ValueError(launcher.broken or f"the reward can't be built: {how}")
         for worker in list(self._workers.values()):
             worker.kill_group()
-            worker.innocent = True
+            worker.not_its_fault = True
             self._bury(worker, how)
         self._count_stillbirth(launcher.broken or how)
 
@@ -218,10 +218,10 @@ class Dispatcher:
             if worker is None:
                 assert self._launcher is not None
                 self._launcher.give_up(f"took longer than {BUILD_S:g} s")
-            elif why is Due.GHOST:
+            elif why is Due.UNKILLABLE:
                 self._bury(worker, "it can't be killed")
             elif why is Due.UNBORN:
-                worker.innocent = True
+                worker.not_its_fault = True
                 self._kill(worker)
             elif why is Due.TIME_OUT:
                 unit = worker.unit
@@ -252,7 +252,7 @@ class Dispatcher:
         if not worker.begun and not worker.dismissed:
             self._count_stillbirth(how)
 
-    def _ignore(self, *sources: Channel | LastWords) -> None:
+    def _ignore(self, *sources: Channel | StderrTail) -> None:
         for source in sources:
             for selector in (self._all, self._urgent):
                 with suppress(KeyError):

@@ -1,4 +1,4 @@
-"""The template: a process that builds the reward once, forks children and knows how they ended.
+"""The fork server: a process that builds the reward once, forks children and knows how they ended.
 
 A fork copies only the thread that asks for it, and a lock held by another is held for ever in the
 copy. So nothing here starts a thread. A reward's module that starts some when it is imported must
@@ -74,7 +74,7 @@ class Gone(NamedTuple):
 
 
 def serve(file: int, settings: Settings) -> None:
-    """Be the template until the other end of the socket `file` is closed."""
+    """Be the fork server until the other end of the socket `file` is closed."""
     # an import may hang, with nobody looking at the socket
     linux.die_with_parent()
     if os.getppid() != settings.parent:
@@ -89,7 +89,7 @@ def serve(file: int, settings: Settings) -> None:
         objective.warm_up(EXAMPLES[settings.domain])
     except ValueError as error:
         return channel.send(Broken(str(error)))
-    except BaseException as error:  # told, not shown: nobody reads what a template writes
+    except BaseException as error:  # told, not shown: nobody reads what a fork server writes
         return channel.send(Broken(f"the reward can't be built: {type(error).__name__}: {error}"))
     # from here on the closed socket tells, and there may be children to end first
     linux.die_with_parent(False)
@@ -98,10 +98,10 @@ def serve(file: int, settings: Settings) -> None:
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page
     channel.send(Ready(Shape.of(objective)))
-    Template(channel, objective, config.memory_mb << 20).run()
+    ForkServer(channel, objective, config.memory_mb << 20).run()
 
 
-class Template:
+class ForkServer:
     """See the module."""
 
     def __init__(self, channel: Channel, objective: Objective, memory_bytes: int) -> None:
@@ -145,7 +145,7 @@ class Template:
                     _kill(pid)
 
     def _fork(self, number: int, channel: int, errors: int) -> None:
-        template = os.getpid()
+        fork_server = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
         try:
@@ -153,15 +153,15 @@ class Template:
         except OSError as error:
             return self._channel.send(Gone(number, 0, f"can't start a process: {error}"))
         if not pid:
-            self._be_child(template, channel, errors)
+            self._run_child(fork_server, channel, errors)
         self._numbers[pid] = number
         self._channel.send(Born(number, pid))
 
-    def _be_child(self, template: int, channel: int, errors: int) -> NoReturn:
+    def _run_child(self, fork_server: int, channel: int, errors: int) -> NoReturn:
         try:
             os.setsid()
             linux.die_with_parent()
-            if os.getppid() != template:
+            if os.getppid() != fork_server:
                 os._exit(0)
             linux.adopt_orphans()
             linux.be_the_first_to_go()

@@ -1,4 +1,4 @@
-"""The pool's side of the template: starts it, asks it for children, ends it."""
+"""The pool's side of the fork server: starts it, asks it for children, ends it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 _FAREWELL_S = 5.0
 
 
-class LastWords:
+class StderrTail:
     """Reads what a process writes on its standard error and remembers the end of it."""
 
     KEPT_BYTES = 2048
@@ -68,12 +68,12 @@ class LastWords:
 
 
 class Launcher:
-    """One template process, started at `since` (monotonic seconds) by a thread that lives as long
-    as it should. ready: the reward is built; broken: why it can't be."""
+    """One fork server process, started at `since` (monotonic seconds) by a thread that lives as
+    long as it should. ready: the reward is built; broken: why it can't be."""
 
     def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
         self.channel, far = Channel.pair()
-        self.words = LastWords()
+        self.words = StderrTail()
         self.since, self.ready, self.broken = time.monotonic(), False, ""
         settings = Settings(config.model_dump(), domain, os.getpid())
         search = [*sys.path, *(p for p in path if p not in sys.path)]
@@ -110,7 +110,7 @@ class Launcher:
             except BlockingIOError:
                 return
             except OSError as error:
-                raise EOFError("the template has ended") from error
+                raise EOFError("the fork server has ended") from error
             yield answer
 
     def give_up(self, why: str) -> None:

@@ -1,4 +1,4 @@
-"""Started as a script, by its path: a new interpreter that is to become the template.
+"""Started as a script, by its path: a new interpreter that is to become the fork server.
 
 What to build comes by standard input, the parent's module search path first: the package itself may
 be found nowhere else.

@@ -38,7 +38,7 @@ def bury(worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
     how = f"{how}: {last}" if last else how
     if worker.unit is not None:
         worker.unit.job.spend(worker.unit.rows, time.monotonic() - worker.since)
-        if worker.innocent:
+        if worker.not_its_fault:
             again += _lose(worker.unit, how)
         else:
             again += _blame(worker.unit, worker, how, config)

@@ -14,7 +14,7 @@ from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.child import Ending, Report, Started, Task
-from sequence_tutor.rewards.isolation.launcher import LastWords
+from sequence_tutor.rewards.isolation.launcher import StderrTail
 from sequence_tutor.rewards.isolation.work import Done, Unit
 
 # How long a child may take to begin what it was given, and a killed one to be gone.
@@ -32,7 +32,7 @@ class Due(Enum):
     SUSPECT = "see whether it is stuck"
     TIME_OUT = "its unit has taken too long"
     UNBORN = "it has begun nothing"
-    GHOST = "it was killed and isn't gone"
+    UNKILLABLE = "it was killed and isn't gone"
 
 
 class Worker:
@@ -41,19 +41,19 @@ class Worker:
     sent: units that it hasn't begun, by number, in order; unit: the one it is at; since: when that
     was begun, or else when it became idle, monotonic seconds; begun: how many so far; leaving: it
     gets no more; dismissed: and was told so; stuck: others may work meanwhile; verdict: on its
-    unit, where it was killed for that; innocent: its end says nothing about its unit.
+    unit, where it was killed for that; not_its_fault: its end says nothing about its unit.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.pid: int | None = None
         self.channel, self.far = Channel.pair()
-        self.words = LastWords()
+        self.words = StderrTail()
         self.sent: dict[int, Unit] = {}
         self.unit: Unit | None = None
         self.since = time.monotonic()
         self.begun = 0
-        self.leaving = self.dismissed = self.stuck = self.innocent = False
+        self.leaving = self.dismissed = self.stuck = self.not_its_fault = False
         self.ending: Ending | None = None
         self.verdict: tuple[Status, str] | None = None
         self.killed_at: float | None = None
@@ -64,7 +64,7 @@ class Worker:
         """Whether it takes units."""
         return not (self.stuck or self.leaving)
 
-    def be_born(self, pid: int) -> None:
+    def started(self, pid: int) -> None:
         """It runs. What it says may get here before this is known."""
         self.pid = pid
         if not self.begun:
@@ -135,7 +135,7 @@ class Worker:
         """When to look after it next, and why. patience_s: how old its unit is before it is asked
         whether it is stuck, which matters where others wait."""
         if self.killed_at is not None:
-            return self.killed_at + DEATH_S, Due.GHOST
+            return self.killed_at + DEATH_S, Due.UNKILLABLE
         if self.unit is None:
             return (self.since + BIRTH_S, Due.UNBORN) if self.sent else (math.inf, Due.NOTHING)
         over = (self.since + self.unit.job.timeout_s * len(self.unit.rows), Due.TIME_OUT)
@@ -158,8 +158,8 @@ class Worker:
         return not running and cpu_s - cpu_then_s < _BUSY_SHARE * (now - seen_at)
 
     def kill_group(self) -> None:
-        """End it without the template, where that is gone: else the template alone knows whether
-        the number still means this process."""
+        """End it without the fork server, where that is gone. Otherwise only the fork server knows
+        whether the number still means this process."""
         if self.pid is not None:
             with suppress(OSError):
                 os.killpg(self.pid, signal.SIGKILL)

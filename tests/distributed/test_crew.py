@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from sequence_tutor.distributed.config import ConfigError, RunConfig
-from sequence_tutor.distributed.generating import actor
-from sequence_tutor.distributed.generating import actor_scaling as crew
-from sequence_tutor.distributed.generating.actor_scaling import ActorCrew, actors_wanted
+from sequence_tutor.distributed.generating import actor, actor_scaling
+from sequence_tutor.distributed.generating.actor_scaling import ActorScaler, actors_wanted
 from sequence_tutor.distributed.metrics.tally import Metrics
 
 
@@ -51,9 +50,9 @@ class Group:
 
 def test_it_decides_once_a_window_and_within_its_limits(monkeypatch):
     killed: list[int] = []
-    monkeypatch.setattr(crew.ray, "kill", killed.append)
+    monkeypatch.setattr(actor_scaling.ray, "kill", killed.append)
     group = Group(2)
-    staff = ActorCrew(group, 2, 5)
+    staff = ActorScaler(group, 2, 5)
     busy = Metrics(generate_s=2.0, learn_s=0.1)
     for _ in range(100):  # before the first update
         staff.look(Metrics(generate_s=2.0), 1.0, False)
@@ -65,7 +64,7 @@ def test_it_decides_once_a_window_and_within_its_limits(monkeypatch):
     for _ in range(60):
         staff.look(replace(busy, generate_s=0.1, learn_s=1.0), 1.0, False)
     assert group.ids == [1, 2] and killed == [100, 101, 102]
-    fixed = ActorCrew(group, 2, 2)
+    fixed = ActorScaler(group, 2, 2)
     for _ in range(200):
         fixed.look(busy, 1.0, False)
     assert group.ids == [1, 2]
@@ -74,7 +73,7 @@ def test_it_decides_once_a_window_and_within_its_limits(monkeypatch):
 def test_actors_come_to_a_learner_that_waits_and_go(
     make_run: Callable[..., RunConfig], build: Any, tmp_path: Path, monkeypatch
 ):
-    monkeypatch.setattr(crew, "WINDOW_S", 2.0)
+    monkeypatch.setattr(actor_scaling, "WINDOW_S", 2.0)
     run = make_run(
         mode="asynchronous",
         actors={"count": 3, "min": 1, "batch": 32, "max_batch": 64},
@@ -101,7 +100,7 @@ def test_actors_come_to_a_learner_that_waits_and_go(
         assert set(generated.values()) <= {32, 64} and max(generated.values()) == 64
         idle = Metrics(generate_s=0.01, learn_s=1.0)
         for _ in range(3):
-            algorithm.crew.look(idle, 1.0, False)
+            algorithm.scaler.look(idle, 1.0, False)
         assert algorithm.env_runner_group.num_remote_env_runners() == 1
         before = algorithm.tally.sequences
         for _ in range(3):

@@ -15,7 +15,10 @@ import ray
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.ray_cluster.background_start import ComingLearners, import_beside
+from sequence_tutor.distributed.ray_cluster.background_start import (
+    PendingLearnerGroup,
+    import_in_background,
+)
 
 Build = Callable[[RunConfig, Path], Any]
 # What takes a process a second or more to load.
@@ -70,7 +73,7 @@ def test_learners_that_cannot_start_say_why():
     def fails() -> None:
         raise OSError("no such device")
 
-    learners = ComingLearners(fails)
+    learners = PendingLearnerGroup(fails)
     with pytest.raises(OSError, match="no such device"):
         learners.update()
     with pytest.raises(OSError, match="no such device"):
@@ -85,7 +88,7 @@ def test_learners_that_come_are_as_if_they_had_been_there():
         may_come.wait(10.0)
         return [1, 2]
 
-    learners = ComingLearners(build)
+    learners = PendingLearnerGroup(build)
     assert not learners.are_there()
     may_come.set()
     assert learners.index(2) == 1
@@ -98,7 +101,7 @@ def test_what_is_wrong_with_a_module_is_said_where_it_is_imported(
     (tmp_path / "good_and_slow.py").write_text("import time\ntime.sleep(0.2)\nx = 1\n")
     (tmp_path / "broken_one.py").write_text("raise ImportError('broken')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    thread = import_beside("good_and_slow", "broken_one")
+    thread = import_in_background("good_and_slow", "broken_one")
     import good_and_slow  # type: ignore[import-not-found]
 
     assert good_and_slow.x == 1

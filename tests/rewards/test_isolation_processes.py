@@ -49,9 +49,9 @@ def noted(notes: Path) -> list[int]:
 def test_what_a_reward_started_ends_with_it(make: Make, notes: Path, smiles: str) -> None:
     scores = make("with_helper", timeout_s=0.5).score([smiles])
     assert scores.status.tolist() == [Status.TIMEOUT]
-    child, program, template = noted(notes)
+    child, program, fork_server = noted(notes)
     assert wait_for(lambda: not alive(program)) and not alive(child)
-    assert alive(template)
+    assert alive(fork_server)
 
 
 def test_nothing_outlives_a_killed_parent(plugins: Path, notes: Path) -> None:
@@ -94,11 +94,11 @@ def test_nothing_outlives_a_reward_that_is_dropped(make: Make, plugins: Path, no
     config = RewardConfig.model_validate({"component": [part], "timeout_s": 0.2})
     reward = IsolatedReward(config, "molecules", [str(plugins)])
     reward.score(["C"])
-    *_, template = noted(notes)
-    assert alive(template)
+    *_, fork_server = noted(notes)
+    assert alive(fork_server)
     del reward
     gc.collect()
-    assert wait_for(lambda: not alive(template))
+    assert wait_for(lambda: not alive(fork_server))
 
 
 def test_a_killed_template_is_replaced(make: Make, notes: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_killed_template_is_replaced(make: Make, notes: Path) -> None:
             os.kill(killed[0], signal.SIGKILL)
 
     scores = reward.score(["C"], tick=kill_the_template)
-    # it wasn't the sequence's fault, so it got another chance, of another template
+    # it wasn't the sequence's fault, so it got another chance, of another fork server
     assert scores.status.tolist() == [Status.TIMEOUT]
     first, second = noted(notes)[:3], noted(notes)[3:]
     assert len(second) == 3 and second[2] != first[2]

@@ -1,7 +1,7 @@
 """Whole scored sequences in memory, as columns of slots that are written again and again.
 
 Numbers lie in arrays that double; sequences and keys are strings, one object where they are equal.
-Which slots are in use is for others to know (`hot`).
+Which slots are in use is for others to know (`kept_rows`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from sequence_tutor.distributed.replay.sampler import best_rows
 TRAINABLE, VALID = 1, 2
 
 
-class HotSet:
+class KeptRows:
     """Gives each new row a slot, and takes slots back from rows that are neither new nor good.
 
     As soon as a quarter more than `memory_rows` rows are held, all go but `memory_rows`: the newer

@@ -1,7 +1,7 @@
 """What became of every key ever scored, compactly: what a claim is answered from.
 
 About 70 to 100 bytes per row with three components, index included; whole rows are another matter
-(`columns`, `hot`).
+(`columns`, `kept_rows`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Block:
         self.values = values
 
 
-class Ledger:
+class OutcomeIndex:
     """Outcomes by key and by row number; rows are numbered as they come, and never change.
 
     Blocks of a fixed size, so that growing copies nothing. A block has the components that were

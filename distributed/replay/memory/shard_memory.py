@@ -1,4 +1,4 @@
-"""What a shard remembers: the outcome of every key, and the hot rows whole.
+"""What a shard remembers: the outcome of every key, and the kept rows whole.
 
 Invariants: a key has one row, the first that came; rows are numbered as they come; the content is a
 function of the rows in their order, so a reload (`reload`) brings back the same.
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sequence_tutor.distributed.replay.memory.columns import Columns
-from sequence_tutor.distributed.replay.memory.kept_rows import TRAINABLE, VALID, HotSet
+from sequence_tutor.distributed.replay.memory.kept_rows import TRAINABLE, VALID, KeptRows
 from sequence_tutor.distributed.replay.memory.key_index import digests
-from sequence_tutor.distributed.replay.memory.outcome_index import Ledger
+from sequence_tutor.distributed.replay.memory.outcome_index import OutcomeIndex
 from sequence_tutor.distributed.replay.messages import BEST, FREE_SOURCES, Outcomes
 from sequence_tutor.distributed.replay.sampler import best_rows
 from sequence_tutor.distributed.types import Scored
@@ -52,8 +52,8 @@ class Brief:
         )
 
 
-class Content:
-    """Remembers rows; `memory_rows` of them whole, see `HotSet`.
+class ShardMemory:
+    """Remembers rows; `memory_rows` of them whole, see `KeptRows`.
 
     Candidates for being held whole are rows with a finite reward, and invalid ones without a reward
     of their own (`rewards.base.unpriced`), which count as the lowest of all. Those of them with at
@@ -63,29 +63,29 @@ class Content:
     """
 
     def __init__(self, memory_rows: int) -> None:
-        self.ledger, self.hot, self.columns = Ledger(), HotSet(memory_rows), Columns()
+        self.outcomes, self.kept, self.columns = OutcomeIndex(), KeptRows(memory_rows), Columns()
         self.valid = self.failed = self.paid = 0
         self.void = 0  # rows of the record that are left out, to be tried again
         self.best = np.zeros(0)  # the highest rewards of valid rows, best first
         self.worst, self.best_invalid = math.inf, -math.inf
 
     def __len__(self) -> int:
-        return len(self.ledger)
+        return len(self.outcomes)
 
     @property
     def nbytes(self) -> int:
-        return self.ledger.nbytes + self.hot.nbytes + self.columns.nbytes
+        return self.outcomes.nbytes + self.kept.nbytes + self.columns.nbytes
 
     def find(self, keys: list[str]) -> np.ndarray:
         """Row numbers, int64 [B]; -1 for unknown keys."""
-        return self.ledger.find(digests(keys))
+        return self.outcomes.find(digests(keys))
 
     def new_rows(self, keys: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Which of the B keys are unknown, each where it comes first: int64 [N], increasing, and
         their digests [N,2]."""
         wanted = digests(keys)
         first: dict[str, int] = {}
-        for i in np.flatnonzero(self.ledger.find(wanted) < 0).tolist():
+        for i in np.flatnonzero(self.outcomes.find(wanted) < 0).tolist():
             first.setdefault(keys[i], i)
         new = np.array(list(first.values()), np.int64)
         return new, wanted[new]
@@ -104,7 +104,7 @@ class Content:
         outcomes = brief.outcomes
         if brief.by_step and len(brief.keys):
             self.columns.pay_by_step()
-        self.ledger.extend(named, outcomes)
+        self.outcomes.extend(named, outcomes)
         valid, invalid = outcomes.status == Status.OK, outcomes.status == Status.INVALID
         self.valid += int(valid.sum())
         self.failed += int((~valid & ~invalid).sum())
@@ -119,9 +119,9 @@ class Content:
         ranked = np.where(lowest, -np.inf, outcomes.rewards)
         held = np.flatnonzero(finite | lowest)
         flags = TRAINABLE * (brief.lengths[held] > 0) + VALID * valid[held]
-        pieces = self.hot.extend(ranked[held], flags.astype(np.int8))
+        pieces = self.kept.extend(ranked[held], flags.astype(np.int8))
         return [(held[piece], slots) for piece, slots in pieces]
 
     def top(self, n: int) -> Scored:
         """The up to n best valid rows of those held whole, best first."""
-        return self.columns.read(self.hot.best(n))
+        return self.columns.read(self.kept.best(n))

@@ -10,7 +10,7 @@ from sequence_tutor.distributed.replay.messages import (
     FREE_SOURCES,
     AddResult,
     Claim,
-    Claims,
+    ClaimAnswer,
     Outcomes,
     merge_outcomes,
 )
@@ -53,15 +53,15 @@ class RecordAlone:
     def __contains__(self, key: str) -> bool:
         return key in self._known
 
-    def claim(self, keys: Sequence[str]) -> Claims:
+    def claim(self, keys: Sequence[str]) -> ClaimAnswer:
         """Keys that aren't known are the caller's to score."""
         known = np.array([key in self._known for key in keys], bool)
-        return Claims(
+        return ClaimAnswer(
             state=np.where(known, Claim.KNOWN, Claim.YOURS).astype(np.int8),
             losses=np.zeros(len(keys), np.int8),
             known=merge_outcomes([self._known[key] for key in keys if key in self._known]),
             paid=None,
-            paid_at=np.zeros(0, np.int64),
+            already_scored_at=np.zeros(0, np.int64),
         )
 
     def release(self, keys: Sequence[str]) -> None:

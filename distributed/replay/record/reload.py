@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sequence_tutor.distributed.replay.memory.columns import Column, Columns
-from sequence_tutor.distributed.replay.memory.shard_memory import Brief, Content
+from sequence_tutor.distributed.replay.memory.shard_memory import Brief, ShardMemory
 from sequence_tutor.distributed.replay.messages import FREE_SOURCES, REPORT, Outcomes
 from sequence_tutor.distributed.replay.record.retried import read_retried
 from sequence_tutor.distributed.replay.record.store import Part, PartStore
@@ -23,7 +23,7 @@ _BRIEF = ("key", "reward", "status", "error", "source", "seconds", "tokens", "st
 _STATUS = [status.name.lower() for status in sorted(Status)]
 
 
-class Shelf:
+class RecordedLater:
     """Rows that are on record and paid for, but not part of the replay until they are added again.
 
     Held whole: they are what a run did between its last checkpoint and its end.
@@ -74,19 +74,19 @@ def reload(
     reward_id: str,
     memory_rows: int,
     live_rows: int | None = None,
-) -> tuple[Content, Shelf]:
-    """What the record has for a shard: the first `live_rows` rows (by default all) as content, the
-    rest on the shelf. Void rows (`retried`) are in neither, but have their place in that count;
-    rows scored for a report are content wherever they are: a run doesn't come to them again.
+) -> tuple[ShardMemory, RecordedLater]:
+    """What the record has for a shard: the first `live_rows` rows (by default all) in memory, the
+    rest as recorded later. Void rows (`retried`) are in neither, but count among `live_rows`; rows
+    scored for a report are in memory wherever they are: a run doesn't come to them again.
 
     Raises RecordError for a part that can't be read.
     """
-    content, shelf = Content(memory_rows), Shelf()
+    content, recorded_later = ShardMemory(memory_rows), RecordedLater()
     retried = read_retried(store, reward_id)
     parts: list[Part] = []
     # by slot: the part of the row that it holds, and the row's place in it
     part_of, place_of = Column(np.int32), Column(np.int32)
-    beyond: list[np.ndarray] = []  # by part: places of rows for the shelf
+    beyond: list[np.ndarray] = []  # by part: places of rows for the recorded_later
     for part, table, places in scan(store, shard, shards, reward_id, _is_brief):
         with readable(store, part):
             brief = _brief(table)
@@ -109,7 +109,7 @@ def reload(
         parts.append(part)
         beyond.append(places[new[~is_live]])
 
-    slots = content.hot.slots
+    slots = content.kept.slots
     slots = slots[np.argsort(part_of.read(slots), kind="stable")]
     first = np.searchsorted(part_of.read(slots), np.arange(len(parts) + 1))
     for number, part in enumerate(parts):
@@ -117,8 +117,8 @@ def reload(
         if len(here):
             content.columns.write(here, read_rows(store, part, place_of.read(here)))
         if len(beyond[number]):
-            shelf.put(read_rows(store, part, beyond[number]))
-    return content, shelf
+            recorded_later.put(read_rows(store, part, beyond[number]))
+    return content, recorded_later
 
 
 def _is_brief(name: str) -> bool:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import ray
 
-from sequence_tutor.distributed.replay.client import ShardedReplay, create_shards
+from sequence_tutor.distributed.replay.client import ReplayClient, create_shards
 from sequence_tutor.distributed.replay.messages import Claim, combine
 from sequence_tutor.distributed.replay.record.writer import read_record, shard_of
 from sequence_tutor.distributed.replay.sampler import UniformSampler
-from sequence_tutor.distributed.replay.scorer_client import Claimant
+from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 
 KNOWN, YOURS, BUSY = Claim
 KEYS = [f"key {i}" for i in range(300)]
@@ -26,7 +26,7 @@ def unharmed(local_ray, tmp_path_factory):
     directory = tmp_path_factory.mktemp("record")
     never = {"flush_rows": 10**6, "flush_seconds": 1e6}
     handles = create_shards(2, directory, sampler=UniformSampler(), lease_s=60.0, **never)
-    yield ShardedReplay(handles)
+    yield ReplayClient(handles)
     for handle in handles:
         ray.kill(handle)
 
@@ -35,7 +35,7 @@ def unharmed(local_ray, tmp_path_factory):
 def start(local_ray, tmp_path):
     handles = []
 
-    def start(lease_s: float = 8.0) -> ShardedReplay:
+    def start(lease_s: float = 8.0) -> ReplayClient:
         handles.extend(
             create_shards(
                 2,
@@ -46,7 +46,7 @@ def start(local_ray, tmp_path):
                 flush_seconds=1e6,
             )
         )
-        replay = ShardedReplay(handles, deadline_s=60.0)
+        replay = ReplayClient(handles, deadline_s=60.0)
         replay.stats()
         return replay
 
@@ -57,7 +57,7 @@ def start(local_ray, tmp_path):
 
 def test_claims_of_all_shards_in_the_order_of_the_keys(unharmed, make_scored):
     replay = unharmed
-    a, b = Claimant(replay, "a"), Claimant(replay.calls.handles, "b")
+    a, b = ScorerClient(replay, "a"), ScorerClient(replay.calls.handles, "b")
     scored = make_scored(KEYS[:50])
     assert a.add(scored).added == 50
     asked = [*KEYS[40:60], KEYS[45], KEYS[55]]
@@ -81,7 +81,7 @@ def test_claims_of_all_shards_in_the_order_of_the_keys(unharmed, make_scored):
 
 
 def test_rows_are_kept_until_they_are_on_record(unharmed, make_scored):
-    replay, claimant = unharmed, Claimant(unharmed, "a")
+    replay, claimant = unharmed, ScorerClient(unharmed, "a")
     claimant.add(make_scored(KEYS[150:200]))
     claimant.beat()
     assert claimant.unrecorded_rows == 50
@@ -96,7 +96,7 @@ def test_rows_are_kept_until_they_are_on_record(unharmed, make_scored):
 
 
 def test_a_released_key_is_not_claimed_again_by_a_beat(unharmed):
-    replay, claimant = unharmed, Claimant(unharmed, "a")
+    replay, claimant = unharmed, ScorerClient(unharmed, "a")
     stop = threading.Event()
 
     def beat() -> None:
@@ -117,7 +117,7 @@ def test_a_released_key_is_not_claimed_again_by_a_beat(unharmed):
 def test_a_holder_that_dies_loses_its_keys_and_one_that_beats_does_not(start):
     lease_s = 3.0
     replay = start(lease_s)
-    dead, alive, next_one = (Claimant(replay, name) for name in ("dead", "alive", "next"))
+    dead, alive, next_one = (ScorerClient(replay, name) for name in ("dead", "alive", "next"))
     dead.claim(KEYS[:5])
     alive.claim(KEYS[5:10])
     until = time.monotonic() + 1.2 * lease_s
@@ -136,13 +136,13 @@ def test_a_killed_shard_loses_nothing_and_nothing_is_claimed_twice(start, make_s
     replay = start()
     paid: Counter[str] = Counter()
     counting, stop = threading.Lock(), threading.Event()
-    claimants = [Claimant(replay.calls.handles, f"scorer {i}") for i in range(4)]
+    claimants = [ScorerClient(replay.calls.handles, f"scorer {i}") for i in range(4)]
 
-    def beat(claimant: Claimant) -> None:
+    def beat(claimant: ScorerClient) -> None:
         while not stop.wait(0.3):
             claimant.beat()
 
-    def score(claimant: Claimant, seed: int) -> None:
+    def score(claimant: ScorerClient, seed: int) -> None:
         left = [KEYS[i] for i in np.random.default_rng(seed).permutation(300)]
         while left:
             batch, left = left[:15], left[15:]
@@ -184,7 +184,7 @@ def test_a_killed_shard_loses_nothing_and_nothing_is_claimed_twice(start, make_s
 def test_without_beats_a_killed_shard_does_lose_rows(start, make_scored):
     """The control."""
     replay = start()
-    Claimant(replay, "a").add(make_scored(KEYS))
+    ScorerClient(replay, "a").add(make_scored(KEYS))
     ray.kill(replay.calls.handles[0], no_restart=False)
     replay.flush()  # waits for it
     lost = sum(shard_of(key, 2) == 0 for key in KEYS)
@@ -193,7 +193,7 @@ def test_without_beats_a_killed_shard_does_lose_rows(start, make_scored):
 
 def test_a_beat_does_not_wait_for_a_dead_shard(start, make_scored):
     replay = start()
-    claimant = Claimant(replay, "a")
+    claimant = ScorerClient(replay, "a")
     claimant.add(make_scored(KEYS))
     shard = ray.get(replay.calls.handles[0].__ray_call__.remote(lambda shard: os.getpid()))
     os.kill(shard, signal.SIGSTOP)  # and it isn't back soon, as a killed one is

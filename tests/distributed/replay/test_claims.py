@@ -1,11 +1,11 @@
-"""Leases on keys: who may score what, and who has lost the right to."""
+"""ClaimTable on keys: who may score what, and who has lost the right to."""
 
 import threading
 from collections import Counter
 
 import pytest
 
-from sequence_tutor.distributed.replay.claims import MAX_LOSSES, Leases
+from sequence_tutor.distributed.replay.claims import MAX_LOSSES, ClaimTable
 from sequence_tutor.distributed.replay.messages import Claim
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
@@ -27,10 +27,10 @@ def clock():
 
 @pytest.fixture
 def leases(clock):
-    return Leases(lease_s=10.0, clock=clock)
+    return ClaimTable(lease_s=10.0, clock=clock)
 
 
-def ask(leases: Leases, holder: str, *keys: str) -> list[int]:
+def ask(leases: ClaimTable, holder: str, *keys: str) -> list[int]:
     return leases.ask(holder, keys)[0].tolist()
 
 
@@ -92,7 +92,7 @@ def test_losses_of_a_key_add_up_until_it_is_settled(leases, clock):
 
 
 def test_after_a_restart_holders_first_say_what_they_have(clock):
-    leases = Leases(lease_s=10.0, grace_s=5.0, clock=clock)
+    leases = ClaimTable(lease_s=10.0, grace_s=5.0, clock=clock)
     clock.now += 6.0  # it takes them some time to find the shard again
     assert ask(leases, "a", "x", "y") == [BUSY, BUSY]
     leases.renew("a", ["x"])
@@ -100,7 +100,7 @@ def test_after_a_restart_holders_first_say_what_they_have(clock):
     assert ask(leases, "b", "x", "y") == [BUSY, BUSY]
     clock.now += 5.0
     assert ask(leases, "b", "x", "y") == [BUSY, YOURS]
-    assert ask(Leases(lease_s=10.0, clock=clock), "b", "x") == [YOURS]  # the control
+    assert ask(ClaimTable(lease_s=10.0, clock=clock), "b", "x") == [YOURS]  # the control
 
 
 def test_renewing_takes_nothing_from_others(leases, clock):
@@ -115,7 +115,7 @@ def test_refuses_what_makes_no_sense(leases):
     with pytest.raises(ValueError, match="name"):
         leases.ask("", ["x"])
     with pytest.raises(ValueError, match="lease_s"):
-        Leases(0.0)
+        ClaimTable(0.0)
 
 
 def test_a_shard_answers_with_outcomes_and_claims(tmp_path, make_scored, clock):
@@ -125,7 +125,7 @@ def test_a_shard_answers_with_outcomes_and_claims(tmp_path, make_scored, clock):
     claims = shard.claim("me", ["x", "b", "a", "x", "b"])
     assert claims.state.tolist() == [YOURS, KNOWN, KNOWN, YOURS, KNOWN]
     assert claims.known.rewards.tolist() == scored.rewards[[1, 0, 1]].tolist()
-    assert claims.paid is None and len(claims.paid_at) == 0
+    assert claims.paid is None and len(claims.already_scored_at) == 0
     assert shard.claim("you", ["x", "y"]).state.tolist() == [BUSY, YOURS]
     assert shard.stats().claimed_keys == 2
 

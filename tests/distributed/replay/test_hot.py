@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sequence_tutor.distributed.replay.memory.columns import Columns
-from sequence_tutor.distributed.replay.memory.kept_rows import TRAINABLE, VALID, HotSet
+from sequence_tutor.distributed.replay.memory.kept_rows import TRAINABLE, VALID, KeptRows
 from sequence_tutor.distributed.types import concatenate
 
 
@@ -26,38 +26,38 @@ def reference(rewards: np.ndarray, keep: int) -> list[int]:
 def test_what_stays_depends_on_the_rows_alone(keep, batch):
     # few different rewards, so that ties are cut
     rewards = np.random.default_rng(keep).integers(0, 40, 400).astype(float)
-    hot, content = HotSet(keep), {}
+    kept, content = KeptRows(keep), {}
     for at in range(0, 400, batch):
         part = rewards[at : at + batch]
-        for rows, slots in hot.extend(part, np.full(len(part), TRAINABLE, np.int8)):
+        for rows, slots in kept.extend(part, np.full(len(part), TRAINABLE, np.int8)):
             for row, slot in zip(range(400)[at : at + batch][rows], slots, strict=True):
                 content[int(slot)] = row
-        assert [content[s] for s in hot.slots.tolist()] == reference(rewards[: at + batch], keep)
+        assert [content[s] for s in kept.slots.tolist()] == reference(rewards[: at + batch], keep)
     assert max(content) < keep + max(1, keep // 4)  # slots are used again
-    slots, values = hot.trainable()
+    slots, values = kept.trainable()
     assert values.tolist() == [rewards[content[s]] for s in slots.tolist()]
 
 
 def test_the_best_and_the_newest_stay():
     rewards = np.random.default_rng(0).permutation(10_000).astype(float)
-    hot, content = HotSet(100), {}
+    kept, content = KeptRows(100), {}
     for at in range(0, 10_000, 13):
         part = rewards[at : at + 13]
-        for rows, slots in hot.extend(part, np.full(len(part), VALID | TRAINABLE, np.int8)):
+        for rows, slots in kept.extend(part, np.full(len(part), VALID | TRAINABLE, np.int8)):
             content.update(zip(slots.tolist(), part[rows], strict=True))
-    held = [content[s] for s in hot.slots.tolist()]
+    held = [content[s] for s in kept.slots.tolist()]
     assert set(rewards[-50:]) <= set(held)
     assert set(range(9_950, 10_000)) <= set(held)
-    assert [content[s] for s in hot.best(50)] == list(range(9_999, 9_949, -1))
+    assert [content[s] for s in kept.best(50)] == list(range(9_999, 9_949, -1))
 
 
 def test_flags_tell_rows_apart():
-    hot = HotSet(10)
-    hot.extend(np.arange(4.0), np.array([TRAINABLE, VALID, TRAINABLE | VALID, 0], np.int8))
-    assert hot.trainable()[1].tolist() == [0.0, 2.0]
-    assert hot.best(9).tolist() == [2, 1]
-    hot.extend(np.array([9.0]), np.array([TRAINABLE], np.int8))
-    assert hot.trainable()[1].tolist() == [0.0, 2.0, 9.0]
+    kept = KeptRows(10)
+    kept.extend(np.arange(4.0), np.array([TRAINABLE, VALID, TRAINABLE | VALID, 0], np.int8))
+    assert kept.trainable()[1].tolist() == [0.0, 2.0]
+    assert kept.best(9).tolist() == [2, 1]
+    kept.extend(np.array([9.0]), np.array([TRAINABLE], np.int8))
+    assert kept.trainable()[1].tolist() == [0.0, 2.0, 9.0]
 
 
 @pytest.mark.parametrize("steps", [False, True])

@@ -1,11 +1,11 @@
-"""The index and the ledger against a dict."""
+"""The index and the outcomes against a dict."""
 
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.replay.memory import outcome_index as ledger_module
+from sequence_tutor.distributed.replay.memory import outcome_index as module
 from sequence_tutor.distributed.replay.memory.key_index import KeyIndex, digests
-from sequence_tutor.distributed.replay.memory.outcome_index import Ledger
+from sequence_tutor.distributed.replay.memory.outcome_index import OutcomeIndex
 from sequence_tutor.distributed.replay.messages import Outcomes
 
 
@@ -71,10 +71,10 @@ def outcomes(rows: int, seed: int, names: tuple[str, ...]) -> Outcomes:
     )
 
 
-def test_ledger_gives_back_what_it_was_given(monkeypatch):
-    monkeypatch.setattr(ledger_module, "_BITS", 6)  # many blocks
-    monkeypatch.setattr(ledger_module, "BLOCK_ROWS", 64)
-    ledger = Ledger()
+def test_the_index_gives_back_what_it_was_given(monkeypatch):
+    monkeypatch.setattr(module, "_BITS", 6)  # many blocks
+    monkeypatch.setattr(module, "BLOCK_ROWS", 64)
+    index = OutcomeIndex()
     batches = [
         outcomes(50, 0, ("a",)),
         outcomes(200, 1, ()),
@@ -83,10 +83,10 @@ def test_ledger_gives_back_what_it_was_given(monkeypatch):
     ]
     for number, batch in enumerate(batches):
         keys = [f"{number} {i}" for i in range(len(batch))]
-        ledger.extend(digests(keys), batch)
-    assert len(ledger) == 357
+        index.extend(digests(keys), batch)
+    assert len(index) == 357
     rows = np.random.default_rng(0).permutation(357)[:300]
-    found = ledger.read(rows)
+    found = index.read(rows)
     for name in ("rewards", "status", "seconds"):
         values = np.concatenate([getattr(b, name) for b in batches])
         assert getattr(found, name).dtype == values.dtype
@@ -96,13 +96,13 @@ def test_ledger_gives_back_what_it_was_given(monkeypatch):
         np.testing.assert_array_equal(found.raw[name], values[rows])
     texts = [text for b in batches for text in b.errors]
     assert found.errors == [texts[i] for i in rows]
-    assert ledger.find(digests(["2 3", "none", "0 0"])).tolist() == [253, -1, 0]
+    assert index.find(digests(["2 3", "none", "0 0"])).tolist() == [253, -1, 0]
 
 
-def test_a_ledger_row_takes_tens_of_bytes():
-    ledger = Ledger()
+def test_a_row_takes_tens_of_bytes():
+    index = OutcomeIndex()
     for at in range(0, 120_000, 5000):
         batch = outcomes(5000, at, ("a", "b", "c"))
         batch.errors[:] = [""] * 5000
-        ledger.extend(digests([f"{at} {i}" for i in range(5000)]), batch)
-    assert 60 < ledger.nbytes / len(ledger) < 110
+        index.extend(digests([f"{at} {i}" for i in range(5000)]), batch)
+    assert 60 < index.nbytes / len(index) < 110

@@ -48,8 +48,8 @@ def test_whole_rows_are_bounded_and_outcomes_are_not(new_shard, rows):
     shard = new_shard()
     feed(shard, rows)
     stats = shard.stats()
-    assert stats.rows == 3000 and 200 <= stats.hot_rows < 250
-    assert len(shard._content.columns) <= 250
+    assert stats.rows == 3000 and 200 <= stats.kept_rows < 250
+    assert len(shard._memory.columns) <= 250
     assert (stats.valid_rows, stats.failed_rows) == (1800, 600)
     known = shard.claim("a", KEYS).known  # evicted ones, too
     np.testing.assert_array_equal(known.rewards, rows.rewards)
@@ -84,7 +84,7 @@ def test_a_restart_brings_back_the_same_sample(new_shard, rows, batch):
     shard.flush()
     again = new_shard()
     assert same_samples(shard, again)
-    assert again.stats().hot_rows == shard.stats().hot_rows
+    assert again.stats().kept_rows == shard.stats().kept_rows
     assert again.top(150).keys == shard.top(150).keys
     # and they stay the same
     more = rows.select(range(3000))
@@ -106,16 +106,16 @@ def test_going_back_to_a_checkpoint_and_doing_the_same_again(new_shard, rows, tm
     first.flush()
 
     shard = new_shard()
-    shard.shelve(1000)
+    shard.rewind(1000)
     stats = shard.stats()
-    assert (stats.rows, stats.shelved_rows, stats.paid_rows) == (1000, 1000, paid)
+    assert (stats.rows, stats.recorded_later_rows, stats.paid_rows) == (1000, 1000, paid)
     for seed, tokens in enumerate(at_checkpoint):
         np.testing.assert_array_equal(shard.sample(32, seed)[1].tokens, tokens)
 
     asked = ["new", *KEYS[1501:1510:3], KEYS[3], KEYS[1500], KEYS[1501]]
     claims = shard.claim("a", asked)
     assert [Claim(s).name for s in claims.state] == ["YOURS"] * 4 + ["KNOWN", "YOURS", "YOURS"]
-    assert claims.paid_at.tolist() == [1, 2, 3, 5]
+    assert claims.already_scored_at.tolist() == [1, 2, 3, 5]
     assert claims.paid.keys == [KEYS[i] for i in (1501, 1504, 1507, 1500)]
     np.testing.assert_array_equal(claims.paid.rewards, rows.rewards[[1501, 1504, 1507, 1500]])
     assert shard.claim("b", asked[1:3]).state.tolist() == [Claim.BUSY, Claim.BUSY]
@@ -129,7 +129,7 @@ def test_going_back_to_a_checkpoint_and_doing_the_same_again(new_shard, rows, tm
         result = shard.add(claims.paid if at < 1500 else rows.select(range(at, at + 50)), "a")
         assert (result.added, result.paid, result.duplicates) == (50, 40, 0)
         assert result.durable == result.position
-    assert shard.stats().shelved_rows == 0
+    assert shard.stats().recorded_later_rows == 0
     assert same_samples(shard, first)
     assert shard.stats().paid_rows == first.stats().paid_rows
     shard.flush()
@@ -144,30 +144,30 @@ def test_new_rows_among_those_from_the_shelf_are_written_once(new_shard, rows, t
     feed(first, rows, 0, 100)
     first.flush()
     shard = new_shard()
-    shard.shelve(50)
+    shard.rewind(50)
     mixed = rows.select([300, 70, 301, 60, 10, 70])
     result = shard.add(mixed, "a")
     assert (result.added, result.duplicates, result.position, result.durable) == (4, 2, 4, 0)
     assert shard.stats().waiting_rows == 2
     shard.flush()
     assert read_record(tmp_path).keys == KEYS[:100] + [KEYS[300], KEYS[301]]
-    assert shard._content.find([KEYS[i] for i in (300, 70, 301, 60)]).tolist() == [50, 51, 52, 53]
+    assert shard._memory.find([KEYS[i] for i in (300, 70, 301, 60)]).tolist() == [50, 51, 52, 53]
     assert shard.stats().rows == 54
 
 
 def test_the_shelf_holds_what_was_not_yet_on_record(new_shard, rows):
     shard = new_shard()
     feed(shard, rows, 0, 100)
-    shard.shelve(30)
-    assert (shard.stats().rows, shard.stats().shelved_rows) == (30, 70)
-    shard.shelve(1000)  # all there is
-    assert (shard.stats().rows, shard.stats().shelved_rows) == (100, 0)
-    shard.shelve(0)
-    assert (shard.stats().rows, shard.stats().shelved_rows) == (0, 100)
+    shard.rewind(30)
+    assert (shard.stats().rows, shard.stats().recorded_later_rows) == (30, 70)
+    shard.rewind(1000)  # all there is
+    assert (shard.stats().rows, shard.stats().recorded_later_rows) == (100, 0)
+    shard.rewind(0)
+    assert (shard.stats().rows, shard.stats().recorded_later_rows) == (0, 100)
     claims = shard.claim("a", KEYS[:100])
     assert claims.paid.keys == KEYS[:100]
     with pytest.raises(ValueError, match="-1 rows"):
-        shard.shelve(-1)
+        shard.rewind(-1)
 
 
 def test_step_rewards_survive_eviction_and_restart(new_shard, make_scored):

@@ -67,8 +67,12 @@ def test_it_tells_who_waits_and_how_far_the_ratio_is_kept():
     rate = ReplayRatio(2, 100, sample_rows=10, insert_rows=20)
     assert rate.slack == 50
     # 25 rows beyond min_rows earn 50 samples: the actors have to wait
-    assert (rate.lean(125, 0), rate.may_insert(125, 0, 1)) == (1, False)
-    assert (rate.lean(125, 100), rate.may_sample(125, 100, 1)) == (-1, False)
-    assert (rate.lean(125, 25), rate.lean(500, 0), rate.lean(0, 0)) == (0.5, 1, -1)
+    assert (rate.balance_share(125, 0), rate.may_insert(125, 0, 1)) == (1, False)
+    assert (rate.balance_share(125, 100), rate.may_sample(125, 100, 1)) == (-1, False)
+    assert (rate.balance_share(125, 25), rate.balance_share(500, 0), rate.balance_share(0, 0)) == (
+        0.5,
+        1,
+        -1,
+    )
     assert (rate.achieved(125, 25), rate.achieved(125, 50)) == (1, 2)
     assert np.isnan(rate.achieved(100, 0))

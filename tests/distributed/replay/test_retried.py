@@ -113,12 +113,14 @@ def test_void_rows_have_their_place_among_the_first(tmp_path: Path, make_scored:
     forgive(tmp_path, failures=True)
     for live in range(7):
         again = shard(tmp_path)
-        again.shelve(live)
+        again.rewind(live)
         stats = again.stats()
         kept = [key for key in "abcdef"[:live] if key not in "be"]
         assert (stats.rows, stats.void_rows) == (len(kept), 2)
-        assert stats.shelved_rows == 4 - len(kept)
-        assert again.claim("me", list("acdf")).paid_at.tolist() == list(range(len(kept), 4))
+        assert stats.recorded_later_rows == 4 - len(kept)
+        assert again.claim("me", list("acdf")).already_scored_at.tolist() == list(
+            range(len(kept), 4)
+        )
 
 
 def test_rows_of_a_report_are_known_free_and_live(tmp_path: Path, make_scored: MakeScored):
@@ -127,12 +129,12 @@ def test_rows_of_a_report_are_known_free_and_live(tmp_path: Path, make_scored: M
     written(tmp_path, make_scored("de"))
     again = shard(tmp_path)
     assert states(again, "abcde") == "kkkkk" and again.stats().paid_rows == 4
-    again.shelve(2)  # what comes after a checkpoint is shelved, but a run doesn't repeat a report
+    again.rewind(2)  # what comes after a checkpoint is later, but a run doesn't repeat a report
     stats = again.stats()
-    assert (stats.rows, stats.paid_rows, stats.shelved_rows) == (3, 2, 2)
+    assert (stats.rows, stats.paid_rows, stats.recorded_later_rows) == (3, 2, 2)
     assert states(again, "abc") == "kkk"
-    again.shelve(4)
-    assert again.stats().shelved_rows == 1
+    again.rewind(4)
+    assert again.stats().recorded_later_rows == 1
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"failed_before": "x"}', '{"other": 1}'])

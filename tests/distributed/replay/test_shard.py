@@ -28,7 +28,7 @@ def same_batch(a: TrainingBatch, b: TrainingBatch) -> bool:
 
 def held(shard: ReplayShard) -> Scored:
     """The rows held whole, in the order of their arrival."""
-    return shard._content.columns.read(shard._content.hot.slots)
+    return shard._memory.columns.read(shard._memory.kept.slots)
 
 
 def knows(shard: ReplayShard, keys: list[str]) -> list[bool]:
@@ -96,7 +96,7 @@ def test_a_restart_reloads_what_was_flushed_and_only_that(new_shard, make_scored
     assert_same(held(again), held(shard))
     before, after = shard.stats(), again.stats()
     assert after.waiting_rows == before.waiting_rows == 0
-    for name in ("rows", "trainable_rows", "valid_rows", "failed_rows", "paid_rows", "hot_rows"):
+    for name in ("rows", "trainable_rows", "valid_rows", "failed_rows", "paid_rows", "kept_rows"):
         assert getattr(after, name) == getattr(before, name) > 0
     assert np.array_equal(after.best, before.best)
     assert same_batch(again.sample(64, seed=3)[1], shard.sample(64, seed=3)[1])

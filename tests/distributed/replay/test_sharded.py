@@ -10,11 +10,11 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError
 
-from sequence_tutor.distributed.replay.client import ShardedReplay, create_shards, split
+from sequence_tutor.distributed.replay.client import ReplayClient, create_shards, split
 from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.record.writer import read_record, shard_of
 from sequence_tutor.distributed.replay.sampler import RankSampler, UniformSampler
-from sequence_tutor.distributed.replay.scorer_client import Claimant
+from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 from sequence_tutor.distributed.types import concatenate
 from sequence_tutor.rewards.base import Status
 
@@ -33,7 +33,7 @@ def test_split_keeps_every_row_with_its_shard(make_scored, assert_same):
 @pytest.fixture
 def replay(local_ray, tmp_path):
     handles = create_shards(2, tmp_path, sampler=UniformSampler(), flush_rows=1)
-    yield ShardedReplay(handles, deadline_s=60.0)
+    yield ReplayClient(handles, deadline_s=60.0)
     for handle in handles:
         ray.kill(handle)
 
@@ -86,7 +86,7 @@ def test_a_killed_shard_reloads_itself(replay, make_scored):
     assert sum(meta.rows for meta, _ in drawn) == 64
     assert time.monotonic() - start < 10
     # ... and scorers, who mustn't pay twice, wait until it's back
-    known = Claimant(replay, "test").claim(KEYS).known
+    known = ScorerClient(replay, "test").claim(KEYS).known
     np.testing.assert_array_equal(known.rewards, scored.rewards)
     assert replay.add(make_scored(KEYS, seed=1)).duplicates == 300
     stats = replay.stats()
@@ -127,7 +127,7 @@ def test_a_call_in_flight_is_repeated(replay, make_scored, monkeypatch):
         return ref
 
     monkeypatch.setattr(replay.calls, "start", kill_first)
-    assert len(Claimant(replay, "test").claim(KEYS[:100]).known) == 100
+    assert len(ScorerClient(replay, "test").claim(KEYS[:100]).known) == 100
     assert killed
 
 
@@ -140,14 +140,14 @@ def test_shards_go_back_to_a_checkpoint(replay, make_scored, assert_same):
     live = [s.rows for s in replay.stats()]
     replay.add(scored.select(range(100, 300)))
     with pytest.raises(ValueError, match="3 shards for a replay of 2"):
-        replay.shelve([1, 2, 3])
-    replay.shelve(live)
+        replay.rewind([1, 2, 3])
+    replay.rewind(live)
     total = combine(replay.stats())
-    assert (total.rows, total.shelved_rows) == (100, 200)
-    claimant = Claimant(replay, "test")
+    assert (total.rows, total.recorded_later_rows) == (100, 200)
+    claimant = ScorerClient(replay, "test")
     claims = claimant.claim([*KEYS[90:110], "new"])
     assert claims.state.tolist() == [0] * 10 + [1] * 11
-    assert claims.paid_at.tolist() == list(range(10, 20))
+    assert claims.already_scored_at.tolist() == list(range(10, 20))
     assert_same(claims.paid, scored.select(range(100, 110)))
     result = claimant.add(claims.paid)
     assert (result.added, result.paid) == (10, 10)
@@ -157,13 +157,13 @@ def test_shards_go_back_to_a_checkpoint(replay, make_scored, assert_same):
 def test_a_broken_part_keeps_the_shard_down_and_is_named(local_ray, tmp_path):
     name = "part-00000000-0000-of-0001-00000000.parquet"
     (tmp_path / name).write_bytes(b"nonsense")
-    replay = ShardedReplay(create_shards(1, tmp_path, sampler=RankSampler()), deadline_s=30.0)
+    replay = ReplayClient(create_shards(1, tmp_path, sampler=RankSampler()), deadline_s=30.0)
     with pytest.raises(RuntimeError, match=f"(?s)can't be brought back.*{name}"):
         replay.stats()
 
 
 def test_shards_nobody_holds_any_more_flush_what_waits(local_ray, tmp_path, make_scored):
-    replay = ShardedReplay(create_shards(2, tmp_path, sampler=UniformSampler()))
+    replay = ReplayClient(create_shards(2, tmp_path, sampler=UniformSampler()))
     replay.add(make_scored(KEYS))
     assert read_record(tmp_path) is None
     del replay

@@ -85,7 +85,7 @@ def test_they_rank_below_all_others_and_are_let_go_first(new_shard, make_scored)
     rewards = [math.nan if i % 2 else -1e6 + i for i in range(3000)]
     shard = new_shard(sampler=FreshMix(RankSampler(top=700), fresh=0.0), memory_rows=1024)
     shard.add(numbered(make_scored(keys, rewards, status)))
-    held = shard._content.columns.read(shard._content.hot.slots)
+    held = shard._memory.columns.read(shard._memory.kept.slots)
     old = held.select(np.flatnonzero(held.versions < 2000))
     assert len(old) and (old.status == OK).all()
     versions = shard.sample(400, 0)[1].versions
@@ -101,7 +101,7 @@ def test_a_reload_and_a_shelf_know_the_same(new_shard, make_scored):
     again = new_shard()
     assert again.stats().worst == -7.0 and again.stats().trainable_rows == 4
     np.testing.assert_array_equal(again.sample(64, 3)[1].rewards, before.rewards)
-    again.shelve(2)
+    again.rewind(2)
     assert again.stats().worst == -1.0 and by_version(again, 2)[1][-1] == -1.0
     claims = again.claim("x", ["c", "d"])
     assert np.isnan(claims.paid.rewards[1])

@@ -111,12 +111,12 @@ def test_idle_scorers_end_those_on_the_newest_node_first(sleepers: Any):
     look_until(fleet, lambda: fleet.up == 4, want=4)
     nodes = [ray.get(p.where.remote()) for p in fleet.processes]
     assert sorted(nodes) == ["a", "a", "b", "c"]
-    order = [seat.node for seat in fleet._seats.values()]
+    order = [slot.node for slot in fleet._slots.values()]
     busy = fleet.free()
     fleet.hand(busy, Nap(1, 30.0))  # who works stays
     assert busy.node == 0
     look_until(fleet, lambda: len(fleet) == 1)
-    assert fleet._seats == {busy.number: busy} and max(order) == 2
+    assert fleet._slots == {busy.number: busy} and max(order) == 2
 
 
 def test_scorers_without_a_place_are_no_scorers_yet_and_go_first(sleepers: Any):
@@ -136,11 +136,11 @@ def test_scorers_without_a_place_are_no_scorers_yet_and_go_first(sleepers: Any):
 def test_work_goes_to_the_least_busy_and_the_oldest_node(sleepers: Any):
     fleet = sleepers(3, 3, nodes="aba")
     look_until(fleet, lambda: fleet.up == 3)
-    on_a = [s.number for s in fleet._seats.values() if s.node == 0]
+    on_a = [s.number for s in fleet._slots.values() if s.node == 0]
     order = []
-    while (seat := fleet.free()) is not None:
-        order.append(seat.number)
-        fleet.hand(seat, Nap(1, 5.0))
+    while (slot := fleet.free()) is not None:
+        order.append(slot.number)
+        fleet.hand(slot, Nap(1, 5.0))
     assert len(order) == 6  # two each
     (last,) = set(range(3)) - set(on_a) if len(on_a) == 2 else {order[2]}
     assert sorted(order[:3]) == [0, 1, 2] and order[:3] == order[3:]
@@ -183,7 +183,7 @@ def test_a_budget_is_never_exceeded_by_what_is_under_way(sleepers: Any):
     for _ in range(4):
         pool.put(Nap(4, 0.5))
     pool.dispatch(budget=6)
-    handed = [h.task.allowance for s in fleet._seats.values() for h in s.handed.values()]
+    handed = [h.task.allowance for s in fleet._slots.values() for h in s.handed.values()]
     assert handed == [4, 2]
     assert pool.waiting == 8
 
@@ -198,11 +198,11 @@ def test_nothing_waits_behind_a_long_task(sleepers: Any, monkeypatch, nap_s: flo
     for _ in range(8):
         pool.put(Nap(1, nap_s))
     pool.dispatch()  # nobody knows yet
-    assert sorted(len(seat.handed) for seat in fleet._seats.values()) == [1, 1]
+    assert sorted(len(slot.handed) for slot in fleet._slots.values()) == [1, 1]
     loads = []
     while pool.tasks:
         pool.collect(1.0)
         pool.dispatch()
         # a task that one handed out later has overtaken holds nobody up, and doesn't count
-        loads.append(max(seat.load for seat in fleet._seats.values()))
+        loads.append(max(slot.load for slot in fleet._slots.values()))
     assert max(loads) == most

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES
-from sequence_tutor.distributed.replay.messages import AddResult, Claim, Claims, Outcomes
+from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer, Outcomes
 from sequence_tutor.distributed.scoring.scorer import Identify, Scorer, invalid_key
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate, per_step
 from sequence_tutor.policies.encodings.base import Episodes, pad
@@ -39,7 +39,7 @@ class FakeReplay:
         self.released: list[str] = []
         self.held: set[str] = set()
 
-    def claim(self, keys: Sequence[str]) -> Claims:
+    def claim(self, keys: Sequence[str]) -> ClaimAnswer:
         held = self.rows.keys if self.rows is not None else []
         state = np.full(len(keys), Claim.YOURS, dtype=np.int8)
         found = []
@@ -52,12 +52,12 @@ class FakeReplay:
                 self.busy[key] -= 1
             else:
                 self.held.add(key)
-        return Claims(
+        return ClaimAnswer(
             state=state,
             losses=np.array([self.losses.get(k, 0) for k in keys], dtype=np.int8),
             known=outcomes(self.rows.select(found) if self.rows is not None else None),
             paid=None,
-            paid_at=np.zeros(0, np.int64),
+            already_scored_at=np.zeros(0, np.int64),
         )
 
     def release(self, keys: Sequence[str]) -> None:
@@ -215,9 +215,9 @@ def test_what_is_paid_already_is_handed_back_as_it_is():
     assert before is not None
 
     class Shelved(FakeReplay):
-        def claim(self, keys: Sequence[str]) -> Claims:
+        def claim(self, keys: Sequence[str]) -> ClaimAnswer:
             at = [i for i, key in enumerate(keys) if key == "CCO"]
-            return replace(super().claim(keys), paid=before, paid_at=np.array(at))
+            return replace(super().claim(keys), paid=before, already_scored_at=np.array(at))
 
     one, reward = scorer(Shelved())
     report, scored = score(one, generated("CCC", "OCC", "CCN"))
