@@ -3,7 +3,8 @@
 Only this package knows Ray. It knows neither chemistry nor music: a domain comes in through
 `sequence_tutor.policies.encodings.base.Encoding` and `sequence_tutor.rewards.base.Domain`.
 
-From Python: `optimize`, `load_config`, `parse_config`, `SequenceTutorConfig`; see docs/python.md.
+From Python: `optimize`, `optimize_rounds`, `load_config`, `parse_config`, `SequenceTutorConfig`; see
+docs/python.md.
 """
 
 from importlib import import_module as _import_module
@@ -14,18 +15,25 @@ if __name__ == "distributed":
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
-    from sequence_tutor.distributed.commands.python_api import Result, optimize
+    from sequence_tutor.distributed.commands.python_api import (
+        Result,
+        Round,
+        optimize,
+        optimize_rounds,
+    )
     from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, parse_config
     from sequence_tutor.distributed.stop_signal import RunError
 
 __all__ = [
     "ConfigError",
     "Result",
+    "Round",
     "RunConfig",
     "RunError",
     "SequenceTutorConfig",
     "load_config",
     "optimize",
+    "optimize_rounds",
     "parse_config",
 ]
 
@@ -37,7 +45,9 @@ _PLACES = {
     "RunError": "stop_signal",
     "SequenceTutorConfig": "algorithm_config",
     "load_config": "config",
+    "Round": "commands.python_api",
     "optimize": "commands.python_api",
+    "optimize_rounds": "commands.python_api",
     "parse_config": "config",
 }
 

@@ -306,6 +306,15 @@ def parse_config(data: dict[str, Any], origin: str = "config") -> RunConfig:
         raise ConfigError(f"{origin}: {_sentence(error)}") from error
 
 
+def synchronous(run: RunConfig) -> RunConfig:
+    """The same run in synchronous mode. Raises ConfigError where it can't be."""
+    fields = {name: getattr(run, name) for name in RunConfig.model_fields}
+    try:
+        return RunConfig(**fields | {"mode": "synchronous"})
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from error
+
+
 def _apply(data: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key.strip():

@@ -5,18 +5,25 @@ The record is no part of a checkpoint: it may be ahead of it, and what it holds 
 
 from __future__ import annotations
 
-import ray
+from typing import Protocol
 
-from sequence_tutor.distributed.learning.learner import publish_from_first
-from sequence_tutor.distributed.learning.update_calls import LearnerCalls
 from sequence_tutor.distributed.metrics.tally import Tally
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import ShardStats, combine
 from sequence_tutor.distributed.run_directory.checkpoint import Checkpoint
+from sequence_tutor.distributed.types import Weights
+
+
+class Learning(Protocol):
+    """What is needed of the learners: their state as arrays by name."""
+
+    def export_tensors(self) -> Weights: ...
+
+    def import_tensors(self, tensors: Weights, updates: int) -> None: ...
 
 
 def take_snapshot(
-    learning: LearnerCalls, replay: ReplayClient, tally: Tally, config: str
+    learning: Learning, replay: ReplayClient, tally: Tally, config: str
 ) -> Checkpoint:
     """The state of a run whose rows are on record and whose updates are all counted; `config` is
     its TOML."""
@@ -24,7 +31,7 @@ def take_snapshot(
     whole = combine(stats)
     rows_held = {"paid_rows": whole.paid_rows, "void_rows": whole.void_rows}
     return Checkpoint(
-        tensors=learning.each(lambda learner: learner.export_tensors())[0],
+        tensors=learning.export_tensors(),
         counters=tally.counters() | rows_held,
         live_rows=[shard.rows + shard.void_rows for shard in stats],
         elapsed_s=tally.elapsed_s,
@@ -32,12 +39,9 @@ def take_snapshot(
     )
 
 
-def restore(saved: Checkpoint, learning: LearnerCalls, tally: Tally) -> None:
+def restore(saved: Checkpoint, learning: Learning, tally: Tally) -> None:
     """Give learners and counters the state of a checkpoint, and publish its weights."""
-    reference = ray.put(saved.tensors)
-    updates = saved.counters["updates"]
-    learning.each(lambda learner: learner.import_tensors(ray.get(reference), updates))
-    learning.each(publish_from_first)
+    learning.import_tensors(saved.tensors, saved.counters["updates"])
     tally.restore(saved.counters, saved.elapsed_s)
 
 

@@ -12,20 +12,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.ray_cluster.join import shard_cpus
-from sequence_tutor.distributed.replay.client import create_shards
-from sequence_tutor.distributed.replay.respelling import Respeller
-from sequence_tutor.distributed.replay.sampler import (
-    FreshMix,
-    RankSampler,
-    RowSampler,
-    UniformSampler,
-)
+from sequence_tutor.distributed.replay.ray_shards import create_shards
+from sequence_tutor.distributed.replay.shard_settings import shard_settings
 from sequence_tutor.distributed.scoring.fleet import MAX_TASKS, ScorerFleet
 from sequence_tutor.distributed.scoring.process import ScorerProcess
 from sequence_tutor.distributed.weight_board import WeightBoard, board_name, packed, prior_parts
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.prior import Prior
-from sequence_tutor.rewards.domains import domain_of
 
 # Tasks that a scorer has been handed, those that take unusually long not counted: enough to never
 # idle, few enough to stay fresh.
@@ -67,22 +60,12 @@ def start_shards(
 ) -> list[ActorHandle]:
     """The shards of a record, which reload what is there; without an encoding nothing is spelled
     anew."""
-    replay = run.replay
-    sampler: RowSampler = (
-        RankSampler(replay.top, replay.rank_k) if replay.sampling == "rank" else UniformSampler()
-    )
     return create_shards(
-        replay.shards,
+        run.replay.shards,
         record,
-        sampler=FreshMix(sampler, replay.fresh, replay.fresh_window),
-        rewrite=None if encoding is None else Respeller(encoding, domain_of(run.encoding)),
-        rewrite_share=0.0 if encoding is None else replay.rewrite,
-        memory_rows=replay.memory_rows,
-        flush_seconds=replay.flush_s,
-        lease_s=replay.lease_s,
-        reward_id=run.reward.identity(),
+        **shard_settings(run, encoding),
         num_cpus=shard_cpus(run),
-        resources=replay.resources,
+        resources=run.replay.resources,
     )
 
 

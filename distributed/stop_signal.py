@@ -22,6 +22,10 @@ class StoppedError(RunError):
     """It was asked to stop before there was anything to keep."""
 
 
+class ResourceError(ValueError):
+    """The cluster is too small for the run; the message says what is missing and what to change."""
+
+
 class StopRequest:
     """Turns the first Ctrl-C or SIGTERM into a wish to stop; the second one interrupts. Only the
     main thread gets signals: in another one, as some notebooks have, nothing is changed."""

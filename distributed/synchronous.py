@@ -1,16 +1,29 @@
-"""A synchronous round: one batch of each actor, in order, and their scores in that order."""
+"""Synchronous mode on Ray: one batch of each actor, in order, and their scores in that order.
+
+The batches of a round are prepared and scored side by side, but claim their keys and are stored one
+after the other: of equal sequences the same one counts every time, however fast each scorer is.
+What goes down with a process is done again, so a round depends on nothing that can die.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import ray
 from ray.actor import ActorHandle
+from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError
 
-from sequence_tutor.distributed.scoring.in_order import PATIENCE_S, score_in_order
+from sequence_tutor.distributed.scoring.process import UnknownTicketError
+from sequence_tutor.distributed.training import shares_of_budget
 from sequence_tutor.distributed.types import ActorReport, ScoreReport
 
+STEPS = ("prepare", "claim", "score", "store")
+SIDE_BY_SIDE = ("prepare", "score")
+LOST = (RayActorError, OwnerDiedError, ObjectLostError, UnknownTicketError)
+# Seconds before a lost scorer is asked again, and until it's given up.
+RETRY_S, PATIENCE_S = 0.5, 300.0
 # What an actor made: a report, and the reference to the rest.
 Batch = tuple[ActorReport, list[Any]]
 
@@ -31,11 +44,7 @@ def generate_and_score(
     actor or a scorer doesn't come back.
     """
     batches = one_batch_each(group, workers, iteration)
-    # what a batch may use of the budget mustn't depend on how the others fared
-    allowances: list[int] = []
-    for report, _ in batches:
-        allowances.append(report.rows if left is None else min(left, report.rows))
-        left = None if left is None else left - allowances[-1]
+    allowances = shares_of_budget([report.rows for report, _ in batches], left)
     made_by = [report.worker for report, _ in batches]
     scores = score_in_order(
         scorers,
@@ -68,3 +77,71 @@ def one_batch_each(group: Any, workers: Sequence[int], iteration: int) -> list[B
             time.sleep(PROBE_S)
             group.probe_unhealthy_env_runners()
     return sorted(found, key=lambda result: result[0].worker)
+
+
+def score_in_order(
+    processes: list[ActorHandle],
+    batches: list[ray.ObjectRef],
+    allowances: list[int],
+    again: Callable[[int], ray.ObjectRef],
+) -> list[ScoreReport]:
+    """Score and store batches; of the valid sequences of batch i at most allowances[i] are scored.
+
+    What goes down with its scorer is done again when that is back; a batch that is lost itself is
+    made again by `again` (i -> reference). Raises RuntimeError where a scorer can't start.
+    """
+    work = _Round(processes, list(batches), allowances, again)
+    numbers = range(len(batches))
+    results: list[ScoreReport] = []
+    for step in STEPS:
+        if step in SIDE_BY_SIDE:
+            calls = [work.start(i, step) for i in numbers]
+            results = [work.finish(i, step, call) for i, call in zip(numbers, calls, strict=True)]
+        else:
+            results = [work.finish(i, step, work.start(i, step)) for i in numbers]
+    return results
+
+
+class _Round:
+    def __init__(
+        self,
+        processes: list[ActorHandle],
+        batches: list[ray.ObjectRef],
+        allowances: list[int],
+        again: Callable[[int], ray.ObjectRef],
+    ) -> None:
+        self.processes, self.batches = processes, batches
+        self.allowances, self.again = allowances, again
+
+    def start(self, i: int, step: str) -> ray.ObjectRef:
+        call = getattr(self.processes[i % len(self.processes)], step)
+        if step == "prepare":
+            return call.remote(i, self.batches[i], self.allowances[i])
+        return call.remote(i)
+
+    def finish(self, i: int, step: str, call: ray.ObjectRef) -> Any:
+        """The step's result; where it was lost, this batch's steps up to it are done again."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return ray.get(call)
+            except LOST as error:
+                if getattr(error, "actor_init_failed", False):
+                    raise RuntimeError(f"a scorer can't start: {error}") from error
+                if time.monotonic() > until:
+                    raise
+                if isinstance(error, (OwnerDiedError, ObjectLostError)):
+                    self.batches[i] = self.again(i)
+                else:
+                    time.sleep(RETRY_S)
+                call = self._from_the_start(i, step)
+
+    def _from_the_start(self, i: int, step: str) -> ray.ObjectRef:
+        """All steps before this one; a reference to the first that fails, or to this one."""
+        for earlier in STEPS[: STEPS.index(step)]:
+            call = self.start(i, earlier)
+            try:
+                ray.get(call)
+            except LOST:
+                return call
+        return self.start(i, step)

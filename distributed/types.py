@@ -16,6 +16,9 @@ import pyarrow.compute as pc
 from sequence_tutor.policies.encodings.base import Episodes
 from sequence_tutor.rewards.base import Status
 
+# Float32 arrays of a network by name.
+Weights = dict[str, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Generated:

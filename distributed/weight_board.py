@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import ray
 
-Weights = dict[str, np.ndarray]
+from sequence_tutor.distributed.types import Weights
 
 
 @dataclass(frozen=True)

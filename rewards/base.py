@@ -78,6 +78,9 @@ class Reward(Protocol):
         `tokens`, the text of each action without the end token, is what per-step rewards need.
         """
 
+    def identify(self, sequences: Sequence[str]) -> Sequence[Identity]:
+        """What each sequence is; the reward itself isn't called."""
+
 
 class Domain(Protocol):
     """The scoring side of an application, as the distributed part sees it."""

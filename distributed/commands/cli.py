@@ -29,6 +29,9 @@ SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the sa
 ColumnOption = Annotated[
     str | None, typer.Option(help="Column of the sequences, in a CSV, text or Parquet file.")
 ]
+LocalOption = Annotated[
+    bool, typer.Option(help="In this process, without Ray: slower, and a debugger works in it.")
+]
 RetryOption = Annotated[bool, typer.Option(help="With --resume: try again what failed.")]
 
 
@@ -81,11 +84,13 @@ def optimize(
             "budget; what it costs is said first.",
         ),
     ] = 0,
+    local: LocalOption = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: learner.temperature=0.05")
     ] = None,
 ) -> None:
     """Tune a policy on a reward, starting from a prior."""
+    from sequence_tutor.distributed.commands.optimize import Options
     from sequence_tutor.distributed.commands.retries import optimize_with_retries
     from sequence_tutor.distributed.config import load_config
     from sequence_tutor.distributed.report.summary import print_summary
@@ -103,16 +108,8 @@ def optimize(
     start = None
     if warm_start is not None:
         start = WarmStart(warm_start, column, reward_column, lower_is_better)
-    summary = optimize_with_retries(
-        run,
-        directory,
-        console,
-        resume,
-        start,
-        retries,
-        retry_failed=retry_failed,
-        report_samples=report_samples,
-    )
+    options = Options(resume, start, retry_failed, report_samples, local)
+    summary = optimize_with_retries(run, directory, console, options, retries)
     print_summary(summary, directory, console)
 
 
@@ -134,6 +131,7 @@ def score(
     retry_failed: Annotated[
         bool, typer.Option(help="With --resume: try failed lines again, of a finished --out too.")
     ] = False,
+    local: LocalOption = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: scorers.count=8")
     ] = None,
@@ -146,7 +144,7 @@ def score(
         raise ValueError("--retry-failed needs --resume: there is nothing to try again")
     run = load_config(config, set_)
     result = out or f"{Location(file).name.split('.')[0]}.scored.csv"
-    summary = score_file(run, file, result, column, resume, console, retry_failed)
+    summary = score_file(run, file, result, column, resume, console, retry_failed, local)
     print_score_summary(summary, result, console)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from sequence_tutor.distributed.commands.optimize import evaluated_rewards, starting_prior_of
 from sequence_tutor.distributed.report.evaluation import (
     compare,
     describe,
@@ -15,7 +14,10 @@ from sequence_tutor.distributed.report.evaluation import (
     print_table,
     spread,
 )
+from sequence_tutor.distributed.report.reward_table import evaluated_rewards
 from sequence_tutor.distributed.report.summary import print_rewards
+from sequence_tutor.distributed.run_directory.resume import config_of
+from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.encodings.registry import ENCODINGS
 from sequence_tutor.policies.files.corpus import CorpusError
@@ -51,7 +53,7 @@ def evaluate_source(request: Request, console: Console) -> None:
     is_run = (place / "policy").is_dir()
     prior: Prior | None = None
     if is_run:
-        prior = starting_prior_of(place)
+        prior = starting_prior(config_of(place))
     elif not _is_data(place):
         prior = load_prior(request.source)
     if request.report_samples and not is_run:

@@ -6,23 +6,25 @@ import csv
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ray
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.optimize import Options
+from sequence_tutor.distributed.commands.optimize import optimize_rounds as rounds_of_run
 from sequence_tutor.distributed.commands.retries import optimize_with_retries
 from sequence_tutor.distributed.config import RunConfig, load_config, parse_config
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.report.evaluation import Columns
-from sequence_tutor.distributed.report.summary import print_summary
+from sequence_tutor.distributed.report.summary import print_summary, top_csv
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 from sequence_tutor.policies.files.storage import Location, Where
 
 if TYPE_CHECKING:
+    from sequence_tutor.distributed.training import Training
     from sequence_tutor.policies.prior import Prior
 
 Config = str | Path | dict[str, Any] | RunConfig
@@ -57,6 +59,22 @@ class Result:
         return load_prior(self.policy_path)
 
 
+@dataclass(frozen=True)
+class Round:
+    """A run as it is after a round. metrics: those of the round."""
+
+    metrics: Metrics
+    _training: Training
+
+    def policy(self) -> Prior:
+        """The policy as it is now: `policy().sample(10)`."""
+        return self._training.policy()
+
+    def top(self, n: int = 10) -> list[dict[str, Any]]:
+        """The up to n best distinct sequences so far, as `Result.top` has them."""
+        return _rows(top_csv(self._training.replay.top(n)))
+
+
 def optimize(
     config: Config,
     out: Where,
@@ -66,6 +84,7 @@ def optimize(
     retries: int = 0,
     retry_failed: bool = False,
     report_samples: int = 0,
+    local: bool = False,
     quiet: bool = False,
 ) -> Result:
     """Tune a policy as `sequence-tutor optimize` does, and leave the same run directory in `out`.
@@ -73,35 +92,53 @@ def optimize(
     config: a TOML file, its content as nested dicts, or a RunConfig. A `python` component of a dict
     takes a function itself. The others are the command's options; quiet: print nothing on the way.
     Works in any thread; in the main one Ctrl-C stops cleanly. Ray is left as it was found: started
-    here, it is ended here.
+    here, it is ended here; with `local` it isn't even imported.
 
     Raises ConfigError and other ValueErrors for what the caller can mend, RunError where the run
     can't go on, OSError where storage fails.
     """
-    if isinstance(config, dict):
-        run = parse_config(config)
-    else:
-        run = config if isinstance(config, RunConfig) else load_config(config)
-    directory = Location(out)
+    run, directory = _parsed(config), Location(out)
     console = Console(quiet=quiet, markup=False)
-    with _ray_as_it_was():
-        summary = optimize_with_retries(
-            run,
-            directory,
-            console,
-            resume,
-            warm_start,
-            retries,
-            retry_failed=retry_failed,
-            report_samples=report_samples,
-        )
+    options = Options(resume, warm_start, retry_failed, report_samples, local)
+    with nullcontext() if local else _ray_as_it_was():
+        summary = optimize_with_retries(run, directory, console, options, retries)
     print_summary(summary, directory, console)
     top = _rows((directory / "top.csv").read().decode("utf-8"))
     return Result(directory, summary.reason, summary.metrics, top, summary.columns)
 
 
+def optimize_rounds(
+    config: Config,
+    out: Where,
+    *,
+    resume: bool = False,
+    warm_start: WarmStart | Where | None = None,
+    retry_failed: bool = False,
+    quiet: bool = True,
+) -> Iterator[Round]:
+    """Tune a policy in this process, without Ray, and yield after each round.
+
+    The arguments, the run directory and the errors are those of `optimize` with `local`. Between
+    rounds the run may be looked at. A loop that is left early leaves a run that `resume` goes on
+    with.
+    """
+    options = Options(resume, warm_start, retry_failed, local=True)
+    console = Console(quiet=quiet, markup=False)
+    with closing(rounds_of_run(_parsed(config), out, console, options)) as rounds:
+        for training in rounds:
+            yield Round(training.last_metrics, training)
+
+
+def _parsed(config: Config) -> RunConfig:
+    if isinstance(config, dict):
+        return parse_config(config)
+    return config if isinstance(config, RunConfig) else load_config(config)
+
+
 @contextmanager
 def _ray_as_it_was() -> Iterator[None]:
+    import ray
+
     was_there = ray.is_initialized()
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     try:

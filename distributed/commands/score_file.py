@@ -8,16 +8,14 @@ file is like.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import ray
-from ray.actor import ActorHandle
 from rich.console import Console
 
 from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
@@ -31,54 +29,40 @@ from sequence_tutor.distributed.bulk.lines import (
     read_lines,
 )
 from sequence_tutor.distributed.bulk.results import done_ranges, forget, tallies
+from sequence_tutor.distributed.commands.engine import engine_of
 from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
 from sequence_tutor.distributed.metrics.display import Display
-from sequence_tutor.distributed.metrics.prometheus import BulkExporter
-from sequence_tutor.distributed.ray_cluster.address import check_cluster
-from sequence_tutor.distributed.ray_cluster.join import enter_cluster
-from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError
 from sequence_tutor.distributed.run_directory.resume import config_of
-from sequence_tutor.distributed.scoring.pool import ScorerPool
-from sequence_tutor.distributed.scoring.process import LinesReport
-from sequence_tutor.distributed.start_processes import start_scorers, start_shards
+from sequence_tutor.distributed.scoring.batch_size import BatchSize
+from sequence_tutor.distributed.scoring.lines import LinesReport
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.base import Status
-from sequence_tutor.rewards.domains import domain_of
-from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 # The file in the record that says what was scored, and how much of either end tells it.
 SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
-# Batches that a scorer is handed: nothing grows stale here.
-HANDED_PER_SCORER = 4
-# Seconds the driver waits for news.
-WAIT_S = 0.5
 
 
-@dataclass
-class LineBatch:
-    """Consecutive lines for a scorer; see `scoring.task.Task`."""
-
-    lines: Batch
-    directory: str
-    allowance: int = 0
-    attempts: int = 0
-    given_up: bool = False
+class LineScorers(AbstractContextManager["LineScorers"], Protocol):
+    """What scores lines: `scoring.ray_lines.RayLineScorers` or `local.LocalLineScorers`."""
 
     @property
-    def size(self) -> int:
-        return len(self.lines.sequences)
+    def batch_size(self) -> BatchSize:
+        """How many lines a batch should have."""
 
-    def send(self, process: ActorHandle) -> ray.ObjectRef:
-        method = process.give_up if self.given_up else process.score_lines
-        return method.remote(self.lines.first, self.lines.sequences, self.directory)
+    def reports(
+        self, left: Iterator[Batch], directory: str, stop: StopRequest
+    ) -> Iterator[LinesReport]:
+        """Score batches and write their results into `directory`, reading no further ahead than
+        that takes; once a stop is wanted, no more are begun."""
 
-    def split(self, n: int) -> tuple[LineBatch, LineBatch]:
-        first, lines = self.lines.first, self.lines.sequences
-        parts = Batch(first, lines[:n]), Batch(first + n, lines[n:])
-        return LineBatch(parts[0], self.directory), LineBatch(parts[1], self.directory)
+    def tell(self, estimate: Estimate, counts: np.ndarray) -> None:
+        """How far it is: lines to do and done, and how many there are of each status."""
+
+    def flush(self) -> None:
+        """Put all scores on record."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +83,18 @@ def score_file(
     resume: bool,
     console: Console,
     retry_failed: bool = False,
+    local: bool = False,
 ) -> ScoreSummary:
     """Score every line; stops cleanly when asked to, and goes on with `resume`.
 
     Lines that failed have a result as well: `resume` doesn't score them again, but for those whose
     scorers died, and where the reward has never worked. With `retry_failed` it does, also where all
-    lines have a result: that is replaced when the new one is whole. Raises ConfigError, BulkError,
+    lines have a result: that is replaced when the new one is whole. `local` runs in this process,
+    without Ray. Raises ConfigError, BulkError,
     CorpusError or OSError for what the user can mend.
     """
-    check_cluster()
+    engine = engine_of(local)
+    run = engine.prepare(run)
     path, outputs = Location(file), Outputs.of(out)
     record = outputs.record
     if not record.is_local:
@@ -115,7 +102,7 @@ def score_file(
     lines = read_lines(path, column)
     source = _source(path, column)
     _check(run, source, outputs, record, resume, retry_failed)
-    IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())]).close()
+    engine.reward(run).close()
     total = count_lines(path, column)
     started = time.monotonic()
     for directory in (outputs.fragments, record):
@@ -130,28 +117,16 @@ def score_file(
     estimate = Estimate(total, int(counts.sum()))
     stop = StopRequest()
     with stop:
-        enter_cluster(run, console, stop, scoring_only=True)
-    shards = start_shards(run, record.uri, None)
-    replay = ReplayClient(shards)
-    scorers = run.scorers
-    fleet = start_scorers(run, shards, scorers.least, scorers.count, handed=HANDED_PER_SCORER)
-    pool: ScorerPool[LinesReport] = ScorerPool(fleet, give_up=_given_up)
-    left = batches(lines, pool.batch_size, done)
-    exporter = BulkExporter(outputs.csv.name.removesuffix(".csv"))
-    try:
+        scorers = engine.line_scorers(run, outputs, console, stop)
+    left = batches(lines, scorers.batch_size, done)
+    with scorers:
         with stop, Display(console) as display:
-            for report in _reports(pool, left, outputs.fragments.uri, stop):
+            for report in scorers.reports(left, outputs.fragments.uri, stop):
                 counts += report.counts
                 estimate.add(report.rows, report.seconds)
-                left_s = (total - estimate.done) * pool.batch_size.seconds_per_row
-                fleet.want(math.ceil(left_s / scorers.idle_s))  # nobody for less work than that
                 display.show(f"{estimate}: {_told(counts)}")
-                exporter.export(estimate, counts)
-        replay.flush()
-    finally:
-        pool.kill()
-        for shard in shards:
-            ray.kill(shard)
+                scorers.tell(estimate, counts)
+        scorers.flush()
     if finished := int(counts.sum()) >= total and not stop.wanted:
         assemble(outputs, total, UserColumns(path, column))
         outputs.fragments.remove()
@@ -219,29 +194,6 @@ def _source(path: Location, column: str | None) -> str:
         digest.update(file.read(SAMPLED_BYTES))
     seen = {"bytes": size, "column": column, "ends": digest.hexdigest()}
     return json.dumps(seen, indent=1) + "\n"
-
-
-def _reports(
-    pool: ScorerPool[LinesReport], left: Iterator[Batch], directory: str, stop: StopRequest
-) -> Iterator[LinesReport]:
-    """Keeps the scorers supplied, but reads no further ahead than that takes."""
-    more = True
-    while True:
-        while more and not stop.wanted and not pool.full:
-            batch = next(left, None)
-            if more := batch is not None:
-                assert batch is not None
-                pool.put(LineBatch(batch, directory))
-        if stop.wanted:
-            pool.drop_waiting()
-        pool.dispatch()
-        if not pool.tasks:
-            return
-        yield from pool.collect(WAIT_S)
-
-
-def _given_up(task: LineBatch) -> LineBatch:
-    return LineBatch(task.lines, task.directory, given_up=True)
 
 
 def _told(counts: np.ndarray) -> str:

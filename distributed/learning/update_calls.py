@@ -12,9 +12,9 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 from ray.rllib.core.learner.training_data import TrainingData
 
-from sequence_tutor.distributed.learning.learner import KLControlLearner
+from sequence_tutor.distributed.learning.learner import KLControlLearner, publish_from_first
 from sequence_tutor.distributed.stop_signal import RunError
-from sequence_tutor.distributed.types import LearnerReport
+from sequence_tutor.distributed.types import LearnerReport, Weights
 
 T = TypeVar("T")
 
@@ -94,6 +94,20 @@ class LearnerCalls:
             reports.append(replace(each[0], rows=rows, lost=lost))
             timeout_s = None if timeout_s is None else 0.0
         return reports
+
+    def export_tensors(self) -> Weights:
+        """The state of the first learner, as of the updates under way; see `Updater`."""
+        return self.each(lambda learner: learner.updater.export_tensors())[0]
+
+    def import_tensors(self, tensors: Weights, updates: int) -> None:
+        """Give all learners this state, and publish its weights."""
+        reference = ray.put(tensors)
+        self.each(lambda learner: learner.updater.import_tensors(ray.get(reference), updates))
+        self.publish()
+
+    def publish(self) -> None:
+        """Put the weights on the board."""
+        self.each(publish_from_first)
 
     def each(self, call: Callable[[KLControlLearner], T]) -> list[T]:
         """Call something on every learner, after the updates that are under way; unlike RLlib's,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sequence_tutor.distributed.replay.messages import ShardStats
-from sequence_tutor.distributed.scoring.pool import ScorerPool
+
+if TYPE_CHECKING:
+    from sequence_tutor.distributed.scoring.pool import ScorerPool
 
 TOP = 10
 

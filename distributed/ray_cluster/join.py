@@ -19,7 +19,7 @@ from sequence_tutor.distributed.ray_cluster.address import (
     cluster_address,
 )
 from sequence_tutor.distributed.ray_cluster.storage_environment import storage_environment
-from sequence_tutor.distributed.stop_signal import StoppedError, StopRequest
+from sequence_tutor.distributed.stop_signal import ResourceError, StoppedError, StopRequest
 
 # Threads that wait must soon sleep. By default OpenMP's spin, and where there are more threads than
 # cores (learner, actors and scorers on one machine) a training step takes ten times as long; with
@@ -31,10 +31,6 @@ PROCESS_ENVIRONMENT = {"GOMP_SPINCOUNT": "3000"}
 SHARD_CPUS = 0.01
 # Seconds between two looks at whether there is room, and between two lines that say there isn't.
 LOOK_EVERY_S, TELL_EVERY_S = 0.5, 30.0
-
-
-class ResourceError(ValueError):
-    """The cluster is too small for the run; the message says what is missing and what to change."""
 
 
 def shard_cpus(run: RunConfig) -> float:

@@ -1,4 +1,4 @@
-"""The client of the replay: many shards, each in its own Ray actor, as if they were one.
+"""The client of the replay: many shards, wherever they are, as if they were one.
 
 The driver calls `sample` and `stats`; scorers hold a `ScorerClient` instead. What crosses is scored
 data, never references to scores still being made, which would block a shard for everybody behind
@@ -14,82 +14,17 @@ can't start (its directory missing, a part broken) fails every call.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import ray
-from ray.actor import ActorHandle
-from ray.exceptions import ActorUnavailableError
 
 from sequence_tutor.distributed.replay.messages import AddResult, EmptyReplayError, ShardStats
-from sequence_tutor.distributed.replay.record.store import PartStore, Place
 from sequence_tutor.distributed.replay.record.writer import shard_of
-from sequence_tutor.distributed.replay.sampler import RowSampler, best_rows
-from sequence_tutor.distributed.replay.shard import ReplayShard, Rewrite
-from sequence_tutor.distributed.replay.shard_calls import ShardCalls
+from sequence_tutor.distributed.replay.sampler import best_rows
+from sequence_tutor.distributed.replay.shard_calls import ShardCalls, ShardUnavailableError
 from sequence_tutor.distributed.types import SampleMeta, Scored, concatenate
-from sequence_tutor.policies.files.storage import Location
-
-
-class _ShardActor(ReplayShard):
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        restarted = ray.get_runtime_context().was_current_actor_reconstructed
-        super().__init__(*arguments, restarted=restarted, **options)
-
-    def __ray_shutdown__(self) -> None:
-        self.flush()  # Ray calls it when the last handle goes, not when it kills
-
-
-def create_shards(
-    count: int,
-    place: Place,
-    *,
-    sampler: RowSampler,
-    rewrite: Rewrite | None = None,
-    rewrite_share: float = 0.0,
-    reward_id: str = "",
-    memory_rows: int = 100_000,
-    lease_s: float = 10.0,
-    flush_rows: int = 4096,
-    flush_seconds: float = 10.0,
-    num_cpus: float = 0.01,
-    resources: Mapping[str, float] | None = None,
-) -> list[ActorHandle]:
-    """Start the shards of a record, reloading what is there; makes the directory if need be.
-
-    sampler: for all rows, each shard makes its own of it. num_cpus, resources: what one asks Ray
-    for. They live as long as a handle. See `ReplayShard` for the rest. Returns at once: wait with
-    `ReplayClient.stats`, which also raises what kept a shard from starting.
-    """
-    PartStore.make(place)
-    if not isinstance(place, tuple):
-        place = Location(place).uri  # the shards may have another working directory
-    actor = ray.remote(_ShardActor)
-    return [
-        actor.options(
-            num_cpus=num_cpus,
-            resources=dict(resources or {}),
-            max_concurrency=1,  # the shard's code isn't thread-safe, and needn't be
-            max_restarts=-1,
-            max_task_retries=0,  # we repeat calls ourselves: Ray would repeat what killed a shard
-            scheduling_strategy="DEFAULT",  # or Tune's placement group would capture it
-        ).remote(
-            place,
-            shard,
-            count,
-            sampler=sampler,
-            rewrite=rewrite,
-            rewrite_share=rewrite_share,
-            reward_id=reward_id,
-            memory_rows=memory_rows,
-            lease_s=lease_s,
-            flush_rows=flush_rows,
-            flush_seconds=flush_seconds,
-        )
-        for shard in range(count)
-    ]
 
 
 def owners(keys: Sequence[str], shards: int) -> dict[int, np.ndarray]:
@@ -113,20 +48,14 @@ def total(results: Sequence[AddResult]) -> AddResult:
 
 
 class ReplayClient:
-    """All shards behind one face. Can be sent to other Ray processes.
+    """All shards behind one face. Can be sent to other Ray processes where its shards can.
 
-    handles: shard i of R at index i, as `create_shards` returns them. deadline_s: how long a call
-    waits for an answer, restarts included, before it raises TimeoutError with the shard's number.
-    patience_s: how long `sample` and `stats` do before they go on without a shard.
+    calls: shard i of R at index i. `sample` and `stats` wait for its `patience_s` before they go on
+    without a shard, all others for its `deadline_s`.
     """
 
-    def __init__(
-        self,
-        handles: Sequence[ActorHandle],
-        deadline_s: float = 120.0,
-        patience_s: float = 2.0,
-    ) -> None:
-        self.calls = ShardCalls(handles, deadline_s, patience_s)
+    def __init__(self, calls: ShardCalls) -> None:
+        self.calls = calls
         self._stats: dict[int, ShardStats] = {}
 
     def add(self, scored: Scored) -> AddResult:
@@ -149,7 +78,7 @@ class ReplayClient:
         self.calls.call("rewind", {i: (rows,) for i, rows in enumerate(live_rows_per_shard)})
         self._stats = {}
 
-    def sample(self, n: int, seed: int, batches: int = 1) -> list[tuple[SampleMeta, ray.ObjectRef]]:
+    def sample(self, n: int, seed: int, batches: int = 1) -> list[tuple[SampleMeta, Any]]:
         """`batches` batches of n trainable rows: (SampleMeta, reference to a TrainingBatch) each.
         The batches stay where they are.
 
@@ -161,7 +90,7 @@ class ReplayClient:
         EmptyReplayError if no shard has anything.
         """
         random = np.random.default_rng(seed)
-        sampled: list[tuple[SampleMeta, ray.ObjectRef]] = []
+        sampled: list[tuple[SampleMeta, Any]] = []
         while len(sampled) < batches:
             for shard, meta, batch in self._draw(n, random, batches - len(sampled)):
                 try:
@@ -169,11 +98,11 @@ class ReplayClient:
                     sampled.append((answer, batch))
                 except EmptyReplayError:  # it came back with less than we knew it to have
                     self._stats[shard] = replace(self._stats[shard], trainable_rows=0)
-                except (ActorUnavailableError, TimeoutError):
+                except (ShardUnavailableError, TimeoutError):
                     self._stats[shard] = replace(self._stats[shard], live=False)
         return sampled
 
-    def start_sampling(self, n: int, seed: int, batches: int = 1) -> list[ray.ObjectRef]:
+    def start_sampling(self, n: int, seed: int, batches: int = 1) -> list[Any]:
         """Like `sample`, but returns while the shards are at it, and doesn't know what becomes of
         it: of a shard that has died or is empty, getting the batch raises what happened."""
         return [batch for _, _, batch in self._draw(n, np.random.default_rng(seed), batches)]
@@ -203,7 +132,7 @@ class ReplayClient:
 
     def _draw(
         self, n: int, random: np.random.Generator, batches: int
-    ) -> list[tuple[int, ray.ObjectRef, ray.ObjectRef]]:
+    ) -> list[tuple[int, Any, Any]]:
         """(shard, meta, batch) of batches of n rows, under way."""
         deadline = time.monotonic() + self.calls.deadline_s
         while not (weights := self._weights()).any():
@@ -220,9 +149,7 @@ class ReplayClient:
         seeds = random.integers(2**63, size=batches)
         drawn = []
         for shard, seed in zip(shards.tolist(), seeds.tolist(), strict=True):
-            method = self.calls.handles[shard].sample.options(num_returns=2)
-            meta, batch = method.remote(n, seed, worst)
-            drawn.append((shard, meta, batch))
+            drawn.append((shard, *self.calls.start_sample(shard, n, seed, worst)))
         return drawn
 
     def _weights(self) -> np.ndarray:

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 import numpy as np
-import ray
-from ray.actor import ActorHandle
 
 from sequence_tutor.distributed.replay.client import ReplayClient, owners, split, total
 from sequence_tutor.distributed.replay.messages import (
@@ -38,7 +37,7 @@ class _Sent:
 class ScorerClient:
     """One holder of claims; any threads may use it.
 
-    shards: handles of all shards in their order, or a `ReplayClient` with them. holder: this
+    replay: the client of all shards. holder: this
     process's run id, new after each restart, so that what its former life held is given up.
 
     Calls wait for a shard that restarts, and raise TimeoutError with its number after the replay's
@@ -46,8 +45,7 @@ class ScorerClient:
     they are on record: as many as are added within a flush interval and a beat.
     """
 
-    def __init__(self, shards: ReplayClient | Sequence[ActorHandle], holder: str) -> None:
-        replay = shards if isinstance(shards, ReplayClient) else ReplayClient(shards)
+    def __init__(self, replay: ReplayClient, holder: str) -> None:
         self._calls, self.holder = replay.calls, holder
         # Also held while claims are given up or renewed, until the shards are sure to hear it in
         # this order: a claim renewed after it was given up would never end.
@@ -122,7 +120,7 @@ class ScorerClient:
         other shards lapse; twice that where there are rows to hand over. A shard that doesn't
         answer is left for the next beat; one that can't be brought back raises RuntimeError.
         """
-        again: dict[int, ray.ObjectRef] = {}
+        again: dict[int, Any] = {}
         lost: dict[int, list[_Sent]] = {}
         rows: dict[int, Scored] = {}
         for shard, beat in self._calls.as_they_come("renew", self._renew, self._patience_s):
@@ -140,7 +138,7 @@ class ScorerClient:
                 self._sent[shard] = [*kept, _Sent(result.epoch, result.position, rows[shard])]
                 self._forget(shard, result.epoch, result.durable)
 
-    def _renew(self, shard: int) -> ray.ObjectRef:
+    def _renew(self, shard: int) -> Any:
         with self._lock:
             return self._calls.start(shard, "renew", self.holder, sorted(self._held[shard]))
 

@@ -23,9 +23,8 @@ from sequence_tutor.distributed.scoring.scorer import Outcome, Scorer, Work
 from sequence_tutor.distributed.types import Generated
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior
-from sequence_tutor.rewards.base import Domain, Status
+from sequence_tutor.rewards.base import Domain, Reward, Status
 from sequence_tutor.rewards.isolation.identify import identifier
-from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 # A Ctrl-C is heeded between batches: seconds that one takes, and its largest number of sequences.
 BATCH_S, LARGEST_BATCH = 2.0, 256
@@ -57,7 +56,7 @@ class ReportSamples:
 def score_samples(
     samples: ReportSamples,
     record: Location,
-    reward: IsolatedReward,
+    reward: Reward,
     reward_id: str,
     domain: Domain,
     seconds_per_score: float,

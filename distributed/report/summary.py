@@ -85,6 +85,11 @@ def print_rewards(rewards: Columns, console: Console) -> None:
 
 def write_top(top: Scored | None, where: Where) -> None:
     """The best distinct sequences, their reward and raw components, as CSV."""
+    Location(where).write(top_csv(top))
+
+
+def top_csv(top: Scored | None) -> str:
+    """What `write_top` writes."""
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     names = list(top.raw) if top is not None else []
@@ -103,4 +108,4 @@ def write_top(top: Scored | None, where: Where) -> None:
                 top.sources[i],
             ]
         )
-    Location(where).write(text.getvalue())
+    return text.getvalue()

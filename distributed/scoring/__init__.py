@@ -6,5 +6,4 @@ task.py        what is handed to it: rows of a generated batch, or whatever else
 batch_size.py  how many sequences a task should have
 fleet.py       how many scorers there are, which are up, which has room
 pool.py        tasks in, reports out; what is lost is handed out again
-in_order.py    the same in a fixed order, for repeatable runs
 """

@@ -11,21 +11,22 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
-import numpy as np
 import ray
 
-from sequence_tutor.distributed.bulk.results import GIVEN_UP, Judged, write_fragment
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
+from sequence_tutor.distributed.scoring.lines import (
+    LinesReport,
+    give_up_lines,
+    released_on_error,
+    score_lines,
+)
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
 from sequence_tutor.distributed.weight_board import unpacked
 from sequence_tutor.policies.encodings.base import Encoding
-from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.identify import identifier
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
@@ -36,17 +37,6 @@ BEATS_PER_LEASE = 5
 
 class UnknownTicketError(KeyError):
     """A step of a batch whose earlier steps were done by a scorer that is no more."""
-
-
-@dataclass(frozen=True)
-class LinesReport:
-    """What the driver sees of scored lines: rows, of each status (int64, by its number), seconds
-    spent scoring and the first error."""
-
-    rows: int
-    counts: np.ndarray
-    seconds: float
-    error: str
 
 
 class ScorerProcess:
@@ -62,8 +52,8 @@ class ScorerProcess:
         encoding: Encoding | None = None,
     ) -> None:
         sys.path.append(directory)
-        self.run_id = f"scorer-{uuid.uuid4().hex[:12]}"
-        self.client = ScorerClient(unpacked(shards), self.run_id)
+        self.scorer_id = f"scorer-{uuid.uuid4().hex[:12]}"
+        self.client = ScorerClient(ray_replay(unpacked(shards)), self.scorer_id)
         domain = domain_of(run.encoding)
         self.reward = IsolatedReward(run.reward, domain.name, [directory])
         identify = identifier(domain, self.reward)
@@ -89,7 +79,7 @@ class ScorerProcess:
     ) -> ScoreReport:
         """Score rows first to last of a batch, at most `allowance` valid ones, and store them."""
         work = self.scorer.prepare(batch.slice(*rows), allowance)
-        with self._released_on_error(work):
+        with released_on_error(self.scorer, work):
             self.scorer.claim(work)
             return self.scorer.store(work, self.scorer.score(work))
 
@@ -105,12 +95,12 @@ class ScorerProcess:
 
     def score(self, ticket: int) -> None:
         work = self._work(ticket)
-        with self._released_on_error(work):
+        with released_on_error(self.scorer, work):
             self.rows[ticket] = self.scorer.score(work)
 
     def store(self, ticket: int) -> ScoreReport:
         work = self._work(ticket)
-        with self._released_on_error(work):
+        with released_on_error(self.scorer, work):
             report = self.scorer.store(work, self.rows.pop(ticket))
         del self.works[ticket]
         return report
@@ -124,51 +114,8 @@ class ScorerProcess:
 
     def score_lines(self, first: int, lines: list[str], directory: str) -> LinesReport:
         """Score lines and write their results into `directory`."""
-        work = self.scorer.prepare_texts(lines, self.run_id, "file")
-        with self._released_on_error(work):
-            self.scorer.claim(work)
-            self.scorer.store(work, self.scorer.score(work))
-        found = [work.outcomes[key] for key in work.keys]
-        names = dict.fromkeys(name for o in found for name in o.raw)
-        judged = Judged(
-            sequences=lines,
-            keys=[k if v else "" for k, v in zip(work.keys, work.valid, strict=True)],
-            rewards=np.array([o.reward for o in found], dtype=np.float64),
-            status=np.array([o.status for o in found], dtype=np.int8),
-            errors=[o.error for o in found],
-            seconds=np.array([o.seconds for o in found], dtype=np.float32),
-            raw={n: np.array([o.raw.get(n, np.nan) for o in found]) for n in names},
-        )
-        return self._written(first, judged, directory, work.seconds)
+        return score_lines(self.scorer, self.scorer_id, first, lines, directory)
 
     def give_up(self, first: int, lines: list[str], directory: str) -> LinesReport:
         """Write lines as crashed without touching them: they took scorers down."""
-        n = len(lines)
-        judged = Judged(
-            sequences=lines,
-            keys=[""] * n,
-            rewards=np.full(n, np.nan),
-            status=np.full(n, Status.CRASHED, dtype=np.int8),
-            errors=[GIVEN_UP] * n,
-            seconds=np.zeros(n, dtype=np.float32),
-            raw={},
-        )
-        return self._written(first, judged, directory, 0.0)
-
-    def _written(self, first: int, judged: Judged, directory: str, seconds: float) -> LinesReport:
-        write_fragment(directory, first, judged)
-        return LinesReport(
-            rows=len(judged.sequences),
-            counts=np.bincount(judged.status, minlength=len(Status)),
-            seconds=seconds,
-            error=next(filter(None, judged.errors), ""),
-        )
-
-    @contextmanager
-    def _released_on_error(self, work: Work) -> Iterator[None]:
-        """A failure here mustn't leave keys claimed by a scorer that lives and has given up."""
-        try:
-            yield
-        except BaseException:
-            self.client.release([work.keys[i] for i in work.mine])
-            raise
+        return give_up_lines(first, lines, directory)

@@ -16,8 +16,7 @@ from typing import Any
 
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.isolation import linux
-from sequence_tutor.rewards.isolation import unit_results as verdict
+from sequence_tutor.rewards.isolation import linux, unit_results
 from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.fork_server import Born, Broken, Ready
 from sequence_tutor.rewards.isolation.launcher import Launcher, StderrTail
@@ -191,7 +190,7 @@ class Dispatcher:
     def _on_done(self, worker: Worker, done: Done) -> None:
         unit = worker.finish(done)
         self._pace(unit).note(len(unit.rows), done.seconds)
-        self._requeue(verdict.enter(unit, done))
+        self._requeue(unit_results.enter(unit, done))
         if worker.stuck:
             worker.stuck = False
             if any(w.is_free() for w in self._workers.values() if w is not worker):
@@ -244,7 +243,7 @@ class Dispatcher:
         self._on_reports(worker)
         worker.words.read()
         self._requeue(worker.leave())
-        again = verdict.bury(worker, how, self._config)
+        again = unit_results.worker_ended(worker, how, self._config)
         del self._workers[worker.number]
         self._ignore(worker.channel, worker.words)
         worker.close()
@@ -266,4 +265,4 @@ class Dispatcher:
             return
         self._stillbirths = 0
         while self.queue:
-            verdict.give_up(self.queue.popleft(), how)
+            unit_results.give_up(self.queue.popleft(), how)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from sequence_tutor.rewards.base import Domain, Identity
+from sequence_tutor.rewards.base import Domain, Identity, Reward
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
@@ -17,9 +17,7 @@ from sequence_tutor.rewards.isolation.reward import IsolatedReward
 _NO_REWARD = {"molecules": "validity"}
 
 
-def identifier(
-    domain: Domain, reward: IsolatedReward
-) -> Callable[[Sequence[str]], Sequence[Identity]]:
+def identifier(domain: Domain, reward: Reward) -> Callable[[Sequence[str]], Sequence[Identity]]:
     """What finds the keys of sequences: the reward's processes if need be, else this one."""
     if domain.isolated:
         return reward.identify

@@ -1,6 +1,6 @@
 """What becomes of a unit of work: its results are entered, or it is tried again, or condemned.
 
-Each function answers with the units to be given out again, first of all others.
+Each function returns the units to requeue at the front.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def enter(unit: Unit, done: Done) -> list[Unit]:
     return again
 
 
-def bury(worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
+def worker_ended(worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
     """A child has ended, `how` in words: what it was at, and what it had taken to be next."""
     again: list[Unit] = []
     last = worker.words.last_line()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import ray
 
-from sequence_tutor.distributed.replay.client import ReplayClient, create_shards
+from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import Claim, combine
+from sequence_tutor.distributed.replay.ray_shards import create_shards, ray_replay
 from sequence_tutor.distributed.replay.record.writer import read_record, shard_of
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
@@ -26,7 +27,7 @@ def unharmed(local_ray, tmp_path_factory):
     directory = tmp_path_factory.mktemp("record")
     never = {"flush_rows": 10**6, "flush_seconds": 1e6}
     handles = create_shards(2, directory, sampler=UniformSampler(), lease_s=60.0, **never)
-    yield ReplayClient(handles)
+    yield ray_replay(handles)
     for handle in handles:
         ray.kill(handle)
 
@@ -46,7 +47,7 @@ def start(local_ray, tmp_path):
                 flush_seconds=1e6,
             )
         )
-        replay = ReplayClient(handles, deadline_s=60.0)
+        replay = ray_replay(handles, deadline_s=60.0)
         replay.stats()
         return replay
 
@@ -57,7 +58,7 @@ def start(local_ray, tmp_path):
 
 def test_claims_of_all_shards_in_the_order_of_the_keys(unharmed, make_scored):
     replay = unharmed
-    a, b = ScorerClient(replay, "a"), ScorerClient(replay.calls.handles, "b")
+    a, b = ScorerClient(replay, "a"), ScorerClient(ray_replay(replay.calls.handles), "b")
     scored = make_scored(KEYS[:50])
     assert a.add(scored).added == 50
     asked = [*KEYS[40:60], KEYS[45], KEYS[55]]
@@ -136,7 +137,7 @@ def test_a_killed_shard_loses_nothing_and_nothing_is_claimed_twice(start, make_s
     replay = start()
     paid: Counter[str] = Counter()
     counting, stop = threading.Lock(), threading.Event()
-    claimants = [ScorerClient(replay.calls.handles, f"scorer {i}") for i in range(4)]
+    claimants = [ScorerClient(ray_replay(replay.calls.handles), f"scorer {i}") for i in range(4)]
 
     def beat(claimant: ScorerClient) -> None:
         while not stop.wait(0.3):

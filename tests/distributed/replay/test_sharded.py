@@ -8,13 +8,14 @@ import time
 import numpy as np
 import pytest
 import ray
-from ray.exceptions import ActorUnavailableError
 
-from sequence_tutor.distributed.replay.client import ReplayClient, create_shards, split
+from sequence_tutor.distributed.replay.client import split
 from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
+from sequence_tutor.distributed.replay.ray_shards import create_shards, ray_replay
 from sequence_tutor.distributed.replay.record.writer import read_record, shard_of
 from sequence_tutor.distributed.replay.sampler import RankSampler, UniformSampler
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
+from sequence_tutor.distributed.replay.shard_calls import ShardUnavailableError
 from sequence_tutor.distributed.types import concatenate
 from sequence_tutor.rewards.base import Status
 
@@ -33,7 +34,7 @@ def test_split_keeps_every_row_with_its_shard(make_scored, assert_same):
 @pytest.fixture
 def replay(local_ray, tmp_path):
     handles = create_shards(2, tmp_path, sampler=UniformSampler(), flush_rows=1)
-    yield ReplayClient(handles, deadline_s=60.0)
+    yield ray_replay(handles, deadline_s=60.0)
     for handle in handles:
         ray.kill(handle)
 
@@ -122,7 +123,7 @@ def test_a_call_in_flight_is_repeated(replay, make_scored, monkeypatch):
             try:
                 ray.get(ref)
                 ref = start(shard, method, *arguments)
-            except ActorUnavailableError:
+            except ShardUnavailableError:
                 killed.append(shard)
         return ref
 
@@ -157,13 +158,13 @@ def test_shards_go_back_to_a_checkpoint(replay, make_scored, assert_same):
 def test_a_broken_part_keeps_the_shard_down_and_is_named(local_ray, tmp_path):
     name = "part-00000000-0000-of-0001-00000000.parquet"
     (tmp_path / name).write_bytes(b"nonsense")
-    replay = ReplayClient(create_shards(1, tmp_path, sampler=RankSampler()), deadline_s=30.0)
+    replay = ray_replay(create_shards(1, tmp_path, sampler=RankSampler()), deadline_s=30.0)
     with pytest.raises(RuntimeError, match=f"(?s)can't be brought back.*{name}"):
         replay.stats()
 
 
 def test_shards_nobody_holds_any_more_flush_what_waits(local_ray, tmp_path, make_scored):
-    replay = ReplayClient(create_shards(2, tmp_path, sampler=UniformSampler()))
+    replay = ray_replay(create_shards(2, tmp_path, sampler=UniformSampler()))
     replay.add(make_scored(KEYS))
     assert read_record(tmp_path) is None
     del replay

@@ -1,0 +1,82 @@
+"""Generating a batch of episodes with the current policy; nothing here knows Ray.
+
+What a batch holds depends on the weights, the run's seed and the numbers given with the call alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+
+import numpy as np
+import torch
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.types import ActorReport, Generated
+from sequence_tutor.policies.encodings.base import Episodes
+from sequence_tutor.policies.kernels.device import autocast
+from sequence_tutor.policies.prior import Prior, as_tensors, token_log_probs
+from sequence_tutor.policies.sampler import Sampler
+
+# KL to the prior is measured on every KL_EVERY-th episode: the prior's pass costs what sampling
+# does.
+KL_EVERY = 8
+# Target duration of a batch whose size the actor chooses, in seconds.
+BATCH_S = 2.0
+
+
+class Generator:
+    """Samples the policy, whose weights change between batches only.
+
+    prior: what the policy starts from; worker: the actor's number, from 1.
+    """
+
+    def __init__(self, prior: Prior, run: RunConfig, worker: int) -> None:
+        self._seed, self._actors, self._worker = run.seed, run.actors, worker
+        self.device = torch.device("cuda" if run.actors.gpus else "cpu")
+        self.prior = prior.network.to(self.device)
+        self.policy = deepcopy(self.prior)
+        for network in (self.prior, self.policy):
+            network.requires_grad_(False)
+        self.version, self.batch = -1, run.actors.batch
+        # `g` corrects the prior
+        base = self.prior if run.learner.algorithm == "g" else None
+        self._sampler = Sampler(self.policy, prior.encoding, base)
+
+    def take_weights(self, version: int, weights: dict[str, np.ndarray]) -> None:
+        """Become the policy after `version` updates."""
+        self.policy.load_state_dict(as_tensors(weights))
+        self.version = version
+
+    def sample(self, entropy: Sequence[int], actor_id: str) -> tuple[ActorReport, Generated]:
+        """One batch. entropy: numbers that, with the run's seed and the worker's number, seed it.
+        actor_id: of the actor's present life."""
+        seeds = np.random.SeedSequence([self._seed, self._worker, *entropy])
+        generator = torch.Generator()
+        generator.manual_seed(int(seeds.generate_state(1)[0]))
+        started = time.perf_counter()
+        episodes = self._sampler.sample(self.batch, generator)
+        seconds = time.perf_counter() - started
+        self.batch = self._next_batch(seconds)
+        report = ActorReport(
+            worker=self._worker,
+            rows=len(episodes.lengths),
+            version=self.version,
+            seconds=seconds,
+            kl_to_prior=self._kl_to_prior(episodes),
+        )
+        return report, Generated(episodes, self.version, actor_id, "policy", seconds)
+
+    def _next_batch(self, seconds: float) -> int:
+        """Episodes for the next batch, after one that took `seconds`. Larger batches cost less per
+        episode, but the policy moves on meanwhile. At most doubled at a time."""
+        fitting = int(self.batch * min(2.0, BATCH_S / max(seconds, 1e-6)))
+        return int(max(self._actors.batch, min(fitting, self._actors.largest_batch)))
+
+    def _kl_to_prior(self, episodes: Episodes) -> float:
+        """Mean over episodes of log pi(tau) - log p(tau), nats: an unbiased estimate of the KL."""
+        rows = slice(None, None, KL_EVERY)
+        with autocast(self.device.type):
+            log_prior = token_log_probs(self.prior, episodes.tokens[rows], episodes.lengths[rows])
+        return float((episodes.log_probs[rows] - log_prior).mean())

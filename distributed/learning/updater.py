@@ -1,0 +1,209 @@
+"""KL-control updates of the networks from training batches; nothing here knows Ray.
+
+The learner of a cluster and the local engine make their updates with this class, so the same
+batches give the same weights in both, bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.types import LearnerReport, TrainingBatch, Weights
+from sequence_tutor.policies.kernels.cuda_graph import CapturedByShape
+from sequence_tutor.policies.kernels.prior_cache import CAPACITY, PriorCache
+from sequence_tutor.policies.kl_control import KLControlSettings
+from sequence_tutor.policies.kl_control_model import KLControlModel
+from sequence_tutor.policies.network import RecurrentNetwork
+from sequence_tutor.policies.prior import as_tensors
+
+
+def build_model(prior: RecurrentNetwork, run: RunConfig) -> KLControlModel:
+    """The networks of a learner; those without values of the prior's start from the run's seed."""
+    learner = run.learner
+    torch.manual_seed(run.seed)
+    return KLControlModel(
+        prior,
+        learner.algorithm,
+        KLControlSettings(learner.gamma, learner.mixing, learner.huber),
+        learner.log_z == "learned",
+        learner.target_rate,
+    )
+
+
+class Updater:
+    """Takes training batches and makes one update of each.
+
+    loss: what computes a batch's loss with `model`, by default `model.loss`; a learner of several
+    wraps it. updates: how many there were.
+    """
+
+    def __init__(
+        self,
+        model: KLControlModel,
+        run: RunConfig,
+        device: torch.device,
+        loss: Callable[..., Any] | None = None,
+    ) -> None:
+        self.model, self.updates = model, 0
+        self._learner, self._device = run.learner, device
+        self._loss = model.loss if loss is None else loss
+        self.optimizers = _optimizers(model, run, device)
+        # a resumed run's cache would be empty, and its sums different in the last bit
+        capacity = CAPACITY if run.mode == "asynchronous" else 0
+        self.prior_cache = PriorCache(model.prior_of_actions, device, capacity)
+        # not with several learners, which wait for each other within an update
+        alone = device.type == "cuda" and run.learner.count == 1
+        self._captured = CapturedByShape(self._learn, device) if alone else None
+
+    def update(self, batches: Sequence[TrainingBatch]) -> LearnerReport:
+        """One update per batch, in order. Raises FloatingPointError if the network diverged."""
+        started = time.perf_counter()
+        log_priors: list[np.ndarray | None] = [None] * len(batches)
+        if self.model.actions_suffice:
+            log_priors[:] = self.prior_cache([(b.tokens, b.lengths) for b in batches])
+        found, staleness = [], []
+        for batch, log_prior in zip(batches, log_priors, strict=True):
+            staleness.append(self._staleness(batch))
+            found.append(self._one_update(batch, log_prior))
+            self.updates += 1
+        loss, residual, start_value = self._finite(found)
+        return LearnerReport(
+            updates=len(batches),
+            total_updates=self.updates,
+            rows=sum(len(batch.lengths) for batch in batches),
+            lost=0,
+            loss=float(loss.mean()),
+            residual=float(residual.mean()),
+            start_value=float(start_value[-1]),
+            staleness=float(np.mean(staleness or [np.nan])),
+            fetch_s=0.0,
+            learn_s=time.perf_counter() - started,
+            publish_s=0.0,
+        )
+
+    def policy_weights(self) -> Weights:
+        """The policy's network."""
+        state = self.model.policy.state_dict()
+        return {k: v.detach().cpu().numpy().copy() for k, v in state.items()}
+
+    def export_tensors(self) -> Weights:
+        """Networks (online, target, log Z), optimiser moments and the state of the random numbers,
+        as arrays by name."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for name, optimizer in self.optimizers.items():
+            for i, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{name}.{i}.{k}": v for k, v in state.items()}
+        tensors["rng.torch"] = torch.get_rng_state()
+        return {k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}
+
+    def import_tensors(self, tensors: Weights, updates: int) -> None:
+        """The inverse of `export_tensors`."""
+        parts = as_tensors(tensors)
+        prefix = "model."
+        self.model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in parts.items() if k.startswith(prefix)}
+        )
+        for name, optimizer in self.optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            prefix = f"optimizer.{name}."
+            for key, value in parts.items():
+                if key.startswith(prefix):
+                    i, moment = key.removeprefix(prefix).split(".")
+                    state.setdefault(int(i), {})[moment] = value
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        torch.set_rng_state(parts["rng.torch"])
+        self.updates = updates
+        if self._captured is not None:
+            self._captured.forget()  # the moments are elsewhere now
+
+    def _one_update(self, batch: TrainingBatch, log_prior: np.ndarray | None) -> Tensor:
+        """Loss, residual, start value and the gradient's norm, float32 [4], to be waited for."""
+        learner = self._learner
+        arrays = {
+            "actions": batch.tokens.astype(np.int64),
+            "lengths": batch.lengths.astype(np.int64),
+            "rewards": batch.rewards / np.float32(learner.temperature),
+        }
+        if log_prior is not None:
+            arrays["log_prior"] = log_prior
+        if self._device.type != "cuda":
+            tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        else:
+            tensors = {name: _pinned(array) for name, array in arrays.items()}
+        freeze = learner.algorithm != "path" and self.updates < learner.value_warmup
+        if self._captured is not None and not freeze:
+            return self._captured(tensors)
+        on_device = {k: v.to(self._device, non_blocking=True) for k, v in tensors.items()}
+        return self._learn(on_device, freeze)
+
+    def _learn(self, batch: dict[str, Tensor], freeze_policy: bool = False) -> Tensor:
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        report = self._loss(**batch, freeze_policy=freeze_policy)
+        report.loss.backward()
+        norms = []
+        for optimizer in self.optimizers.values():
+            parameters = optimizer.param_groups[0]["params"]
+            norms.append(torch.nn.utils.clip_grad_norm_(parameters, self._learner.max_grad_norm))
+            optimizer.step()
+        self.model.after_update()
+        numbers = report.loss, report.residual, report.start_value, torch.stack(norms).sum()
+        return torch.stack([number.detach().float() for number in numbers])
+
+    def _staleness(self, batch: TrainingBatch) -> float:
+        """Mean over the rows that a policy of this run made, in updates; others have version -1."""
+        made = batch.versions[batch.versions >= 0]
+        return float((self.updates - made).mean()) if len(made) else 0.0
+
+    def _finite(self, found: list[Tensor]) -> np.ndarray:
+        """Losses, residuals and start values of the last updates, [3,N], of NaN where there are
+        none. Raises FloatingPointError if the network diverged."""
+        if not found:
+            return np.full((3, 1), np.nan)
+        numbers = torch.stack(found).cpu().numpy()  # the one wait for the GPU
+        for i, (loss, _, _, gradient) in enumerate(numbers):
+            for what, value in (("loss", loss), ("gradient", gradient)):
+                if not np.isfinite(value):
+                    updates = self.updates - len(found) + i
+                    raise FloatingPointError(_diverged(what, float(value), updates))
+        return numbers.T[:3]
+
+
+def _optimizers(
+    model: KLControlModel, run: RunConfig, device: torch.device
+) -> dict[str, torch.optim.Optimizer]:
+    """Adam for the policy, the value head and the level of the return, each at its own rate."""
+    learner, online = run.learner, model.online
+    groups: list[tuple[str, list[Any], float]] = [
+        ("policy", list(online.network.parameters()), learner.learning_rate),
+        ("level", [online.level], learner.level_learning_rate),
+    ]
+    if online.value is not None:
+        groups.append(("value", list(online.value.parameters()), learner.value_learning_rate))
+    capturable = device.type == "cuda"
+    return {
+        name: torch.optim.Adam(parameters, lr=rate, fused=True, capturable=capturable)
+        for name, parameters, rate in groups
+    }
+
+
+def _pinned(array: np.ndarray) -> Tensor:
+    """[B,T] or [B] as a tensor that the GPU fetches by itself. T is padded with zeros to a multiple
+    of eight, so that there are few graphs."""
+    if array.ndim > 1:
+        array = np.pad(array, ((0, 0), (0, -array.shape[1] % 8)))
+    return torch.from_numpy(np.ascontiguousarray(array)).pin_memory()
+
+
+def _diverged(what: str, value: float, updates: int) -> str:
+    return (
+        f"the {what} became {value} after {updates} updates; try a larger "
+        "learner.temperature, a smaller learner.learning_rate or learner.huber"
+    )

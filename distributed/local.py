@@ -1,0 +1,263 @@
+"""The local engine: the parts of a run as objects of this process, driven in synchronous rounds.
+
+No Ray, no other process: breakpoints, profilers and notebooks work anywhere, also in a user's
+reward. The same seed gives the same updates and the same record as synchronous mode on Ray does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from sequence_tutor.distributed.bulk.assemble import Outputs
+from sequence_tutor.distributed.bulk.estimate import Estimate
+from sequence_tutor.distributed.bulk.lines import Batch
+from sequence_tutor.distributed.config import ConfigError, RunConfig, synchronous
+from sequence_tutor.distributed.generating.generator import Generator
+from sequence_tutor.distributed.learning.updater import Updater, build_model
+from sequence_tutor.distributed.replay.client import ReplayClient
+from sequence_tutor.distributed.replay.record.store import PartStore
+from sequence_tutor.distributed.replay.scorer_client import ScorerClient
+from sequence_tutor.distributed.replay.shard import ReplayShard
+from sequence_tutor.distributed.replay.shard_calls import LocalShardCalls
+from sequence_tutor.distributed.replay.shard_settings import shard_settings
+from sequence_tutor.distributed.report.recorded import record_of
+from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
+from sequence_tutor.distributed.scoring.batch_size import BatchSize
+from sequence_tutor.distributed.scoring.lines import LinesReport, score_lines
+from sequence_tutor.distributed.scoring.scorer import Scorer, Work
+from sequence_tutor.distributed.stop_signal import StopRequest
+from sequence_tutor.distributed.training import Training, shares_of_budget
+from sequence_tutor.distributed.types import (
+    ActorReport,
+    LearnerReport,
+    Scored,
+    ScoreReport,
+    TrainingBatch,
+    Weights,
+)
+from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.policies.kernels.device import choose_repeatable_kernels
+from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.in_process import INTERRUPTED, LocalReward
+
+# What the record says of the rows: which actor made them, and which scorer scored them.
+ACTOR, SCORER = "actor-{worker}-local", "scorer-local"
+
+
+class LocalEngine:
+    """Runs of this process; what `optimize --local` uses instead of Ray."""
+
+    # what is imported in the background while the files are checked: modules that take seconds
+    heavy = ("sequence_tutor.policies.prior", "sequence_tutor.distributed.metrics.writer")
+    # what its parts raise where a run can't go on
+    errors: tuple[type[Exception], ...] = (RuntimeError, OSError)
+
+    def prepare(self, run: RunConfig) -> RunConfig:
+        """The run in synchronous mode, which is the only one here. Raises ConfigError."""
+        if run.learner.count > 1:
+            raise ConfigError("a local run has one learner: set learner.count = 1")
+        try:
+            return synchronous(run)
+        except ConfigError as error:
+            raise ConfigError(f"a local run is synchronous: {error}") from error
+
+    def reward(self, run: RunConfig) -> LocalReward:
+        """The reward in this process, once for checks, scores and the report."""
+        return LocalReward(run.reward, domain_of(run.encoding).name, [os.getcwd()])
+
+    def enter(self, run: RunConfig, console: Console, stop: StopRequest) -> None:
+        """Nothing to start."""
+
+    def build(self, run: RunConfig, out: Location) -> LocalRun:
+        return LocalRun(run, out)
+
+    def line_scorers(
+        self, run: RunConfig, outputs: Outputs, console: Console, stop: StopRequest
+    ) -> LocalLineScorers:
+        return LocalLineScorers(run, outputs)
+
+
+def open_replay(run: RunConfig, record: Location, encoding: Encoding | None) -> ReplayClient:
+    """The shards of a record in this process, which reload what is there."""
+    PartStore.make(record.uri)
+    settings, count = shard_settings(run, encoding), run.replay.shards
+    shards = [ReplayShard(record.uri, shard, count, **settings) for shard in range(count)]
+    return ReplayClient(LocalShardCalls(shards))
+
+
+class LocalScorer(Scorer):
+    """Scores in this process. What is interrupted leaves its scores on record first."""
+
+    def __init__(
+        self, run: RunConfig, replay: ReplayClient, encoding: Encoding | None = None
+    ) -> None:
+        self._local = LocalReward(run.reward, domain_of(run.encoding).name, [os.getcwd()])
+        self._shards = replay
+        client = ScorerClient(replay, SCORER)
+        super().__init__(self._local.identify, self._local, client, encoding)
+
+    def score(self, work: Work) -> Scored | None:
+        """Raises what interrupted the reward, such as KeyboardInterrupt."""
+        scored = super().score(work)
+        if self._local.interrupt is not None:
+            if scored is not None:
+                done = [row for row, error in enumerate(scored.errors) if error != INTERRUPTED]
+                self._shards.add(scored.select(np.array(done, np.int64)))
+                self._shards.flush()
+            raise self._local.interrupt
+        return scored
+
+
+class LocalLearning:
+    """Makes updates where a cluster calls its learners. weights: those published last, and after
+    how many updates."""
+
+    updates, full = 0, False
+
+    def __init__(self, updater: Updater, threads: int) -> None:
+        self._updater, self._threads = updater, threads
+        self._reports: list[LearnerReport] = []
+        self.publish()
+
+    def start(self, batches: Sequence[TrainingBatch]) -> None:
+        torch.set_num_threads(self._threads)
+        self._reports.append(self._updater.update(batches))
+        self.publish()
+
+    def finished(self, timeout_s: float | None = 0.0) -> list[LearnerReport]:
+        reports, self._reports = self._reports, []
+        return reports
+
+    def export_tensors(self) -> Weights:
+        return self._updater.export_tensors()
+
+    def import_tensors(self, tensors: Weights, updates: int) -> None:
+        self._updater.import_tensors(tensors, updates)
+        self.publish()
+
+    def publish(self) -> None:
+        self.weights = self._updater.updates, self._updater.policy_weights()
+
+
+class LocalRun(Training):
+    """A run whose parts are objects of this process."""
+
+    def __init__(self, run: RunConfig, out: Location) -> None:
+        self._before = _TorchState()
+        choose_repeatable_kernels()
+        prior = starting_prior(run)
+        self.begin(run, prior, out)
+        self.replay = open_replay(run, record_of(run, out), prior.encoding)
+        self._scorer = LocalScorer(run, self.replay, prior.encoding)
+        workers = range(1, run.actors.count + 1)
+        self._generators = [Generator(deepcopy(prior), run, worker) for worker in workers]
+        updater = Updater(build_model(deepcopy(prior.network), run), run, torch.device("cpu"))
+        self.learning = LocalLearning(updater, run.learner.threads)
+
+    def train(self) -> None:
+        """One round."""
+        self.round()
+        self.last_metrics = self.read_metrics()
+
+    def generate_and_score(self) -> tuple[list[ActorReport], list[ScoreReport]]:
+        """A batch of each actor for this round, scored and stored in order."""
+        run, iteration = self.run_config, self.tally.rounds
+        torch.set_num_threads(run.actors.threads)
+        made = []
+        for worker, generator in enumerate(self._generators, start=1):
+            generator.take_weights(*self.learning.weights)
+            made.append(generator.sample([iteration], ACTOR.format(worker=worker)))
+        shares = shares_of_budget([report.rows for report, _ in made], self.budget_left())
+        works = [
+            self._scorer.prepare(batch, share)
+            for (_, batch), share in zip(made, shares, strict=True)
+        ]
+        for work in works:
+            self._scorer.claim(work)
+        scored = [self._scorer.score(work) for work in works]
+        reports = [self._scorer.store(w, rows) for w, rows in zip(works, scored, strict=True)]
+        return [report for report, _ in made], reports
+
+    def newest_weights(self) -> tuple[int, Weights]:
+        """What the policy has learned, and after how many updates."""
+        learning: LocalLearning = self.learning
+        return learning.weights
+
+    def part_gauges(self) -> dict[str, Any]:
+        """Fields of `Metrics` that tell of actors and scorers."""
+        return {
+            "actors_alive": len(self._generators),
+            "scorers_up": 1,
+            "scorers_wanted": 1,
+            "waiting_to_be_scored": 0,
+            "scoring": 0,
+            "lost_batches": 0,
+            "retried_batches": 0,
+        }
+
+    def learners_are_there(self) -> bool:
+        return True
+
+    def drain(self, timeout: float = 0.0) -> None:
+        """Put all on record and read the last metrics."""
+        self.replay.flush()
+        self.last_metrics = self.read_metrics()
+
+    def stop(self) -> None:
+        """Put on record what isn't yet, and leave PyTorch to the caller as it was."""
+        self.replay.flush()
+        self._before.restore()
+
+
+class LocalLineScorers:
+    """Scores the lines of a file, one batch after the other; see `LineScorers`."""
+
+    def __init__(self, run: RunConfig, outputs: Outputs) -> None:
+        self._replay = open_replay(run, outputs.record, None)
+        self._scorer = LocalScorer(run, self._replay)
+        self.batch_size = BatchSize()
+
+    def reports(
+        self, left: Iterator[Batch], directory: str, stop: StopRequest
+    ) -> Iterator[LinesReport]:
+        for batch in left:
+            report = score_lines(self._scorer, SCORER, batch.first, batch.sequences, directory)
+            self.batch_size.report(report.rows, report.seconds)
+            yield report
+            if stop.wanted:
+                return
+
+    def tell(self, estimate: Estimate, counts: np.ndarray) -> None:
+        """Nothing else listens."""
+
+    def flush(self) -> None:
+        self._replay.flush()
+
+    def __enter__(self) -> LocalLineScorers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._replay.flush()
+
+
+class _TorchState:
+    """PyTorch's settings of this process, which belong to the caller."""
+
+    def __init__(self) -> None:
+        self._threads, self._random = torch.get_num_threads(), torch.get_rng_state()
+        self._repeatable = torch.get_deterministic_debug_mode()
+        self._cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+
+    def restore(self) -> None:
+        torch.set_num_threads(self._threads)
+        torch.set_rng_state(self._random)
+        torch.set_deterministic_debug_mode(self._repeatable)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = self._cudnn

@@ -1,0 +1,64 @@
+"""A run on Ray: a cluster that is there, or one that is started on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ray.exceptions import RayError
+from rich.console import Console
+
+from sequence_tutor.distributed.bulk.assemble import Outputs
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.ray_cluster.address import check_cluster
+from sequence_tutor.distributed.ray_cluster.join import enter_cluster
+from sequence_tutor.distributed.stop_signal import StopRequest
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.isolation.reward import IsolatedReward
+
+if TYPE_CHECKING:
+    from sequence_tutor.distributed.algorithm import SequenceTutor
+    from sequence_tutor.distributed.scoring.ray_lines import RayLineScorers
+
+
+class RayEngine:
+    """Runs whose parts are Ray actors; what `optimize` uses by default."""
+
+    # what is imported in the background while the files are checked: modules that take seconds
+    heavy = (
+        "sequence_tutor.policies.prior",
+        "sequence_tutor.distributed.algorithm",
+        "sequence_tutor.distributed.metrics.writer",
+    )
+    # what its parts raise where a run can't go on
+    errors: tuple[type[Exception], ...] = (RayError, RuntimeError, OSError)
+
+    def prepare(self, run: RunConfig) -> RunConfig:
+        """The run as it is. Raises ClusterError where the cluster doesn't answer."""
+        check_cluster()
+        return run
+
+    def reward(self, run: RunConfig) -> IsolatedReward:
+        """The reward in processes of its own, for checks and the report."""
+        return IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())])
+
+    def enter(self, run: RunConfig, console: Console, stop: StopRequest) -> None:
+        """Start or join Ray, and wait for room there."""
+        enter_cluster(run, console, stop)
+
+    def build(self, run: RunConfig, out: Location) -> SequenceTutor:
+        from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
+
+        algorithm: SequenceTutor = SequenceTutorConfig().tutor(run, out.uri).build_algo()
+        algorithm.saves_itself = False  # `optimize` saves, and tries again what fails
+        return algorithm
+
+    def line_scorers(
+        self, run: RunConfig, outputs: Outputs, console: Console, stop: StopRequest
+    ) -> RayLineScorers:
+        """Shards and scorers on the cluster, once there is room for them."""
+        from sequence_tutor.distributed.scoring.ray_lines import RayLineScorers
+
+        enter_cluster(run, console, stop, scoring_only=True)
+        return RayLineScorers(run, outputs)

@@ -1,0 +1,167 @@
+"""Shards in Ray actors of their own, which may die and come back at any time.
+
+A shard that dies is restarted by Ray on any node and reloads itself from the record, whose
+directory all nodes must see; scorers hand over again what was not yet on record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError
+
+from sequence_tutor.distributed.replay.client import ReplayClient
+from sequence_tutor.distributed.replay.record.store import PartStore, Place
+from sequence_tutor.distributed.replay.shard import ReplayShard
+from sequence_tutor.distributed.replay.shard_calls import Arguments, ShardUnavailableError
+from sequence_tutor.policies.files.storage import Location
+
+
+class _ShardActor(ReplayShard):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        super().__init__(*arguments, restarted=restarted, **options)
+
+    def __ray_shutdown__(self) -> None:
+        self.flush()  # Ray calls it when the last handle goes, not when it kills
+
+
+def create_shards(
+    count: int,
+    place: Place,
+    *,
+    num_cpus: float = 0.01,
+    resources: Mapping[str, float] | None = None,
+    **settings: Any,
+) -> list[ActorHandle]:
+    """Start the shards of a record, reloading what is there; makes the directory if need be.
+
+    num_cpus, resources: what one asks Ray for. settings: keyword arguments of `ReplayShard`; its
+    sampler is for all rows, each shard makes its own of it. They live as long as a handle. Returns
+    at once: wait with `ReplayClient.stats`, which also raises what kept a shard from starting.
+    """
+    PartStore.make(place)
+    if not isinstance(place, tuple):
+        place = Location(place).uri  # the shards may have another working directory
+    actor = ray.remote(_ShardActor)
+    return [
+        actor.options(
+            num_cpus=num_cpus,
+            resources=dict(resources or {}),
+            max_concurrency=1,  # the shard's code isn't thread-safe, and needn't be
+            max_restarts=-1,
+            max_task_retries=0,  # we repeat calls ourselves: Ray would repeat what killed a shard
+            scheduling_strategy="DEFAULT",  # or Tune's placement group would capture it
+        ).remote(place, shard, count, **settings)
+        for shard in range(count)
+    ]
+
+
+def ray_replay(
+    handles: Sequence[ActorHandle], deadline_s: float = 120.0, patience_s: float = 2.0
+) -> ReplayClient:
+    """The client of shards that `create_shards` returned; see `RayShardCalls`."""
+    return ReplayClient(RayShardCalls(handles, deadline_s, patience_s))
+
+
+class RayShardCalls:
+    """Calls methods of shards. Can be sent to other Ray processes, and used by many threads.
+
+    handles: shard i of R at index i. deadline_s: how long a call waits for an answer, restarts
+    included, before it raises TimeoutError with the shard's number. patience_s: how long those wait
+    who can go on without the answer.
+
+    A shard that is restarting raises ShardUnavailableError; one that can't start (its directory
+    missing, a part broken) RuntimeError, with the reason.
+    """
+
+    def __init__(self, handles: Sequence[ActorHandle], deadline_s: float, patience_s: float):
+        if not handles:
+            raise ValueError("a replay needs at least one shard")
+        self.handles = list(handles)
+        self.deadline_s, self.patience_s = deadline_s, patience_s
+
+    def __len__(self) -> int:
+        return len(self.handles)
+
+    def call(self, method: str, arguments: Arguments) -> dict[int, Any]:
+        """Answers of several shards, asked at once, and again for as long as one is restarting."""
+        return self.wait(method, arguments, self.send(method, arguments))
+
+    def send(self, method: str, arguments: Arguments) -> dict[int, ray.ObjectRef]:
+        """Ask several shards. Each hears what this process says in the order in which it's said."""
+        return {shard: self.start(shard, method, *a) for shard, a in arguments.items()}
+
+    def wait(
+        self, method: str, arguments: Arguments, refs: Mapping[int, ray.ObjectRef]
+    ) -> dict[int, Any]:
+        """What `send` asked for; where a shard died over it, it's asked again."""
+        deadline = time.monotonic() + self.deadline_s
+        answers: dict[int, Any] = {}
+        for shard, ref in refs.items():
+            while shard not in answers:
+                left = max(0.0, deadline - time.monotonic())
+                try:
+                    answers[shard] = self.get(shard, method, ref, left)
+                except ShardUnavailableError:
+                    if left == 0.0:
+                        raise
+                    time.sleep(min(0.2, left))
+                    ref = self.start(shard, method, *arguments[shard])
+        return answers
+
+    def gather(
+        self, method: str, refs: Mapping[int, ray.ObjectRef], patience_s: float
+    ) -> dict[int, Any]:
+        """The answers that come in so many seconds, of shards that aren't restarting."""
+        until = time.monotonic() + patience_s
+        answers: dict[int, Any] = {}
+        for shard, ref in refs.items():
+            try:
+                answers[shard] = self.get(shard, method, ref, max(0.0, until - time.monotonic()))
+            except (ShardUnavailableError, TimeoutError):
+                pass
+        return answers
+
+    def as_they_come(
+        self, method: str, start: Callable[[int], ray.ObjectRef], patience_s: float
+    ) -> Iterator[tuple[int, Any]]:
+        """Answers of all shards that come in so many seconds, the first first. `start` asks one;
+        one that is restarting is asked again."""
+        until = time.monotonic() + patience_s
+        shard_of = {start(shard): shard for shard in range(len(self))}
+        while shard_of and (left := until - time.monotonic()) > 0:
+            ready, _ = ray.wait(list(shard_of), num_returns=1, timeout=left)
+            for ref in ready:
+                shard = shard_of.pop(ref)
+                try:
+                    yield shard, self.get(shard, method, ref, left)
+                except ShardUnavailableError:
+                    time.sleep(min(0.1, left))
+                    shard_of[start(shard)] = shard
+
+    def start(self, shard: int, method: str, *arguments: Any) -> ray.ObjectRef:
+        call: Callable[..., ray.ObjectRef] = getattr(self.handles[shard], method).remote
+        return call(*arguments)
+
+    def start_sample(self, shard: int, *arguments: Any) -> tuple[ray.ObjectRef, ray.ObjectRef]:
+        """References to the two results of `sample`; the batch stays in the shard's node."""
+        meta, batch = self.handles[shard].sample.options(num_returns=2).remote(*arguments)
+        return meta, batch
+
+    def get(self, shard: int, method: str, ref: ray.ObjectRef, seconds: float) -> Any:
+        try:
+            return ray.get(ref, timeout=seconds)
+        except GetTimeoutError as error:
+            raise TimeoutError(
+                f"replay shard {shard} of {len(self)} hasn't answered {method}() within "
+                f"{seconds:.3g} s"
+            ) from error
+        except ActorUnavailableError as error:
+            raise ShardUnavailableError(f"replay shard {shard} is restarting") from error
+        except ActorDiedError as error:
+            raise RuntimeError(f"replay shard {shard} can't be brought back: {error}") from error

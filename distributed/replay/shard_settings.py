@@ -1,0 +1,33 @@
+"""What the config of a run says to its replay shards, wherever they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.replay.respelling import Respeller
+from sequence_tutor.distributed.replay.sampler import (
+    FreshMix,
+    RankSampler,
+    RowSampler,
+    UniformSampler,
+)
+from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.rewards.domains import domain_of
+
+
+def shard_settings(run: RunConfig, encoding: Encoding | None) -> dict[str, Any]:
+    """Keyword arguments of `ReplayShard`; without an encoding nothing is spelled anew."""
+    replay = run.replay
+    sampler: RowSampler = (
+        RankSampler(replay.top, replay.rank_k) if replay.sampling == "rank" else UniformSampler()
+    )
+    return {
+        "sampler": FreshMix(sampler, replay.fresh, replay.fresh_window),
+        "rewrite": None if encoding is None else Respeller(encoding, domain_of(run.encoding)),
+        "rewrite_share": 0.0 if encoding is None else replay.rewrite,
+        "memory_rows": replay.memory_rows,
+        "flush_seconds": replay.flush_s,
+        "lease_s": replay.lease_s,
+        "reward_id": run.reward.identity(),
+    }

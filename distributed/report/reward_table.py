@@ -1,0 +1,77 @@
+"""Mean rewards of a run: of what it has on record and, where asked for, of new samples."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.replay.record.store import RecordError
+from sequence_tutor.distributed.report.evaluation import Columns
+from sequence_tutor.distributed.report.recorded import read_rewards, record_of
+from sequence_tutor.distributed.run_directory.resume import config_of
+from sequence_tutor.distributed.stop_signal import StopRequest
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.rewards.base import Reward
+from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.isolation.reward import IsolatedReward
+
+if TYPE_CHECKING:
+    from sequence_tutor.policies.prior import Prior
+
+
+def reward_table(
+    run: RunConfig,
+    out: Location,
+    prior: Prior,
+    policy: Prior,
+    reward: Reward | None,
+    samples: int,
+    seed: int,
+    console: Console,
+    stop: StopRequest,
+) -> Columns:
+    """Mean rewards of what a run has on record and, with `samples`, of that number of sequences of
+    its prior and its policy. `reward` is asked for those that the record doesn't know. For a run
+    that nothing else writes to. Raises ValueError where a record is needed and can't be read."""
+    record, reward_id = record_of(run, out), run.reward.identity()
+    try:
+        recorded = read_rewards(record, reward_id)
+        if not samples or reward is None:
+            return recorded.columns
+        from sequence_tutor.distributed.report.report_samples import ReportSamples, score_samples
+
+        reported = score_samples(
+            ReportSamples.of(prior, policy, samples, seed),
+            record,
+            reward,
+            reward_id,
+            domain_of(run.encoding),
+            recorded.seconds_per_score,
+            console,
+            lambda: stop.wanted,
+        )
+        return {**reported, **recorded.columns}
+    except RecordError as error:
+        if samples:
+            raise ValueError(f"the report's samples weren't scored: {error}") from error
+        console.print(f"nothing on rewards: {error}", markup=False, soft_wrap=True)
+        return {}
+
+
+def evaluated_rewards(
+    out: Location, prior: Prior, policy: Prior, samples: int, seed: int, console: Console
+) -> Columns:
+    """`reward_table` of a finished run, whose reward is needed with `samples` alone. Raises
+    ConfigError or ValueError."""
+    run = config_of(out)
+    with ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        reward = None
+        if samples:
+            domain = domain_of(run.encoding).name
+            reward = stack.enter_context(IsolatedReward(run.reward, domain, [os.getcwd()]))
+        return reward_table(run, out, prior, policy, reward, samples, seed, console, stop)

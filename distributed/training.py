@@ -1,0 +1,267 @@
+"""What every run does, wherever its parts are: rounds, budget, metrics, checkpoints, results.
+
+`algorithm.SequenceTutor` drives Ray actors with it, `local.LocalRun` objects of this process. Both
+make the same rounds in synchronous mode: the same seed gives the same record and the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Protocol
+
+import numpy as np
+
+from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.metrics.gauges import stats_gauges
+from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
+from sequence_tutor.distributed.metrics.tally import Metrics, Tally
+from sequence_tutor.distributed.replay.client import ReplayClient
+from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
+from sequence_tutor.distributed.replay.rate import ReplayRatio
+from sequence_tutor.distributed.report.summary import TOP_ROWS, write_top
+from sequence_tutor.distributed.run_directory import checkpoint
+from sequence_tutor.distributed.snapshot import Learning, restore, take_snapshot, take_up_record
+from sequence_tutor.distributed.stop_signal import BrokenRewardError
+from sequence_tutor.distributed.types import ActorReport, LearnerReport, ScoreReport, Weights
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
+from sequence_tutor.rewards.bounds import worth_of_invalid
+from sequence_tutor.rewards.domains import domain_of
+
+# A reward that has failed this many times without one success ends the run.
+FAILED_AT_FIRST = 100
+
+
+class UpdateCalls(Learning, Protocol):
+    """What starts updates and says when they are done.
+
+    updates: those under way. full: whether no more should be started now.
+    """
+
+    @property
+    def updates(self) -> int: ...
+
+    @property
+    def full(self) -> bool: ...
+
+    def start(self, batches: list[Any]) -> None: ...
+
+    def finished(self, timeout_s: float | None = 0.0) -> list[LearnerReport]: ...
+
+    def publish(self) -> None: ...
+
+
+def shares_of_budget(rows: list[int], left: int | None) -> list[int]:
+    """How many valid sequences each batch of a round may have scored, given the rows of each. It
+    doesn't depend on how the batches before it fare, so that they can be scored side by side."""
+    shares: list[int] = []
+    for size in rows:
+        shares.append(size if left is None else min(left, size))
+        left = None if left is None else left - shares[-1]
+    return shares
+
+
+class Training:
+    """The state of a run and its synchronous round.
+
+    A subclass sets `replay` and `learning`, and knows where generators, scorers and the newest
+    weights are.
+    """
+
+    replay: ReplayClient
+    learning: Any  # UpdateCalls; RLlib's Algorithm leaves subclasses untyped
+
+    def begin(self, run: RunConfig, prior: Prior, directory: Location) -> None:
+        """Set what both kinds of run count and decide with."""
+        self.run_config, self.prior, self.directory = run, prior, directory
+        self.tally = Tally()
+        self.invalid = InvalidWatch(worth_of_invalid(run.reward, domain_of(run.encoding).name))
+        self.last_metrics = Metrics()
+        self.trainable_rows = 0  # of the replay, as of the last metrics
+        self._nothing_to_learn = False
+        learner = run.learner
+        self.rate = ReplayRatio(
+            run.replay.ratio,
+            run.replay.min_rows,
+            sample_rows=learner.batch * learner.count * learner.updates_per_call,
+            insert_rows=run.actors.largest_batch,
+        )
+
+    # -- where the parts are --------------------------------------------------------------------
+
+    def generate_and_score(self) -> tuple[list[ActorReport], list[ScoreReport]]:
+        """A batch of each actor for this round, scored and stored in order."""
+        raise NotImplementedError
+
+    def newest_weights(self) -> tuple[int, Weights]:
+        """The policy's weights that were published last, and their version."""
+        raise NotImplementedError
+
+    def part_gauges(self) -> dict[str, Any]:
+        """Fields of `Metrics` that tell of actors and scorers."""
+        raise NotImplementedError
+
+    # -- budget ---------------------------------------------------------------------------------
+
+    def finished(self) -> bool:
+        """Whether the budget is used, and the updates are made that its scores have earned, unless
+        a limit of [stop] on updates or seconds came first."""
+        stop, tally = self.run_config.stop, self.tally
+        return self.out_of_budget() and (
+            (stop.updates is not None and tally.updates >= stop.updates)
+            or (stop.seconds is not None and tally.elapsed_s >= stop.seconds)
+            or self.updates_owed() + self.learning.updates == 0
+        )
+
+    def updates_owed(self) -> int:
+        """Updates to make where nothing more is scored, besides those under way, until the samples
+        are drawn that the scores have earned; see `ReplayRatio`. Synchronous rounds learn by
+        themselves, and without actors there is no ratio to keep."""
+        run, tally = self.run_config, self.tally
+        if run.mode == "synchronous" or not run.actors.count or not self.trainable_rows:
+            return 0
+        rows = run.learner.batch * run.learner.count
+        return self.rate.owed(tally.inserted, tally.sampled + self.learning.updates * rows, rows)
+
+    def out_of_budget(self) -> bool:
+        """Whether a limit of [stop] is reached: nothing new is generated then."""
+        return bool(self.limit_reached())
+
+    def limit_reached(self) -> str:
+        """The limit of [stop] that is reached, such as "stop.scores"; "" while there is none."""
+        t = self.tally
+        return self.run_config.stop.reached(t.scores_used, t.updates, t.elapsed_s, t.sequences)
+
+    def budget_left(self) -> int | None:
+        """Distinct valid sequences that may still be scored; None where that isn't limited."""
+        stop = self.run_config.stop
+        return None if stop.scores is None else max(0, stop.scores - self.tally.scores_used)
+
+    # -- one round ------------------------------------------------------------------------------
+
+    def round(self) -> None:
+        """Synchronous: every actor generates, all is scored, stored in order, learned from."""
+        run, tally, started = self.run_config, self.tally, time.perf_counter()
+        generated, scored = self.generate_and_score()
+        for report in generated:
+            tally.add_generated(report)
+        for score_report in scored:
+            self.count_scores(score_report)
+        if tally.inserted >= run.replay.min_rows or not run.actors.count:
+            step = run.learner.updates_per_call
+            for first in range(0, run.updates_per_iteration, step):
+                self.learn(min(step, run.updates_per_iteration - first))
+                self.take_learned(None)
+        tally.waited_s += time.perf_counter() - started
+        tally.rounds += 1
+
+    def count_scores(self, report: ScoreReport) -> None:
+        """Raises BrokenRewardError for a reward that can score nothing: better now than later."""
+        self.tally.add_scored(report)
+        self.invalid.add(report.valid + report.failed, report.rows)
+        if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
+            raise BrokenRewardError(
+                f"the reward failed on all of the first {self.tally.failed} valid sequences, for "
+                f"example: {self.tally.error}; when it is mended, --resume tries them again"
+            )
+
+    def learn(self, updates: int) -> bool:
+        """Begin `updates` updates on as many batches per learner, and then new weights on the
+        board. Returns False where there is nothing to learn from yet, as no score has succeeded;
+        raises EmptyReplayError where there never will be."""
+        run, started = self.run_config, time.perf_counter()
+        draw = run.learner.batch, self._sample_seed(), updates * run.learner.count
+        try:
+            if run.mode == "synchronous":
+                self.replay.stats()  # how much each shard has, so how often it is drawn from
+                batches = [reference for _, reference in self.replay.sample(*draw)]
+            else:  # that's known as of the last metrics; shards may take their time to spell anew
+                batches = self.replay.start_sampling(*draw)
+        except EmptyReplayError:
+            if not run.actors.count:
+                raise
+            self._nothing_to_learn = True
+            return False
+        self._nothing_to_learn = False
+        self.learning.start(batches)
+        self.tally.replay_s += time.perf_counter() - started
+        return True
+
+    def take_learned(self, timeout_s: float | None) -> bool:
+        """Count the updates that are done; None waits for all under way, so that networks and
+        counts belong together. Returns whether there were any."""
+        reports = self.learning.finished(timeout_s)
+        for report in reports:
+            self.tally.add_learned(report)
+        return bool(reports)
+
+    def _sample_seed(self) -> int:
+        """Depends on the run's seed and the updates so far, those under way included, alone."""
+        updates = self.tally.updates + self.learning.updates
+        sequence = np.random.SeedSequence([self.run_config.seed, updates])
+        return int(sequence.generate_state(1)[0])
+
+    # -- what others ask ------------------------------------------------------------------------
+
+    def read_metrics(self) -> Metrics:
+        """Metrics since the last call."""
+        shards, tally = self.replay.stats(), self.tally
+        stats = combine(shards)
+        self.invalid.look(stats)
+        self.trainable_rows = stats.trainable_rows
+        # synchronous rounds wait for every scorer, and keep the replay ratio by themselves
+        paced = self.run_config.mode == "asynchronous" and self.run_config.actors.count > 0
+        balance = self.rate.balance_share(tally.inserted, tally.sampled) if paced else math.nan
+        return tally.tick(
+            invalid_reward=self.invalid.value,
+            replay_ratio=self.rate.achieved(tally.inserted, tally.sampled),
+            replay_balance=balance,
+            shards_alive=sum(shard.live for shard in shards),
+            **stats_gauges(stats),
+            **self.part_gauges(),
+        )
+
+    def policy(self) -> Prior:
+        """The newest policy, as a prior that can be saved, sampled or tuned further."""
+        version, weights = self.newest_weights()
+        card = {"tuned_from": self.run_config.prior, "updates": version}
+        network = build_prior(self.prior.metadata(), as_tensors(weights)).network
+        base = self.prior.network if self.run_config.learner.algorithm == "g" else None
+        return Prior(self.prior.encoding, network, card, base)
+
+    def save_run(self) -> Location:
+        """Leave in the run's directory what `sample`, `evaluate` and `--resume` take: the config,
+        the policy, the best sequences and a checkpoint. Returns the directory. Raises OSError."""
+        (self.directory / "config.toml").write(to_toml(self.run_config))
+        self.save_run_checkpoint()
+        self.policy().save(self.directory / "policy")
+        write_top(self.replay.top(TOP_ROWS), self.directory / "top.csv")
+        return self.directory
+
+    def save_run_checkpoint(self) -> Location:
+        """A checkpoint in the run directory; the record is its own."""
+        root, keep = self.directory / "checkpoints", self.run_config.checkpoint.keep
+        return checkpoint.save(root, self.snapshot(), keep)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Go on from a checkpoint; the shards have reloaded the record by themselves."""
+        saved = checkpoint.read(checkpoint_dir)
+        restore(saved, self.learning, self.tally)
+        self._take_up_record(saved.live_rows)
+
+    def start_anew(self) -> None:
+        """Go on with a record whose run ended before its first checkpoint."""
+        self._take_up_record([0] * self.run_config.replay.shards)
+
+    def _take_up_record(self, live_rows: list[int]) -> None:
+        synchronous = self.run_config.mode == "synchronous"
+        stats = take_up_record(self.replay, self.tally, live_rows, synchronous)
+        self.trainable_rows = 0 if synchronous else stats.trainable_rows
+
+    def snapshot(self) -> checkpoint.Checkpoint:
+        """The run as it is once the updates under way are done, its rows on record."""
+        self.take_learned(None)
+        self.replay.flush()
+        config = to_toml(self.run_config)
+        return take_snapshot(self.learning, self.replay, self.tally, config)

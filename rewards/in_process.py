@@ -1,0 +1,97 @@
+"""A reward in this process: breakpoints work in it, and nothing protects the process from it.
+
+It judges in the same units as `isolation.reward.IsolatedReward`, so both give the same scores.
+There is no `timeout_s` and no `memory_mb`: what hangs is interrupted with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+
+from sequence_tutor.rewards.base import Identity, Scores, Status
+from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.isolation.unit_results import enter
+from sequence_tutor.rewards.isolation.work import Done, Job, Shape, Unit, pack
+
+# The error of a sequence that was interrupted, or left over then.
+INTERRUPTED = "interrupted"
+
+
+class LocalReward:
+    """A compiled [reward] section; implements `rewards.base.Reward`.
+
+    path: directories to find the user's own modules in. interrupt: what ended the last `score`
+    before its time, such as KeyboardInterrupt, or None. Raises ValueError with one sentence where
+    the reward can't be built.
+    """
+
+    def __init__(self, config: RewardConfig, domain: str, path: Sequence[str] = ()) -> None:
+        sys.path += [place for place in path if place not in sys.path]
+        self._config = config
+        self._objective = build_reward(config, domain)
+        self.interrupt: BaseException | None = None
+
+    def score(
+        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
+    ) -> Scores:
+        """Judge B sequences. Where that is interrupted, the sequences that are left have failed
+        with INTERRUPTED as their error, and `interrupt` says what to raise."""
+        if tokens is not None and len(tokens) != len(sequences):
+            raise ValueError(f"{len(sequences)} sequences came with {len(tokens)} token lists")
+        self.interrupt = None
+        size, shape = len(sequences), Shape.of(self._objective)
+        job = Job(sequences, tokens, shape, self._config.timeout_s, self._config.retries)
+        each = [list(range(size))] if shape.judges_batches else [[row] for row in range(size)]
+        left = deque([Unit(job, rows) for rows in each if rows])
+        while left and self.interrupt is None:
+            unit = left.popleft()
+            try:
+                left.extendleft(reversed(enter(unit, self._judge(unit))))
+            except Exception as error:  # of the objective itself, such as MemoryError
+                left.extendleft(reversed(_blame(unit, error)))
+            except BaseException as error:
+                self.interrupt = error
+                left.appendleft(unit)
+        scores = job.scores(self._config)
+        for unit in left:
+            for row in unit.rows:
+                scores.errors[row] = INTERRUPTED
+        return scores
+
+    def _judge(self, unit: Unit) -> Done:
+        started = time.perf_counter()
+        scores = self._objective.score(unit.sequences, unit.tokens)
+        return pack(0, time.perf_counter() - started, scores)
+
+    def identify(self, sequences: Sequence[str]) -> list[Identity]:
+        """What each sequence is; the reward itself isn't called."""
+        return [self._objective.identify(sequence) for sequence in sequences]
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def __enter__(self) -> LocalReward:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _blame(unit: Unit, error: Exception) -> list[Unit]:
+    """What ended a unit without results: of many sequences, find out which it was."""
+    if len(unit.rows) > 1:
+        return unit.halves()
+    [row] = unit.rows
+    unit.job.attempts[row] += 1
+    unit.job.condemn(row, Status.CRASHED, f"{type(error).__name__}: {error}")
+    return [Unit(unit.job, [row])] if unit.job.attempts[row] <= unit.job.retries else []
