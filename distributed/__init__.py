@@ -3,8 +3,8 @@
 Only this package knows Ray. It knows neither chemistry nor music: a domain comes in through
 `sequence_tutor.policies.encodings.base.Encoding` and `sequence_tutor.rewards.base.Domain`.
 
-From Python: `optimize`, `optimize_rounds`, `load_config`, `parse_config`, `SequenceTutorConfig`; see
-docs/python.md.
+From Python: `optimize`, `optimize_rounds`, `load_config`, `parse_config`, `SequenceTutorConfig`;
+see docs/python.md.
 """
 
 from importlib import import_module as _import_module

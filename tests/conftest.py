@@ -1,20 +1,21 @@
-"""What all tests share: a real Ray, a tiny prior, small runs of it, and the command line."""
+"""What all tests share: a tiny prior, small runs of it, the command line, and a real Ray on demand.
+
+Nothing here imports Ray or RLlib before a test asks for it: `tests/unit` runs without.
+"""
 
 from __future__ import annotations
 
-import http.client
 import io
 import os
 import random
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # before Ray is imported: a client in another mode than its cluster gets a bare ConnectionError
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -31,8 +32,6 @@ if not torch.cuda.is_available():  # before Triton is imported: kernels then run
 from filelock import FileLock  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from sequence_tutor.distributed.algorithm import SequenceTutor  # noqa: E402
-from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig  # noqa: E402
 from sequence_tutor.distributed.commands import cli  # noqa: E402
 from sequence_tutor.distributed.config import RunConfig, parse_config  # noqa: E402
 from sequence_tutor.distributed.report import summary  # noqa: E402
@@ -40,6 +39,11 @@ from sequence_tutor.policies.encodings.smiles import SmilesEncoding  # noqa: E40
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings  # noqa: E402
 from sequence_tutor.policies.prior import load_prior  # noqa: E402
 from sequence_tutor.rewards.domains import domain_of  # noqa: E402
+
+if TYPE_CHECKING:
+    from sequence_tutor.distributed.algorithm import SequenceTutor
+
+pytest_plugins = ("scored_fixtures", "s3_fixtures")
 
 # Any of these after any other is valid SMILES.
 FRAGMENTS = ("C", "N", "O", "CC", "C(C)", "C(=O)", "C(N)", "C1CCCC1", "C(O)")
@@ -60,7 +64,7 @@ BASE: dict[str, Any] = {
 
 # Tests that start processes, and wait for them, take longest: they come first, and the others fill
 # the gaps they leave.
-LONGEST = ("faults", "cluster", "distributed", "rewards")
+LONGEST = ("faults", "cluster", "integration", "project")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -145,6 +149,8 @@ def make_run(tiny_prior: Path) -> Callable[..., RunConfig]:
 
 @contextmanager
 def built(run: RunConfig, directory: Path) -> Iterator[SequenceTutor]:
+    from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
+
     algorithm = SequenceTutorConfig().tutor(run, directory).build_algo()
     try:
         yield algorithm
@@ -298,64 +304,3 @@ def molecules() -> list[str]:
     """Small molecules, no two spellings of the same."""
     key = domain_of("smiles").key
     return list({key(smiles): smiles for smiles in tiny_corpus(2000)}.values())
-
-
-class S3Server:
-    """An S3-compatible server (moto's) on this machine, which can be made to refuse.
-
-    requests: "METHOD /path?query" of each so far; signed: with which keys. refuses: whether one is
-    answered with an error.
-    """
-
-    def __init__(self) -> None:
-        from moto.server import DomainDispatcherApplication, create_backend_app
-        from werkzeug.serving import make_server
-
-        self._app = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
-        self.requests: list[str] = []
-        self.signed: set[str] = set()
-        self.refuses: Callable[[str], bool] = lambda request: False
-        self.endpoint = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
-        query = f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else ""
-        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}{query}"
-        self.requests.append(request)
-        self.signed.add(environ.get("HTTP_AUTHORIZATION", ""))
-        if self.refuses(request):
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            start_response("403 Forbidden", [("Content-Length", "0")])
-            return [b""]
-        return self._app(environ, start_response)
-
-    def bucket(self, name: str) -> str:
-        """The URI of a new bucket, with credentials and endpoint."""
-        connection = http.client.HTTPConnection(self.endpoint)
-        connection.request("PUT", f"/{name}")
-        assert connection.getresponse().status == 200
-        return self.uri(name)
-
-    def uri(self, path: str) -> str:
-        return f"s3://somebody:secret@{path}?endpoint_override={self.endpoint}&scheme=http"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    server = S3Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def s3(s3_server: S3Server) -> Iterator[S3Server]:
-    """The server, with no requests yet and willing to answer all."""
-    s3_server.requests.clear()
-    yield s3_server
-    s3_server.refuses = lambda request: False

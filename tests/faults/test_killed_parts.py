@@ -67,7 +67,7 @@ def test_two_learners_stay_equal_and_share_the_ratio(
     with build(run, tmp_path) as algorithm:
         while algorithm.tally.rounds < 3:
             algorithm.train()
-        one, two = algorithm.learning.each(lambda learner: learner.policy_weights())
+        one, two = algorithm.learning.each(lambda learner: learner.updater.policy_weights())
         assert all((one[k] == two[k]).all() for k in one)
         ranks = algorithm.learning.each(lambda learner: learner.rank)
         assert sorted(ranks) == [0, 1]

@@ -1,0 +1,148 @@
+"""A budget of scores is used: the updates that they have earned are made before the run ends."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sequence_tutor.distributed.algorithm import SequenceTutor
+from sequence_tutor.distributed.commands.optimize import Options, optimize
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.metrics.tally import Tally
+from sequence_tutor.distributed.replay.rate import ReplayRatio
+from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_learned
+from sequence_tutor.distributed.report.summary import RunSummary, print_summary
+from sequence_tutor.distributed.run_directory import checkpoint
+
+# All that is scored fits in one batch of the actor: scoring is over before the learner is up.
+SCORES, RATIO, MIN_ROWS, BATCH = 250, 4.0, 16, 16
+
+
+@pytest.fixture
+def fast(make_run: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
+    """An asynchronous run whose reward takes no time; keyword arguments change it."""
+
+    def make(**changes: dict) -> RunConfig:
+        tables = {
+            "replay": {"ratio": RATIO, "min_rows": MIN_ROWS},
+            "stop": {"scores": SCORES},
+            "actors": {"batch": 320},
+        }
+        return make_run(mode="asynchronous", **tables | changes)
+
+    return make
+
+
+def check_ratio(updates: int, rows: int, run: RunConfig) -> None:
+    """As many updates as the rows have earned, but for what came in last."""
+    earned = run.replay.ratio * (rows - run.replay.min_rows)
+    assert updates * BATCH == pytest.approx(earned, abs=3 * BATCH)
+    assert updates > 40
+
+
+@pytest.fixture
+def finished(
+    local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+) -> tuple[RunConfig, Path, RunSummary]:
+    run, out = fast(), tmp_path / "run"
+    return run, out, optimize(run, out, quiet)
+
+
+def test_a_run_learns_to_the_replay_ratio_and_resumed_no_further(
+    finished: tuple[RunConfig, Path, RunSummary], quiet: Console
+):
+    run, out, summary = finished
+    text = quiet.file.getvalue()  # type: ignore[attr-defined]
+    metrics = summary.metrics
+    assert metrics.scores_used == SCORES and summary.reason == "budget used"
+    check_ratio(metrics.updates, metrics.replay_rows, run)
+    assert "learning on to the replay ratio" in text
+    assert not any("the policy is the prior" in remark for remark in summary.shown)
+    again = optimize(run, out, quiet, Options(resume=True)).metrics
+    assert again.scores_used == SCORES
+    assert metrics.updates <= again.updates <= metrics.updates + 8  # for what came last
+    # a run that was killed before its first checkpoint has still to learn
+    shutil.rmtree(out / "checkpoints")
+    anew = optimize(run, out, quiet, Options(resume=True)).metrics
+    assert anew.scores_used == SCORES
+    check_ratio(anew.updates, SCORES, run)
+    assert len(checkpoint.complete(out / "checkpoints")) >= 1
+
+
+def test_a_limit_of_updates_ends_it_first(
+    local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+):
+    run = fast(stop={"scores": SCORES, "updates": 3})
+    assert optimize(run, tmp_path / "run", quiet).metrics.updates == 3
+
+
+def test_a_wish_to_stop_ends_it(
+    local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    class Stops(io.StringIO):
+        def write(self, text: str) -> int:
+            if "learning on" in text:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().write(text)
+
+    run = fast(replay={"ratio": 4000.0, "min_rows": MIN_ROWS})
+    summary = optimize(run, tmp_path / "run", Console(file=Stops(), width=200))
+    assert summary.reason == "stopped on request"
+    assert summary.metrics.updates * BATCH < 0.1 * 4000.0 * SCORES
+
+
+def test_a_run_that_can_not_learn_says_why(
+    local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+):
+    run = fast(stop={"scores": 12}, replay={"min_rows": 640})
+    summary = optimize(run, tmp_path / "run", quiet)
+    assert (summary.metrics.updates, summary.metrics.scores_used) == (0, 12)
+    print_summary(summary, tmp_path / "run", quiet)
+    rows = summary.metrics.replay_rows
+    text = quiet.file.getvalue()  # type: ignore[attr-defined]
+    assert f"the policy is the prior: {rows} rows, replay.min_rows = 640" in text
+    assert "learning on" not in text
+
+
+def test_trained_by_hand_it_is_done_only_then(
+    build: Callable[[RunConfig, Path], AbstractContextManager[SequenceTutor]],
+    fast: Callable[..., RunConfig],
+    tmp_path: Path,
+):
+    run = fast()
+    with build(run, tmp_path) as algorithm:
+        while not (result := algorithm.train())["done"]:
+            pass
+        assert algorithm.out_of_budget() and algorithm.updates_owed() == 0
+        check_ratio(result["tutor"]["updates"], algorithm.tally.inserted, run)
+        assert algorithm.learning.updates == 0
+
+
+def test_the_samples_owed_are_whole_batches():
+    rate = ReplayRatio(2.0, min_rows=10, sample_rows=32, insert_rows=16)
+    assert rate.owed(9, 0, 16) == rate.owed(10, 0, 16) == 0
+    assert rate.owed(110, 0, 16) == 12  # 200 samples, 12.5 batches
+    assert rate.owed(110, 192, 16) == 0 == rate.owed(110, 300, 16)
+    assert rate.owed(114, 192, 16) == 1
+
+
+def test_why_nothing_was_learned(make_run: Callable[..., RunConfig]):
+    def why(rows: int, trainable: int, updates: int = 0, **changes: dict) -> str:
+        run = make_run(mode="asynchronous", **changes)
+        return why_nothing_was_learned(run, Tally(inserted=rows, updates=updates), trainable)
+
+    assert "5 rows, replay.min_rows = 16" in why(5, 5)
+    assert "none of 90 rows has a reward" in why(90, 0)
+    assert "20 rows earn 8 samples" in why(20, 20)
+    assert why(90, 90) == "the policy is the prior: the run ended before the first update"
+    assert "stop.seconds = 1e-09" in why(90, 90, stop={"scores": 100, "seconds": 1e-9})
+    assert "has a reward" in why(0, 0, actors={"count": 0}, stop={"updates": 3})
+    assert why(90, 90, updates=1) == ""

@@ -1,0 +1,180 @@
+"""The reward is called for what is paid for, and else only when that is asked for: every call is
+counted outside the system."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from sequence_tutor.distributed.commands.optimize import Options, optimize
+from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.report import report_samples
+from sequence_tutor.distributed.report.reward_table import evaluated_rewards
+from sequence_tutor.distributed.stop_signal import StopRequest
+from sequence_tutor.distributed.types import Scored
+from sequence_tutor.policies.prior import load_prior
+from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.domains import domain_of
+
+MakeRun = Callable[..., RunConfig]
+BUDGET = 40
+COUNTED = {"component": [{"name": "python", "function": "counted_rewards:counted"}]}
+
+
+def text_of(console: Console) -> str:
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def rows(out: Path, *sources: str) -> Scored:
+    """Those of some sources, invalid ones left out."""
+    record = read_record(out / "scores")
+    assert record is not None
+    assert len(set(record.keys)) == len(record)
+    chosen = [s in sources for s in record.sources] & (record.status != Status.INVALID)
+    return record.select(np.flatnonzero(chosen))
+
+
+def keys_of(calls: list[str]) -> list[str | None]:
+    """Sorted; an invalid sequence has none."""
+    return sorted(map(domain_of("smiles").key, calls), key=str)
+
+
+def longer(run: RunConfig, scores: int) -> RunConfig:
+    return run.model_copy(update={"stop": run.stop.model_copy(update={"scores": scores})})
+
+
+@pytest.mark.parametrize("mode", ["asynchronous", "synchronous"])
+def test_a_run_its_resume_and_its_report(
+    mode: str,
+    local_ray: None,
+    make_run: MakeRun,
+    outside: Any,
+    command: Callable[..., Any],
+    tmp_path: Path,
+    quiet: Console,
+):
+    near = {"temperature": 100.0}  # or the policy repeats itself before the budget is used
+    run = make_run(mode=mode, reward=COUNTED, learner=near, stop={"scores": BUDGET})
+    out = tmp_path / "run"
+    summary = optimize(run, out, quiet)
+    calls = outside.calls()
+    assert keys_of(calls) == sorted(rows(out, "policy").keys) and len(calls) == BUDGET
+    assert summary.metrics.scores_used == BUDGET
+    valid = rows(out, "policy")
+    valid = valid.select(np.argsort(valid.scored_at, kind="stable"))
+    valid = valid.select(np.flatnonzero(valid.status == Status.OK))
+    end, best = len(valid) // 2, np.sort(valid.rewards)[::-1]
+    assert list(summary.rewards) == [
+        *(f"first {end} scored", f"last {end} scored", f"best {len(valid)}")
+    ]
+    assert summary.rewards[f"best {len(valid)}"]["reward"] == pytest.approx(best.mean())
+    ends = [summary.rewards[f"{which} {end} scored"]["reward"] for which in ("first", "last")]
+    # one of an odd number is in neither half; of a batch scored at once the order is the record's
+    spread = (best[0] - best[-1]) / end
+    assert np.mean(ends) == pytest.approx(valid.rewards.mean(), abs=spread)
+
+    if mode == "synchronous":
+        optimize(run, out, quiet, Options(resume=True))
+    assert command("evaluate", out, "-n", 30).code == 0
+    assert command("sample", out, "-n", 30).code == 0
+    assert outside.calls() == []
+
+    report = ("evaluate", out, "-n", 30, "--report-samples", 25)
+    told = command(*report)
+    calls = outside.calls()
+    assert f"of these 50 {len(calls)} distinct valid ones aren't known yet" in told.out
+    assert "about" in told.out and "prior (25 samples)" in told.out
+    assert 0 < len(calls) < 50 and keys_of(calls) == sorted(rows(out, "report").keys)
+    assert "of these 50 0 distinct" in command(*report).out  # by now they're on record
+    assert outside.calls() == []
+
+    summary = optimize(longer(run, BUDGET + 20), out, quiet, Options(resume=True))
+    assert summary.metrics.scores_used == BUDGET + 20
+    calls = outside.calls()
+    assert len(calls) == 20 and len(rows(out, "policy")) == BUDGET + 20
+
+
+def test_a_warm_start_and_a_report_at_the_end(
+    local_ray: None,
+    make_run: MakeRun,
+    outside: Any,
+    molecules: list[str],
+    tmp_path: Path,
+    quiet: Console,
+):
+    known, out = tmp_path / "known.csv", tmp_path / "run"
+    with known.open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["smiles", "reward"])
+        table.writerows([smiles, i % 7] for i, smiles in enumerate(molecules[:150]))
+    run = make_run(mode="asynchronous", reward=COUNTED, stop={"scores": BUDGET})
+    summary = optimize(run, out, quiet, Options(warm_start=known, report_samples=20))
+    calls = outside.calls()
+    assert len(rows(out, "warm-start")) == 150 and len(rows(out, "policy")) == BUDGET
+    reported = rows(out, "report")
+    assert f"of these 40 {len(reported)} distinct" in text_of(quiet)
+    assert keys_of(calls) == sorted([*rows(out, "policy").keys, *reported.keys])
+    assert summary.metrics.scores_used == BUDGET
+    columns = list(summary.rewards)
+    assert columns[:2] == ["prior (20 samples)", "tuned policy (20 samples)"]
+
+    offline = make_run(reward=COUNTED, actors={"count": 0}, stop={"updates": 4})
+    optimize(offline, tmp_path / "offline", quiet, Options(warm_start=known))
+    assert outside.calls() == []
+
+
+def test_a_report_that_is_stopped_keeps_what_was_scored(
+    plugins: Path,
+    make_run: MakeRun,
+    outside: Any,
+    tmp_path: Path,
+    quiet: Console,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    run, out = make_run(reward=COUNTED), tmp_path / "run"
+    (out / "scores").mkdir(parents=True)
+    (out / "config.toml").write_text(to_toml(run))
+    monkeypatch.setattr(report_samples, "LARGEST_BATCH", 4)
+    batches = []
+
+    def wanted(self: StopRequest) -> bool:
+        batches.append(1)
+        return len(batches) > 3
+
+    monkeypatch.setattr(StopRequest, "wanted", property(wanted, lambda *_: None), raising=False)
+    prior = load_prior(run.prior)
+    columns = evaluated_rewards(out, prior, prior, 100, 0, quiet)
+    calls = outside.calls()
+    assert len(calls) == 12 and keys_of(calls) == sorted(rows(out, "report").keys)
+    assert "weren't all scored" in text_of(quiet)
+    first = next(iter(columns))
+    assert first.startswith("prior (") and first != "prior (100 samples)"
+
+
+def test_scoring_a_file(
+    plugins: Path,
+    local_ray: None,
+    outside: Any,
+    command: Callable[..., Any],
+    molecules: list[str],
+    tmp_path: Path,
+    make_run: MakeRun,
+):
+    config, library = tmp_path / "run.toml", tmp_path / "library.smi"
+    config.write_text(to_toml(make_run(reward=COUNTED)))
+    library.write_text("\n".join([*molecules[:30], "C(", "", *molecules[:30]]))
+    assert command("score", config, library, "--out", tmp_path / "out.csv").code == 0
+    assert keys_of(outside.calls()) == keys_of(molecules[:30])
+
+
+def test_only_a_run_has_a_reward(command: Callable[..., Any], tiny_prior: Path, tmp_path: Path):
+    (tmp_path / "a.smi").write_text("CCO\n")
+    for source in (tiny_prior, tmp_path / "a.smi"):
+        command("evaluate", source, "--report-samples", 5).refused("--report-samples", str(source))

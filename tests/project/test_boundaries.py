@@ -1,0 +1,163 @@
+"""Dependencies point one way: distributed -> policies, rewards; those two know neither Ray nor
+each other."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FORBIDDEN = {
+    "policies": {"ray", "rdkit", "sequence_tutor.rewards", "sequence_tutor.distributed"},
+    "rewards": {"ray", "torch", "sequence_tutor.policies", "sequence_tutor.distributed"},
+    "distributed": {"rdkit", "sequence_tutor.rewards.molecules", "sequence_tutor.rewards.melodies"},
+}
+BLOCK = """
+import importlib, sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in blocked:
+            raise ImportError("blocked: " + name)
+
+blocked, modules = {blocked!r}, {modules!r}
+sys.meta_path.insert(0, Block())
+for module in modules:
+    importlib.import_module(module)
+"""
+
+
+def imported(source: str) -> set[str]:
+    """Every module that a source imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module or ""} | {f"{node.module}.{a.name}" for a in node.names}
+    return names
+
+
+def offences(names: set[str], forbidden: set[str]) -> set[str]:
+    return {n for n in names for f in forbidden if n == f or n.startswith(f"{f}.")}
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_a_room_imports_only_what_it_may(room: str):
+    for path in (ROOT / room).rglob("*.py"):
+        found = offences(imported(path.read_text()), FORBIDDEN[room])
+        assert not found, f"{path.relative_to(ROOT)} imports {', '.join(sorted(found))}"
+
+
+def test_control_a_hidden_import_is_found():
+    source = "def f():\n    from sequence_tutor import rewards\n    import ray.util"
+    assert offences(imported(source), FORBIDDEN["policies"]) == {
+        "ray.util",
+        "sequence_tutor.rewards",
+    }
+
+
+def modules_of(folder: str, *, but: tuple[str, ...] = ()) -> list[str]:
+    files = (p for p in (ROOT / folder).rglob("*.py") if p.stem not in (*but, "__main__"))
+    parts = [p.relative_to(ROOT).with_suffix("").parts for p in sorted(files)]
+    return [".".join(("sequence_tutor", *p)).removesuffix(".__init__") for p in parts]
+
+
+def import_with_blocked(
+    blocked: set[str], modules: list[str], cwd: Path
+) -> subprocess.CompletedProcess[str]:
+    code = BLOCK.format(blocked=blocked, modules=modules)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    ("folder", "blocked"),
+    [
+        ("policies", {"rdkit", "ray"}),
+        ("rewards", {"torch", "ray"}),
+        # what a scorer or a shard loads stays small and starts fast
+        ("distributed/replay", {"torch", "rdkit"}),
+    ],
+)
+def test_a_room_loads_without_the_others(folder: str, blocked: set[str], tmp_path: Path):
+    done = import_with_blocked(blocked, modules_of(folder), tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_scorer_loads_without_torch(tmp_path: Path):
+    names = (
+        "types",
+        "scoring.scorer",
+        "config",
+        "weight_board",
+        "run_directory.checkpoint",
+        "ray_cluster.join",
+        "replay.respelling",
+    )
+    modules = [f"sequence_tutor.distributed.{name}" for name in names]
+    done = import_with_blocked({"torch"}, modules, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_config_is_checked_before_anything_heavy_is_loaded(tmp_path: Path):
+    modules = [
+        f"sequence_tutor.distributed.{name}"
+        for name in ("commands.cli", "config", "commands.retries")
+    ]
+    done = import_with_blocked({"torch", "rdkit", "pandas"}, modules, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_control_the_block_blocks(tmp_path: Path):
+    done = import_with_blocked({"torch"}, ["sequence_tutor.distributed.generating.actor"], tmp_path)
+    assert "blocked: torch" in done.stderr
+
+
+# Words that the engine may not know, and the texts in which it does: the default of a config and
+# what the command line says to people.
+APPLICATIONS = re.compile(r"melod|music|midi|chemi|smiles|molecul|rdkit", re.IGNORECASE)
+ALLOWED = {
+    "config.py": ["smiles"],
+    "commands/cli.py": [
+        "Directory for pictures, and MIDI and WAV of melodies.",
+        "Longest sequence in tokens; 100 for smiles, 32 for melody.",
+        "Of a file: smiles or melody; by default what it looks like.",
+        "Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI.",
+        "smiles",
+        "smiles or melody.",
+    ],
+}
+
+
+def mentions(source: str) -> list[str]:
+    """Names and texts in a source that mention an application; docstrings and comments may."""
+    tree = ast.parse(source)
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    nodes = (node for node in ast.walk(tree) if id(node) not in prose)
+    texts = (value for node in nodes for _, value in ast.iter_fields(node))
+    return sorted(t for t in texts if isinstance(t, str) and APPLICATIONS.search(t))
+
+
+def test_the_engine_knows_no_application():
+    room = ROOT / "distributed"
+    found = {str(p.relative_to(room)): mentions(p.read_text()) for p in room.rglob("*.py")}
+    assert {name: texts for name, texts in found.items() if texts} == ALLOWED
+
+
+def test_control_a_mention_is_found():
+    source = '''
+"""Of melodies, for people."""
+from sequence_tutor.policies.encodings.melody import x
+def render_midi(smiles: str, *, molecule=1):
+    """Writes MIDI."""  # music
+    return domain.music if f"a {name} of chemistry" else render(rdkit=1, kind="Melody")
+'''
+    assert mentions(source) == sorted(
+        ["Melody", " of chemistry", "molecule", "music", "rdkit", "render_midi", "smiles"]
+        + ["sequence_tutor.policies.encodings.melody"]
+    )

@@ -1,0 +1,98 @@
+"""What the documents name is there: commands, their options, keys of the config."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from sequence_tutor.distributed.commands import cli
+from sequence_tutor.distributed.config import RunConfig
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+# Options of others that a text may mention by themselves: of Ray, pip, benchmarks and `ray submit`.
+OF_OTHERS = {"--real", "--runtime-env-json", "--working-dir", "--no-wait", "--require-hashes"}
+
+
+def options_of(command: str) -> set[str]:
+    parameters = COMMANDS[command].params
+    return {o for p in parameters for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+
+
+def keys() -> set[str]:
+    """Such as "seed" and "learner.batch"."""
+    found = set()
+    for name, field in RunConfig.model_fields.items():
+        model = field.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            found |= {f"{name}.{f.alias or n}" for n, f in model.model_fields.items()}
+        else:
+            found.add(name)
+    return found
+
+
+def wrong_commands(text: str) -> list[str]:
+    """Uses of our command with a subcommand or an option that isn't there."""
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        for name, rest in re.findall(r"(?<![\w/.-])sequence-tutor +([a-z][\w-]*)([^`]*)", line):
+            if name not in COMMANDS:
+                # "the sequence-tutor package" and the like
+                found += [name] if re.search(r"^ {4}|`", line) else []
+                continue
+            used = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", rest))
+            found += [f"{name} {option}" for option in sorted(used - options_of(name))]
+    return found
+
+
+def wrong_options(text: str) -> list[str]:
+    """Options that a sentence mentions, `--like this`, and no command has."""
+    ours = {option for name in COMMANDS for option in options_of(name)} | {"--version"}
+    return sorted(set(re.findall(r"`(--[a-z][\w-]*)", text)) - ours - OF_OTHERS)
+
+
+def wrong_keys(text: str) -> list[str]:
+    """Keys of our tables that aren't there, also in `learner.count`, `.gpus`."""
+    tables = {key.split(".")[0] for key in keys() if "." in key}
+    name = rf"(?<![\w./-])(?:{'|'.join(sorted(tables))})\.[a-z_0-9]+(?![\w/(])"
+    used = set(re.findall(name, text))
+    for first, rest in re.findall(rf"`({name})`((?:, `\.\w+`)+)", text):
+        used |= {f"{first.split('.')[0]}{key}" for key in re.findall(r"\.\w+", rest)}
+    return sorted(used - keys())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_what_a_page_names_is_there(page: Path):
+    text = page.read_text()
+    assert wrong_commands(text) == []
+    assert wrong_options(text) == []
+    assert wrong_keys(text) == []
+
+
+def test_the_page_on_the_config_has_every_key():
+    text = (ROOT / "docs" / "config.md").read_text()
+    for key in keys():
+        table, _, last = key.rpartition(".")
+        if table != "reward" and last != "resources":
+            assert re.search(rf"`{re.escape(key)}`|`{table}\.\w+`.*`\.{last}`", text), key
+
+
+def test_no_page_recommends_what_there_is_not():
+    for page in PAGES:
+        assert not re.search(r"diversity filter|--diversity", page.read_text()), page.name
+
+
+def test_control_what_is_not_there_is_seen():
+    assert wrong_commands("    sequence-tutor optimise x.toml") == ["optimise"]
+    assert wrong_commands("`sequence-tutor sample x --seeds 1`") == ["sample --seeds"]
+    assert wrong_commands("    sequence-tutor sample x \\\n        --seeds 1") == ["sample --seeds"]
+    assert wrong_options("add `--diversity 3`") == ["--diversity"]
+    assert wrong_keys("`learner.temprature`") == ["learner.temprature"]
+    assert wrong_keys("| `actors.count`, `.bath` | 1 |") == ["actors.bath"]
+    assert wrong_keys("see tests/learner.py, `learner.batch` and `actors.count`, `.gpus`") == []
