@@ -36,15 +36,22 @@ class GivenFunction:
                 f"the {plain} can't be sent to another process: {error}; put it into a file, "
                 'my_module.py, and give "my_module:function"'
             ) from error
+        # in this process the function itself, with what it encloses; a copy is loaded elsewhere
+        self._function: Callable[..., Any] | None = function
         told = hashlib.blake2b(_told(function, self._pickled), digest_size=8).hexdigest()
         self.name = f"<{plain}, {told}>"
 
     def load(self) -> Callable[..., Any]:
         """The function. Raises ValueError where this process lacks what it needs."""
+        if self._function is not None:
+            return self._function
         try:
             return cloudpickle.loads(self._pickled)  # type: ignore[no-any-return]
         except Exception as error:
             raise ValueError(f"{self.name} can't be loaded in its own process: {error}") from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_function": None}
 
     def __repr__(self) -> str:
         return self.name

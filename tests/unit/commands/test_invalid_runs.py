@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from sequence_tutor.distributed.commands.optimize import optimize
+from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.local import LocalRun
 from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.report.summary import print_summary
+from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Status
 
 SCALE = {"type": "scale", "factor": 1.0, "offset": -9}
@@ -20,30 +22,33 @@ LOGP = {"component": [{"name": "logp", "transform": SCALE}]}
 ROUNDS = 4
 
 
-def _rounds(algorithm: Any, until: int) -> None:
-    while algorithm.tally.rounds < until:
-        algorithm.train()
-    algorithm.drain()
+def _rounds(run: LocalRun, until: int) -> None:
+    while run.tally.rounds < until:
+        run.train()
+    run.drain()
 
 
 def test_a_resumed_run_learns_from_the_same_worth(
-    make_run: Callable[..., RunConfig], build: Any, weights_of: Any, tmp_path: Path
+    make_run: Callable[..., RunConfig], tmp_path: Path
 ):
     """Bit for bit the uninterrupted run, though what invalid ones are worth changes on the way."""
     run, whole, parts = make_run(reward=LOGP), tmp_path / "whole", tmp_path / "parts"
-    with build(run, whole) as algorithm:
-        _rounds(algorithm, ROUNDS)
-        weights, worth = weights_of(algorithm), algorithm.last_metrics.invalid_reward
-    with build(run, parts) as algorithm:
-        _rounds(algorithm, 2)
-        checkpoint = algorithm.save_run_checkpoint()
-        earlier = algorithm.last_metrics.invalid_reward
-        _rounds(algorithm, 3)  # on record, but after the checkpoint
-    with build(run, parts) as algorithm:
-        algorithm.load_checkpoint(str(checkpoint))
-        _rounds(algorithm, ROUNDS)
-        again = weights_of(algorithm)
-        assert algorithm.last_metrics.invalid_reward == worth
+    one = LocalRun(run, Location(whole))
+    _rounds(one, ROUNDS)
+    (_, weights), worth = one.newest_weights(), one.last_metrics.invalid_reward
+    one.stop()
+    one = LocalRun(run, Location(parts))
+    _rounds(one, 2)
+    checkpoint = one.save_run_checkpoint()
+    earlier = one.last_metrics.invalid_reward
+    _rounds(one, 3)  # on record, but after the checkpoint
+    one.stop()
+    one = LocalRun(run, Location(parts))
+    one.load_checkpoint(str(checkpoint))
+    _rounds(one, ROUNDS)
+    _, again = one.newest_weights()
+    assert one.last_metrics.invalid_reward == worth
+    one.stop()
     assert all(np.array_equal(again[k], weights[k]) for k in weights)
     record = read_record(whole / "scores")
     invalid = record.status == Status.INVALID
@@ -53,10 +58,10 @@ def test_a_resumed_run_learns_from_the_same_worth(
 
 
 def test_a_run_that_is_never_done_ends_by_its_sequences(
-    local_ray: None, make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+    make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
     run = make_run(reward=LOGP | {"invalid": 0.0}, stop={"scores": 10_000, "sequences": 200})
-    summary = optimize(run, tmp_path / "run", quiet)
+    summary = optimize(run, tmp_path / "run", quiet, Options(local=True))
     print_summary(summary, tmp_path / "run", quiet)
     text = quiet.file.getvalue()  # type: ignore[attr-defined]
     made = summary.metrics.sequences
@@ -68,13 +73,13 @@ def test_a_run_that_is_never_done_ends_by_its_sequences(
 
 
 def test_a_file_is_scored_without_a_reward_for_what_is_invalid(
-    command: Callable[..., Any], make_run: Callable[..., RunConfig], local_ray: None, tmp_path: Path
+    command: Callable[..., Any], make_run: Callable[..., RunConfig], tmp_path: Path
 ):
     config, file = tmp_path / "run.toml", tmp_path / "molecules.smi"
     config.write_text(to_toml(make_run(reward=LOGP)))
     file.write_text("CCO\nC1\n")
     result = tmp_path / "scored.csv"
-    assert command("score", config, file, "--out", result).code == 0
+    assert command("score", config, file, "--out", result, "--local").code == 0
     lines = result.read_text().splitlines()
     header, good, bad = (line.split(",") for line in lines)
     assert float(good[header.index("reward")]) < -5

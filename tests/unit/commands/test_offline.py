@@ -27,7 +27,6 @@ def measured(path: Path, molecules: list[str]) -> Path:
 
 
 def test_the_policy_learns_from_a_file_alone(
-    local_ray: None,
     make_run: Callable[..., RunConfig],
     molecules: list[str],
     prior_weights: dict[str, np.ndarray],
@@ -41,7 +40,7 @@ def test_the_policy_learns_from_a_file_alone(
         learner={"temperature": 0.2, "learning_rate": 3e-3, "log_z": "batch"},
         replay={"sampling": "uniform"},
     )
-    summary = optimize(run, out, quiet, Options(warm_start=file))
+    summary = optimize(run, out, quiet, Options(warm_start=file, local=True))
     text = quiet.file.getvalue()  # type: ignore[attr-defined]
     assert "300 of 300 sequences are new to the replay" in text and "C((" in text
     assert (summary.metrics.updates, summary.metrics.scores_used) == (60, 0)
@@ -60,7 +59,7 @@ def test_what_can_not_be_started_from_is_one_sentence(
 
     config, file = tmp_path / "run.toml", tmp_path / "known.csv"
     config.write_text(to_toml(make_run()))
-    start = ("optimize", config, "--out", tmp_path / "out", "--warm-start", file)
+    start = ("optimize", config, "--out", tmp_path / "out", "--local", "--warm-start", file)
     command(*start).refused("known.csv")
     file.write_text("smiles\nCCO\n")
     command(*start).refused("known.csv", "reward", "sequence-tutor score")
@@ -68,5 +67,5 @@ def test_what_can_not_be_started_from_is_one_sentence(
     done = command(*start)  # with the lines that are wrong
     assert done.code == 2 and "known.csv" in done.err and "line 2" in done.err
     forever = ("--set", "actors.count=0")
-    command("optimize", config, *forever).refused("actors.count = 0", "stop.updates")
+    command("optimize", config, "--local", *forever).refused("actors.count = 0", "stop.updates")
     assert not (tmp_path / "out").exists()

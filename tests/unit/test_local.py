@@ -1,0 +1,189 @@
+"""The local engine: whole runs in this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+import sequence_tutor.distributed as tutor
+from sequence_tutor.distributed.commands.optimize import Options, optimize
+from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.local import LocalRun
+from sequence_tutor.distributed.replay.record.writer import read_record
+from sequence_tutor.distributed.types import Scored
+from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.rewards.base import Status
+
+LOCAL = Options(local=True)
+ROUNDS = 4
+FILES = {"config.toml", "metrics.jsonl", "tensorboard", "scores", "checkpoints", "policy"}
+FILES |= {"top.csv", "best", "samples"}
+# What `counted` was called with, and after how many calls it is interrupted. They are globals: what
+# a function encloses is part of its identity, and a resumed run must have the same reward.
+CALLS: list[str] = []
+INTERRUPTED_AFTER: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def no_calls_yet() -> None:
+    CALLS.clear()
+    INTERRUPTED_AFTER.clear()
+
+
+def counted(smiles: str) -> float:
+    if len(CALLS) in INTERRUPTED_AFTER:
+        raise KeyboardInterrupt
+    CALLS.append(smiles)
+    return len(smiles)
+
+
+def rows(out: Path) -> Scored:
+    record = read_record(out / "scores")
+    assert record is not None
+    return record.select(np.argsort(record.keys))
+
+
+def rounds(run: LocalRun, until: int) -> dict[str, np.ndarray]:
+    """The weights after that many."""
+    while run.tally.rounds < until:
+        run.train()
+    run.drain()
+    return run.newest_weights()[1]
+
+
+def config_with(function: Callable[[str], float], prior: Path, **stop: int) -> dict[str, Any]:
+    """A run of 16 sequences a round whose reward is a function of this process."""
+    return {
+        "prior": str(prior),
+        "mode": "synchronous",
+        "reward": {"component": [{"name": "python", "function": function}]},
+        "actors": {"batch": 16},
+        "learner": {"batch": 16, "temperature": 100.0, "threads": 1},
+        "replay": {"min_rows": 16, "ratio": 1.0},
+        "stop": stop,
+    }
+
+
+def test_a_whole_run_and_its_resume(
+    make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+):
+    """`mode` is asynchronous here: a local run is synchronous all the same, and says so."""
+    run, out = make_run(mode="asynchronous", stop={"scores": 40}), tmp_path / "run"
+    summary = optimize(run, out, quiet, LOCAL)
+    assert summary.reason == "budget used" and summary.metrics.scores_used == 40
+    assert {path.name for path in out.iterdir()} == FILES
+    assert 'mode = "synchronous"' in (out / "config.toml").read_text()
+    longer = run.model_copy(update={"stop": run.stop.model_copy(update={"scores": 60})})
+    again = optimize(longer, out, quiet, Options(local=True, resume=True))
+    assert again.metrics.scores_used == 60
+    assert (rows(out).status == Status.OK).sum() == 60
+
+
+def test_stopped_and_resumed_is_the_uninterrupted_run(
+    make_run: Callable[..., RunConfig], tmp_path: Path
+):
+    run = make_run(actors={"count": 2, "batch": 24})
+    one = LocalRun(run, Location(tmp_path / "whole"))
+    weights = rounds(one, ROUNDS)
+    one.stop()
+    one = LocalRun(run, Location(tmp_path / "parts"))
+    rounds(one, 2)
+    checkpoint = one.save_run_checkpoint()
+    halfway = rounds(one, 3)  # the record is ahead of the checkpoint
+    one.stop()
+    one = LocalRun(run, Location(tmp_path / "parts"))
+    one.load_checkpoint(str(checkpoint))
+    resumed = rounds(one, ROUNDS)
+    one.stop()
+    assert all(np.array_equal(resumed[name], weights[name]) for name in weights)
+    assert any(not np.array_equal(halfway[name], weights[name]) for name in weights)
+    whole, parts = rows(tmp_path / "whole"), rows(tmp_path / "parts")
+    assert whole.keys == parts.keys and np.array_equal(whole.rewards, parts.rewards, equal_nan=True)
+    assert np.array_equal(whole.versions, parts.versions)
+
+
+def test_a_reward_sees_this_process_between_rounds(tiny_prior: Path, tmp_path: Path):
+    """A closure, called in this thread: what a debugger needs."""
+    seen: list[tuple[int, str]] = []
+    here = threading.current_thread().name
+
+    def oxygens(smiles: str) -> float:
+        seen.append((os.getpid(), threading.current_thread().name))
+        return smiles.count("O")
+
+    config, sizes = config_with(oxygens, tiny_prior, scores=48), []
+    for made in tutor.optimize_rounds(config, tmp_path / "run"):
+        sizes.append((made.metrics.scores_used, len(seen)))
+        assert len(made.policy().sample(3, seed=0)) == 3
+    assert sizes[-1] == (48, 48) and len(sizes) >= 3
+    assert set(seen) == {(os.getpid(), here)}
+    best = made.top(3)
+    assert len(best) == 3 and best[0]["reward"] == max(rows(tmp_path / "run").rewards)
+
+
+def test_a_loop_that_is_left_can_be_gone_on_with(tiny_prior: Path, tmp_path: Path):
+    config, out = config_with(counted, tiny_prior, scores=48), tmp_path / "run"
+    for made in tutor.optimize_rounds(config, out):
+        if made.metrics.scores_used:
+            break
+    paid = len(CALLS)
+    assert 0 < paid < 48 and len(list((out / "checkpoints").iterdir())) > 1
+    result = tutor.optimize(config, out, local=True, resume=True, quiet=True)
+    assert result.metrics.scores_used == len(CALLS) == len(set(CALLS)) == 48
+
+
+def test_interrupted_in_a_reward_no_paid_score_is_lost(tiny_prior: Path, tmp_path: Path):
+    INTERRUPTED_AFTER.append(20)
+    config, out = config_with(counted, tiny_prior, scores=48), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        tutor.optimize(config, out, local=True, quiet=True)
+    assert len(CALLS) == 20 and (rows(out).status == Status.OK).sum() == 20
+    INTERRUPTED_AFTER.clear()
+    result = tutor.optimize(config, out, local=True, resume=True, quiet=True)
+    assert result.metrics.scores_used == len(CALLS) == len(set(CALLS)) == 48
+
+
+def test_pytorch_is_left_as_it_was(make_run: Callable[..., RunConfig], tmp_path: Path):
+    torch.manual_seed(3)
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.get_rng_state()
+    one = LocalRun(make_run(), Location(tmp_path))
+    rounds(one, 1)
+    assert not torch.equal(torch.get_rng_state(), before[2])
+    one.stop()
+    after = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.get_rng_state()
+    assert before[:2] == after[:2] and torch.equal(before[2], after[2])
+
+
+def test_what_needs_a_cluster_is_one_sentence(
+    make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+):
+    with pytest.raises(ConfigError, match=r"one learner: set learner\.count = 1"):
+        optimize(make_run(learner={"count": 2}), tmp_path / "run", quiet, LOCAL)
+    wide = make_run(mode="asynchronous", actors={"max_batch": 500}, stop={"scores": 9})
+    with pytest.raises(ConfigError, match=r"local run is synchronous: .* no actors\.max_batch"):
+        optimize(wide, tmp_path / "run", quiet, LOCAL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_is_scored(
+    make_run: Callable[..., RunConfig],
+    command: Callable[..., Any],
+    molecules: list[str],
+    tmp_path: Path,
+):
+    config, file, out = tmp_path / "run.toml", tmp_path / "library.smi", tmp_path / "out.csv"
+    config.write_text(to_toml(make_run()))
+    file.write_text("\n".join([*molecules[:30], "C(", molecules[0]]))
+    done = command("score", config, file, "--out", out, "--local")
+    assert done.code == 0 and "31 ok, 1 invalid" in done.out
+    table = out.read_text().splitlines()
+    assert len(table) == 33 and table[1].split(",")[1:] == table[32].split(",")[1:]
+    command("score", config, file, "--out", out, "--local").refused("out.csv exists already")
