@@ -32,35 +32,54 @@ class ConfigError(ValueError):
 
 
 class Section(BaseModel):
-    """A table of the file; an unknown key is an error."""
+    """A table of the file; an unknown key is an error. The line under a field is its description in
+    docs/config.md too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
 
 class LearnerConfig(Section):
-    """`temperature` is c of pi* ~ p exp(r/c), in units of the reward. `lambda` mixes one-step (0)
-    and whole-path (1) targets; by default 0.9, and 1 for path without a discount (with one, a whole
-    path says next to nothing of its later steps). `updates_per_call`
-    is how many updates go to the learner at once, and so between two published versions."""
+    """The KL-control updates, and the processes that make them."""
 
     algorithm: Literal["q", "psi", "g", "path"] = "path"
+    """Which target: path consistency, or Q-, Psi- or G-learning."""
     temperature: Rate = 0.05
+    """c of pi* ~ p exp(r/c), in units of the reward: a smaller one goes further from the prior."""
     gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Discount per step."""
     lam: Annotated[float | None, Field(ge=0, le=1, alias="lambda")] = None
+    """From one-step targets (0) to whole-path targets (1); by default 1 for `path` without a
+    discount, else 0.9, since with a discount a whole-path target hardly weighs late steps."""
     log_z: Literal["learned", "batch"] = "learned"
+    """How `path` with lambda = 1 knows log Z: as a parameter, or as the mean of a batch."""
     batch: Positive = 64
+    """Trajectories per update."""
     learning_rate: Rate = 5e-4
+    """Adam's step for the policy's network."""
     value_learning_rate: Rate = 3e-3
+    """Adam's step for the head that gives V(s)."""
     level_learning_rate: Rate = 0.1
+    """Adam's step for log Z, or for the constant part of V(s)."""
     huber: Rate | None = None
+    """Residual in nats beyond which the loss grows linearly; by default it is quadratic."""
     max_grad_norm: Rate = 5.0
+    """Largest norm of a gradient; a longer one is shortened to it."""
     target_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Polyak step of the target networks after each update, for `q`, `psi` and `g`."""
     value_warmup: Annotated[int, Field(ge=0)] = 50
+    """First updates of `q`, `psi` and `g`, in which V(s) alone learns."""
     updates_per_call: Positive = 8
+    """Updates that the learner is given at once, and so between two published policies."""
     count: Positive = 1
+    """Learner processes, which share each update (DDP)."""
     gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    """GPUs per learner; 0.5 leaves half of one to the actors."""
     threads: Positive = 2
+    """CPU threads per learner."""
     resources: Resources = {}
+    """Ray's custom resources that each learner asks for, such as {steady = 0.01}."""
 
     @property
     def mixing(self) -> float:
@@ -71,44 +90,58 @@ class LearnerConfig(Section):
 
 
 class ReplayConfig(Section):
-    """`ratio` is samples consumed per sample inserted; `fresh` the share of a batch drawn from the
-    newest `fresh_window` rows, the rest by `sampling`; `rewrite` the share of sampled valid
-    sequences that are spelled anew; `min_rows` are collected before the first update. A shard holds
-    `memory_rows` rows whole, the best and the newest, and of all others what tells that they are
-    scored. `record` is where the scores go if not under the run directory, a path or a URI
-    (s3://bucket/folder); they are on record after `flush_s` at the latest. A scorer that isn't
-    heard of for `lease_s` is taken for dead, and what it was scoring is given to others."""
+    """The memory of all scores, and what the learner is given of it."""
 
     shards: Positive = 2
+    """Processes that keep the replay and put batches together; a fast GPU needs more."""
     ratio: Rate = 8.0
+    """Samples that the learner consumes per row inserted."""
     sampling: Literal["rank", "uniform"] = "rank"
+    """How rows are drawn: by the rank of their reward, or all alike."""
     top: Positive = 1024
+    """Of rank: only this number of best rows is drawn from."""
     rank_k: Rate = 0.01
+    """Of rank: k in a row's weight 1 / (k N + rank); a smaller k prefers the best more."""
     fresh: Share = 0.25
+    """Share of a batch that is drawn uniformly from the newest rows."""
     fresh_window: Positive = 1024
+    """Number of newest rows that `fresh` draws from."""
     rewrite: Share = 0.5
+    """Share of sampled valid sequences that get another spelling."""
     min_rows: Positive = 64
+    """Rows collected before the first update."""
     memory_rows: Annotated[int, Field(ge=1024)] = 100_000
+    """Rows that a shard holds whole, the best and the newest; of others it knows key and score."""
     record: str | None = None
+    """Where the scores go: a path or a URI such as s3://bucket/folder; by default RUN/scores."""
     flush_s: Rate = 10.0
+    """Seconds until a score is on record, at the latest."""
     lease_s: Rate = 10.0
+    """Seconds of silence after which a scorer counts as dead and its sequences go to others."""
     resources: Resources = {}
+    """Ray's custom resources that each shard asks for."""
 
 
 class ActorsConfig(Section):
-    """`batch` episodes are generated at a time; with a `max_batch` above it as many, up to that, as
-    an actor generates in two seconds. `threads` is CPU threads per actor. With a `min` below
-    `count` there are as many actors as keep the learner busy, decided from the first minute's work
-    and then every minute. With `count` 0 nothing is generated: the learner has what the record and
-    a warm start hold."""
+    """The processes that generate."""
 
     count: Annotated[int, Field(ge=0)] = 1
+    """Actors; with 0 nothing is generated, and the learner has what the record and a warm start
+    hold."""
     min: Positive | None = None
+    """Fewest actors, by default `count`. Below it, there are as many as keep the learner busy,
+    decided after the first minute and then every minute."""
     batch: Positive = 64
+    """Episodes that an actor generates at a time."""
     max_batch: Positive | None = None
+    """Most episodes at a time, by default `batch`. Above it, an actor makes batches of two seconds:
+    they cost less per episode, but the policy moves on meanwhile."""
     gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    """GPUs per actor."""
     threads: Positive = 1
+    """CPU threads per actor."""
     resources: Resources = {}
+    """Ray's custom resources that each actor asks for."""
 
     @property
     def least(self) -> int:
@@ -122,14 +155,17 @@ class ActorsConfig(Section):
 
 
 class ScorersConfig(Section):
-    """`count` processes that judge sequences. With a `min` below it there are as many as have work,
-    so that an autoscaler adds nodes for them, and takes the nodes of those that had none for
-    `idle_s` seconds."""
+    """The processes that call the reward."""
 
     count: Positive = 1
+    """Scorers."""
     min: Positive | None = None
+    """Fewest scorers, by default `count`. Below it, there are as many as have work, so that an
+    autoscaler adds and removes their nodes."""
     idle_s: Rate = 60.0
+    """Seconds without work after which a scorer beyond `min` ends."""
     resources: Resources = {}
+    """Ray's custom resources that each scorer asks for."""
 
     @property
     def least(self) -> int:
@@ -138,19 +174,22 @@ class ScorersConfig(Section):
 
 
 class StopConfig(Section):
-    """The run ends at the first of these: distinct valid sequences scored, updates, seconds,
-    sequences generated. The last is for policies that make nothing but invalid or known sequences,
-    which are never scored."""
+    """The run ends at the first of these limits."""
 
     scores: Positive | None = 10_000
+    """Distinct valid sequences given to the reward, never more. The updates that they have earned
+    are made before the run ends."""
     updates: Positive | None = None
+    """Updates of the policy."""
     seconds: Rate | None = None
+    """Seconds of wall-clock time."""
     sequences: Positive | None = None
+    """Sequences generated, by default 100 times `scores` and at least 10,000: the end of a run
+    whose policy makes only invalid or known ones, which use no scores."""
 
     @property
     def most_sequences(self) -> int | None:
-        """sequences, its default resolved: 100 for each of `scores`, 10,000 at the least; None
-        where there is neither."""
+        """sequences, its default resolved; None where there is neither limit."""
         if self.sequences is None and self.scores is not None:
             return max(10_000, 100 * self.scores)
         return self.sequences
@@ -168,36 +207,45 @@ class StopConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """Every `updates` updates or `seconds` seconds, whichever is first, and at the end; the last
-    `keep` stay."""
+    """When the state of the run is saved, beside at its end."""
 
     updates: Positive = 1000
+    """Updates between two checkpoints, if `seconds` doesn't come first."""
     seconds: Rate = 300.0
+    """Seconds between two checkpoints, if `updates` doesn't come first."""
     keep: Positive = 2
+    """Number of checkpoints that stay, the newest."""
 
 
 class RunConfig(Section):
-    """A whole run. `max_length` is the longest episode in actions, by default the prior's.
-
-    On a cluster that others use, or that has yet to add nodes, the run waits `wait_s` seconds for
-    its place. The `resources` of learner, actors, scorers and replay are Ray's custom resources
-    that each process asks for beside its CPU, such as {steady = 0.01}: so it goes to a node that
-    offers them.
-    """
+    """A whole run."""
 
     encoding: str = "smiles"
+    """How sequences become tokens: smiles or melody."""
     prior: str = "zinc250k"
+    """A shipped prior's name, or a prior's or run's directory."""
     max_length: Annotated[int | None, Field(ge=2)] = None
+    """Longest episode in tokens, by default the prior's; for melodies, their length."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """One seed makes a synchronous run repeatable, bit for bit."""
     mode: Literal["asynchronous", "synchronous"] = "asynchronous"
+    """Whether all work at once, or in rounds in a fixed order."""
     wait_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
+    """On a cluster: seconds to wait for room, and for nodes to be added."""
     reward: RewardConfig
+    """What is optimised; see rewards.md."""
     learner: LearnerConfig = LearnerConfig()
+    """See LearnerConfig."""
     replay: ReplayConfig = ReplayConfig()
+    """See ReplayConfig."""
     actors: ActorsConfig = ActorsConfig()
+    """See ActorsConfig."""
     scorers: ScorersConfig = ScorersConfig()
+    """See ScorersConfig."""
     stop: StopConfig = StopConfig()
+    """See StopConfig."""
     checkpoint: CheckpointConfig = CheckpointConfig()
+    """See CheckpointConfig."""
 
     @field_validator("encoding")
     @classmethod

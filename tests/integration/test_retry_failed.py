@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,9 @@ def paid(out: Path) -> Scored:
     return record.select([row for row in last.values() if record.status[row] != Status.INVALID])
 
 
-@pytest.mark.parametrize("mode", ["asynchronous", "synchronous"])
+@pytest.mark.parametrize("local", [False, True])
 def test_a_run_goes_on_once_its_reward_works(
-    mode: str,
+    local: bool,
     local_ray: None,
     make_run: Callable[..., RunConfig],
     outside: Any,
@@ -48,23 +49,24 @@ def test_a_run_goes_on_once_its_reward_works(
         return text
 
     monkeypatch.setattr(training, "FAILED_AT_FIRST", 40)  # more than are learned from at first
-    out = tmp_path / "run"
+    out, again = tmp_path / "run", Options(resume=True, local=local)
 
     def run_of(scores: int) -> RunConfig:
         # near the prior, or the policy repeats itself before the budget is used
         learner = {"temperature": 100.0}
+        mode = "synchronous" if local else "asynchronous"
         return make_run(mode=mode, reward=MENDED, learner=learner, stop={"scores": scores})
 
     with pytest.raises(
         BrokenRewardError, match="no licence; when it is mended, --resume tries them again"
     ):
-        optimize(run_of(BUDGET), out, quiet)
+        optimize(run_of(BUDGET), out, quiet, Options(local=local))
     failures = len(outside.calls())
     assert 40 <= failures <= BUDGET
     said()
 
     outside.mended.write_text("all but nitrogen")
-    metrics = optimize(run_of(BUDGET), out, quiet, Options(resume=True)).metrics
+    metrics = optimize(run_of(BUDGET), out, quiet, again).metrics
     assert f"{failures} failures of a reward that never worked don't count" in said()
     calls, rows = outside.calls(), paid(out)
     assert len(calls) == BUDGET == metrics.scores_used
@@ -76,12 +78,12 @@ def test_a_run_goes_on_once_its_reward_works(
 
     # now it has worked: failures count until someone asks
     before = metrics.scores_used
-    metrics = optimize(run_of(BUDGET), out, quiet, Options(resume=True)).metrics
+    metrics = optimize(run_of(BUDGET), out, quiet, again).metrics
     assert metrics.scores_used == before and outside.calls() == [] and "count" not in said()
 
     outside.mended.write_text("all")
     again = BUDGET + 30
-    metrics = optimize(run_of(again), out, quiet, Options(resume=True, retry_failed=True)).metrics
+    metrics = optimize(run_of(again), out, quiet, replace(again, retry_failed=True)).metrics
     assert f"{len(nitrogen)} failures don't count" in said()
     calls = outside.calls()
     assert metrics.scores_used == again and len(calls) == 30 + len(nitrogen)

@@ -50,9 +50,9 @@ def longer(run: RunConfig, scores: int) -> RunConfig:
     return run.model_copy(update={"stop": run.stop.model_copy(update={"scores": scores})})
 
 
-@pytest.mark.parametrize("mode", ["asynchronous", "synchronous"])
+@pytest.mark.parametrize("local", [False, True])
 def test_a_run_its_resume_and_its_report(
-    mode: str,
+    local: bool,
     local_ray: None,
     make_run: MakeRun,
     outside: Any,
@@ -61,9 +61,10 @@ def test_a_run_its_resume_and_its_report(
     quiet: Console,
 ):
     near = {"temperature": 100.0}  # or the policy repeats itself before the budget is used
+    mode = "synchronous" if local else "asynchronous"
     run = make_run(mode=mode, reward=COUNTED, learner=near, stop={"scores": BUDGET})
-    out = tmp_path / "run"
-    summary = optimize(run, out, quiet)
+    out, again = tmp_path / "run", Options(resume=True, local=local)
+    summary = optimize(run, out, quiet, Options(local=local))
     calls = outside.calls()
     assert keys_of(calls) == sorted(rows(out, "policy").keys) and len(calls) == BUDGET
     assert summary.metrics.scores_used == BUDGET
@@ -80,8 +81,8 @@ def test_a_run_its_resume_and_its_report(
     spread = (best[0] - best[-1]) / end
     assert np.mean(ends) == pytest.approx(valid.rewards.mean(), abs=spread)
 
-    if mode == "synchronous":
-        optimize(run, out, quiet, Options(resume=True))
+    if local:
+        optimize(run, out, quiet, again)
     assert command("evaluate", out, "-n", 30).code == 0
     assert command("sample", out, "-n", 30).code == 0
     assert outside.calls() == []
@@ -95,14 +96,14 @@ def test_a_run_its_resume_and_its_report(
     assert "of these 50 0 distinct" in command(*report).out  # by now they're on record
     assert outside.calls() == []
 
-    summary = optimize(longer(run, BUDGET + 20), out, quiet, Options(resume=True))
+    summary = optimize(longer(run, BUDGET + 20), out, quiet, again)
     assert summary.metrics.scores_used == BUDGET + 20
     calls = outside.calls()
     assert len(calls) == 20 and len(rows(out, "policy")) == BUDGET + 20
 
 
 def test_a_warm_start_and_a_report_at_the_end(
-    local_ray: None,
+    plugins: Path,
     make_run: MakeRun,
     outside: Any,
     molecules: list[str],
@@ -114,8 +115,9 @@ def test_a_warm_start_and_a_report_at_the_end(
         table = csv.writer(stream)
         table.writerow(["smiles", "reward"])
         table.writerows([smiles, i % 7] for i, smiles in enumerate(molecules[:150]))
-    run = make_run(mode="asynchronous", reward=COUNTED, stop={"scores": BUDGET})
-    summary = optimize(run, out, quiet, Options(warm_start=known, report_samples=20))
+    run = make_run(reward=COUNTED, stop={"scores": BUDGET})
+    options = Options(warm_start=known, report_samples=20, local=True)
+    summary = optimize(run, out, quiet, options)
     calls = outside.calls()
     assert len(rows(out, "warm-start")) == 150 and len(rows(out, "policy")) == BUDGET
     reported = rows(out, "report")
@@ -126,7 +128,7 @@ def test_a_warm_start_and_a_report_at_the_end(
     assert columns[:2] == ["prior (20 samples)", "tuned policy (20 samples)"]
 
     offline = make_run(reward=COUNTED, actors={"count": 0}, stop={"updates": 4})
-    optimize(offline, tmp_path / "offline", quiet, Options(warm_start=known))
+    optimize(offline, tmp_path / "offline", quiet, Options(warm_start=known, local=True))
     assert outside.calls() == []
 
 

@@ -12,8 +12,10 @@ import ray
 
 from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.local import LocalRun
 from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.types import Scored
+from sequence_tutor.policies.files.storage import Location
 
 ROUNDS, STOP_AFTER = 4, 2
 
@@ -90,6 +92,18 @@ def test_a_resumed_run_that_loses_an_actor_and_a_scorer_is_the_undisturbed_run(
         ray.kill(algorithm.scorers.fleet.processes[0], no_restart=False)
         rounds(algorithm, ROUNDS)
         assert equal_weights(weights_of(algorithm), weights)
+    assert same(by_key(rows(tmp_path)), by_key(record))
+
+
+def test_the_local_engine_makes_the_same_run(
+    wide: RunConfig, uninterrupted: Outcome, tmp_path: Path
+):
+    weights, record = uninterrupted
+    run = LocalRun(wide, Location(tmp_path))
+    while run.tally.rounds < ROUNDS:
+        run.train()
+    run.stop()
+    assert equal_weights(run.newest_weights()[1], weights)
     assert same(by_key(rows(tmp_path)), by_key(record))
 
 
