@@ -20,7 +20,6 @@ import ray
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
-from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.actor_scaling import ActorScaler
 from sequence_tutor.distributed.learning.update_calls import LearnerCalls
 from sequence_tutor.distributed.metrics.gauges import scorer_gauges
@@ -42,22 +41,15 @@ from sequence_tutor.distributed.start_processes import (
     start_shards,
 )
 from sequence_tutor.distributed.synchronous import generate_and_score
-from sequence_tutor.distributed.training import Training
+from sequence_tutor.distributed.training import Training, patience_s
 from sequence_tutor.distributed.types import ActorReport, ScoreReport, Weights
 from sequence_tutor.distributed.weight_board import prior_parts
 from sequence_tutor.policies.files.storage import Location
 
-# Seconds that a run waits at its end for scores under way, beyond what a reward's deadlines allow.
-DRAIN_S = 60.0
 # Scorers asked for, for each that the actors would keep busy.
 SPARE_SCORERS = 1.25
 # Seconds the driver waits for news when it has nothing to hand on.
 IDLE_WAIT_S = 0.05
-
-
-def patience_s(run: RunConfig) -> float:
-    """Seconds in which all scores under way must have come."""
-    return DRAIN_S + run.reward.timeout_s * (1 + run.reward.retries)
 
 
 class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
@@ -86,7 +78,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         self.board = start_board(run_id, self.prior_reference)
         if run.learner.algorithm != "g":  # all others start with the prior as their policy
             publish_prior(self.board, self.prior)
-        record = record_of(run, self.directory).uri
+        record = record_of(run.replay, self.directory).uri
         self.shards = start_shards(run, record, self.prior.encoding)
         # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
@@ -131,7 +123,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
             self.scaler.look(self.last_metrics, seconds, self.scorers.full)
         done = self.finished()
         if done and self.saves_itself:
-            self.drain(patience_s(self.run_config))
+            self.drain(patience_s(self.run_config.reward))
             self.save_run()
             self.saves_itself = False  # the next time there is nothing new
         return results | {"tutor": asdict(self.last_metrics), "done": done}

@@ -155,11 +155,15 @@ class LocalRun(Training):
         choose_repeatable_kernels()
         prior = starting_prior(run)
         self.begin(run, prior, out)
-        self.replay = open_replay(run, record_of(run, out), prior.encoding)
+        self.replay = open_replay(run, record_of(run.replay, out), prior.encoding)
         self._scorer = LocalScorer(run, self.replay, prior.encoding)
-        workers = range(1, run.actors.count + 1)
-        self._generators = [Generator(deepcopy(prior), run, worker) for worker in workers]
-        updater = Updater(build_model(deepcopy(prior.network), run), run, torch.device("cpu"))
+        corrects = run.learner.algorithm == "g"
+        self._generators = [
+            Generator(deepcopy(prior), run.actors, run.seed, worker, corrects)
+            for worker in range(1, run.actors.count + 1)
+        ]
+        model = build_model(deepcopy(prior.network), run.learner, run.seed)
+        updater = Updater(model, run.learner, torch.device("cpu"))
         self.learning = LocalLearning(updater, run.learner.threads)
 
     def train(self) -> None:

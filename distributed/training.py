@@ -27,8 +27,11 @@ from sequence_tutor.distributed.types import ActorReport, LearnerReport, ScoreRe
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.rewards.bounds import worth_of_invalid
+from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of
 
+# Seconds that a run waits at its end for scores under way, beyond what a reward's deadlines allow.
+DRAIN_S = 60.0
 # A reward that has failed this many times without one success ends the run.
 FAILED_AT_FIRST = 100
 
@@ -50,6 +53,11 @@ class UpdateCalls(Learning, Protocol):
     def finished(self, timeout_s: float | None = 0.0) -> list[LearnerReport]: ...
 
     def publish(self) -> None: ...
+
+
+def patience_s(reward: RewardConfig) -> float:
+    """Seconds in which all scores under way must have come."""
+    return DRAIN_S + reward.timeout_s * (1 + reward.retries)
 
 
 def shares_of_budget(rows: list[int], left: int | None) -> list[int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """`ray_cluster.engine.RayEngine` or `local.LocalEngine`.
+    """`ray_engine.RayEngine` or `local.LocalEngine`.
 
     heavy: modules to import in the background; errors: what its parts raise where a run can't go
     on.
@@ -55,6 +55,6 @@ def engine_of(local: bool) -> Engine:
         from sequence_tutor.distributed.local import LocalEngine
 
         return LocalEngine()
-    from sequence_tutor.distributed.ray_cluster.engine import RayEngine
+    from sequence_tutor.distributed.ray_engine import RayEngine
 
     return RayEngine()

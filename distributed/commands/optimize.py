@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
 # Seconds until a checkpoint that failed is tried again, and until the run ends over it.
 SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
-# Seconds that a run waits at its end for scores under way, beyond what a reward's deadlines allow.
-DRAIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,6 @@ class Options:
     retry_failed: bool = False
     report_samples: int = 0
     local: bool = False
-
-
-def patience_s(run: RunConfig) -> float:
-    """Seconds in which all scores under way must have come."""
-    return DRAIN_S + run.reward.timeout_s * (1 + run.reward.retries)
 
 
 def optimize(
@@ -157,7 +150,7 @@ def optimize_rounds(
 def _forgive(run: RunConfig, out: Location, failures: bool, console: Console) -> None:
     """Before a run goes on: what failed for no fault of the sequence, or is to be tried again.
     Raises RunError where the record can't be read."""
-    record = record_of(run, out)
+    record = record_of(run.replay, out)
     if not (record.is_object_store or record.is_dir()):
         return  # it ended before anything was on record
     try:
@@ -225,8 +218,10 @@ def _train(
         training.save_run_checkpoint()
 
     def end() -> None:
+        from sequence_tutor.distributed.training import patience_s
+
         last_scores = "put the last scores on record"
-        retry_storage(lambda: training.drain(patience_s(run)), last_scores, console)
+        retry_storage(lambda: training.drain(patience_s(run.reward)), last_scores, console)
         writer.write(training.last_metrics)
         _print_warnings(training, console)
         retry_storage(save, "write a checkpoint", console)

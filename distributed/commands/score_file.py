@@ -46,7 +46,7 @@ SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
 
 
 class LineScorers(AbstractContextManager["LineScorers"], Protocol):
-    """What scores lines: `scoring.ray_lines.RayLineScorers` or `local.LocalLineScorers`."""
+    """What scores lines: `ray_lines.RayLineScorers` or `local.LocalLineScorers`."""
 
     @property
     def batch_size(self) -> BatchSize:

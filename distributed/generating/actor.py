@@ -36,7 +36,8 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         parts = fetch_prior(config.run_id)
         prior = build_prior(parts.metadata, as_tensors(parts.weights))
         self.encoding, self.calls = prior.encoding, 0
-        self.generator = Generator(prior, run, worker)
+        corrects = run.learner.algorithm == "g"
+        self.generator = Generator(prior, run.actors, run.seed, worker, corrects)
         self.board = ray.get_actor(board_name(config.run_id))
 
     def sample(self, iteration: int | None = None, **_: Any) -> tuple[ActorReport, list[Any]]:

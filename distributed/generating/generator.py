@@ -12,7 +12,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config import ActorsConfig
 from sequence_tutor.distributed.types import ActorReport, Generated
 from sequence_tutor.policies.encodings.base import Episodes
 from sequence_tutor.policies.kernels.device import autocast
@@ -29,19 +29,21 @@ BATCH_S = 2.0
 class Generator:
     """Samples the policy, whose weights change between batches only.
 
-    prior: what the policy starts from; worker: the actor's number, from 1.
+    prior: what the policy starts from; seed: the run's; worker: the actor's number, from 1.
+    corrects_prior: whether the policy's logits are added to the prior's, as `g` learns them.
     """
 
-    def __init__(self, prior: Prior, run: RunConfig, worker: int) -> None:
-        self._seed, self._actors, self._worker = run.seed, run.actors, worker
-        self.device = torch.device("cuda" if run.actors.gpus else "cpu")
+    def __init__(
+        self, prior: Prior, actors: ActorsConfig, seed: int, worker: int, corrects_prior: bool
+    ) -> None:
+        self._seed, self._actors, self._worker = seed, actors, worker
+        self.device = torch.device("cuda" if actors.gpus else "cpu")
         self.prior = prior.network.to(self.device)
         self.policy = deepcopy(self.prior)
         for network in (self.prior, self.policy):
             network.requires_grad_(False)
-        self.version, self.batch = -1, run.actors.batch
-        # `g` corrects the prior
-        base = self.prior if run.learner.algorithm == "g" else None
+        self.version, self.batch = -1, actors.batch
+        base = self.prior if corrects_prior else None
         self._sampler = Sampler(self.policy, prior.encoding, base)
 
     def take_weights(self, version: int, weights: dict[str, np.ndarray]) -> None:

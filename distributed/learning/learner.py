@@ -34,9 +34,8 @@ class KLControlModule(TorchRLModule):  # type: ignore[misc]
     def setup(self) -> None:
         run: RunConfig = self.model_config["run"]
         parts = fetch_prior(self.model_config["run_id"])
-        self.model = build_model(
-            build_prior(parts.metadata, as_tensors(parts.weights)).network, run
-        )
+        prior = build_prior(parts.metadata, as_tensors(parts.weights))
+        self.model = build_model(prior.network, run.learner, run.seed)
 
     def _forward_train(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
         report = self.model.loss(**batch)
@@ -59,7 +58,8 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         run: RunConfig = self.config.run
         torch.set_num_threads(run.learner.threads)
         super().build()
-        self.updater = Updater(self.model, run, self._device, self._loss)
+        remembers = run.mode == "asynchronous"
+        self.updater = Updater(self.model, run.learner, self._device, self._loss, remembers)
 
     @property
     def model(self) -> KLControlModel:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config import LearnerConfig
 from sequence_tutor.distributed.types import LearnerReport, TrainingBatch, Weights
 from sequence_tutor.policies.kernels.cuda_graph import CapturedByShape
 from sequence_tutor.policies.kernels.prior_cache import CAPACITY, PriorCache
@@ -24,10 +24,9 @@ from sequence_tutor.policies.network import RecurrentNetwork
 from sequence_tutor.policies.prior import as_tensors
 
 
-def build_model(prior: RecurrentNetwork, run: RunConfig) -> KLControlModel:
-    """The networks of a learner; those without values of the prior's start from the run's seed."""
-    learner = run.learner
-    torch.manual_seed(run.seed)
+def build_model(prior: RecurrentNetwork, learner: LearnerConfig, seed: int) -> KLControlModel:
+    """The networks of a learner; what the prior lacks (the value head) starts from the seed."""
+    torch.manual_seed(seed)
     return KLControlModel(
         prior,
         learner.algorithm,
@@ -41,25 +40,27 @@ class Updater:
     """Takes training batches and makes one update of each.
 
     loss: what computes a batch's loss with `model`, by default `model.loss`; a learner of several
-    wraps it. updates: how many there were.
+    wraps it. remembers: whether what the prior says of a sequence is kept for the next time it is
+    drawn; a resumed run wouldn't have it, so a repeatable one must not. updates: how many there
+    were.
     """
 
     def __init__(
         self,
         model: KLControlModel,
-        run: RunConfig,
+        learner: LearnerConfig,
         device: torch.device,
         loss: Callable[..., Any] | None = None,
+        remembers: bool = False,
     ) -> None:
         self.model, self.updates = model, 0
-        self._learner, self._device = run.learner, device
+        self._learner, self._device = learner, device
         self._loss = model.loss if loss is None else loss
-        self.optimizers = _optimizers(model, run, device)
-        # a resumed run's cache would be empty, and its sums different in the last bit
-        capacity = CAPACITY if run.mode == "asynchronous" else 0
+        self.optimizers = _optimizers(model, learner, device)
+        capacity = CAPACITY if remembers else 0
         self.prior_cache = PriorCache(model.prior_of_actions, device, capacity)
         # not with several learners, which wait for each other within an update
-        alone = device.type == "cuda" and run.learner.count == 1
+        alone = device.type == "cuda" and learner.count == 1
         self._captured = CapturedByShape(self._learn, device) if alone else None
 
     def update(self, batches: Sequence[TrainingBatch]) -> LearnerReport:
@@ -177,10 +178,10 @@ class Updater:
 
 
 def _optimizers(
-    model: KLControlModel, run: RunConfig, device: torch.device
+    model: KLControlModel, learner: LearnerConfig, device: torch.device
 ) -> dict[str, torch.optim.Optimizer]:
     """Adam for the policy, the value head and the level of the return, each at its own rate."""
-    learner, online = run.learner, model.online
+    online = model.online
     groups: list[tuple[str, list[Any], float]] = [
         ("policy", list(online.network.parameters()), learner.learning_rate),
         ("level", [online.level], learner.level_learning_rate),

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config import ReplayConfig
 from sequence_tutor.distributed.replay.messages import FREE_SOURCES
 from sequence_tutor.distributed.replay.record.store import PartStore, Place
 from sequence_tutor.distributed.replay.record.writer import readable, scan
@@ -31,9 +31,9 @@ class Recorded:
     seconds_per_score: float
 
 
-def record_of(run: RunConfig, out: Where) -> Location:
+def record_of(replay: ReplayConfig, out: Where) -> Location:
     """Where a run in the directory `out` has its record."""
-    return Location(run.replay.record or Location(out) / "scores")
+    return Location(replay.record or Location(out) / "scores")
 
 
 def read_rewards(place: Place, reward_id: str) -> Recorded:

@@ -37,7 +37,7 @@ def reward_table(
     """Mean rewards of what a run has on record and, with `samples`, of that number of sequences of
     its prior and its policy. `reward` is asked for those that the record doesn't know. For a run
     that nothing else writes to. Raises ValueError where a record is needed and can't be read."""
-    record, reward_id = record_of(run, out), run.reward.identity()
+    record, reward_id = record_of(run.replay, out), run.reward.identity()
     try:
         recorded = read_rewards(record, reward_id)
         if not samples or reward is None:

@@ -113,7 +113,7 @@ def test_actors_come_to_a_learner_that_waits_and_go(
 def test_an_actor_chooses_its_batch(make_run: Callable[..., RunConfig]):
     actors = {"batch": 64, "max_batch": 500}
     run = make_run(mode="asynchronous", actors=actors, stop={"scores": 9})
-    one = Generator(load_prior(run.prior), run, 1)
+    one = Generator(load_prior(run.prior), run.actors, 0, 1, False)
     sizes = []
     for _ in range(5):  # 10 ms an episode: 200 in two seconds
         one.batch = one._next_batch(0.01 * one.batch)

@@ -19,7 +19,7 @@ from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.algorithm import SequenceTutor
-    from sequence_tutor.distributed.scoring.ray_lines import RayLineScorers
+    from sequence_tutor.distributed.ray_lines import RayLineScorers
 
 
 class RayEngine:
@@ -58,7 +58,7 @@ class RayEngine:
         self, run: RunConfig, outputs: Outputs, console: Console, stop: StopRequest
     ) -> RayLineScorers:
         """Shards and scorers on the cluster, once there is room for them."""
-        from sequence_tutor.distributed.scoring.ray_lines import RayLineScorers
+        from sequence_tutor.distributed.ray_lines import RayLineScorers
 
         enter_cluster(run, console, stop, scoring_only=True)
         return RayLineScorers(run, outputs)
