@@ -139,7 +139,7 @@ def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed:
     from ray.cluster_utils import Cluster
 
     from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
-    from sequence_tutor.distributed.config import load_config
+    from sequence_tutor.distributed.config_file import load_config
 
     config = out / "run.toml"
     config.write_text(

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sequence_tutor.distributed.config import load_config
+from sequence_tutor.distributed.config_file import load_config
 from sequence_tutor.distributed.run_directory.warm_start import read_scored
 from sequence_tutor.policies.files.table_reader import read_sequences
 from sequence_tutor.rewards.compile import build_reward

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common import describe_policy, last_metrics, load_prior, markdown, run, training_keys
 
-from sequence_tutor.distributed.config import load_config
+from sequence_tutor.distributed.config_file import load_config
 from sequence_tutor.distributed.report.evaluation import compare
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.domains import domain_of

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common import EXAMPLES, describe_policy, last_metrics, load_prior, markdown, run
 
-from sequence_tutor.distributed.config import load_config
+from sequence_tutor.distributed.config_file import load_config
 from sequence_tutor.policies.files.corpus import read_corpus
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.domains import domain_of

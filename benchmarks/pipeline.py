@@ -28,7 +28,8 @@ from common import EXAMPLES, load_prior, markdown, metrics_so_far, optimize_comm
 from processes import cpu_seconds
 from rdkit import Chem
 
-from sequence_tutor.distributed.config import RunConfig, load_config
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import load_config
 from sequence_tutor.policies.encodings.base import pad
 from sequence_tutor.policies.kernels.device import keep_freed_memory
 

@@ -40,7 +40,8 @@ from ray.actor import ActorHandle
 from rich.console import Console
 
 from sequence_tutor.distributed.commands import score_file as bulk_run
-from sequence_tutor.distributed.config import RunConfig, parse_config
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import parse_config
 from sequence_tutor.distributed.replay.record.writer import read_table
 from sequence_tutor.distributed.scoring import pool as pool_module
 from sequence_tutor.distributed.scoring import process as process_module

@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from common import EXAMPLES, describe_policy, load_prior, markdown, run, training_keys  # noqa: E402
 
-from sequence_tutor.distributed.config import load_config  # noqa: E402
+from sequence_tutor.distributed.config_file import load_config  # noqa: E402
 from sequence_tutor.rewards.compile import build_reward  # noqa: E402
 from sequence_tutor.rewards.domains import domain_of  # noqa: E402
 

@@ -1,6 +1,20 @@
-"""Who does what, and where: the control loop, actors, scorers, replay shards and the learner.
+"""The engine: the control loop, actors, scorers, replay shards and the learner.
 
-Only this package knows Ray. It knows neither chemistry nor music: a domain comes in through
+One batch's journey, and where to read it:
+
+    commands/optimize ── a run from config to finished directory
+    training ─────────── what a run does; algorithm drives it on Ray, local in this process
+      generating/ ────── actors sample the newest policy              Episodes
+      scoring/ ───────── scorers find keys, claim them, call rewards  Scored
+      replay/ ────────── shards remember every key                    TrainingBatch
+        record/ ──────── and put it on disk, as Parquet
+      learning/ ──────── the learner updates the policy               Weights
+      weight_board ───── hands its weights back to the actors
+    run_directory/, metrics/, report/ ── what a run leaves; bulk/ ── files of any size, scored
+
+Only this package knows Ray, and in it only what starts, calls or joins processes: ray_engine,
+ray_lines, ray_cluster/, algorithm, start_processes, synchronous, weight_board and the shells of the
+parts above. It knows neither chemistry nor music: a domain comes in through
 `sequence_tutor.policies.encodings.base.Encoding` and `sequence_tutor.rewards.base.Domain`.
 
 From Python: `optimize`, `optimize_rounds`, `load_config`, `parse_config`, `SequenceTutorConfig`;
@@ -21,7 +35,8 @@ if TYPE_CHECKING:
         optimize,
         optimize_rounds,
     )
-    from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, parse_config
+    from sequence_tutor.distributed.config import RunConfig
+    from sequence_tutor.distributed.config_file import ConfigError, load_config, parse_config
     from sequence_tutor.distributed.stop_signal import RunError
 
 __all__ = [
@@ -39,16 +54,16 @@ __all__ = [
 
 # Where each is. They're imported when they are asked for: Ray and PyTorch take seconds.
 _PLACES = {
-    "ConfigError": "config",
+    "ConfigError": "config_file",
     "Result": "commands.python_api",
     "RunConfig": "config",
     "RunError": "stop_signal",
     "SequenceTutorConfig": "algorithm_config",
-    "load_config": "config",
+    "load_config": "config_file",
     "Round": "commands.python_api",
     "optimize": "commands.python_api",
     "optimize_rounds": "commands.python_api",
-    "parse_config": "config",
+    "parse_config": "config_file",
 }
 
 

@@ -1,19 +1,13 @@
-"""The TOML file of a run: one knob, one name, one default, and a sentence for every mistake."""
+"""What a run can be told: one knob, one name, one default. The file is read by `config_file`."""
 
 from __future__ import annotations
 
-import codecs
-import difflib
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import tomli_w
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -25,10 +19,6 @@ Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Resources = dict[str, Rate]
-
-
-class ConfigError(ValueError):
-    """A config that can't be run; the message names the file, the key and what is allowed."""
 
 
 class Section(BaseModel):
@@ -301,112 +291,3 @@ class RunConfig(Section):
         return max(
             1, round(self.replay.ratio * inserted / (self.learner.batch * self.learner.count))
         )
-
-
-# What a text begins with that is in another encoding than UTF-8, or in UTF-8 and says so. UTF-32
-# first: its mark begins as that of UTF-16 does.
-_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-    codecs.BOM_UTF8: "utf-8-sig",
-}
-
-
-def load_config(path: str | Path, overrides: list[str] | None = None) -> RunConfig:
-    """Read and check a TOML file; `overrides` are "table.key=value" in TOML. Raises ConfigError."""
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"there is no config file {path}")
-    data = read_toml(path.read_bytes(), str(path))
-    for override in overrides or []:
-        _apply(data, override)
-    return parse_config(data, str(path))
-
-
-def read_toml(content: bytes, origin: str) -> dict[str, Any]:
-    """The tables of a TOML file in UTF-8, or in what its byte order mark says: Windows writes such.
-    Raises ConfigError."""
-    encoding = next((e for mark, e in _MARKS.items() if content.startswith(mark)), "utf-8")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            f"{origin} is not text in UTF-8, as TOML is (line {line} isn't); save it as UTF-8"
-        ) from error
-    if "\0" in text:
-        raise ConfigError(f"{origin} is not text in UTF-8, as TOML is; save it as UTF-8")
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{origin} is not valid TOML: {error}") from error
-    except RecursionError:
-        raise ConfigError(f"{origin} is not valid TOML: it is nested too deeply") from None
-
-
-def parse_config(data: dict[str, Any], origin: str = "config") -> RunConfig:
-    """Check a config given as nested dicts. Raises ConfigError naming the first wrong key."""
-    try:
-        return RunConfig.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(f"{origin}: {_sentence(error)}") from error
-
-
-def synchronous(run: RunConfig) -> RunConfig:
-    """The same run in synchronous mode. Raises ConfigError where it can't be."""
-    fields = {name: getattr(run, name) for name in RunConfig.model_fields}
-    try:
-        return RunConfig(**fields | {"mode": "synchronous"})
-    except ValidationError as error:
-        raise ConfigError(_sentence(error)) from error
-
-
-def _apply(data: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {override!r}: write it as table.key=value")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        parsed = value  # a bare word is a string, so that shells need no double quoting
-    *tables, last = key.strip().split(".")
-    for table in tables:
-        data = data.setdefault(table, {})
-        if not isinstance(data, dict):
-            raise ConfigError(f"--set {override!r}: {table} is not a table")
-    data[last] = parsed
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first problem as one sentence: the key, what is wrong, what is allowed."""
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the file"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        allowed = _allowed_keys(problem["loc"][:-1])
-        near = difflib.get_close_matches(str(problem["loc"][-1]), allowed, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"unknown key {where}{hint} (allowed: {', '.join(allowed)})"
-    if problem["type"] == "missing":
-        return f"{where} is missing"
-    if problem["type"].startswith("value_error"):
-        return message if where == "the file" else f"{where}: {message}"
-    return f"{where}: {message} (got {problem['input']!r})"
-
-
-def _allowed_keys(tables: tuple[int | str, ...]) -> list[str]:
-    model: Any = RunConfig
-    for table in tables:
-        field = getattr(model, "model_fields", {}).get(table)
-        annotation = getattr(field, "annotation", None)
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return [f.alias or name for name, f in model.model_fields.items()]
-
-
-def to_toml(config: RunConfig) -> str:
-    """The resolved config as TOML; values that are None are left out."""
-    return tomli_w.dumps(config.model_dump(by_alias=True, mode="json", exclude_none=True))

@@ -18,7 +18,8 @@ from rich.console import Console
 from sequence_tutor.distributed.bulk.assemble import Outputs
 from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.bulk.lines import Batch
-from sequence_tutor.distributed.config import ConfigError, RunConfig, synchronous
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError, synchronous
 from sequence_tutor.distributed.generating.generator import Generator
 from sequence_tutor.distributed.learning.updater import Updater, build_model
 from sequence_tutor.distributed.replay.client import ReplayClient

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.metrics.gauges import stats_gauges
 from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally

@@ -33,7 +33,8 @@ from filelock import FileLock  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from sequence_tutor.distributed.commands import cli  # noqa: E402
-from sequence_tutor.distributed.config import RunConfig, parse_config  # noqa: E402
+from sequence_tutor.distributed.config import RunConfig  # noqa: E402
+from sequence_tutor.distributed.config_file import parse_config  # noqa: E402
 from sequence_tutor.distributed.report import summary  # noqa: E402
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding  # noqa: E402
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings  # noqa: E402

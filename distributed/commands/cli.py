@@ -92,7 +92,7 @@ def optimize(
     """Tune a policy on a reward, starting from a prior."""
     from sequence_tutor.distributed.commands.optimize import Options
     from sequence_tutor.distributed.commands.retries import optimize_with_retries
-    from sequence_tutor.distributed.config import load_config
+    from sequence_tutor.distributed.config_file import load_config
     from sequence_tutor.distributed.report.summary import print_summary
     from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 
@@ -138,7 +138,7 @@ def score(
 ) -> None:
     """Score a file of any size, one result per line, without any learning."""
     from sequence_tutor.distributed.commands.score_file import print_score_summary, score_file
-    from sequence_tutor.distributed.config import load_config
+    from sequence_tutor.distributed.config_file import load_config
 
     if retry_failed and not resume:
         raise ValueError("--retry-failed needs --resume: there is nothing to try again")

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.engine import engine_of
-from sequence_tutor.distributed.config import CheckpointConfig, ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
+from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.metrics.display import Display, Progress
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry

@@ -16,7 +16,8 @@ from rich.console import Console
 from sequence_tutor.distributed.commands.optimize import Options
 from sequence_tutor.distributed.commands.optimize import optimize_rounds as rounds_of_run
 from sequence_tutor.distributed.commands.retries import optimize_with_retries
-from sequence_tutor.distributed.config import RunConfig, load_config, parse_config
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import load_config, parse_config
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.distributed.report.summary import print_summary, top_csv

@@ -30,7 +30,8 @@ from sequence_tutor.distributed.bulk.lines import (
 )
 from sequence_tutor.distributed.bulk.results import done_ranges, forget, tallies
 from sequence_tutor.distributed.commands.engine import engine_of
-from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.metrics.display import Display
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError

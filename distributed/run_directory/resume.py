@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sequence_tutor.distributed.config import (
-    ConfigError,
-    RunConfig,
-    parse_config,
-    read_toml,
-)
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError, parse_config, read_toml
 from sequence_tutor.policies.files.storage import Location, Where
 
 # Keys, or whole tables, whose change doesn't make a resumed run another run.

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from sequence_tutor.distributed.bulk.assemble import Outputs
-from sequence_tutor.distributed.config import ConfigError, RunConfig
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError
 from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.bounds import reward_range

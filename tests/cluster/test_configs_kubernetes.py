@@ -17,7 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from sequence_tutor.distributed.config import parse_config
+from sequence_tutor.distributed.config_file import parse_config
 
 CLUSTER = Path(__file__).parents[2] / "cluster"
 FILES = [CLUSTER / "raycluster.yaml", CLUSTER / "rayjob.yaml"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sequence_tutor.distributed.config import load_config
+from sequence_tutor.distributed.config_file import load_config
 from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.run_directory.resume import check_directory

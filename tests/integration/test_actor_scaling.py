@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sequence_tutor.distributed.config import ConfigError, RunConfig
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError
 from sequence_tutor.distributed.generating import actor_scaling
 from sequence_tutor.distributed.generating.actor_scaling import ActorScaler, actors_wanted
 from sequence_tutor.distributed.generating.generator import Generator

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
-from sequence_tutor.distributed.config import ConfigError, RunConfig, load_config, parse_config
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError, load_config, parse_config
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.report.summary import RunSummary, print_summary

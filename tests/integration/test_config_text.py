@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from sequence_tutor.distributed.config import ConfigError, load_config
+from sequence_tutor.distributed.config_file import ConfigError, load_config
 from sequence_tutor.distributed.metrics.prometheus import Exporter
 from sequence_tutor.distributed.metrics.prometheus_series import Series
 from sequence_tutor.distributed.run_directory.resume import config_of

@@ -20,7 +20,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sequence_tutor.distributed.bulk.estimate import Estimate
-from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.metrics.prometheus import Exporter
 from sequence_tutor.distributed.metrics.prometheus_series import (
     BULK_SERIES,
@@ -44,7 +45,7 @@ import sys
 from pathlib import Path
 import ray
 from rich.console import Console
-from sequence_tutor.distributed.config import load_config
+from sequence_tutor.distributed.config_file import load_config
 from sequence_tutor.distributed.commands.optimize import optimize
 config, out, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 ray.init(address="local", num_cpus=8, include_dashboard=False, log_to_driver=False,

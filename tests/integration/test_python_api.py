@@ -12,7 +12,8 @@ import pytest
 import ray
 
 from sequence_tutor.distributed import SequenceTutorConfig, load_config, optimize, parse_config
-from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.config import RewardConfig

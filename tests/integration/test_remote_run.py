@@ -15,7 +15,8 @@ from rich.console import Console
 
 from sequence_tutor.distributed.commands import optimize as run_module
 from sequence_tutor.distributed.commands.optimize import Options, optimize
-from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.metrics.writer import MetricsWriter
 from sequence_tutor.distributed.replay.record.writer import read_record

@@ -15,7 +15,8 @@ from rich.console import Console
 from sequence_tutor.distributed import training
 from sequence_tutor.distributed.bulk.results import GIVEN_UP, Judged, write_fragment
 from sequence_tutor.distributed.commands.optimize import Options, optimize
-from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.stop_signal import BrokenRewardError
 from sequence_tutor.distributed.types import Scored

@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
-from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.report import report_samples
 from sequence_tutor.distributed.report.reward_table import evaluated_rewards

@@ -101,7 +101,7 @@ def test_a_scorer_loads_without_torch(tmp_path: Path):
 def test_a_config_is_checked_before_anything_heavy_is_loaded(tmp_path: Path):
     modules = [
         f"sequence_tutor.distributed.{name}"
-        for name in ("commands.cli", "config", "commands.retries")
+        for name in ("commands.cli", "config_file", "commands.retries")
     ]
     done = import_with_blocked({"torch", "rdkit", "pandas"}, modules, tmp_path)
     assert done.returncode == 0, done.stderr

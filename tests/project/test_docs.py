@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sequence_tutor.distributed.config import load_config
+from sequence_tutor.distributed.config_file import load_config
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.domains import domain_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sequence_tutor.distributed.config import parse_config
+from sequence_tutor.distributed.config_file import parse_config
 from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.compile import build_reward
 

@@ -15,7 +15,8 @@ from rich.console import Console
 
 import sequence_tutor.distributed as tutor
 from sequence_tutor.distributed.commands.optimize import Options, optimize
-from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.local import LocalRun
 from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.types import Scored

@@ -55,7 +55,7 @@ def test_the_policy_learns_from_a_file_alone(
 def test_what_can_not_be_started_from_is_one_sentence(
     make_run: Callable[..., RunConfig], command: Callable[..., Any], tmp_path: Path
 ):
-    from sequence_tutor.distributed.config import to_toml
+    from sequence_tutor.distributed.config_file import to_toml
 
     config, file = tmp_path / "run.toml", tmp_path / "known.csv"
     config.write_text(to_toml(make_run()))

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.config import ConfigError, RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.metrics.writer import MetricsWriter
 from sequence_tutor.distributed.run_directory import checkpoint

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.config import RunConfig, to_toml
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.run_directory.warm_start_checks import scale_warnings
 
 QED = {"component": [{"name": "qed"}]}
