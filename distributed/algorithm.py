@@ -18,6 +18,7 @@ from typing import Any
 
 import ray
 from ray.rllib.algorithms.algorithm import Algorithm
+from ray.util.placement_group import get_current_placement_group
 
 from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.generating.actor_scaling import ActorScaler
@@ -70,7 +71,10 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         run, run_id = config.run, uuid.uuid4().hex[:12]
         config = self.config = config.copy(copy_frozen=False)  # RLlib hands it over frozen
         config.run_id = run_id
-        config.num_env_runners = 0  # start_actors does it
+        # Under Tune RLlib must start the actors: after the learners, their bundles would be taken.
+        ours = get_current_placement_group() is None
+        if ours:
+            config.num_env_runners = 0
         config.freeze()
         check_resources(run)
         self.begin(run, starting_prior(run), Location(config.directory or self.logdir))
@@ -92,7 +96,8 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         self.exporter = RunExporter(run, self.directory.name, run_id)
         self.saves_itself = True
         super().setup(config)
-        start_actors(self.env_runner_group, run.actors.least)
+        if ours:
+            start_actors(self.env_runner_group, run.actors.least)
         self.scaler = ActorScaler(self.env_runner_group, run.actors.least, run.actors.count)
         self.learning = LearnerCalls(self.learner_group)
         if run.learner.algorithm == "g":
