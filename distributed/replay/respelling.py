@@ -15,7 +15,7 @@ class Respeller:
         self.encoding, self.domain = encoding, domain
 
     def __call__(self, sequence: str, random: np.random.Generator) -> np.ndarray | None:
-        """int16 [T] actions; None where there is no new spelling or the encoding can't express it."""
+        """int16 [T] actions; None without a new spelling that the encoding can express."""
         text = self.domain.rewrite(sequence, random)
         if text is None:
             return None
