@@ -100,5 +100,5 @@ def _failures(store: PartStore, reward_id: str, before: Retried, count_all: bool
 
 
 def _name(reward_id: str) -> str:
-    """Name of the file. It begins with "_", so programs that read all parts of a directory skip it."""
+    """Name of the file: with its "_", programs that read a directory of parts skip it."""
     return f"_retried-{reward_id or 'unnamed'}.json"
