@@ -34,8 +34,8 @@ from sequence_tutor.rewards.base import Identity, Reward, Scores, Status, unpric
 
 # Seconds between two claims of a key that another scorer is scoring: at first, and at most.
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 1.0
-# Beginning of the key of an invalid sequence: canonical forms have no blank. And how many characters
-# of the text follow it; a longer text is cut there, and a digest comes after it.
+# Beginning of the key of an invalid sequence: canonical forms have no blank. And how many
+# characters of the text follow it; a longer text is cut there, and a digest comes after it.
 INVALID_KEY, INVALID_KEY_CHARACTERS = "invalid: ", 200
 
 # From B sequences to their B identities.
