@@ -72,7 +72,7 @@ class Scored:
     errors: list[str]
     """B error texts, empty where all went well."""
     sources: list[str]
-    """What made each sequence: "policy", the name of an explorer, or a source of `messages`."""
+    """What made each sequence: "policy", an explorer's name, "warm-start", "report" or "file"."""
     actors: list[str]
     """Run id of the actor that made each sequence, empty where none did."""
     raw: dict[str, np.ndarray]

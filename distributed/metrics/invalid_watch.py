@@ -12,7 +12,7 @@ from sequence_tutor.rewards.bounds import InvalidWorth
 WINDOW = 256
 ADVICE = (
     "an invalid sequence should be worth less than a valid one (reward.invalid), and a higher "
-    "learner.temperature holds the policy closer to the prior, which knows how to make valid ones"
+    "learner.temperature keeps the policy closer to the prior, which makes more valid ones"
 )
 
 

@@ -108,7 +108,8 @@ class BulkExporter:
         self._exported = -math.inf
 
     def export(self, estimate: Estimate, counts: np.ndarray) -> None:
-        """Export, until the file is done once in EXPORT_EVERY_S. counts: see `bulk_values`."""
+        """Export at most once in EXPORT_EVERY_S, and when the file is done. counts: see
+        `bulk_values`."""
         done = estimate.total is not None and estimate.done >= estimate.total
         if done or time.monotonic() - self._exported >= EXPORT_EVERY_S:
             self._exported = time.monotonic()

@@ -37,7 +37,7 @@ class Series:
     help: str
     """What it is, in a few words."""
     label: str = ""
-    """The label in which its series differ, besides those of the run; empty where there is one."""
+    """The label in which its series differ, besides those of the run; empty for a single series."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Fields of `Metrics` that are its values, by the value of the label."""
 
@@ -82,7 +82,7 @@ RUN_SERIES = (
     Series(
         "driver_waiting_seconds",
         "sum",
-        "Seconds the driver waited for news",
+        "Seconds the driver waited for reports",
         fields={"": "driver_waiting_s"},
     ),
     _counter("sequences", "sequences", "Sequences generated"),

@@ -18,7 +18,7 @@ from sequence_tutor.rewards.base import Status
 class Metrics:
     """One tick; docs/metrics.md says what each number means and should look like.
 
-    A number without news in a tick keeps its last value; NaN is not known yet.
+    A number that a tick brings no report of keeps its last value; NaN is not known yet.
     """
 
     iteration: int = 0
@@ -48,7 +48,7 @@ class Metrics:
     scores_timeout: int = 0
     """New scores that took longer than `reward.timeout_s`."""
     scores_crashed: int = 0
-    """New scores whose process died."""
+    """New scores whose process died or took too much memory."""
     scores_failed: int = 0
     """New scores that raised an error or weren't a number."""
     reward_mean: float = math.nan
@@ -264,7 +264,7 @@ class Tally:
         self.lost_samples += report.lost
 
     def tick(self, *, invalid_reward: float = math.nan, **gauges: Any) -> Metrics:
-        """Metrics of the time since the last tick; a number without news keeps its last value.
+        """Metrics of the time since the last tick. A number without reports keeps its last value.
 
         invalid_reward: the reward of invalid sequences that have none of their own. gauges: fields
         of `Metrics` that aren't counted here.

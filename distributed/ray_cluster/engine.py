@@ -44,7 +44,7 @@ class RayEngine:
         return IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())])
 
     def enter(self, run: RunConfig, console: Console, stop: StopRequest) -> None:
-        """Start or join Ray, and wait until it has the CPUs and GPUs of the run free."""
+        """Start or join Ray, and wait for the resources of the run."""
         enter_cluster(run, console, stop)
 
     def build(self, run: RunConfig, out: Location) -> SequenceTutor:
@@ -57,7 +57,7 @@ class RayEngine:
     def line_scorers(
         self, run: RunConfig, outputs: Outputs, console: Console, stop: StopRequest
     ) -> RayLineScorers:
-        """Shards and scorers on the cluster, once it has the CPUs for them free."""
+        """Shards and scorers on the cluster; waits for their resources."""
         from sequence_tutor.distributed.scoring.ray_lines import RayLineScorers
 
         enter_cluster(run, console, stop, scoring_only=True)

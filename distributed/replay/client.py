@@ -94,9 +94,7 @@ class ReplayClient:
                 try:
                     answer = self.calls.get(shard, "sample", meta, self.calls.patience_s)
                     sampled.append((answer, batch))
-                except (
-                    EmptyReplayError
-                ):  # after a restart it has fewer rows than the last stats say
+                except EmptyReplayError:  # it has restarted with fewer rows than in its last stats
                     self._stats[shard] = replace(self._stats[shard], trainable_rows=0)
                 except (ShardUnavailableError, TimeoutError):
                     self._stats[shard] = replace(self._stats[shard], live=False)

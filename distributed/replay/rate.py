@@ -75,13 +75,13 @@ class ReplayRatio:
     def may_sample(self, inserted: int, sampled: int, n: int) -> bool:
         """Whether n more rows may be sampled now. ValueError if n exceeds `sample_rows`."""
         if n > self.sample_rows:
-            raise ValueError(f"{n} samples at once, declared were {self.sample_rows}")
+            raise ValueError(f"{n} samples at once, but sample_rows is {self.sample_rows}")
         return inserted >= self.min_rows and self.balance(inserted, sampled) - n >= -self.slack
 
     def may_insert(self, inserted: int, sampled: int, n: int) -> bool:
         """Whether n more rows may be inserted now. ValueError if n exceeds `insert_rows`."""
         if n > self.insert_rows:
-            raise ValueError(f"{n} rows at once, declared were {self.insert_rows}")
+            raise ValueError(f"{n} rows at once, but insert_rows is {self.insert_rows}")
         if inserted < self.min_rows:
             return True
         return self.balance(inserted + n, sampled) <= self.slack

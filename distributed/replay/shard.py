@@ -134,7 +134,7 @@ class ReplayShard:
         self._claims.release(holder, keys)
 
     def renew(self, holder: str, keys: Sequence[str]) -> Beat:
-        """A sign of life, with all keys that the holder believes to hold on this shard."""
+        """A sign of life, with all keys that the holder has on this shard by its own account."""
         with suppress(OSError):  # `add` raises the error of a full disk
             self._writer.tick()
         rows = self._memory.find(list(keys))

@@ -1,4 +1,4 @@
-"""Mean rewards of a run: of the rows on record and, where the user asks for it, of new samples."""
+"""Mean rewards of a run: of rows on record and, where the user asks for it, of new samples."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def reward_table(
     except RecordError as error:
         if samples:
             raise ValueError(f"the report's samples weren't scored: {error}") from error
-        console.print(f"nothing on rewards: {error}", markup=False, soft_wrap=True)
+        console.print(f"no mean rewards: {error}", markup=False, soft_wrap=True)
         return {}
 
 

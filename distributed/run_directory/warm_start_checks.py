@@ -37,7 +37,7 @@ def _outside(rewards: np.ndarray, where: Location, run: RunConfig, domain: str) 
     if not len(outside):
         return ""
     return (
-        f"{len(outside)} of {len(rewards)} rewards in {where} are none that [reward] can give "
+        f"{len(outside)} of {len(rewards)} rewards in {where} are outside the range of [reward] "
         f"({_interval(low, high)}), such as {outside[0]:g}: they seem to be on another scale, and "
         "the run learns from both; convert them, or choose others with --reward-column or "
         "--lower-is-better"
@@ -54,8 +54,8 @@ def _constant(rewards: np.ndarray, where: Location) -> str:
     if len(rewards) < 2 or np.ptp(rewards) > 0:
         return ""
     return (
-        f"all {len(rewards)} rewards in {where} are {rewards[0]:g}: nothing tells good sequences "
-        "from bad ones"
+        f"all {len(rewards)} rewards in {where} are {rewards[0]:g}: they don't say which sequences "
+        "are better"
     )
 
 

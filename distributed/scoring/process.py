@@ -36,7 +36,7 @@ BEATS_PER_LEASE = 5
 
 
 class UnknownTicketError(KeyError):
-    """A step of a batch whose earlier steps are lost: a scorer did them that has died."""
+    """A step of a batch whose earlier steps are lost, as the scorer that did them has died."""
 
 
 class ScorerProcess:

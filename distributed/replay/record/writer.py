@@ -1,8 +1,8 @@
 """The durable form of the replay: a directory of Parquet parts, written once and never changed.
 
-Invariants: a part is whole or it isn't there (`store`); no writer overwrites a part, not even one
-that the same shard wrote before a restart, or that a process wrote which was taken for dead; names
-in alphabetical order are parts in writing order (for one shard; among shards nearly so).
+Invariants: a part is whole or it isn't there (`store`); no writer overwrites a part, not even where
+two processes write for one shard because the first was taken for dead; names in alphabetical order
+are parts in writing order (for one shard; among shards nearly so).
 
 A row has the score of one key by one reward configuration, which its column `reward_id` names, so
 runs with different rewards can share a directory. Parts without this column have reward_id "".
