@@ -1,4 +1,4 @@
-"""A run on Ray: a cluster that is there, or one that is started on this machine."""
+"""Runs on Ray: on an existing cluster, or on one that is started on this machine."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ if TYPE_CHECKING:
 class RayEngine:
     """Runs whose parts are Ray actors; what `optimize` uses by default."""
 
-    # what is imported in the background while the files are checked: modules that take seconds
+    # modules that take seconds to import; imported in the background while files are checked
     heavy = (
         "sequence_tutor.policies.prior",
         "sequence_tutor.distributed.algorithm",
         "sequence_tutor.distributed.metrics.writer",
     )
-    # what its parts raise where a run can't go on
+    # errors that its parts raise where a run can't go on
     errors: tuple[type[Exception], ...] = (RayError, RuntimeError, OSError)
 
     def prepare(self, run: RunConfig) -> RunConfig:
-        """The run as it is. Raises ClusterError where the cluster doesn't answer."""
+        """The run, unchanged. Raises ClusterError where the cluster doesn't answer."""
         check_cluster()
         return run
 
     def reward(self, run: RunConfig) -> IsolatedReward:
-        """The reward in processes of its own, for checks and the report."""
+        """The reward in child processes, for checks and the report."""
         return IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())])
 
     def enter(self, run: RunConfig, console: Console, stop: StopRequest) -> None:
-        """Start or join Ray, and wait for room there."""
+        """Start or join Ray, and wait for the resources of the run."""
         enter_cluster(run, console, stop)
 
     def build(self, run: RunConfig, out: Location) -> SequenceTutor:
         from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 
         algorithm: SequenceTutor = SequenceTutorConfig().tutor(run, out.uri).build_algo()
-        algorithm.saves_itself = False  # `optimize` saves, and tries again what fails
+        algorithm.saves_itself = False  # `optimize` saves, with retries
         return algorithm
 
     def line_scorers(
         self, run: RunConfig, outputs: Outputs, console: Console, stop: StopRequest
     ) -> RayLineScorers:
-        """Shards and scorers on the cluster, once there is room for them."""
+        """Shards and scorers on the cluster; waits for their resources."""
         from sequence_tutor.distributed.ray_lines import RayLineScorers
 
         enter_cluster(run, console, stop, scoring_only=True)

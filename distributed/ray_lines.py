@@ -1,4 +1,4 @@
-"""Lines of a file through the scorers of a cluster."""
+"""Scores lines of a file on the scorers of a cluster."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.start_processes import start_scorers, start_shards
 from sequence_tutor.distributed.stop_signal import StopRequest
 
-# Batches that a scorer is handed: nothing grows stale here.
+# Most batches that a scorer has at a time; many, as lines don't get stale.
 HANDED_PER_SCORER = 4
-# Seconds the driver waits for news.
+# Longest wait of the driver for a report, in seconds.
 WAIT_S = 0.5
 
 
@@ -33,10 +33,15 @@ class LineBatch:
     """Consecutive lines for a scorer; see `scoring.task.Task`."""
 
     lines: Batch
+    """The lines."""
     directory: str
+    """Where their results are written."""
     allowance: int = 0
+    """How many of the lines may be scored, set when the batch is handed out."""
     attempts: int = 0
+    """How often the batch was lost while it couldn't be cut."""
     given_up: bool = False
+    """Whether to write the lines as crashed instead of scoring them."""
 
     @property
     def size(self) -> int:
@@ -53,7 +58,7 @@ class LineBatch:
 
 
 class RayLineScorers:
-    """Shards and scorers for one file; Ray must have been entered. See `LineScorers`."""
+    """Shards and scorers for one file; Ray must be running. See `LineScorers`."""
 
     def __init__(self, run: RunConfig, outputs: Outputs) -> None:
         self._shards = start_shards(run, outputs.record.uri, None)
@@ -87,7 +92,7 @@ class RayLineScorers:
 
     def tell(self, estimate: Estimate, counts: np.ndarray) -> None:
         left_s = ((estimate.total or 0) - estimate.done) * self.batch_size.seconds_per_row
-        # no more scorers than have work for as long as an idle one stays
+        # as many scorers as have work for idle_s each
         self._pool.fleet.want(math.ceil(left_s / self._idle_s))
         self._exporter.export(estimate, counts)
 

@@ -1,8 +1,8 @@
 """Synchronous mode on Ray: one batch of each actor, in order, and their scores in that order.
 
-The batches of a round are prepared and scored side by side, but claim their keys and are stored one
+The batches of a round are prepared and scored in parallel, but claim their keys and are stored one
 after the other: of equal sequences the same one counts every time, however fast each scorer is.
-What goes down with a process is done again, so a round depends on nothing that can die.
+Work that is lost with a process is repeated, so the result of a round doesn't depend on losses.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from sequence_tutor.distributed.types import ActorReport, ScoreReport
 STEPS = ("prepare", "claim", "score", "store")
 SIDE_BY_SIDE = ("prepare", "score")
 LOST = (RayActorError, OwnerDiedError, ObjectLostError, UnknownTicketError)
-# Seconds before a lost scorer is asked again, and until it's given up.
+# Seconds before a lost scorer is asked again; seconds after which a process that doesn't come back
+# is an error.
 RETRY_S, PATIENCE_S = 0.5, 300.0
-# What an actor made: a report, and the reference to the rest.
+# An actor's report, and a list with the reference to its `Generated`.
 Batch = tuple[ActorReport, list[Any]]
 
-# Seconds between two looks at whether an actor is back.
+# Seconds between two checks of whether an actor is back.
 PROBE_S = 0.05
 
 
@@ -41,7 +42,8 @@ def generate_and_score(
     """Have each of these actors of an EnvRunnerGroup generate a batch, and the scorers score all.
 
     left: how many valid sequences may be scored, None for any number. Raises RuntimeError where an
-    actor or a scorer doesn't come back.
+    actor doesn't come back or a scorer can't start, the error of the lost call where a scorer
+    doesn't come back.
     """
     batches = one_batch_each(group, workers, iteration)
     allowances = shares_of_budget([report.rows for report, _ in batches], left)
@@ -56,9 +58,9 @@ def generate_and_score(
 
 
 def one_batch_each(group: Any, workers: Sequence[int], iteration: int) -> list[Batch]:
-    """A batch of each of these actors of an EnvRunnerGroup, in their order, however often one has
-    to be started again: what an actor generates in a round depends on nothing that dies with it.
-    Raises RuntimeError for one that doesn't come back."""
+    """A batch of each of these actors of an EnvRunnerGroup, in the order of their numbers. An actor
+    that is lost is asked again after its restart, and generates the same batch then. Raises
+    RuntimeError for one that doesn't come back."""
     missing = set(workers)
     found: list[Batch] = []
     until = time.monotonic() + PATIENCE_S
@@ -87,7 +89,7 @@ def score_in_order(
 ) -> list[ScoreReport]:
     """Score and store batches; of the valid sequences of batch i at most allowances[i] are scored.
 
-    What goes down with its scorer is done again when that is back; a batch that is lost itself is
+    Work that is lost with its scorer is repeated when the scorer is back. A batch that is lost is
     made again by `again` (i -> reference). Raises RuntimeError where a scorer can't start.
     """
     work = _Round(processes, list(batches), allowances, again)
@@ -120,7 +122,7 @@ class _Round:
         return call.remote(i)
 
     def finish(self, i: int, step: str, call: ray.ObjectRef) -> Any:
-        """The step's result; where it was lost, this batch's steps up to it are done again."""
+        """The step's result; where it was lost, all steps of this batch up to it are repeated."""
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -137,7 +139,8 @@ class _Round:
                 call = self._from_the_start(i, step)
 
     def _from_the_start(self, i: int, step: str) -> ray.ObjectRef:
-        """All steps before this one; a reference to the first that fails, or to this one."""
+        """Repeat the steps before this one, then start it. Returns the reference of the first step
+        that is lost, else of this one."""
         for earlier in STEPS[: STEPS.index(step)]:
             call = self.start(i, earlier)
             try:

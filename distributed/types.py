@@ -1,6 +1,7 @@
-"""The carriers that travel between processes, and the schema they rest in.
+"""The carriers that travel between processes, and the tables that the record keeps them in.
 
-NumPy in flight, Arrow at rest. A row of the record is one scored sequence.
+Between processes they are NumPy arrays, on record they are Arrow tables. A row of the record is one
+scored sequence.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ Weights = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Generated:
-    """Episodes fresh from an actor.
-
-    version: updates the behaviour policy had seen; actor: its run id, new after each restart;
-    source: what made them, "policy" or the name of an explorer; seconds: time spent.
-    """
+    """Episodes that an actor has generated and no scorer has seen yet."""
 
     episodes: Episodes
+    """Tokens, lengths and log-probabilities of the B sequences."""
     version: int
+    """Version of the behaviour policy, in updates."""
     actor: str
+    """Run id of the actor, new after each restart."""
     source: str
+    """What made them: "policy" or the name of an explorer."""
     seconds: float
+    """Seconds spent generating."""
 
     def slice(self, first: int, last: int) -> Generated:
         """Rows first to last - 1."""
@@ -43,33 +45,43 @@ class Generated:
 
 @dataclass(frozen=True)
 class Scored:
-    """B scored sequences as columns, the content of the replay.
-
-    tokens int16 [B,T] (zeros after the end), lengths int32 [B], log_probs float32 [B] (behaviour,
-    nats), rewards float64 [B], step_rewards float32 [B,T] or None, status int8 [B] of `Status`,
-    versions int32 [B], scored_at float64 [B] (Unix seconds), seconds float32 [B] spent scoring,
-    raw and transformed component values float64 [B], step_raw those by the action of the
-    components that judge so, float32 [B,T]: the record keeps them, nobody learns from them. The
-    rest are texts.
-    """
+    """B scored sequences as columns, the content of the replay."""
 
     tokens: np.ndarray
+    """int16 [B,T] actions, zeros after the end."""
     lengths: np.ndarray
+    """int32 [B] actions of each sequence."""
     log_probs: np.ndarray
+    """float32 [B] log-probability under the behaviour policy, nats."""
     rewards: np.ndarray
+    """float64 [B], NaN where there is none."""
     step_rewards: np.ndarray | None
+    """float32 [B,T] reward of each action; None where the reward is paid at the end."""
     status: np.ndarray
+    """int8 [B] of `Status`."""
     versions: np.ndarray
+    """int32 [B] version of the behaviour policy, in updates."""
     scored_at: np.ndarray
+    """float64 [B] time of the score, Unix seconds."""
     seconds: np.ndarray
+    """float32 [B] seconds spent scoring."""
     sequences: list[str]
+    """B sequences as texts."""
     keys: list[str]
+    """B keys: canonical forms, or made of the text where the sequence is invalid."""
     errors: list[str]
+    """B error texts, empty where all went well."""
     sources: list[str]
+    """What made each sequence: "policy", an explorer's name, "warm-start", "report" or "file"."""
     actors: list[str]
+    """Run id of the actor that made each sequence, empty where none did."""
     raw: dict[str, np.ndarray]
+    """float64 [B] values of each component before its transform, NaN where there is none."""
     transformed: dict[str, np.ndarray]
+    """float64 [B] values of each component after its transform."""
     step_raw: dict[str, np.ndarray] = field(default_factory=dict)
+    """float32 [B,T] raw values by action, for components that judge each action. Only the record
+    keeps them; the learner doesn't use them."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -91,87 +103,115 @@ class Scored:
 
 @dataclass(frozen=True)
 class ActorReport:
-    """What the driver sees of a generated batch: the actor's number, rows, weights version, seconds
-    spent and the mean KL to the prior in nats per episode."""
+    """What the driver sees of a generated batch."""
 
     worker: int
+    """The actor's number."""
     rows: int
+    """Episodes in the batch."""
     version: int
+    """Version of the weights, in updates."""
     seconds: float
+    """Seconds spent generating."""
     kl_to_prior: float
+    """Mean KL to the prior, nats per episode."""
 
 
-# Bounds in seconds of the buckets that tell how long scores take; beyond the last is one more.
+# Upper bounds, in seconds, of the buckets that count how long scores take; a last one has the rest.
 SCORE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 DURATIONS = len(SCORE_SECONDS) + 1
 
 
 @dataclass(frozen=True)
 class ScoreReport:
-    """What the driver sees of a scored batch: counts of rows, valid and failed ones and those that
-    needed no new score; how many have a reward, and the sum of those; seconds spent; rows added
-    to the replay, and those of them that count against the score budget; the first error; and of
-    the new scores how many there are of each `Status`, and but for invalid sequences how many took
-    up to each of SCORE_SECONDS, the last number being of those that took longer; unpriced, how many
-    rows are invalid and have no reward of their own."""
+    """What the driver sees of a scored batch."""
 
     rows: int
+    """Rows that have an outcome."""
     valid: int
+    """Rows of `Status.OK`."""
     failed: int
+    """Rows without a score: neither OK nor INVALID."""
     repeated: int
+    """Rows that needed no new score."""
     rewarded: int
+    """Rows that have a reward."""
     reward_sum: float
+    """Sum of these rewards."""
     seconds: float
+    """Seconds spent finding keys and scoring."""
     added: int = 0
+    """Rows added to the replay."""
     paid: int = 0
+    """Added rows that count against the score budget."""
     error: str = ""
+    """The first error, empty where there was none."""
     statuses: tuple[int, ...] = (0,) * len(Status)
+    """New scores by the number of their `Status`."""
     durations: tuple[int, ...] = (0,) * DURATIONS
+    """New scores, without invalid sequences, by the first of SCORE_SECONDS that they don't exceed;
+    the last number counts the longer ones."""
     unpriced: int = 0
+    """Invalid rows without a reward of their own."""
 
 
 @dataclass(frozen=True)
 class LearnerReport:
-    """What the driver sees of some updates: how many, and since the start; rows consumed; batches
-    that were lost on the way; means of loss, |residual| and staleness (in updates); the last value
-    of the start state, nats; and seconds spent fetching batches, learning and publishing."""
+    """What the driver sees of some updates."""
 
     updates: int
+    """Updates made."""
     total_updates: int
+    """Updates since the start of the run."""
     rows: int
+    """Rows consumed."""
     lost: int
+    """Batches that were lost on the way to the learner."""
     loss: float
+    """Mean loss."""
     residual: float
+    """Mean size of the residual, nats."""
     start_value: float
+    """Value of the start state after the last update, nats."""
     staleness: float
+    """Mean staleness, in updates."""
     fetch_s: float
+    """Seconds spent fetching batches."""
     learn_s: float
+    """Seconds spent on updates."""
     publish_s: float
+    """Seconds spent publishing weights."""
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """What an update consumes: tokens int16 [B,T], lengths int32 [B], rewards float32 [B,T] (per
-    step, a terminal reward at the last action), versions int32 [B] of the behaviour policy."""
+    """What an update consumes."""
 
     tokens: np.ndarray
+    """int16 [B,T] actions, zeros after the end."""
     lengths: np.ndarray
+    """int32 [B] actions of each sequence."""
     rewards: np.ndarray
+    """float32 [B,T] reward of each action; a terminal reward is at the last action."""
     versions: np.ndarray
+    """int32 [B] version of the behaviour policy, in updates."""
 
 
 @dataclass(frozen=True)
 class SampleMeta:
-    """What the driver sees of a sampled batch: rows, mean reward, mean behaviour version."""
+    """What the driver sees of a sampled batch."""
 
     rows: int
+    """Rows in the batch."""
     mean_reward: float
+    """Mean reward of the rows."""
     mean_version: float
+    """Mean version of the behaviour policy, in updates."""
 
 
 def per_step(scored: Scored) -> np.ndarray:
-    """float32 [B,T] rewards per step: `step_rewards` where the reward pays along the way, else the
-    terminal reward at the last action. Rows without a reward or without actions are all zero."""
+    """float32 [B,T] rewards per step: `step_rewards` where there are such, else the terminal reward
+    at the last action. Rows without a reward or without actions are all zero."""
     if scored.step_rewards is not None:
         return scored.step_rewards
     steps = np.zeros(scored.tokens.shape, dtype=np.float32)
@@ -181,10 +221,11 @@ def per_step(scored: Scored) -> np.ndarray:
 
 
 def concatenate(batches: Sequence[Scored]) -> Scored:
-    """One batch of many. A component that a batch lacks (all its rows failed) is NaN there, and
-    where only some batches have per-step rewards the others' terminal rewards become such.
+    """One batch made of several. A component that a batch lacks (all its rows failed) is NaN there.
+    Where only some batches have per-step rewards, the terminal rewards of the others are put at the
+    last action.
 
-    Raises ValueError for no batches at all.
+    Raises ValueError where there are no batches.
     """
     longest = max(b.tokens.shape[1] for b in batches)
     columns: dict[str, object] = {}
@@ -209,7 +250,7 @@ def concatenate(batches: Sequence[Scored]) -> Scored:
 
 
 def _joined(values: Sequence[np.ndarray | None], batches: Sequence[Scored]) -> np.ndarray:
-    """A component of all batches, [B] or [B,T]; NaN where it lacks a batch or is narrower."""
+    """A component of all batches, [B] or [B,T]; NaN for batches that lack it or are narrower."""
     by_action = any(v is not None and v.ndim == 2 for v in values)
     width = max(b.tokens.shape[1] for b in batches) if by_action else 0
     parts = []
@@ -224,8 +265,8 @@ def _joined(values: Sequence[np.ndarray | None], batches: Sequence[Scored]) -> n
 
 
 def to_table(scored: Scored) -> pa.Table:
-    """Rows for Parquet. Component values become columns `raw.NAME` and `transformed.NAME`, those by
-    the action lists `steps.NAME`."""
+    """Rows for Parquet. Component values become columns `raw.NAME` and `transformed.NAME`; those by
+    action become lists in columns `steps.NAME`."""
     columns = {
         "sequence": pa.array(scored.sequences, pa.string()),
         "key": pa.array(scored.keys, pa.string()),

@@ -1,7 +1,7 @@
 """Scoring a file of any size: every line once, through restarts, in the order of the file.
 
-`lines` reads the file and cuts it into batches, `estimate` says how long it will take, `results`
-keeps what is done as one small file per batch, `assemble` makes one table of these in the end, with
-the user's own columns from `carried` beside the results. Nothing here knows Ray; memory stays
-bounded however long the file is.
+`lines` reads the file and cuts it into batches, `estimate` says how long the rest takes, `results`
+stores one small file of results per batch, `assemble` joins these into one table at the end, beside
+the user's own columns from `carried`. Nothing here imports Ray; memory stays bounded for a file of
+any length.
 """

@@ -1,4 +1,4 @@
-"""One table of all results, in the order of the file: the end of scoring it."""
+"""Joins all results into one table in the order of the file, once every line is scored."""
 
 from __future__ import annotations
 
@@ -28,23 +28,27 @@ from sequence_tutor.distributed.bulk.results import (
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.policies.files.table_reader import values_of
 
-# Rows that are held and written at once.
+# Rows that are held in memory and written together.
 GROUP_ROWS = 65_536
-# Gaps that an error lists.
+# How many gaps an error lists.
 SHOWN = 3
 
 
 class Outputs(NamedTuple):
-    """The result twice, the directory of fragments it is made of, and the record beside."""
+    """The files and directories of one scored file."""
 
     csv: Location
+    """The result as CSV."""
     parquet: Location
+    """The result as Parquet."""
     fragments: Location
+    """Directory of the results of each batch, of which the result is made."""
     record: Location
+    """Directory of the record."""
 
     @classmethod
     def of(cls, out: Where) -> Outputs:
-        """From either file's name, or from that without an ending. Raises BulkError for others."""
+        """By the name of either result, with or without its ending. Raises BulkError for others."""
         place = Location(out)
         name = PurePosixPath(place.name)
         if name.suffix.lower() not in ("", ".csv", ".parquet"):
@@ -56,7 +60,7 @@ class Outputs(NamedTuple):
 def assemble(outputs: Outputs, total: int, others: UserColumns | None = None) -> None:
     """Write both tables from the fragments of lines 0 to total - 1, each whole or not at all.
 
-    Columns are the fixed ones, every component that any fragment has, empty where one lacks it, and
+    Columns are the fixed ones, every component of any fragment, empty where another lacks it, and
     the `others` of the file that was scored. The fragments stay. Raises BulkError where lines are
     missing, there are too many, or the file has changed.
     """
@@ -69,7 +73,7 @@ def assemble(outputs: Outputs, total: int, others: UserColumns | None = None) ->
         parquet = stack.enter_context(outputs.parquet.writer())
         binary = stack.enter_context(outputs.csv.writer())
         text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
-        stack.callback(text.detach)  # flushes it and leaves closing to who opened it
+        stack.callback(text.detach)  # flushes it, but leaves `binary` open
         tables = _groups(outputs.fragments, found, schema)
         if others is not None:
             tables = others.beside(tables)
@@ -122,12 +126,12 @@ def _groups(directory: Location, found: list[Fragment], schema: pa.Schema) -> It
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:
-    """One of all; its columns are in the order of the first one's."""
+    """One table; its columns are in the order of the first table's."""
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
 
 
 def _cells(column: pa.ChunkedArray) -> list[object]:
-    """Values for a CSV: None is an empty cell, a float's text gives the same float again."""
+    """Values for a CSV: None is an empty cell; reading a float's text gives the same float."""
     if column.type == pa.float32():
         column = pc.cast(column, pa.string())  # as a Python float it would have 17 digits
     values = chain.from_iterable(map(values_of, column.chunks))

@@ -1,7 +1,7 @@
-"""The user's own columns of the file that is scored, beside its results: names, IDs, notes.
+"""The user's own columns of the file that is scored, such as names and IDs, beside its results.
 
-They don't travel with the sequences. The file is read again at the end, in the same order, and each
-row is joined to the result of the same line.
+Scorers don't get them. The file is read again at the end, in the same order, and each row is joined
+to the result of the same line.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from sequence_tutor.policies.files.table_reader import (
     values_of,
 )
 
-# Put before the name of a user's column that is also the name of one of ours: "input.reward".
+# Prefix for a user's column that has the name of a result's column: "input.reward".
 PREFIX = "input."
-# Rows that are read at once, and bytes of the user's columns that are written at once.
+# Rows read together, and bytes of the user's columns written together.
 BATCH_ROWS, PIECE_BYTES = 1024, 1 << 26
 
 
 class UserColumns:
-    """All columns of a file but that of the sequences.
+    """All columns of a file except the one of the sequences.
 
-    schema: their names and types in the result. A text file has one, `name`, the rest of each line,
-    unless no line has any; columns of a CSV are texts; those of Parquet keep their types.
+    schema: their names and types in the result. A text file has one column, `name`, with the rest
+    of each line, or none where no line has a rest; columns of a CSV are texts; those of Parquet
+    keep their types.
     """
 
     def __init__(self, where: Where, column: str | None = None) -> None:
@@ -60,7 +61,7 @@ class UserColumns:
 
     def beside(self, results: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """The results with these columns after their own, cut into smaller tables where rows are
-        large. Raises BulkError where the file has changed meanwhile, CorpusError."""
+        large. Raises BulkError where the file has changed since it was scored, CorpusError."""
         batches = self._batches()
         sequences: list[str] = []
         batch = pa.RecordBatch.from_pylist([], self.schema)
@@ -111,15 +112,15 @@ class UserColumns:
 
 
 def _rows_at_once(metadata: pq.FileMetaData) -> int:
-    """BATCH_ROWS, or fewer of large rows, such as fingerprints."""
+    """BATCH_ROWS, or fewer where rows are large, such as fingerprints."""
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     row_bytes = max((g.total_byte_size / max(g.num_rows, 1) for g in groups), default=1)
     return max(1, min(BATCH_ROWS, int(PIECE_BYTES / max(row_bytes, 1))))
 
 
 def free_names(columns: Sequence[tuple[int, str]]) -> list[str]:
-    """Of columns (place from 0, name): names that differ from ours and from each other, whatever
-    their case. One without a name is called by its place from 1."""
+    """New names for columns (place from 0, name), different from those of a result and from each
+    other, also in lower case. A column without a name is called by its place from 1."""
     taken = {name.lower() for name in SCHEMA.names}
     free = []
     for place, name in columns:
@@ -132,7 +133,7 @@ def free_names(columns: Sequence[tuple[int, str]]) -> list[str]:
 
 
 def _joined(left: pa.Table, right: pa.Table) -> pa.Table:
-    """Both side by side."""
+    """One table with the columns of both."""
     for field, column in zip(right.schema, right.columns, strict=True):
         left = left.append_column(field, column)
     return left

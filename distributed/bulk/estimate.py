@@ -1,4 +1,4 @@
-"""How far it is, and how long the rest will take."""
+"""How many lines are done, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 
 class Estimate:
-    """How far it is, how fast it goes and how long it will take.
+    """Progress, rate and remaining time.
 
-    `total` lines, or None where nobody knows; `done` of them by an earlier start. The rate is that
-    of the last `window_s` seconds, or of the last few reports where these are rarer.
+    total: lines, None where that isn't known. done: lines that an earlier start has done. The rate
+    is that of the last `window_s` seconds, or of the last few reports where reports are rarer.
     """
 
     def __init__(
@@ -27,8 +27,8 @@ class Estimate:
         self._marks: deque[tuple[float, int]] = deque([(clock(), done)])
 
     def add(self, rows: int, took_s: float | None = None) -> None:
-        """These are done as well. took_s: seconds of work in them; what passed before the first
-        work began was starting, and says nothing of the rate."""
+        """Count lines that are done. took_s: seconds of work they took; with the first report, the
+        time before this work is left out of the rate, as it was the start of the processes."""
         now = self._clock()
         if took_s is not None and len(self._marks) == 1:
             self._marks[0] = (max(self._marks[0][0], now - took_s), self.done)
@@ -39,14 +39,14 @@ class Estimate:
 
     @property
     def rate(self) -> float:
-        """Lines per second; 0 before anything was reported. Falls while no report comes."""
+        """Lines per second; 0 before the first report. Falls while no report comes."""
         since, done = self._marks[0]
         passed = self._clock() - since
         return (self.done - done) / passed if passed > 0 else 0.0
 
     @property
     def left_s(self) -> float | None:
-        """Seconds to go, None where that can't be known."""
+        """Seconds that the rest takes, None where that isn't known."""
         rate = self.rate
         if self.total is None or rate <= 0:
             return None
@@ -57,7 +57,7 @@ class Estimate:
         parts = [f"{self.done:,}"]
         if self.total is not None:
             parts = [f"{self.done:,} of {self.total:,}"]
-            if self.total > 0:  # rounded down: 100 % is said only of what is done
+            if self.total > 0:  # rounded down: 100 % only when all lines are done
                 share = math.floor(1000 * min(self.done / self.total, 1)) / 10
                 parts[0] += f" ({share:.1f} %)"
         if (rate := self.rate) > 0:
@@ -81,7 +81,7 @@ def duration(seconds: float) -> str:
 
 
 def _rate(per_s: float) -> str:
-    """In the unit that makes it 1 or more, down to an hour."""
+    """Per second, minute or hour: the first that gives at least 1, else per hour."""
     for unit, seconds in (("s", 1), ("min", 60)):
         if (n := per_s * seconds) >= 1:
             return f"{n:,.0f}/{unit}" if n >= 10 else f"{n:.1f}/{unit}"

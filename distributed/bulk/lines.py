@@ -1,7 +1,7 @@
 """The file to be scored, cut into batches of lines that aren't done yet.
 
-A line is what gives one row of the result: a line of text, blank or not, or a row of a table. Lines
-are numbered from 0 here, and from 1 wherever people read it.
+A line gives one row of the result: it is a line of text, blank or not, or a row of a table. Lines
+are numbered from 0 here, and from 1 in messages.
 """
 
 from __future__ import annotations
@@ -14,72 +14,75 @@ from typing import NamedTuple
 from sequence_tutor.policies.files.storage import Where
 from sequence_tutor.policies.files.table_reader import count_rows, read_sequences
 
-# Characters of a batch of several lines, so that monstrous lines don't fill the memory.
+# Most characters of a batch of several lines, so that very long lines don't fill the memory.
 LONGEST_BATCH = 1 << 22
 
 
 class BulkError(ValueError):
-    """Results or their place can't be used; the message names the file and says what to do."""
+    """Results, or their directory, can't be used; the text names the file and says what to do."""
 
 
 class Range(NamedTuple):
     """Lines first to end - 1."""
 
     first: int
+    """First line."""
     end: int
+    """One more than the last line."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The number of the first line, and the sequences of that and the following lines."""
+    """Consecutive lines for a scorer."""
 
     first: int
+    """Number of the first line."""
     sequences: list[str]
+    """The sequence of each line."""
 
 
 def read_lines(path: Where, column: str | None = None) -> Iterator[str]:
     """The sequence of each line, "" where a line has none; the header of a table isn't a line.
 
-    Text, CSV (either may be packed) or Parquet, by the file's name. A line that is too long or has
-    bytes that are no characters is given as an invalid sequence, so that it costs no other line. A
-    file that can't be read raises CorpusError at once, what is broken further down when it's
-    reached.
+    Text, CSV (either may be compressed) or Parquet, by the file's name. A line that is too long, or
+    has bytes that aren't characters, gives an invalid sequence; other lines aren't affected. Raises
+    CorpusError: at once for a file that can't be read, later for a broken line when it's reached.
     """
     lines = (text for _, text in read_sequences(path, column, tolerant=True))
     return chain(list(islice(lines, 1)), lines)
 
 
 def count_lines(path: Where, column: str | None = None) -> int:
-    """How many lines `read_lines` gives. Raises CorpusError, of a CSV for any broken row."""
+    """How many lines `read_lines` gives. Raises CorpusError, in a CSV for any broken row."""
     return count_rows(path, column, tolerant=True)
 
 
 def batches(
     lines: Iterable[str], size: Callable[[], int], done: Sequence[Range] = ()
 ) -> Iterator[Batch]:
-    """What is left to do, in the order of the file.
+    """Batches of the lines that aren't done, in the order of the file.
 
-    `size` is asked anew for each batch, once its first line is read; a batch is smaller at the end
-    of the file, before lines that are `done` already, and of very long lines. `done` is sorted,
+    `size` is called for each batch, when its first line has been read. A batch is smaller at the
+    end of the file, before lines that are done, and where lines are very long. `done` is sorted,
     without overlaps.
     """
     ahead = iter(done)
     skip = next(ahead, None)
     held: list[str] = []
-    first = wanted = room = 0
+    first = wanted = characters_left = 0
     for number, text in enumerate(lines):
         if skip and number >= skip.end:
             skip = next(ahead, None)
         is_done = skip is not None and skip.first <= number
-        if held and (is_done or len(text) > room):
+        if held and (is_done or len(text) > characters_left):
             yield Batch(first, held)
             held = []
         if is_done:
             continue
         if not held:
-            first, wanted, room = number, size(), LONGEST_BATCH
+            first, wanted, characters_left = number, size(), LONGEST_BATCH
         held.append(text)
-        room -= len(text)
+        characters_left -= len(text)
         if len(held) >= wanted:
             yield Batch(first, held)
             held = []
@@ -88,7 +91,7 @@ def batches(
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:
-    """Sorted ranges without overlaps, those that touch as one."""
+    """Sorted ranges without overlaps, with adjacent ones joined."""
     whole: list[Range] = []
     for r in ranges:
         if whole and whole[-1].end == r.first:
@@ -99,7 +102,7 @@ def merged(ranges: Iterable[Range]) -> list[Range]:
 
 
 def gaps(done: Sequence[Range], total: int) -> list[Range]:
-    """What of lines 0 to total - 1 is not among the sorted `done`."""
+    """Ranges of lines 0 to total - 1 that aren't in the sorted `done`."""
     ends = [0, *(r.end for r in done)]
     firsts = [*(r.first for r in done), total]
     return [Range(a, b) for a, b in zip(ends, firsts, strict=True) if a < b]

@@ -1,7 +1,7 @@
-"""What is done: one small Parquet file for each batch of lines, beside the result to be.
+"""Results so far: one small Parquet file, a fragment, for each batch of lines.
 
-The name of such a fragment tells its lines, so a restart learns from the listing what is left. A
-fragment is whole or it isn't there, and is never changed; lines are counted from 0 in its name.
+The name of a fragment has its lines, counted from 0, so a restart needs only the list of names to
+know which lines are left. A fragment is whole or it isn't there, and is never changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sequence_tutor.distributed.replay.claims import LOST
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.base import Status
 
-# The columns of every result, in this order; `raw.NAME` of each component follow.
+# The columns of every result, in this order; a column `raw.NAME` of each component follows.
 SCHEMA = pa.schema(
     [
         ("sequence", pa.string()),
@@ -36,10 +36,10 @@ SCHEMA = pa.schema(
     ]
 )
 RAW = "raw."
-# The error of lines that no scorer has judged, as each died over them.
+# Error text of lines without a score, as each scorer died while it scored them.
 GIVEN_UP = "the scorer itself died each time it looked at this sequence"
 
-# Threads that read fragments, and fragments that are held at once.
+# Threads that read fragments, and fragments that are read ahead.
 READERS, READ_AHEAD = 4, 64
 
 Answer = TypeVar("Answer")
@@ -47,27 +47,29 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Judged:
-    """B lines of a file, judged.
-
-    keys, "" where there is none; rewards float64 [B], NaN where there is none; status int8 [B] of
-    `Status`; errors, "" where all went well; seconds float32 [B] spent scoring; raw values of each
-    component, float64 [B], NaN where there is none.
-    """
+    """Results of B lines of a file."""
 
     sequences: list[str]
+    """B sequences."""
     keys: list[str]
+    """B keys, empty where there is none."""
     rewards: np.ndarray
+    """float64 [B], NaN where there is none."""
     status: np.ndarray
+    """int8 [B] of `Status`."""
     errors: list[str]
+    """B error texts, empty where all went well."""
     seconds: np.ndarray
+    """float32 [B] seconds spent scoring."""
     raw: dict[str, np.ndarray]
+    """float64 [B] values of each component before its transform, NaN where there is none."""
 
     def __len__(self) -> int:
         return len(self.sequences)
 
     def to_table(self) -> pa.Table:
         """Rows for Parquet; NaN becomes null. Raises ArrowInvalid where lengths differ."""
-        # what a reward complains of may hold what no text file can
+        # an error text of a reward may have characters that UTF-8 lacks
         errors = [e.encode("utf-8", "replace").decode() for e in self.errors]
         columns: dict[str, list[str] | np.ndarray] = {
             "sequence": self.sequences,
@@ -83,10 +85,12 @@ class Judged:
 
 
 class Fragment(NamedTuple):
-    """Lines first to first + n - 1, as the name of their file tells them."""
+    """The lines of a file of results, as in its name."""
 
     first: int
+    """First line, from 0."""
     n: int
+    """How many lines."""
 
     @classmethod
     def parse(cls, name: str) -> Fragment | None:
@@ -103,10 +107,10 @@ class Fragment(NamedTuple):
 
 
 def write_fragment(directory: Where, first: int, judged: Judged) -> Location:
-    """Keep the results of a batch, all of them or none; line `first` is its first.
+    """Write the results of a batch, whose first line is `first`, whole or not at all.
 
-    The directory must be there: a machine that doesn't see it has to fail, not to write elsewhere.
-    Raises OSError, and BulkError for a batch without lines or of too many.
+    The directory must be there: a machine without it has to fail, not to write elsewhere. Raises
+    OSError, and BulkError for a batch without lines or with too many.
     """
     fragment = Fragment(first, len(judged))
     if not 0 < fragment.n < 10**6 or not 0 <= first < 10**12:
@@ -119,11 +123,11 @@ def write_fragment(directory: Where, first: int, judged: Judged) -> Location:
 
 
 def fragments(directory: Location) -> list[Fragment]:
-    """In the order of their lines; none where there is no directory, temporary files left aside.
+    """Fragments in the order of their lines, without temporary files; none without a directory.
 
-    A fragment within a larger one isn't told: a scorer that dies between writing and saying so
-    leaves a batch whose halves may be scored and written again. Raises BulkError for a name that
-    tells no lines, and for other fragments that have a line in common.
+    A fragment inside a larger one is left out: a scorer may die after it has written a batch and
+    before it has reported, and then the halves of the batch are scored and written again. Raises
+    BulkError for a name without lines, and for other fragments that have a line in common.
     """
     found: list[Fragment] = []
     for name in directory.names():
@@ -144,7 +148,7 @@ def fragments(directory: Location) -> list[Fragment]:
 
 
 def done_ranges(directory: Location) -> list[Range]:
-    """The lines that have results, sorted, those that touch as one; told by the names alone.
+    """The lines that have results, sorted, with adjacent ranges joined; reads the names alone.
 
     Raises BulkError as `fragments` does.
     """
@@ -154,13 +158,13 @@ def done_ranges(directory: Location) -> list[Range]:
 def read_fragment(
     directory: Location, fragment: Fragment, columns: list[str] | None = None
 ) -> pa.Table:
-    """Its rows. Raises BulkError, naming the file, where it isn't whole."""
+    """The rows of a fragment. Raises BulkError, naming the file, where it isn't whole."""
     with _opened(directory, fragment) as file:
         return file.read(columns, use_threads=False)
 
 
 def columns_of(directory: Location, fragment: Fragment) -> list[str]:
-    """The names of its columns, and a check of what can be checked without reading it."""
+    """The names of its columns. Checks rows and types, as `read_fragment` does."""
     with _opened(directory, fragment) as file:
         return list(file.schema_arrow.names)
 
@@ -173,7 +177,7 @@ def schema_of(names: Iterable[str]) -> pa.Schema:
 
 @contextmanager
 def _opened(directory: Location, fragment: Fragment) -> Iterator[pq.ParquetFile]:
-    """A fragment to be read; what goes wrong in the block is a BulkError that names the file."""
+    """Opens a fragment. Raises errors of the block as BulkError with the name of the file."""
     path = directory / fragment.name
     advice = "delete it, and its lines are scored again"
     try:
@@ -189,7 +193,7 @@ def _opened(directory: Location, fragment: Fragment) -> Iterator[pq.ParquetFile]
 
 
 def in_order(read: Callable[[Fragment], Answer], found: Sequence[Fragment]) -> Iterator[Answer]:
-    """What `read` gives for each, some read ahead: opening a file takes longer than reading it."""
+    """What `read` returns for each, in order; threads read ahead, as opening a file takes long."""
     with ThreadPoolExecutor(READERS) as readers:
         for start in range(0, len(found), READ_AHEAD):
             yield from readers.map(read, found[start : start + READ_AHEAD])
@@ -206,9 +210,9 @@ def tallies(directory: Location) -> Counter[Status]:
 
 
 def forget(directory: Location, failures: bool) -> None:
-    """Delete the fragments that have a line to be tried again: with `failures` one that failed,
-    else one that wasn't scored because scorers died. Raises BulkError for a fragment that can't be
-    read."""
+    """Delete the fragments that have a line to be scored again: with `failures` a line that failed,
+    else a line that was given up because scorers died. Raises BulkError for a fragment that can't
+    be read."""
 
     def to_be_tried_again(fragment: Fragment) -> bool:
         table = read_fragment(directory, fragment, ["status", "error"])
@@ -217,7 +221,7 @@ def forget(directory: Location, failures: bool) -> None:
             return not judged.issuperset(table.column("status").to_pylist())
         return any(text.startswith((GIVEN_UP, LOST)) for text in table.column("error").to_pylist())
 
-    # a deleted one may have hidden smaller ones
+    # smaller fragments inside a deleted one are listed once it is gone
     while found := list(filter(to_be_tried_again, fragments(directory))):
         for fragment in found:
             (directory / fragment.name).remove()

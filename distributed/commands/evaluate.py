@@ -29,22 +29,24 @@ from sequence_tutor.rewards.isolation.identify import identify_all
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of evaluate.
-
-    source: a prior, a run or a file. against: data to compare with, None for what the prior brings.
-    n: sample size. column: of the files. encoding: of a file, None for what it looks like.
-    published: whether a paper's results are shown beside, None for not beside a file's.
-    report_samples: of a run, sequences to score.
-    """
+    """What is asked of evaluate."""
 
     source: str
+    """A prior, a run or a file."""
     against: str | None = None
+    """Data to compare with; None for what the prior brings."""
     n: int = 10_000
+    """Sample size."""
     seed: int = 0
+    """Seed of the sample."""
     column: str | None = None
+    """Column of the sequences in the files."""
     encoding: str | None = None
+    """Encoding of a file; None for what it looks like."""
     published: bool | None = None
+    """Whether a paper's results are shown beside; None: not beside a file's."""
     report_samples: int = 0
+    """Of a run: number of sequences each of prior and policy to score."""
 
 
 def evaluate_source(request: Request, console: Console) -> None:

@@ -54,18 +54,18 @@ SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is made, beside its config.
-
-    resume: go on from what `out` holds. warm_start: sequences with rewards to begin with.
-    retry_failed: a resumed run tries again what failed. report_samples: number of sequences each of
-    prior and policy scored at the end, beyond the budget. local: in this process, without Ray.
-    """
+    """How a run is made, beside its config."""
 
     resume: bool = False
+    """Go on from what the run directory holds."""
     warm_start: WarmStart | Where | None = None
+    """Sequences with rewards to begin with."""
     retry_failed: bool = False
+    """A resumed run tries failed sequences again."""
     report_samples: int = 0
+    """Number of sequences each of prior and policy scored at the end, beyond the budget."""
     local: bool = False
+    """In this process, without Ray."""
 
 
 def optimize(

@@ -35,18 +35,19 @@ _ENVIRONMENT = ("RAY_AUTH_MODE",)
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run.
-
-    reason: why it ended; metrics: its last ones; top: the best distinct sequences, best first, each
-    with its `key`, `sequence`, `reward`, the value of each component (`raw.NAME`), `version` and
-    `source`; comparison: numbers by column of the table that compares prior and policy.
-    """
+    """A finished run."""
 
     directory: Location
+    """The run directory."""
     reason: str
+    """Why it ended, such as "budget used"."""
     metrics: Metrics
+    """Its last metrics."""
     top: list[dict[str, Any]]
+    """The best distinct sequences, best first, each with its `key`, `sequence`, `reward`, the value
+    of each component (`raw.NAME`), `version` and `source`."""
     comparison: Columns
+    """Numbers by column of the table that compares prior and policy."""
 
     @property
     def policy_path(self) -> Location:
@@ -62,9 +63,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Round:
-    """A run as it is after a round. metrics: those of the round."""
+    """A run as it is after a round."""
 
     metrics: Metrics
+    """Metrics of the round."""
     _training: Training
 
     def policy(self) -> Prior:

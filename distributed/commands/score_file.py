@@ -68,12 +68,14 @@ class LineScorers(AbstractContextManager["LineScorers"], Protocol):
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What became of the lines: of each status how many (int64, by its number); whether all are
-    done; seconds it took."""
+    """The results of a file."""
 
     counts: np.ndarray
+    """int64 [len(Status)], number of lines by status."""
     finished: bool
+    """Whether all lines have a result."""
     seconds: float
+    """Wall-clock time of this start."""
 
 
 def score_file(

@@ -1,1 +1,1 @@
-"""What a run says about itself: counters (tally), files, the display and Prometheus."""
+"""The metrics of a run: counters (tally), bottleneck, files, the display and Prometheus."""

@@ -1,4 +1,4 @@
-"""What holds a run up: the stage whose processes are busy nearly all the time."""
+"""The bottleneck of a run: the stage whose processes are busy nearly all the time."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# The driver's own work counts as a stage: with very many scorers it is what binds.
+# The driver's own work counts as a stage: with very many scorers it is the bottleneck.
 STAGES = ("generation", "scoring", "learning", "driver")
 REPLAY_RATIO = "replay ratio"
-# A stage that is busy for less than this share of the time doesn't hold anybody up by itself.
+# Share of the time below which a busy stage doesn't count as the bottleneck by itself.
 BUSY = 0.7
-# How far the replay's balance may be off, as a share of the slack, before somebody has to wait.
+# Size of the replay's balance, as a share of the slack, from which on one side has to wait.
 OFF_BALANCE = 0.8
-# What a stage did so many seconds ago counts for 1/e of what it does now.
+# Time constant of the smoothing, in seconds: work WINDOW_S ago counts 1/e.
 WINDOW_S = 30.0
 
 
 class BusyShares:
-    """The share of the time that a process of each stage was busy lately.
+    """The recent share of the time that a process of each stage was busy.
 
-    Smoothed, because work is reported when it is done: seconds worth of it in one tick, and then
-    nothing for some.
+    Smoothed, because work is reported when it is done: several seconds of it in one tick, and none
+    in the next ones.
     """
 
     def __init__(self) -> None:
@@ -29,8 +29,8 @@ class BusyShares:
         self._work = dict.fromkeys(STAGES, 0.0)
 
     def add(self, seconds: float, work: Mapping[str, float]) -> dict[str, float]:
-        """`seconds` went by, in which one process of each stage worked for `work` seconds on
-        average. Returns the shares, 0 to 1, by stage."""
+        """Add a period of `seconds`, in which one process of each stage worked for `work` seconds
+        on average. Returns the shares, 0 to 1, by stage."""
         fading = math.exp(-seconds / WINDOW_S)
         self._seconds = fading * self._seconds + seconds
         for stage in STAGES:
@@ -39,23 +39,25 @@ class BusyShares:
 
 
 class Bottleneck(NamedTuple):
-    """stage: one of STAGES, REPLAY_RATIO, or "" while nobody has done anything; text: the same for
-    people, with how busy the stage is or who waits."""
+    """The stage that limits the speed of a run."""
 
     stage: str
+    """One of STAGES, REPLAY_RATIO, or "" while no stage has worked."""
     text: str
+    """The same for people, with how busy the stage is or which side waits."""
 
 
 def bottleneck(busy: Mapping[str, float], queue: int, balance: float) -> Bottleneck:
-    """What holds the run up.
+    """The bottleneck of a run.
 
     busy: shares by stage. queue: sequences that wait for a scorer. balance: samples that the
-    learner may still draw, as a share of what the replay ratio lets it be off: at 1 the actors
-    wait, at -1 the learner does; NaN where nobody waits for the ratio.
+    learner may still draw, as a share of the replay ratio's slack: at 1 the actors wait, at -1 the
+    learner does; NaN where no side waits for the ratio.
 
-    The busiest stage, if it is busy enough. Where all have time left, somebody waits: the actors
-    for scorers whose time goes into waiting themselves (a queue), or one side for the replay ratio,
-    because the other is slow for a reason that isn't work. If none of that, the busiest again.
+    It is the busiest stage if this is busy for BUSY of the time. Else it is scoring if sequences
+    wait in the queue, as scorers then wait for something themselves; else the replay ratio if one
+    side waits for it, as the other side is slow for a reason that isn't work; else the busiest
+    stage.
     """
     stage = max(STAGES, key=lambda s: busy[s])
     if not busy[stage] > 0:

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: one live table, or lines where there is no terminal."""
+"""What is shown during a run: one live table, or lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from sequence_tutor.distributed.metrics.tally import Metrics
 
 # Seconds between two lines where there is no terminal.
 LINE_EVERY_S = 10.0
-
-
-# Seconds that the speed shown is measured over: a slow reward has news once in many ticks.
+# Seconds over which the shown speed is measured; many ticks, as a slow reward reports rarely.
 SPEED_OVER_S = 30.0
 
 
@@ -33,8 +31,8 @@ def _number(value: float, digits: int = 3) -> str:
 
 
 class Display:
-    """Shows what changes: in place on a terminal, else a line now and then. A context manager, so
-    that the terminal is always put right again."""
+    """Shows a state: in place on a terminal, else a line every LINE_EVERY_S. A context manager that
+    restores the terminal at its end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -56,7 +54,7 @@ class Display:
             self._live.stop()
 
     def show(self, line: str, picture: RenderableType | None = None) -> None:
-        """`picture` is for the terminal, by default the line as well."""
+        """Show a state: `picture` on a terminal, by default the line; else the line."""
         if self._live:
             self._live.update(picture or Text(line))
         elif time.monotonic() - self._last_line >= LINE_EVERY_S:
@@ -65,17 +63,17 @@ class Display:
 
 
 class Speed:
-    """How fast a count has grown over the last SPEED_OVER_S; NaN until it has grown."""
+    """How fast a count has grown in the last SPEED_OVER_S seconds; NaN until it has grown."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
         self._first: int | None = None
 
     def add(self, elapsed_s: float, count: int) -> None:
-        """The count at a time, in seconds since any start."""
+        """Note the count at a time, in seconds since any start."""
         if self._first is None:
             self._first = count
-        # what comes before the first work is starting, and slows nothing down
+        # the time before the first work doesn't count: processes were starting
         if count == self._first and self._seen:
             self._seen.clear()
         self._seen.append((elapsed_s, count))

@@ -1,4 +1,4 @@
-"""The metrics that are read off at a tick, not counted: of the replay and of the scorers."""
+"""The metrics that are read at a tick and not counted: those of the replay and the scorers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from sequence_tutor.distributed.replay.messages import ShardStats
 if TYPE_CHECKING:
     from sequence_tutor.distributed.scoring.pool import ScorerPool
 
+# How many of the best rewards `reward_top10` is the mean of.
 TOP = 10
 
 
 def stats_gauges(stats: ShardStats) -> dict[str, Any]:
-    """Fields of `Metrics` that the replay tells; `stats` of all shards together."""
+    """Fields of `Metrics` from the replay; `stats` of all shards together."""
     best = stats.best[:TOP]
     return {
         "reward_top10": float(best.mean()) if len(best) else math.nan,
@@ -28,7 +29,7 @@ def stats_gauges(stats: ShardStats) -> dict[str, Any]:
 
 
 def scorer_gauges(scorers: ScorerPool[Any]) -> dict[str, Any]:
-    """Fields of `Metrics` that the scorers tell."""
+    """Fields of `Metrics` from the scorers."""
     return {
         "waiting_to_be_scored": scorers.waiting,
         "scoring": scorers.scoring,

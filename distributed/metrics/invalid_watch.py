@@ -1,4 +1,4 @@
-"""Whether the policy learns to make invalid sequences, and what an invalid sequence is worth."""
+"""Warns where the policy learns to make invalid sequences, and says what reward these get."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from collections import deque
 from sequence_tutor.distributed.replay.messages import ShardStats, floor_of
 from sequence_tutor.rewards.bounds import InvalidWorth
 
-# Sequences over which the share of valid ones is taken.
+# Number of sequences over which the share of valid ones is measured.
 WINDOW = 256
 ADVICE = (
     "an invalid sequence should be worth less than a valid one (reward.invalid), and a higher "
-    "learner.temperature holds the policy closer to the prior, which knows how to make valid ones"
+    "learner.temperature keeps the policy closer to the prior, which makes more valid ones"
 )
 
 
 class InvalidWatch:
-    """What a run says about its invalid sequences. worth: as its config tells before the start."""
+    """Texts and warnings on the invalid sequences of a run.
+
+    worth: the reward of an invalid sequence by the config, before the start.
+    """
 
     def __init__(self, worth: InvalidWorth) -> None:
         self._worth, self._warnings = worth, [worth.warning] if worth.warning else []
-        self._compared = bool(worth.warning)  # whether a warning about the worth has been given
+        self._compared = bool(worth.warning)  # whether there was a warning about this reward
         self._worst = math.inf
-        self._first = 0  # sequences of `_expected`
-        self._expected = 0.0  # the share of valid ones at first, halved with each warning
+        self._first = 0  # sequences that `_expected` was measured over
+        self._expected = 0.0  # share of valid ones at first, after a warning the share then
         self._latest: deque[tuple[int, int]] = deque()  # (valid, all) of batches
         self._valid = self._rows = 0  # sums over `_latest`
 
@@ -35,13 +38,13 @@ class InvalidWatch:
 
     @property
     def value(self) -> float:
-        """The reward of an invalid sequence now; NaN where it isn't the same for all."""
+        """The present reward of an invalid sequence; NaN where it isn't the same for all."""
         return floor_of(self._worst) if self._worth.late else self._worth.value
 
     def add(self, valid: int, rows: int) -> None:
         """Count a batch of `rows` sequences, of which `valid` are valid, whether their reward fails
-        or not. Warns where the share of valid ones among the latest WINDOW falls to half of what it
-        was among the first WINDOW, and when it halves again."""
+        or not. Warns when the share of valid ones among the latest WINDOW has fallen to half of
+        that among the first WINDOW, and each time it has halved again."""
         if self._first < WINDOW:
             share = (self._expected * self._first + valid) / max(1, self._first + rows)
             self._first, self._expected = self._first + rows, share
@@ -56,8 +59,8 @@ class InvalidWatch:
             self._warn_of_share(share)
 
     def look(self, stats: ShardStats) -> None:
-        """Take what all shards together know. Warns once where an invalid sequence has been worth
-        more than a valid one."""
+        """Note the numbers of all shards together. Warns once when an invalid sequence has got a
+        higher reward than a valid one."""
         self._worst = stats.worst
         if self._compared or not stats.best_invalid > stats.worst:
             return
@@ -69,7 +72,7 @@ class InvalidWatch:
         )
 
     def take_warnings(self) -> list[str]:
-        """Those since the last call, one sentence each."""
+        """The warnings since the last call, one sentence each."""
         warnings, self._warnings = self._warnings, []
         return warnings
 

@@ -1,8 +1,8 @@
 """Puts a run's metrics on Ray's Prometheus endpoint.
 
-The driver hands over, once a tick, what it has anyway: nothing here is on the way of a sequence.
-Ray's worker sends the numbers to the metrics agent of its node every ten seconds; where there is no
-agent they go nowhere. What goes wrong here is said once and ends the export, never the run.
+The driver hands over, once a tick, numbers that it has anyway: no sequence waits for this. Ray's
+worker sends them to the metrics agent of its node every ten seconds; without an agent they are
+dropped. An error here is logged once and ends the export, never the run.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from sequence_tutor.distributed.metrics.tally import Tally
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two exports of who has news more often.
+# Least seconds between two exports of the progress of a file, which is reported more often.
 EXPORT_EVERY_S = 1.0
 _VISIBLE = "".join(map(chr, range(ord(" "), 127)))
 
 
 class Exporter:
-    """Metrics with the labels `run`, the name of a run, and `run_id`, which tells it from others of
-    that name and from itself before a resume."""
+    """Metrics with the labels `run`, the name of a run, and `run_id`, new for each run of that name
+    and after each resume."""
 
     def __init__(self, series: Sequence[Series], run: str, run_id: str) -> None:
         self._series = {s.name: s for s in series}
@@ -50,7 +50,7 @@ class Exporter:
         self._broken = False
 
     def put(self, values: Values) -> None:
-        """Hand over the newest values; NaN is not known yet. Doesn't raise."""
+        """Hand over the newest values; a NaN, which isn't known yet, is left out. Doesn't raise."""
         if self._broken:
             return
         try:
@@ -77,15 +77,15 @@ class Exporter:
             value += before or 0.0
         self._totals[key] = value
         if before is None:
-            # `inc` refuses zero, but a counter that isn't there before its first event hides it
+            # `inc` refuses 0; without a 0 before it, Prometheus misses a counter's first event
             metric._record(value, labels)
-        elif value > before:  # less is what a restarted process counts anew
+        elif value > before:  # it is less where a restarted process counts from 0
             metric.inc(value - before, labels)
 
 
 def _in_ascii(name: str) -> str:
-    """A name as a label's value, which Ray takes in ASCII alone: other characters, and what can't
-    be seen, percent-encoded as in a URI."""
+    """A name as the value of a label, for which Ray takes only ASCII: other characters, and
+    invisible ones, are percent-encoded as in a URI."""
     return quote(os.fsencode(name), safe=_VISIBLE) or "-"
 
 
@@ -96,19 +96,20 @@ class RunExporter:
         self._run, self._exporter = run, Exporter(RUN_SERIES, name, run_id)
 
     def export(self, tally: Tally) -> None:
-        """The last tick."""
+        """Export the last tick."""
         self._exporter.put(run_values(self._run, tally, time.time()))
 
 
 class BulkExporter:
-    """Exports how far the scoring of a file is."""
+    """Exports the progress of scoring a file."""
 
     def __init__(self, name: str) -> None:
         self._exporter = Exporter(BULK_SERIES, name, uuid.uuid4().hex[:12])
         self._exported = -math.inf
 
     def export(self, estimate: Estimate, counts: np.ndarray) -> None:
-        """Now and then; when the file is done in any case. counts: as in `bulk_values`."""
+        """Export at most once in EXPORT_EVERY_S, and when the file is done. counts: see
+        `bulk_values`."""
         done = estimate.total is not None and estimate.done >= estimate.total
         if done or time.monotonic() - self._exported >= EXPORT_EVERY_S:
             self._exported = time.monotonic()

@@ -1,4 +1,4 @@
-"""What is on Ray's Prometheus endpoint, and which of a run's numbers it is.
+"""The metrics on Ray's Prometheus endpoint, and the numbers of a run that are their values.
 
 docs/metrics.md says what each of them means and should look like.
 """
@@ -27,15 +27,19 @@ Values = dict[tuple[str, str], float]
 
 @dataclass(frozen=True)
 class Series:
-    """A metric. A "counter" is handed over as the total so far, a "sum" as what was added since the
-    last time, to be exported as a counter. label: what its series differ in beside the run.
-    fields: which fields of `Metrics` are its values, by the value of the label."""
+    """A metric and its series, one for each value of its label."""
 
     name: str
+    """Name without prefix and suffix, with the unit."""
     kind: Literal["counter", "sum", "gauge"]
+    """A "counter" is handed over as the total so far, a "sum" as what was added since the last
+    time; both are exported as counters."""
     help: str
+    """What it is, in a few words."""
     label: str = ""
+    """The label in which its series differ, besides those of the run; empty for a single series."""
     fields: Mapping[str, str] = field(default_factory=dict)
+    """Fields of `Metrics` that are its values, by the value of the label."""
 
     @property
     def exported_name(self) -> str:
@@ -78,7 +82,7 @@ RUN_SERIES = (
     Series(
         "driver_waiting_seconds",
         "sum",
-        "Seconds the driver waited for news",
+        "Seconds the driver waited for reports",
         fields={"": "driver_waiting_s"},
     ),
     _counter("sequences", "sequences", "Sequences generated"),
@@ -104,7 +108,7 @@ RUN_SERIES = (
     ),
     _counter("lost_batches", "lost_batches", "Batches lost before they were scored"),
     _counter("retried_batches", "retried_batches", "Batches taken from a lost scorer"),
-    _counter("lost_leases", "lost_leases", "Claims taken from scorers that were not heard of"),
+    _counter("lost_leases", "lost_leases", "Claims taken from scorers that were silent too long"),
     _counter("lost_samples", "lost_samples", "Batches lost on the way to the learner"),
     _gauge("claimed_keys", "claimed_keys", "Sequences that a scorer has claimed"),
     Series(
@@ -140,7 +144,7 @@ BULK_SERIES = (
     Series("bulk_left_seconds", "gauge", "Time that the rest will take"),
 )
 
-# Fields of `Metrics` that aren't there: Prometheus makes rates of counters by itself.
+# Fields of `Metrics` without a series: Prometheus computes rates from counters.
 NOT_EXPORTED = ("iteration", "sequences_per_s", "updates_per_s")
 
 
@@ -158,7 +162,7 @@ def run_values(run: RunConfig, tally: Tally, now: float) -> Values:
         values["scores_budget", ""] = run.stop.scores
     for stage in (*STAGES, REPLAY_RATIO):
         values["bottleneck", stage] = float(stage == metrics.bottleneck.stage)
-    # the buckets of a histogram, each with all below it
+    # the buckets of a histogram, each with the counts of all below it
     for bound, count in zip((*SCORE_SECONDS, np.inf), accumulate(tally.durations), strict=True):
         values["score_seconds_bucket", _bound(bound)] = float(count)
     return values

@@ -18,75 +18,123 @@ from sequence_tutor.rewards.base import Status
 class Metrics:
     """One tick; docs/metrics.md says what each number means and should look like.
 
-    Shares are of the sequences scored in it. `generate_s` to `driver_waiting_s` are seconds since
-    the last tick, summed over the processes of a kind, `*_busy` the share of the last half minute
-    that one of them was busy. `scores_ok` to `scores_failed` count new scores by their status, but
-    `failed` all sequences without a score. KL is nats per episode; staleness is updates.
+    A number that a tick brings no report of keeps its last value; NaN is not known yet.
     """
 
     iteration: int = 0
+    """Ticks since the start of the run."""
     elapsed_s: float = 0.0
+    """Seconds that the run has taken, pauses left out."""
     updates: int = 0
+    """Updates since the start of the run."""
     scores_used: int = 0
+    """Scores that count against the budget."""
     sequences: int = 0
+    """Sequences generated."""
     sequences_per_s: float = 0.0
+    """Sequences generated per second in this tick."""
     updates_per_s: float = 0.0
+    """Updates per second in this tick."""
     valid_share: float = math.nan
+    """Share of this tick's scored sequences that have `Status.OK`, 0 to 1."""
     repeated_share: float = math.nan
+    """Share of this tick's scored sequences that needed no new score, 0 to 1."""
     failed: int = 0
+    """Sequences without a score, repeated ones included."""
     scores_ok: int = 0
+    """New scores with `Status.OK`."""
     scores_invalid: int = 0
+    """New invalid sequences."""
     scores_timeout: int = 0
+    """New scores that took longer than `reward.timeout_s`."""
     scores_crashed: int = 0
+    """New scores whose process died or took too much memory."""
     scores_failed: int = 0
+    """New scores that raised an error or weren't a number."""
     reward_mean: float = math.nan
+    """Mean reward of this tick's sequences that have one, invalid ones by `invalid_reward`."""
     invalid_reward: float = math.nan
+    """Reward of an invalid sequence; NaN where it isn't the same for all."""
     reward_top10: float = math.nan
+    """Mean of the ten best rewards so far."""
     kl_to_prior: float = math.nan
+    """Mean KL of the policy to the prior, nats per episode."""
     staleness: float = 0.0
+    """Mean staleness of the last updates, in updates."""
     loss: float = math.nan
+    """Mean loss of the last updates."""
     residual: float = math.nan
+    """Mean size of the residual in the last updates, nats."""
     start_value: float = math.nan
+    """Value of the start state, nats."""
     replay_ratio: float = math.nan
+    """Samples consumed per row inserted."""
     replay_balance: float = math.nan
+    """Balance of the replay ratio divided by its slack: 1 actors wait, -1 the learner waits."""
     replay_rows: int = 0
+    """Rows in the replay."""
     replay_bytes: int = 0
+    """Memory of all shards, in bytes."""
     unrecorded_rows: int = 0
+    """Rows that are not on record yet."""
     unrecorded_s: float = 0.0
+    """Seconds that the oldest of them has waited."""
     claimed_keys: int = 0
+    """Keys that scorers have claimed."""
     waiting_to_be_scored: int = 0
+    """Sequences that no scorer has yet."""
     scoring: int = 0
+    """Sequences that scorers have."""
     lost_batches: int = 0
+    """Batches lost before they were scored."""
     retried_batches: int = 0
+    """Batches taken from a lost scorer and handed out again."""
     lost_leases: int = 0
+    """Claims taken from scorers that were silent for longer than the lease."""
     lost_samples: int = 0
+    """Batches lost on the way to the learner."""
     actors_alive: int = 0
+    """Actors that answer."""
     scorers_up: int = 0
+    """Scorers that can be given work."""
     scorers_wanted: int = 0
+    """Scorers, including those that wait for a CPU."""
     shards_alive: int = 0
+    """Shards that answer."""
     generate_s: float = 0.0
+    """Seconds since the last tick that actors generated, summed over all."""
     score_s: float = 0.0
+    """Seconds since the last tick that scorers scored, summed over all."""
     replay_s: float = 0.0
+    """Seconds since the last tick spent sampling and getting batches to the learner."""
     learn_s: float = 0.0
+    """Seconds since the last tick spent on updates."""
     broadcast_s: float = 0.0
+    """Seconds since the last tick spent publishing weights."""
     driver_waiting_s: float = 0.0
+    """Seconds since the last tick that the driver waited for reports."""
     generation_busy: float = 0.0
+    """Smoothed share of the last half minute that an actor was busy, 0 to 1."""
     scoring_busy: float = 0.0
+    """Smoothed share of the last half minute that a scorer was busy, 0 to 1."""
     learning_busy: float = 0.0
+    """Smoothed share of the last half minute that the learner was busy, 0 to 1."""
     driver_busy: float = 0.0
+    """Smoothed share of the last half minute that the driver was busy, 0 to 1."""
 
     @property
     def learning_s(self) -> float:
-        """Seconds that the learner learned and published, one after the other."""
+        """Seconds since the last tick that the learner learned and published."""
         return self.learn_s + self.broadcast_s
 
     @property
     def bottleneck(self) -> Bottleneck:
-        """What holds the run up."""
+        """The stage that limits the speed of the run."""
         busy = {stage: getattr(self, f"{stage}_busy") for stage in STAGES}
         return bottleneck(busy, self.waiting_to_be_scored, self.replay_balance)
 
 
+# Fields of `Tally` that a checkpoint keeps.
 COUNTERS = (
     "iteration",
     "rounds",
@@ -98,79 +146,101 @@ COUNTERS = (
     "failed",
     "valid",
 )
+# Names, in a checkpoint, of the new scores by status.
 STATUSES = tuple(f"scores_{status.name.lower()}" for status in Status)
 
 
 @dataclass
 class Tally:
-    """Counts since the start of the run, the last error of a reward, and reports since the last
-    tick. statuses and durations are as in `ScoreReport`; durations and lost_samples count from this
-    driver's start. begun: whether anything was done by the last tick. at_checkpoint: the counters
-    that it goes on from."""
+    """Counts since the start of the run, and reports since the last tick."""
 
     started: float = field(default_factory=time.monotonic)
+    """When this driver started counting, seconds, monotonic."""
     earlier_s: float = 0.0
+    """Seconds that the run had taken before."""
     iteration: int = 0
+    """Ticks."""
     rounds: int = 0
+    """Rounds of the synchronous mode."""
     sequences: int = 0
+    """Sequences generated."""
     inserted: int = 0
+    """Rows added to the replay."""
     sampled: int = 0
+    """Rows consumed by the learner."""
     scores_used: int = 0
+    """Scores that count against the budget."""
     updates: int = 0
+    """Updates."""
     failed: int = 0
+    """Sequences without a score."""
     valid: int = 0
+    """Sequences of `Status.OK`."""
     error: str = ""
+    """The last error of the reward, empty where there was none."""
     statuses: np.ndarray = field(default_factory=lambda: np.zeros(len(Status), np.int64))
+    """int64 [len(Status)] new scores by the number of their status."""
     durations: np.ndarray = field(default_factory=lambda: np.zeros(DURATIONS, np.int64))
+    """int64 [DURATIONS] new scores by how long they took, since the start of this driver."""
     lost_samples: int = 0
+    """Batches lost on the way to the learner since the start of this driver."""
     generated: list[ActorReport] = field(default_factory=list)
+    """Reports of actors since the last tick."""
     scored: list[ScoreReport] = field(default_factory=list)
+    """Reports of scorers since the last tick."""
     learned: list[LearnerReport] = field(default_factory=list)
+    """Reports of the learner since the last tick."""
     replay_s: float = 0.0
+    """Seconds that the driver waited for the replay since the last tick."""
     waited_s: float = 0.0
+    """Seconds that the driver waited for reports since the last tick."""
     ticked: float = field(default_factory=time.monotonic)
+    """When the last tick was, seconds, monotonic."""
     begun: bool = False
+    """Whether there was any work before the last tick."""
     busy: BusyShares = field(default_factory=BusyShares)
+    """Shares of the time that each stage is busy."""
     last: Metrics = field(default_factory=Metrics)
+    """Metrics of the last tick."""
     at_checkpoint: dict[str, int] = field(default_factory=dict)
+    """Counters of the checkpoint that the run resumed from, empty without one."""
 
     def counters(self) -> dict[str, int]:
-        """What a checkpoint keeps."""
+        """The counters that a checkpoint keeps."""
         statuses = dict(zip(STATUSES, self.statuses.tolist(), strict=True))
         return {name: getattr(self, name) for name in COUNTERS} | statuses
 
     def restore(self, counters: dict[str, int], elapsed_s: float) -> None:
-        """Go on counting from a checkpoint."""
+        """Continue from the counters of a checkpoint."""
         for name in COUNTERS:
             setattr(self, name, counters[name])
-        # checkpoints from before these were counted lack them
+        # older checkpoints may lack these
         self.statuses = np.array([counters.get(name, 0) for name in STATUSES], np.int64)
         self.earlier_s, self.started = elapsed_s, time.monotonic()
         self.at_checkpoint = counters
 
     def take_up(self, paid: int, void: int, failed: int, ahead: bool) -> None:
-        """Go on with a record with these numbers of rows that are paid for, void and failed (void
-        ones only count as void). `ahead`: it is taken up as it is, with what came after the
-        checkpoint; else as it was then. What has become void since no longer counts as used or
-        failed."""
+        """Continue with a record that has these numbers of rows that are paid for, void, and failed
+        but not void. ahead: whether rows from after the checkpoint are part of the replay. Rows
+        that have become void since the checkpoint stop counting as used or failed."""
         before = self.at_checkpoint.get("paid_rows", paid)
         self.scores_used = paid if ahead else self.scores_used + paid - before
         lost = void - self.at_checkpoint.get("void_rows", 0)
         if lost <= 0:
             return
-        # the record may have some that came after the checkpoint and aren't counted
+        # void rows from after the checkpoint were never counted
         counted = min(lost, int(self.statuses[Status.TIMEOUT :].sum()))
         self.inserted = max(0, self.inserted - counted)
         if not failed:
             self.failed = 0
             self.statuses[Status.TIMEOUT :] = 0
-        else:  # those alone whose scorers were lost
+        else:  # only rows given up after lost scorers are void
             self.failed = max(0, self.failed - lost)
             self.statuses[Status.CRASHED] = max(0, self.statuses[Status.CRASHED] - lost)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the start of the run, those between a stop and a resume left out."""
+        """Seconds since the start of the run, without those between a stop and a resume."""
         return self.earlier_s + time.monotonic() - self.started
 
     def add_generated(self, report: ActorReport) -> None:
@@ -194,8 +264,11 @@ class Tally:
         self.lost_samples += report.lost
 
     def tick(self, *, invalid_reward: float = math.nan, **gauges: Any) -> Metrics:
-        """Metrics of the time since the last tick; what had no news keeps its last value.
-        invalid_reward is what invalid sequences without a reward of their own are worth."""
+        """Metrics of the time since the last tick. A number without reports keeps its last value.
+
+        invalid_reward: the reward of invalid sequences that have none of their own. gauges: fields
+        of `Metrics` that aren't counted here.
+        """
         now, last = time.monotonic(), self.last
         seconds = max(now - self.ticked, 1e-9)
         self.iteration += 1
@@ -242,7 +315,7 @@ class Tally:
             driver_waiting_s=self.waited_s,
             **gauges,
         )
-        if self.begun:  # what comes before the first work is starting, and holds nothing up
+        if self.begun:  # the time before the first work doesn't count: processes were starting
             self._add_busy_shares(self.last, seconds)
         self.begun = self.begun or bool(self.generated or self.learned)
         self.generated, self.scored, self.learned = [], [], []

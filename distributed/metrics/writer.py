@@ -1,4 +1,4 @@
-"""Where the metrics of a run go: a line of JSON a tick, and TensorBoard."""
+"""Writes the metrics of a run: a line of JSON per tick, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sequence_tutor.policies.files.storage import Location
 class MetricsWriter:
     """Appends each tick to `metrics.jsonl` and to TensorBoard event files under `tensorboard/`.
 
-    A run that goes on after `iteration` ticks and `updates` updates drops what it had written
-    beyond them, half a line that a killed driver left included.
+    A run that resumes after `iteration` ticks and `updates` updates drops the later ticks, and an
+    incomplete line of a killed driver.
     """
 
     def __init__(self, directory: Path, iteration: int = 0, updates: int = 0) -> None:
@@ -28,7 +28,7 @@ class MetricsWriter:
         self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=updates + 1)
 
     def write(self, metrics: Metrics) -> None:
-        # NaN is not JSON: what is not known yet is null
+        # JSON has no NaN: a number that isn't known yet is null
         values = asdict(metrics)
         known = {
             k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()
@@ -40,7 +40,7 @@ class MetricsWriter:
                 self._board.add_scalar(name, value, metrics.updates)
 
     def flush(self) -> None:
-        """Have all of it in the files."""
+        """Write all buffered metrics to the files."""
         self._lines.flush()
         self._board.flush()
 
@@ -50,7 +50,7 @@ class MetricsWriter:
 
 
 def _ticks_until(path: Path, iteration: int) -> list[str]:
-    """The whole lines of ticks up to this one."""
+    """The complete lines of ticks up to this one."""
     kept: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:

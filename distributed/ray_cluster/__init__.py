@@ -1,1 +1,1 @@
-"""Getting into a Ray cluster: its address, room for the run, credentials for storage."""
+"""Starts or joins a Ray cluster: its address, CPUs and GPUs for a run, storage credentials."""

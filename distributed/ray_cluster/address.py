@@ -1,5 +1,5 @@
-"""Whether a Ray cluster answers at RAY_ADDRESS, asked before Ray is: Ray itself keeps trying for a
-quarter of an hour."""
+"""Checks whether a Ray cluster answers at RAY_ADDRESS before Ray connects to it: Ray itself would
+try for 15 minutes."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from typing import Any
 import ray
 from ray._private import services
 
-# Seconds for each address that a host name stands for, and for the whole check.
+# Longest time, in seconds, for each address of a host name, and for the whole check.
 CONNECT_S, CHECK_S = 5.0, 15.0
-# Seconds in which this machine may still become a node of the cluster, and between two looks.
+# Seconds to wait for a Ray node to start on this machine, and between two checks.
 NODE_S, LOOK_EVERY_S = 10.0, 0.5
-# An address family and what `socket.connect` takes there.
+# An address family, and an address of that family for `socket.connect`.
 _Place = tuple[int, Any]
-# The first bytes of a client that speaks HTTP/2, as Ray's head does: preface and empty settings.
-_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+# First bytes of an HTTP/2 client: preface and empty settings. Ray's head answers with settings.
+_CLIENT_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _FRAME_HEADER_BYTES, _SETTINGS = 9, 4
 
 
 class ClusterError(ValueError):
-    """The cluster can't be joined."""
+    """The cluster doesn't answer, or this machine can't join it."""
 
 
 def cluster_address() -> str | None:
-    """What RAY_ADDRESS says, None where it names no cluster: Ray is to be started here then."""
+    """The cluster that RAY_ADDRESS names; None where Ray is to start on this machine."""
     address = os.environ.get("RAY_ADDRESS", "").strip()
     return None if address in ("", "local") else address
 
 
 def check_cluster(timeout_s: float = CHECK_S) -> None:
-    """Raises ClusterError where RAY_ADDRESS names a cluster and, within `timeout_s`, none answers
-    there, or where this machine is none of its nodes."""
+    """Raises ClusterError where RAY_ADDRESS names a cluster that doesn't answer within `timeout_s`,
+    or of which this machine isn't a node."""
     if (address := cluster_address()) is None or ray.is_initialized():
         return
     places: Future[list[_Place]] = Future()
@@ -49,7 +49,7 @@ def check_cluster(timeout_s: float = CHECK_S) -> None:
             places.set_exception(error)
 
     ends_at = time.monotonic() + timeout_s
-    # in a thread that can be abandoned: a name server that doesn't answer has no time limit
+    # in a thread, which can be abandoned: resolving a name has no time limit
     Thread(target=work, name="cluster address", daemon=True).start()
     try:
         found = places.result(timeout_s)
@@ -73,8 +73,8 @@ def check_cluster(timeout_s: float = CHECK_S) -> None:
 
 
 def _places(address: str) -> list[_Place]:
-    """Where Ray would connect to. Raises ClusterError for what isn't an address, OSError where the
-    name isn't known or "auto" finds nothing."""
+    """The addresses that Ray would connect to. Raises ClusterError for a malformed address, OSError
+    where the name isn't known or "auto" finds no cluster."""
     scheme, separator, rest = address.rpartition("://")
     if separator and scheme != "ray":
         raise ClusterError(
@@ -84,19 +84,19 @@ def _places(address: str) -> list[_Place]:
     if rest == "auto":
         rest = services.get_ray_address_from_environment("auto", None)
     host, port = _host_and_port(address, rest)
-    if not separator:  # as Ray does: a cluster on this machine listens at the machine's own address
+    if not separator:  # as Ray does: a cluster here listens at the machine's own address
         host = services.resolve_ip_for_localhost(host)
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [(family, place) for family, _, _, _, place in found]
 
 
 def _host_and_port(address: str, text: str) -> tuple[str, int]:
-    """Raises ClusterError where the text isn't host:port."""
+    """Split host:port. Raises ClusterError for another text."""
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        host = ""  # which of the colons comes before the port?
+        host = ""  # an IPv6 address without brackets is ambiguous
     known = port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16
     if not (host and colon and known) or any(c.isspace() for c in host):
         raise ClusterError(
@@ -107,28 +107,28 @@ def _host_and_port(address: str, text: str) -> tuple[str, int]:
 
 
 def _greet(family: int, place: Any, timeout_s: float) -> None:
-    """Connect, and see that what listens there speaks HTTP/2. Raises OSError."""
+    """Connect, and check that the server speaks HTTP/2. Raises OSError."""
     ends_at = time.monotonic() + timeout_s
     with socket.socket(family, socket.SOCK_STREAM) as end:
         end.settimeout(timeout_s)
         end.connect(place)
         if os.environ.get("RAY_USE_TLS", "0") in ("1", "true"):
-            return  # what follows would be encrypted
-        end.sendall(_HELLO)
+            return  # the answer would be encrypted
+        end.sendall(_CLIENT_PREFACE)
         answer = b""
         while len(answer) < _FRAME_HEADER_BYTES:
             end.settimeout(max(0.01, ends_at - time.monotonic()))
             data = end.recv(_FRAME_HEADER_BYTES - len(answer))
             if not data:
-                raise OSError("what listens there ended the conversation, which Ray doesn't")
+                raise OSError("what listens there closed the connection, so it isn't Ray")
             answer += data
         if answer[3] != _SETTINGS:
             raise OSError("what listens there isn't Ray")
 
 
 def _check_node(address: str) -> None:
-    """Raises ClusterError where no process of a node runs here: Ray would look for one for a
-    minute. Through ray:// a driver needs none."""
+    """Raises ClusterError where no Ray node runs on this machine: Ray would look for one for a
+    minute. A driver that connects through ray:// needs none."""
     ends_at = time.monotonic() + NODE_S
     while not (address.startswith("ray://") or services.find_node_ids()):
         if time.monotonic() >= ends_at:

@@ -1,7 +1,7 @@
-"""What takes long at the start of a run goes on beside what others have to do meanwhile.
+"""Runs slow parts of a start in background threads.
 
-The driver's imports take as long as starting Ray does. And nobody needs the learner at first:
-actors generate with the prior, which is what it starts from, and scorers score that.
+The driver's imports take as long as starting Ray. The learner isn't needed at first: actors
+generate with the prior, from which it starts, and scorers score these sequences.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Any
 
 
 def import_in_background(*modules: str) -> threading.Thread:
-    """Import them in a thread. Who imports one of them meanwhile waits for it; what is wrong with
-    one is told to whoever imports it later."""
+    """Import modules in a thread. An import statement for one of them waits for it. An error is
+    dropped; the next import of that module raises it again."""
 
     def work() -> None:
         with suppress(Exception):
             for module in modules:
                 import_module(module)
 
-    # no daemon: PyTorch doesn't survive the end of the interpreter in the middle of its import
+    # no daemon: PyTorch crashes where the interpreter ends during its import
     thread = threading.Thread(target=work, name="imports")
     thread.start()
     return thread
 
 
 class PendingLearnerGroup:
-    """Stands for an RLlib LearnerGroup that is being built in a thread. What it is asked waits for
-    that, and raises what kept the learners from starting."""
+    """Stands for an RLlib LearnerGroup that a thread builds. Its methods wait for the group, and
+    raise the error of a group that can't be built."""
 
     def __init__(self, build: Callable[[], Any]) -> None:
         self._group: Future[Any] = Future()
@@ -42,19 +42,19 @@ class PendingLearnerGroup:
             except BaseException as error:
                 self._group.set_exception(error)
 
-        # a daemon: it waits for Ray, and at the end of the interpreter nobody waits for it
+        # a daemon: it may wait for Ray, and the interpreter shouldn't wait for it at its end
         threading.Thread(target=work, name="learners", daemon=True).start()
 
     def are_there(self) -> bool:
-        """Raises what kept them from starting."""
+        """Whether the learners have started. Raises the error of learners that can't start."""
         return self._group.done() and self._group.result() is not None
 
     def get_state(self, **_: Any) -> dict[str, Any]:
-        """RLlib asks when it has built them, to hand weights to actors; ours ask the board."""
+        """An empty state: RLlib would give weights to actors, but ours get them from the board."""
         return {"learner": None}
 
     def shutdown(self) -> None:
-        """End them; what kept them from starting was told before."""
+        """End the learners, if they have started; waits for that."""
         if self._group.exception() is None:
             self._group.result().shutdown()
 

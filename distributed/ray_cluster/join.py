@@ -1,4 +1,5 @@
-"""Getting into a cluster: whether it has what a run needs, said before anything hangs."""
+"""Starts or joins a cluster, and checks that it has the resources of a run before any process
+waits for them."""
 
 from __future__ import annotations
 
@@ -21,25 +22,25 @@ from sequence_tutor.distributed.ray_cluster.address import (
 from sequence_tutor.distributed.ray_cluster.storage_environment import storage_environment
 from sequence_tutor.distributed.stop_signal import ResourceError, StoppedError, StopRequest
 
-# Threads that wait must soon sleep. By default OpenMP's spin, and where there are more threads than
-# cores (learner, actors and scorers on one machine) a training step takes ten times as long; with
-# OMP_WAIT_POLICY=PASSIVE they never spin, and waking them costs a fifth of a step.
+# Makes OpenMP threads sleep soon when they wait. By default they spin, and with more threads than
+# cores (learner, actors and scorers on one machine) a training step takes ten times as long. With
+# OMP_WAIT_POLICY=PASSIVE they never spin, but waking them costs a fifth of a step.
 PROCESS_ENVIRONMENT = {"GOMP_SPINCOUNT": "3000"}
 
 
-# CPUs of a shard, which is light; one that asks for resources of its own asks for none.
+# CPUs that a shard asks Ray for, unless it asks for resources of its own.
 SHARD_CPUS = 0.01
-# Seconds between two looks at whether there is room, and between two lines that say there isn't.
+# Seconds between two checks for free resources, and between two lines that say they are missing.
 LOOK_EVERY_S, TELL_EVERY_S = 0.5, 30.0
 
 
 def shard_cpus(run: RunConfig) -> float:
-    """What a shard asks for: with resources of its own it may go to a node without CPUs."""
+    """CPUs that a shard asks for; 0 with resources of its own, so its node needs no CPUs."""
     return 0.0 if run.replay.resources else SHARD_CPUS
 
 
 def bundles(run: RunConfig, scoring_only: bool = False) -> list[dict[str, float]]:
-    """What each process of a run asks Ray for; of scorers the fewest it can do with."""
+    """The resources of each process of a run, with the least numbers of actors and scorers."""
     learner, actors, scorers = run.learner, run.actors, run.scorers
     shard = {"CPU": shard_cpus(run), **run.replay.resources}
     scorer = {"CPU": 1, **scorers.resources}
@@ -49,12 +50,12 @@ def bundles(run: RunConfig, scoring_only: bool = False) -> list[dict[str, float]
         *[shard] * run.replay.shards,
         *[{"CPU": 1, "GPU": learner.gpus, **learner.resources}] * learner.count,
         *[{"CPU": 1, "GPU": actors.gpus, **actors.resources}] * actors.least,
-        *[scorer] * (scorers.least if actors.count else 0),  # without actors there is nothing new
+        *[scorer] * (scorers.least if actors.count else 0),  # without actors nothing is scored
     ]
 
 
 def needed(run: RunConfig, scoring_only: bool = False) -> dict[str, float]:
-    """All of that together, by resource."""
+    """The sum of the `bundles`, by resource."""
     total: Counter[str] = Counter()
     for bundle in bundles(run, scoring_only):
         total.update(bundle)
@@ -62,7 +63,7 @@ def needed(run: RunConfig, scoring_only: bool = False) -> dict[str, float]:
 
 
 def check_resources(run: RunConfig, scoring_only: bool = False) -> None:
-    """Raises ResourceError where the cluster lacks something, whoever uses it."""
+    """Raises ResourceError where the cluster has less than the run needs, free or in use."""
     have = ray.cluster_resources()
     for kind, amount in needed(run, scoring_only).items():
         if amount > have.get(kind, 0) + 1e-9:
@@ -75,14 +76,14 @@ def check_resources(run: RunConfig, scoring_only: bool = False) -> None:
 def enter_cluster(
     run: RunConfig, console: Console, stop: StopRequest, scoring_only: bool = False
 ) -> None:
-    """Start or join Ray, and have room there for all processes of the run.
+    """Start or join Ray, and wait for the resources of all processes of the run.
 
-    A cluster may be in use by others, or have yet to add nodes (what waits for a place is what
-    makes an autoscaler add some), so there it's waited for, up to `wait_s`. Raises ResourceError
-    where there is no room, StoppedError where a stop is wanted meanwhile.
+    Other runs may use a cluster, or an autoscaler may add nodes for resources that a run waits for,
+    so on a cluster this waits up to `wait_s`. Raises ResourceError where resources are missing
+    then, StoppedError where a stop is wanted meanwhile.
     """
     joined = start_ray(run)
-    stop.listen()  # Ray has taken SIGTERM for itself
+    stop.listen()  # Ray has set its own handler of SIGTERM
     if joined:
         _await_room(run, console, stop, scoring_only)
     check_resources(run, scoring_only)
@@ -91,7 +92,7 @@ def enter_cluster(
 
 
 def tell_of_gpus(run: RunConfig, console: Console) -> None:
-    """GPUs are used where a config asks for them: say so where there are some that it doesn't."""
+    """Print a hint where the cluster has GPUs and the config asks for none."""
     count = ray.cluster_resources().get("GPU", 0)
     idle = run.mode == "asynchronous" and not run.learner.gpus and not run.actors.gpus
     if count and idle:
@@ -106,11 +107,11 @@ def tell_of_gpus(run: RunConfig, console: Console) -> None:
 
 def _await_room(run: RunConfig, console: Console, stop: StopRequest, scoring_only: bool) -> None:
     wanted = [{k: v for k, v in b.items() if v} for b in bundles(run, scoring_only)]
-    room = placement_group([bundle for bundle in wanted if bundle])
-    started = told = time.monotonic()
-    told -= TELL_EVERY_S - 2.0  # the first two seconds need no explanation
+    group = placement_group([bundle for bundle in wanted if bundle])
+    started = printed = time.monotonic()
+    printed -= TELL_EVERY_S - 2.0  # print the first line after two seconds
     try:
-        while not room.wait(LOOK_EVERY_S):
+        while not group.wait(LOOK_EVERY_S):
             now = time.monotonic()
             if stop.wanted:
                 raise StoppedError("stopped while the run waited for room on the cluster")
@@ -120,19 +121,19 @@ def _await_room(run: RunConfig, console: Console, stop: StopRequest, scoring_onl
                     f"{_situation(run, scoring_only)}; lower the counts of "
                     "actors, scorers or learners, let the cluster grow, or raise wait_s"
                 )
-            if now - told >= TELL_EVERY_S:
-                told = now
+            if now - printed >= TELL_EVERY_S:
+                printed = now
                 console.print(
                     f"waiting for room, up to {run.wait_s:g} s: {_situation(run, scoring_only)}",
                     soft_wrap=True,
                     highlight=False,
                 )
     finally:
-        remove_placement_group(room)
+        remove_placement_group(group)
 
 
 def _situation(run: RunConfig, scoring_only: bool) -> str:
-    """What is needed, and what is there and free of it."""
+    """A text on the resources that the run needs, and how much the cluster has in all and free."""
     need = needed(run, scoring_only)
     have, free = ray.cluster_resources(), ray.available_resources()
     kinds = [kind for kind, amount in need.items() if amount]
@@ -156,17 +157,17 @@ def _advice(kind: str) -> str:
 
 def start_ray(run: RunConfig) -> bool:
     """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone. Returns whether
-    a cluster was joined. Raises ClusterError where it isn't there or doesn't let this machine in.
+    a cluster was joined. Raises ClusterError where it doesn't answer or refuses this machine.
 
-    A local Ray counts at least the CPUs that the run asks for: more processes than cores is slow
-    but works, and small machines should be able to try everything.
+    Ray on this machine alone gets at least the CPUs that the run asks for: more processes than
+    cores are slow but work, so that every run can be tried on a small machine.
     """
     if ray.is_initialized():
         return cluster_address() is not None
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     check_cluster()
     if (address := cluster_address()) is not None:
-        # a job's runtime environment may set them too, and may not be contradicted
+        # Ray refuses other values than those in the runtime environment of a job
         ours = {k: v for k, v in PROCESS_ENVIRONMENT.items() if k not in os.environ}
         ours |= storage_environment(os.environ)
         try:
@@ -181,7 +182,7 @@ def start_ray(run: RunConfig) -> bool:
     # Inherited by every process of the local cluster, without the cost of a runtime environment.
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # This cluster is for this process alone, on loopback; there is nobody to authenticate.
+    # This cluster listens on loopback, for this process alone, so it needs no authentication.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     cpus = max(os.cpu_count() or 1, int(needed(run)["CPU"]) + 1)
     ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)

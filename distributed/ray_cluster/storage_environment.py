@@ -1,8 +1,8 @@
-"""What the driver's environment says of storage, for the Ray processes on other nodes.
+"""Storage variables of the driver's environment, for Ray processes on other nodes.
 
-A Ray process has the environment of its node and of the job, not the driver's. Machines that may
-use the storage by themselves (an instance profile, a service account) need nothing of this; a job
-that was submitted with these variables in its runtime environment has given them to all already.
+A Ray process has the environment of its node and of the job, not the driver's. It needs none of
+these variables where its machine has access by itself (an instance profile, a service account), or
+where the runtime environment of the job sets them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NAMES = (
 
 
 def storage_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Of `environment`, what `ray.init(runtime_env={"env_vars": ...})` should be given: Ray refuses
-    variables that the job's runtime environment has."""
+    """The variables of `environment` for `ray.init(runtime_env={"env_vars": ...})`, without those
+    that the job's runtime environment has: Ray would refuse them."""
     job = json.loads(environment.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}"))
     given = (job.get("runtime_env") or {}).get("env_vars") or {}
     return {n: environment[n] for n in NAMES if n in environment and n not in given}

@@ -1,14 +1,16 @@
 """The replay: the durable, keyed memory of every sequence ever scored.
 
-A shard owns the keys that hash to it: each is known, being scored by somebody, or free.
+A shard owns the keys that hash to it. A key is known, being scored by one scorer, or free.
 
-    record/        rows at rest, as Parquet parts
-    memory/        rows in memory: the outcome of every key, the newest and best rows whole
-    claims         leases on keys that are being scored
-    sampler        what the learner sees; respelling: other spellings of it; rate: keeps learner and
-                   actors in step
-    shard          composes them; messages: what it says
+    record/         rows at rest, as Parquet parts
+    memory/         rows in memory: the outcome of every key, the newest and best rows whole
+    claims          which scorer is scoring which key
+    sampler         chooses the rows that the learner gets
+    respelling      gives sampled rows other spellings
+    rate            the replay ratio, which keeps learner and actors in step
+    shard           composes these; messages: its answers; shard_settings: its options by the config
 
-    client         all shards behind one face, for the driver
-    scorer_client  the same for a scorer; shard_calls: what both say goes through here
+    client          all shards as one, for the driver
+    scorer_client   all shards as one, for a scorer
+    shard_calls     how both call shards in this process; ray_shards: shards in Ray actors
 """

@@ -1,7 +1,8 @@
-"""Who is scoring what: claims on keys that aren't known yet.
+"""Claims: which scorer is scoring which key that isn't known yet.
 
-A claim is a lease. Its holder is a scorer process, in its present life: any call is a sign of life
-for all its keys. An expired claim is taken over only when another scorer asks for that key.
+A claim is a lease. Its holder is a scorer process, with another name after a restart. Each call of
+a holder is a sign of life for all its claims. An expired claim is taken over only when another
+scorer asks for that key.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import numpy as np
 
 from sequence_tutor.distributed.replay.messages import Claim
 
-# So many holders lost with a key in their hands, and it's the key that is under suspicion.
+# Scorers lost while they held a key, after which the key is taken for the cause: it isn't scored
+# again.
 MAX_LOSSES = 3
-# How the error text of such a key's row begins; the record is searched for it.
+# Beginning of the error text in such a key's row; the record is searched for it.
 LOST = "not tried again: "
 
 
 class ClaimTable:
     """The claims of a shard.
 
-    lease_s: how long a holder may be silent, in seconds. grace_s: for so long from the first sign
-    of life on keys that nobody holds are busy: after a restart the holders are still scoring, and
-    first have to say what (`renew`). clock: seconds, monotonic.
+    lease_s: seconds that a holder may be silent. grace_s: seconds, from the first sign of life on,
+    for which a key without a holder is busy: after a restart of the shard, holders are still
+    scoring and have yet to renew their claims. clock: seconds, monotonic.
     """
 
     def __init__(
@@ -41,15 +43,15 @@ class ClaimTable:
         self._holder_of: dict[str, str] = {}
         self._heard: dict[str, float] = {}
         self._losses: dict[str, int] = {}
-        self.losses = 0  # claims taken from silent holders, all in all
+        self.losses = 0  # claims taken from silent holders since the start
 
     def __len__(self) -> int:
-        """ClaimAnswer held, those of silent holders included."""
+        """Claims held, those of silent holders included."""
         return len(self._holder_of)
 
     def ask(self, holder: str, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Claim keys, none of them known: int8 [B] of Claim, YOURS or BUSY, and int8 [B], how many
-        holders each key has cost so far. What a holder has already it's given again."""
+        """Claim keys that aren't known. Returns int8 [B] of Claim, YOURS or BUSY, and int8 [B], how
+        many holders were lost with each key. A holder gets a key that it has already again."""
         now, grace_until = self.heard(holder), self._grace_until or 0.0
         state = np.full(len(keys), Claim.BUSY, dtype=np.int8)
         for i, key in enumerate(keys):
@@ -67,27 +69,27 @@ class ClaimTable:
         return state, np.full(len(keys), losses, dtype=np.int8)
 
     def renew(self, holder: str, keys: Sequence[str]) -> None:
-        """A sign of life, with the unknown keys that the holder believes to have: those that nobody
-        else has got in the meantime are its."""
+        """A sign of life, with the unknown keys that the holder believes to hold: it keeps those
+        that no other holder has claimed in the meantime."""
         self.heard(holder)
         for key in keys:
             self._holder_of.setdefault(key, holder)
 
     def release(self, holder: str, keys: Sequence[str]) -> None:
-        """Give keys back; those of others are left alone."""
+        """Give keys back; claims of other holders stay."""
         self.heard(holder)
         for key in keys:
             if self._holder_of.get(key) == holder:
                 del self._holder_of[key]
 
     def settle(self, keys: Sequence[str]) -> None:
-        """The keys are known now: nobody's claims, and no longer under suspicion."""
+        """The keys are known: end their claims and forget the losses."""
         for key in keys:
             self._holder_of.pop(key, None)
             self._losses.pop(key, None)
 
     def heard(self, holder: str) -> float:
-        """A sign of life; the time."""
+        """Note a sign of life. Returns its time, in seconds of the clock."""
         if not holder:
             raise ValueError("a holder of claims needs a name")
         now = self._heard[holder] = self._clock()

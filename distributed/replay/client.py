@@ -1,14 +1,13 @@
-"""The client of the replay: many shards, wherever they are, as if they were one.
+"""The client of the replay: all shards as one.
 
-The driver calls `sample` and `stats`; scorers hold a `ScorerClient` instead. What crosses is scored
-data, never references to scores still being made, which would block a shard for everybody behind
-them. A shard that dies is restarted by Ray on any node and reloads itself from the record, whose
-directory all nodes must see; what was not yet flushed its scorers hand over again, so counts come
-from `stats` and never from adding up `AddResult`s.
+The driver calls `sample` and `stats`; scorers use a `ScorerClient`. Shards get scored data, never
+references to scores that aren't made yet, which would block the calls behind them. After a restart
+of a shard, scorers add rows that were not on record again, so counts come from `stats` and never
+from adding up `AddResult`s.
 
-Every method of a shard may be repeated, so `add`, `top` and `flush` just wait and ask again while a
-shard restarts. `sample` and `stats`, on the way of the control loop, go on without it. A shard that
-can't start (its directory missing, a part broken) fails every call.
+Every method of a shard may be repeated, so `add`, `top` and `flush` wait and ask again while a
+shard restarts. `sample` and `stats`, which the control loop waits for, go on without it. A shard
+that can't start (its directory missing, a part broken) fails every call.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from sequence_tutor.distributed.types import SampleMeta, Scored, concatenate
 
 
 def owners(keys: Sequence[str], shards: int) -> dict[int, np.ndarray]:
-    """The shards concerned, and which of the keys are theirs: int64, increasing."""
+    """By shard: the places of the keys that it owns, int64, increasing."""
     of = np.array([shard_of(key, shards) for key in keys], dtype=np.int64)
     return {shard: np.flatnonzero(of == shard) for shard in np.unique(of).tolist()}
 
 
 def split(scored: Scored, shards: int) -> dict[int, Scored]:
-    """The rows of the shards concerned, in their order."""
+    """By shard: the rows whose keys it owns, in their order."""
     return {shard: scored.select(rows) for shard, rows in owners(scored.keys, shards).items()}
 
 
@@ -48,10 +47,10 @@ def total(results: Sequence[AddResult]) -> AddResult:
 
 
 class ReplayClient:
-    """All shards behind one face. Can be sent to other Ray processes where its shards can.
+    """All shards as one. Can be sent to other Ray processes if its `calls` can.
 
-    calls: shard i of R at index i. `sample` and `stats` wait for its `patience_s` before they go on
-    without a shard, all others for its `deadline_s`.
+    calls: calls to R shards. `sample` and `stats` wait for its `patience_s` before they go on
+    without a shard, all other methods for its `deadline_s`.
     """
 
     def __init__(self, calls: ShardCalls) -> None:
@@ -59,18 +58,17 @@ class ReplayClient:
         self._stats: dict[int, ShardStats] = {}
 
     def add(self, scored: Scored) -> AddResult:
-        """Store rows whose keys aren't known. Returns when the shards hold them; rows that aren't
-        on record die with their shard, unlike those that a `ScorerClient` adds.
+        """Store rows whose keys aren't known. Returns when the shards hold them. Rows that aren't
+        on record are lost with their shard, unlike those that a `ScorerClient` adds.
 
-        After a shard's death in the middle of the call, rows it had already put on record count
-        as duplicates.
+        If a shard dies during the call, rows that it had put on record count as duplicates.
         """
         parts = {shard: (part,) for shard, part in split(scored, len(self.calls)).items()}
         return total(list(self.calls.call("add", parts).values()))
 
     def rewind(self, live_rows_per_shard: Sequence[int]) -> None:
         """Go back to the first rows of each shard's record; see `ReplayShard.rewind`. Raises
-        ValueError for another number of shards: their rows can't be told apart by numbers."""
+        ValueError for another number of shards, which have other rows."""
         if len(live_rows_per_shard) != len(self.calls):
             raise ValueError(
                 f"rows of {len(live_rows_per_shard)} shards for a replay of {len(self.calls)}"
@@ -80,14 +78,14 @@ class ReplayClient:
 
     def sample(self, n: int, seed: int, batches: int = 1) -> list[tuple[SampleMeta, Any]]:
         """`batches` batches of n trainable rows: (SampleMeta, reference to a TrainingBatch) each.
-        The batches stay where they are.
+        The batches stay on the nodes of their shards.
 
-        Each comes whole from one shard, drawn in proportion to its trainable rows as of the last
-        `stats`, which this calls if it must: keys are spread by a hash, so a shard's rows are a
-        random part of all. Shards that are down or empty are left out until the next `stats`; if
-        all are down they are waited for. Invalid rows without a reward of their own get the lowest
-        of a valid row that any shard told then, or a lower one that their shard knows. Raises
-        EmptyReplayError if no shard has anything.
+        All rows of a batch come from one shard, drawn in proportion to its trainable rows in the
+        last `stats`, which this calls where there are none: a hash spreads the keys, so a shard's
+        rows are a random part of all. Shards that are down or empty are left out until the next
+        `stats`; if all are down this waits for them. Invalid rows without a reward of their own get
+        the lowest reward of a valid row in the last `stats`, or a lower one that their shard has.
+        Raises EmptyReplayError where no shard has a trainable row.
         """
         random = np.random.default_rng(seed)
         sampled: list[tuple[SampleMeta, Any]] = []
@@ -96,15 +94,15 @@ class ReplayClient:
                 try:
                     answer = self.calls.get(shard, "sample", meta, self.calls.patience_s)
                     sampled.append((answer, batch))
-                except EmptyReplayError:  # it came back with less than we knew it to have
+                except EmptyReplayError:  # it has restarted with fewer rows than in its last stats
                     self._stats[shard] = replace(self._stats[shard], trainable_rows=0)
                 except (ShardUnavailableError, TimeoutError):
                     self._stats[shard] = replace(self._stats[shard], live=False)
         return sampled
 
     def start_sampling(self, n: int, seed: int, batches: int = 1) -> list[Any]:
-        """Like `sample`, but returns while the shards are at it, and doesn't know what becomes of
-        it: of a shard that has died or is empty, getting the batch raises what happened."""
+        """Like `sample`, but returns references to the batches while the shards draw them. Where a
+        shard has died or is empty, getting its batch raises the error."""
         return [batch for _, _, batch in self._draw(n, np.random.default_rng(seed), batches)]
 
     def top(self, n: int) -> Scored:
@@ -113,8 +111,8 @@ class ReplayClient:
         return best.select(best_rows(best.rewards, n))
 
     def stats(self) -> list[ShardStats]:
-        """Numbers of each shard (`combine` sums up). One that is down has its last known numbers,
-        marked as not live; one that never answered is waited for."""
+        """Numbers of each shard (`combine` sums up). A shard that is down has its last known
+        numbers with live=False; this waits for a shard that has never answered."""
         unknown = {shard: () for shard in self._all() if shard not in self._stats}
         known = self.calls.send("stats", {shard: () for shard in self._stats})
         self._stats |= self.calls.call("stats", unknown)
@@ -133,7 +131,7 @@ class ReplayClient:
     def _draw(
         self, n: int, random: np.random.Generator, batches: int
     ) -> list[tuple[int, Any, Any]]:
-        """(shard, meta, batch) of batches of n rows, under way."""
+        """Start drawing batches of n rows: (shard, reference to meta, reference to batch) each."""
         deadline = time.monotonic() + self.calls.deadline_s
         while not (weights := self._weights()).any():
             if not all(s.live for s in self.stats()) and time.monotonic() < deadline:
@@ -153,7 +151,7 @@ class ReplayClient:
         return drawn
 
     def _weights(self) -> np.ndarray:
-        """Trainable rows of each shard, float64 [R], zero for those not known to be there."""
+        """Trainable rows of each of R shards, float64 [R]; 0 where it is down or unknown."""
         weights = np.zeros(len(self.calls))
         for shard, stats in self._stats.items():
             weights[shard] = stats.trainable_rows if stats.live else 0

@@ -1,4 +1,4 @@
-"""What shards answer."""
+"""What shards answer to the driver and to scorers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 from sequence_tutor.distributed.replay.sampler import best_rows
 from sequence_tutor.distributed.types import Scored
 
-BEST = 100  # how many of the best rewards stats tell
+# How many of the highest rewards `ShardStats` has.
+BEST = 100
 
-# Sources of rows that don't count against the score budget: those brought along, and those scored
-# for a report after the run.
+# Sources of rows that don't count against the score budget: those that a run began with, and those
+# scored for a report after a run.
 WARM_START, REPORT = "warm-start", "report"
 FREE_SOURCES = (WARM_START, REPORT)
 
@@ -26,24 +27,28 @@ class EmptyReplayError(RuntimeError):
 
 @dataclass(frozen=True)
 class AddResult:
-    """What became of added rows.
+    """What a shard did with added rows, or the sum of such answers.
 
-    added; duplicates ignored (keys known or twice in the batch); paid, how many of the added count
-    against the score budget: any status but INVALID, any source but FREE_SOURCES. Of one shard also
-    epoch, the id of its present life, position, the rows it has accepted in it so far, these
-    included, and durable, how many of those are on record; "" and 0 in sums over shards.
+    Sums have no epoch, position and durable: "" and 0.
     """
 
     added: int
+    """Rows stored."""
     duplicates: int
+    """Rows ignored, as their keys were known or came twice in the batch."""
     paid: int
+    """Stored rows that count against the score budget: not INVALID, and not of FREE_SOURCES."""
     epoch: str = ""
+    """Id of the shard's process, new after each restart."""
     position: int = 0
+    """Rows that the shard has accepted in this epoch, these included."""
     durable: int = 0
+    """How many of those are on record."""
 
 
 class Claim(IntEnum):
-    """Whose a key is: KNOWN, its outcome is there; YOURS to score; BUSY, somebody is at it."""
+    """State of a key: KNOWN, its outcome is there; YOURS, the asking scorer is to score it; BUSY,
+    another scorer is scoring it."""
 
     KNOWN = 0
     YOURS = 1
@@ -52,15 +57,18 @@ class Claim(IntEnum):
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of K known keys: rewards float64 [K], NaN where there is none; status int8 [K]
-    of `Status`; seconds float32 [K] spent scoring; errors, K texts, empty where all went well; raw
-    component values float64 [K], NaN where there is none."""
+    """What became of K known keys."""
 
     rewards: np.ndarray
+    """float64 [K], NaN where there is none."""
     status: np.ndarray
+    """int8 [K] of `Status`."""
     seconds: np.ndarray
+    """float32 [K] seconds spent scoring."""
     errors: list[str]
+    """K error texts, empty where all went well."""
     raw: dict[str, np.ndarray] = field(default_factory=dict)
+    """float64 [K] values of each component before its transform, NaN where there is none."""
 
     def __len__(self) -> int:
         return len(self.errors)
@@ -79,73 +87,84 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class ClaimAnswer:
-    """An answer about B keys.
-
-    state int8 [B] of `Claim`. losses int8 [B]: how many holders have been lost with the key in
-    their hands; from `claims.MAX_LOSSES` on it shouldn't be tried again. known: outcomes of the
-    KNOWN ones, in their order. paid: rows of YOURS keys that were scored and paid for before
-    (`ReplayShard.rewind`), to be handed back by `add` unscored; already_scored_at int64 [P]: where
-    those keys are among the B, increasing; a key that is there twice has its row at the first.
-    """
+    """An answer about B keys."""
 
     state: np.ndarray
+    """int8 [B] of `Claim`."""
     losses: np.ndarray
+    """int8 [B] scorers that were lost while they held the key; from `claims.MAX_LOSSES` on it
+    shouldn't be scored again."""
     known: Outcomes
+    """Outcomes of the KNOWN keys, in their order."""
     paid: Scored | None
+    """P rows of YOURS keys that were scored and paid for before (`ReplayShard.rewind`): to be added
+    as they are, without a new score. None where there are none."""
     already_scored_at: np.ndarray
+    """int64 [P] places of these keys among the B, increasing; the first of a repeated key."""
 
 
 @dataclass(frozen=True)
 class Beat:
-    """What a shard answers to a sign of life: epoch, the id of its present life; durable, how many
-    of the rows it accepted in it are on record; lease_s, when it expects the next sign at last."""
+    """What a shard answers to a scorer's sign of life."""
 
     epoch: str
+    """Id of the shard's process, new after each restart."""
     durable: int
+    """Rows accepted in this epoch that are on record."""
     lease_s: float
+    """Seconds within which the shard expects the next sign of life."""
 
 
 @dataclass(frozen=True)
 class ShardStats:
-    """shard; rows, all that are part of the replay; trainable_rows, those that can be sampled now;
-    valid_rows, of Status.OK; failed_rows, neither OK nor INVALID; paid_rows, that count against the
-    score budget; kept_rows held whole; recorded_later_rows, on record but not part of the replay;
-    void_rows, on record but to be tried again (`retried`); waiting_rows, not yet on record, the
-    oldest of them for waiting_s; claimed_keys; losses, claims
-    taken from holders that were not heard of; held_bytes in memory, room to grow included; best,
-    the up to 100 highest rewards of valid rows, float64, best first; live, False where the shard
-    didn't answer and these are its last known numbers; worst, the lowest reward of a valid row, inf
-    while there is none; best_invalid, the highest of an invalid row, -inf while none has its
-    own."""
+    """Numbers of a shard, or of all shards (`combine`)."""
 
     shard: int
+    """The shard's number, -1 for all together."""
     rows: int
+    """Rows that are part of the replay."""
     trainable_rows: int
+    """Rows that can be sampled."""
     valid_rows: int
+    """Rows of `Status.OK`."""
     failed_rows: int
+    """Rows that are neither OK nor INVALID."""
     paid_rows: int
+    """Rows that count against the score budget."""
     kept_rows: int
+    """Rows held whole in memory."""
     recorded_later_rows: int
+    """Rows on record that aren't part of the replay until they are added again."""
     void_rows: int
+    """Rows on record that are to be tried again (`record.retried`)."""
     waiting_rows: int
+    """Rows that are not on record yet."""
     waiting_s: float
+    """Seconds that the oldest of them has waited."""
     claimed_keys: int
+    """Keys that scorers have claimed."""
     losses: int
+    """Claims taken from scorers that were silent for longer than the lease."""
     held_bytes: int
+    """Bytes in memory, room to grow included."""
     best: np.ndarray
+    """float64 [up to BEST] highest rewards of valid rows, best first."""
     live: bool = True
+    """False where the shard didn't answer and these are its last known numbers."""
     worst: float = math.inf
+    """Lowest reward of a valid row, inf while there is none."""
     best_invalid: float = -math.inf
+    """Highest reward of an invalid row, -inf while none has its own."""
 
 
 def floor_of(worst: float) -> float:
-    """What an invalid sequence without a reward of its own is worth, given the lowest reward of a
-    valid row: as much, or 0 while there is none (inf)."""
+    """The reward of an invalid sequence that has none of its own: `worst`, the lowest reward of a
+    valid row, or 0 while there is no valid row (inf)."""
     return worst if math.isfinite(worst) else 0.0
 
 
 def combine(stats: Sequence[ShardStats]) -> ShardStats:
-    """The numbers of all shards as if they were one, number -1."""
+    """The numbers of all shards together."""
     best = np.concatenate([s.best for s in stats])
     return ShardStats(
         shard=-1,
@@ -170,7 +189,8 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
 
 
 def merge_outcomes(outcomes: Sequence[Outcomes]) -> Outcomes:
-    """Outcomes one after the other; a component that some lack is NaN there. Of none: no rows."""
+    """Outcomes one after the other; a component that some lack is NaN there. No outcomes give no
+    rows."""
     names = dict.fromkeys(name for o in outcomes for name in o.raw)
     nothing = [Outcomes(np.zeros(0), np.zeros(0, np.int8), np.zeros(0, np.float32), [])]
     several = list(outcomes) or nothing

@@ -1,4 +1,4 @@
-"""The replay ratio: keeps the learner and the actors in step, whoever is faster."""
+"""The replay ratio: keeps the learner and the actors in step, whichever is faster."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import math
 
 
 class ReplayRatio:
-    """Says who may go on: samples consumed per row inserted stay near a set ratio.
+    """Decides when rows may be sampled and inserted: samples per row inserted stay near `ratio`.
 
-    The idea of Reverb's SampleToInsertRatio. The books are kept in samples: each row beyond the
-    first `min_rows` earns `ratio` samples, each sample drawn spends one,
+    The idea of Reverb's SampleToInsertRatio. Each row beyond the first `min_rows` adds `ratio`
+    samples to a balance, each sample drawn takes one away, and
 
         balance = ratio (inserted - min_rows) - sampled,   -slack <= balance <= slack
 
-    holds from `min_rows` rows on. The learner may not overdraw (it would train again and again on
-    the same rows), the actors may not run ahead (rows would be stale before they are learned
-    from). Before that nothing is sampled and everything may be inserted.
+    holds from `min_rows` rows on. The lower bound keeps the learner from training again and again
+    on the same rows, the upper bound keeps rows from getting stale before the learner uses them.
+    Before `min_rows` rows nothing is sampled and everything may be inserted.
 
-    Both wait for ever if there is a balance at which neither may move, which is ruled out by
+    Both sides would wait for ever at a balance at which neither may move. There is none if
 
         slack >= (sample_rows + ratio insert_rows) / 2
 
     where these are the most rows that one sample or insert asks for. Raises ValueError otherwise.
-    The default slack is twice that bound, so that either may be a batch ahead.
+    The default slack is twice that bound, so that either side may be a batch ahead.
 
-    Counts are of this run: rows loaded for a warm start earn no samples. The caller counts; rows
-    under way to the replay should count as inserted for `may_insert`, samples under way to the
-    learner as sampled for `may_sample`, or each overshoots by what is under way.
+    Counts are of this run: rows loaded for a warm start add no samples. The caller counts. For
+    `may_insert` it counts rows on their way to the replay as inserted, for `may_sample` samples on
+    their way to the learner as sampled; otherwise the balance goes beyond its bounds by these.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class ReplayRatio:
             )
 
     def balance(self, inserted: int, sampled: int) -> float:
-        """Samples earned and not yet drawn; negative where overdrawn."""
+        """Samples that may be drawn by the ratio; negative where more were drawn."""
         return self.ratio * (inserted - self.min_rows) - sampled
 
     def owed(self, inserted: int, sampled: int, n: int) -> int:
-        """How many times n more rows are to be sampled where nothing more is inserted, so that the
-        balance is as near to 0 as may be; 0 before there are `min_rows` rows."""
+        """How many samples of n rows bring the balance nearest to 0 if nothing more is inserted; 0
+        before there are `min_rows` rows."""
         if inserted < self.min_rows:
             return 0
         return max(0, round(self.balance(inserted, sampled) / n))
 
     def balance_share(self, inserted: int, sampled: int) -> float:
-        """The balance as a share of the slack, -1 to 1: at 1 the actors wait, at -1 the learner."""
+        """Balance divided by slack, -1 to 1: at 1 the actors wait, at -1 the learner."""
         return max(-1.0, min(self.balance(inserted, sampled) / self.slack, 1.0))
 
     def achieved(self, inserted: int, sampled: int) -> float:
@@ -75,13 +75,13 @@ class ReplayRatio:
     def may_sample(self, inserted: int, sampled: int, n: int) -> bool:
         """Whether n more rows may be sampled now. ValueError if n exceeds `sample_rows`."""
         if n > self.sample_rows:
-            raise ValueError(f"{n} samples at once, declared were {self.sample_rows}")
+            raise ValueError(f"{n} samples at once, but sample_rows is {self.sample_rows}")
         return inserted >= self.min_rows and self.balance(inserted, sampled) - n >= -self.slack
 
     def may_insert(self, inserted: int, sampled: int, n: int) -> bool:
         """Whether n more rows may be inserted now. ValueError if n exceeds `insert_rows`."""
         if n > self.insert_rows:
-            raise ValueError(f"{n} rows at once, declared were {self.insert_rows}")
+            raise ValueError(f"{n} rows at once, but insert_rows is {self.insert_rows}")
         if inserted < self.min_rows:
             return True
         return self.balance(inserted + n, sampled) <= self.slack

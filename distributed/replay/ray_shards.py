@@ -1,7 +1,7 @@
-"""Shards in Ray actors of their own, which may die and come back at any time.
+"""Shards in Ray actors, which may die and restart at any time.
 
-A shard that dies is restarted by Ray on any node and reloads itself from the record, whose
-directory all nodes must see; scorers hand over again what was not yet on record.
+Ray restarts a dead shard on any node. The shard reloads itself from the record, whose directory all
+nodes must see; scorers add the rows again that were not on record.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _ShardActor(ReplayShard):
         super().__init__(*arguments, restarted=restarted, **options)
 
     def __ray_shutdown__(self) -> None:
-        self.flush()  # Ray calls it when the last handle goes, not when it kills
+        self.flush()  # Ray calls this when the last handle is gone, not when it kills the actor
 
 
 def create_shards(
@@ -38,11 +38,12 @@ def create_shards(
     resources: Mapping[str, float] | None = None,
     **settings: Any,
 ) -> list[ActorHandle]:
-    """Start the shards of a record, reloading what is there; makes the directory if need be.
+    """Start the shards of a record, which reload the rows that are there; makes the directory where
+    it is missing.
 
-    num_cpus, resources: what one asks Ray for. settings: keyword arguments of `ReplayShard`; its
-    sampler is for all rows, each shard makes its own of it. They live as long as a handle. Returns
-    at once: wait with `ReplayClient.stats`, which also raises what kept a shard from starting.
+    num_cpus, resources: what a shard asks Ray for. settings: keyword arguments of `ReplayShard`.
+    The shards end when the last handle is gone. Returns before they are up: `ReplayClient.stats`
+    waits for them, and raises the error of a shard that can't start.
     """
     PartStore.make(place)
     if not isinstance(place, tuple):
@@ -52,10 +53,10 @@ def create_shards(
         actor.options(
             num_cpus=num_cpus,
             resources=dict(resources or {}),
-            max_concurrency=1,  # the shard's code isn't thread-safe, and needn't be
+            max_concurrency=1,  # the shard's code isn't thread-safe
             max_restarts=-1,
-            max_task_retries=0,  # we repeat calls ourselves: Ray would repeat what killed a shard
-            scheduling_strategy="DEFAULT",  # or Tune's placement group would capture it
+            max_task_retries=0,  # `wait` repeats calls: Ray would repeat one that kills a shard
+            scheduling_strategy="DEFAULT",  # else it would take a place in Tune's placement group
         ).remote(place, shard, count, **settings)
         for shard in range(count)
     ]
@@ -71,9 +72,9 @@ def ray_replay(
 class RayShardCalls:
     """Calls methods of shards. Can be sent to other Ray processes, and used by many threads.
 
-    handles: shard i of R at index i. deadline_s: how long a call waits for an answer, restarts
-    included, before it raises TimeoutError with the shard's number. patience_s: how long those wait
-    who can go on without the answer.
+    handles: shard i of R at index i. deadline_s: seconds that a call waits for an answer, restarts
+    included, before it raises TimeoutError with the shard's number. patience_s: seconds that a
+    caller waits which can go on without the answer.
 
     A shard that is restarting raises ShardUnavailableError; one that can't start (its directory
     missing, a part broken) RuntimeError, with the reason.
@@ -89,17 +90,17 @@ class RayShardCalls:
         return len(self.handles)
 
     def call(self, method: str, arguments: Arguments) -> dict[int, Any]:
-        """Answers of several shards, asked at once, and again for as long as one is restarting."""
+        """Answers of several shards, called in parallel; a shard that restarts is called again."""
         return self.wait(method, arguments, self.send(method, arguments))
 
     def send(self, method: str, arguments: Arguments) -> dict[int, ray.ObjectRef]:
-        """Ask several shards. Each hears what this process says in the order in which it's said."""
+        """Call several shards; returns references. A shard gets this process's calls in order."""
         return {shard: self.start(shard, method, *a) for shard, a in arguments.items()}
 
     def wait(
         self, method: str, arguments: Arguments, refs: Mapping[int, ray.ObjectRef]
     ) -> dict[int, Any]:
-        """What `send` asked for; where a shard died over it, it's asked again."""
+        """Answers to the calls of `send`; a shard that dies during its call is called again."""
         deadline = time.monotonic() + self.deadline_s
         answers: dict[int, Any] = {}
         for shard, ref in refs.items():
@@ -117,12 +118,12 @@ class RayShardCalls:
     def gather(
         self, method: str, refs: Mapping[int, ray.ObjectRef], patience_s: float
     ) -> dict[int, Any]:
-        """The answers that come in so many seconds, of shards that aren't restarting."""
-        until = time.monotonic() + patience_s
+        """The answers that come within `patience_s`, of shards that aren't restarting."""
+        deadline = time.monotonic() + patience_s
         answers: dict[int, Any] = {}
         for shard, ref in refs.items():
             try:
-                answers[shard] = self.get(shard, method, ref, max(0.0, until - time.monotonic()))
+                answers[shard] = self.get(shard, method, ref, max(0.0, deadline - time.monotonic()))
             except (ShardUnavailableError, TimeoutError):
                 pass
         return answers
@@ -130,11 +131,11 @@ class RayShardCalls:
     def as_they_come(
         self, method: str, start: Callable[[int], ray.ObjectRef], patience_s: float
     ) -> Iterator[tuple[int, Any]]:
-        """Answers of all shards that come in so many seconds, the first first. `start` asks one;
-        one that is restarting is asked again."""
-        until = time.monotonic() + patience_s
+        """Answers of all shards that come within `patience_s`, in the order of their arrival.
+        `start` calls a shard; a shard that is restarting is called again."""
+        deadline = time.monotonic() + patience_s
         shard_of = {start(shard): shard for shard in range(len(self))}
-        while shard_of and (left := until - time.monotonic()) > 0:
+        while shard_of and (left := deadline - time.monotonic()) > 0:
             ready, _ = ray.wait(list(shard_of), num_returns=1, timeout=left)
             for ref in ready:
                 shard = shard_of.pop(ref)
@@ -149,7 +150,7 @@ class RayShardCalls:
         return call(*arguments)
 
     def start_sample(self, shard: int, *arguments: Any) -> tuple[ray.ObjectRef, ray.ObjectRef]:
-        """References to the two results of `sample`; the batch stays in the shard's node."""
+        """References to the two results of `sample`; the batch stays on the shard's node."""
         meta, batch = self.handles[shard].sample.options(num_returns=2).remote(*arguments)
         return meta, batch
 

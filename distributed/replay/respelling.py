@@ -1,4 +1,4 @@
-"""Free data: the same molecule spelled differently is another trajectory with the same reward."""
+"""More data for the learner: another spelling of a sequence is another episode, same reward."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from sequence_tutor.rewards.base import Domain
 
 
 class Respeller:
-    """Rewrites a sequence by its domain and encodes the result. Can be sent between processes."""
+    """Lets the domain rewrite a sequence and encodes the result. Can be sent between processes."""
 
     def __init__(self, encoding: Encoding, domain: Domain) -> None:
         self.encoding, self.domain = encoding, domain
 
     def __call__(self, sequence: str, random: np.random.Generator) -> np.ndarray | None:
-        """int16 [T], or None where the new spelling doesn't exist or fit the encoding."""
+        """int16 [T] actions; None without a new spelling that the encoding can express."""
         text = self.domain.rewrite(sequence, random)
         if text is None:
             return None

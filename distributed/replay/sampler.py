@@ -1,12 +1,13 @@
-"""Which rows the learner sees: pure choices of row numbers, given the rewards.
+"""Which rows the learner gets: pure functions from rewards to row numbers.
 
 Rows are in the order of their arrival, so a higher number is a newer row. Rewards are finite, or
 -inf for the lowest of all.
 
-A replay of R shards draws each batch from one of them, whose rows are a random R-th of all. For a
-row to be drawn as often as if there were one shard, two things are divided by R. The number of rows
-that count as best or newest; and the batch, into R draws of n/R rows: as a whole it would take so
-much of the shard's best that their weights hardly mattered. So a row may be in a batch R times.
+A replay of R shards draws each batch from one of them, whose rows are a random R-th of all. Two
+numbers are divided by R, so that a row is drawn as often as with one shard: how many rows count as
+best or newest, and the rows of one draw. One large draw without replacement would exhaust the
+shard's best rows and flatten the weights, so a batch is R draws of n/R rows, and may have a row R
+times.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ class RowSampler(Protocol):
     def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
         """`n` row numbers, int64 [n], given float64 rewards [N].
 
-        No row twice where there are enough eligible ones, else drawn with replacement. Depends on
-        nothing but its arguments. Raises ValueError for N = 0.
+        No row comes twice where there are enough eligible rows, else rows are drawn with
+        replacement. A function of the arguments alone. Raises ValueError for N = 0.
         """
 
     def per_shard(self, shards: int) -> RowSampler:
-        """What each of so many shards is to use so that all together sample as this one would from
-        all rows, up to the luck of which rows lie where."""
+        """The sampler for each of `shards` shards, with which all together sample as this one does
+        from all rows, up to chance in how rows are spread over shards."""
 
 
 def best_rows(rewards: np.ndarray, n: int) -> np.ndarray:
@@ -50,7 +51,7 @@ def best_rows(rewards: np.ndarray, n: int) -> np.ndarray:
 
 
 class UniformSampler:
-    """Every row that is held alike."""
+    """All rows with the same weight."""
 
     def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
         return _draw(np.arange(len(rewards)), n, random)
@@ -60,19 +61,19 @@ class UniformSampler:
 
 
 class RankSampler:
-    """The best rows, the better the more often.
+    """The best rows; the higher the rank, the more often.
 
     Only the best `top` rows are eligible, N of them, with weight
 
         w(rank) ~ 1 / (k N + rank),   rank = 0 for the best
 
     (Tripp, Daxberger, Hernandez-Lobato 2020, "Sample-efficient optimization in the latent space of
-    deep generative models via weighted retraining"). k -> 0 takes the best alone, k -> infinity is
-    uniform over the top. Without replacement the weights hold for the first row drawn, and for
+    deep generative models via weighted retraining"). k -> 0 takes the best row alone, k -> infinity
+    is uniform over the top. Without replacement the weights hold for the first row drawn, and for
     each further one among those left. O(N) per call, see `best_rows`.
 
-    On each of R `shards` the best top/R are eligible, and the s-th of them has the weight of rank
-    R s + (R - 1)/2, in the middle of the R that it stands for.
+    On each of R `shards` the best top/R are eligible. The s-th of them stands for R rows of all
+    shards and has the weight of their middle rank, R s + (R - 1)/2.
     """
 
     def __init__(self, top: int = 1024, k: float = 0.01, shards: int = 1) -> None:
@@ -95,9 +96,9 @@ class RankSampler:
 class FreshMix:
     """A share of the rows uniformly from the newest ones, the rest as `base` chooses.
 
-    fresh: the share, 0 to 1, kept in the mean where it doesn't divide n; fresh_window: how many
-    rows count as newest. Rows that `base` chose are left out of the fresh ones while others remain.
-    On each of R `shards` the window is an R-th of that.
+    fresh: the share, 0 to 1, rounded at random where n rows can't be split so. fresh_window: how
+    many rows count as newest; on each of R `shards` an R-th of that. Fresh rows aren't among those
+    that `base` chose while others remain.
     """
 
     def __init__(
@@ -130,12 +131,12 @@ class FreshMix:
 
 
 def equal_parts(n: int, parts: int) -> list[int]:
-    """n in so many whole parts, as equal as can be."""
+    """n as a sum of `parts` whole numbers that differ by at most 1."""
     return [n // parts + (i < n % parts) for i in range(parts)]
 
 
 def round_at_random(x: float, random: np.random.Generator) -> int:
-    """One of the two integers next to x, so that the mean is x: a small share isn't never."""
+    """One of the two integers next to x, at random so that the mean is x."""
     return int(np.floor(x + random.random()))
 
 

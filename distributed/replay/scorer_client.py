@@ -1,9 +1,8 @@
-"""The replay as a scorer sees it: claims on keys, and rows handed over for good.
+"""The replay for a scorer: claims on keys, and rows to be stored.
 
-A client remembers which keys it holds and which rows it added that aren't on record yet. Its
-`beat`, called a few times per half a lease from a thread of its own, keeps the claims alive, and
-hands the rows over again to a shard that died with them: while a scorer lives, a killed shard loses
-nothing, and nothing is scored twice.
+A client remembers the keys it holds and the rows it added that aren't on record yet. A thread calls
+`beat` a few times per lease, which renews the claims and adds these rows again to a shard that has
+restarted. So while its scorers live, a killed shard loses no rows, and no key is scored twice.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from sequence_tutor.distributed.types import Scored, concatenate
 
 @dataclass(frozen=True, eq=False)
 class _Sent:
-    """Rows that a shard accepted in the life `epoch`, up to `position`."""
+    """Rows that a shard accepted in an epoch, the last of them as its row number `position`."""
 
     epoch: str
     position: int
@@ -37,18 +36,18 @@ class _Sent:
 class ScorerClient:
     """One holder of claims; any threads may use it.
 
-    replay: the client of all shards. holder: this
-    process's run id, new after each restart, so that what its former life held is given up.
+    replay: the client of all shards. holder: this process's id, new after each restart, so that
+    claims from before it end.
 
     Calls wait for a shard that restarts, and raise TimeoutError with its number after the replay's
     deadline_s. What was claimed before an error is still held: `release` it. Rows are kept until
-    they are on record: as many as are added within a flush interval and a beat.
+    they are on record: those that were added within a flush interval and a beat.
     """
 
     def __init__(self, replay: ReplayClient, holder: str) -> None:
         self._calls, self.holder = replay.calls, holder
-        # Also held while claims are given up or renewed, until the shards are sure to hear it in
-        # this order: a claim renewed after it was given up would never end.
+        # Also held while calls that release or renew claims are sent, so that shards get them in
+        # this order: a claim renewed after its release would never end.
         self._lock = Lock()
         self._held: list[set[str]] = [set() for _ in range(len(self._calls))]
         self._asked: set[str] = set()
@@ -56,11 +55,11 @@ class ScorerClient:
         self._patience_s = self._calls.patience_s
 
     def claim(self, keys: Sequence[str]) -> ClaimAnswer:
-        """Whose each of the keys is, in their order; see `ClaimAnswer`.
+        """The state of each key, in their order; see `ClaimAnswer`.
 
-        A key that is there twice has the same state in both places. One that an earlier call, or
-        one of another thread, has got for us is BUSY until it's added or released: it is scored
-        once in this process, too.
+        A key that is there twice has the same state in both places. A key that an earlier call, or
+        one of another thread, has claimed for this process is BUSY until it's added or released, so
+        that this process scores it once.
         """
         at: dict[int, np.ndarray] = {}
         with self._lock:
@@ -79,7 +78,7 @@ class ScorerClient:
                     mine = np.flatnonzero(answer.state == Claim.YOURS).tolist()
                     self._held[shard].update(arguments[shard][1][i] for i in mine)
         except BaseException:
-            self._calls.send("release", arguments)  # some shards may have said yes
+            self._calls.send("release", arguments)  # some shards may have given us claims
             raise
         finally:
             with self._lock:
@@ -87,7 +86,7 @@ class ScorerClient:
         return _merge(len(keys), at, answers)
 
     def release(self, keys: Sequence[str]) -> None:
-        """Give keys back unscored, whichever thread got them; what isn't held is left alone."""
+        """Give keys back unscored, whichever thread claimed them; other keys stay as they are."""
         at = owners(keys, len(self._calls))
         arguments = {s: (self.holder, [keys[i] for i in rows]) for s, rows in at.items()}
         with self._lock:
@@ -97,12 +96,12 @@ class ScorerClient:
         self._calls.wait("release", arguments, refs)
 
     def add(self, scored: Scored) -> AddResult:
-        """Store rows and give up the claims on their keys. Returns when the shards hold them, which
-        is for good as long as this process lives and beats."""
+        """Store rows, which ends the claims on their keys. Returns when the shards hold them. While
+        this process lives and beats, they aren't lost."""
         arguments = {
             shard: (rows, self.holder) for shard, rows in split(scored, len(self._calls)).items()
         }
-        # held until a shard has answered: it may die over it, and another mustn't claim them then
+        # held until the shard answers: if it dies first, no other scorer may claim these keys
         results: dict[int, AddResult] = self._calls.call("add", arguments)
         with self._lock:
             for shard, result in results.items():
@@ -113,12 +112,13 @@ class ScorerClient:
         return total(list(results.values()))
 
     def beat(self) -> None:
-        """A sign of life to all shards: renews what is held, forgets rows that are on record, and
-        hands those of a shard's former life over again.
+        """A sign of life to all shards: renews claims, forgets rows that are on record, and adds
+        rows of an earlier epoch again.
 
-        Waits for the replay's patience_s at most, and for a quarter of a lease, lest the claims on
-        other shards lapse; twice that where there are rows to hand over. A shard that doesn't
-        answer is left for the next beat; one that can't be brought back raises RuntimeError.
+        Waits at most for the replay's patience_s or a quarter of a lease, whichever is shorter, so
+        that claims on other shards don't expire; twice that where there are rows to add again. A
+        shard that doesn't answer is left for the next beat; a shard that can't be restarted raises
+        RuntimeError.
         """
         again: dict[int, Any] = {}
         lost: dict[int, list[_Sent]] = {}
@@ -149,15 +149,15 @@ class ScorerClient:
             return sum(len(sent.rows) for shard in self._sent for sent in shard)
 
     def _forget(self, shard: int, epoch: str, durable: int) -> None:
-        """Let go of the rows that are on record."""
+        """Drop the rows that are on record."""
         self._sent[shard] = [
             sent for sent in self._sent[shard] if sent.epoch != epoch or sent.position > durable
         ]
 
 
 def _merge(keys: int, asked: dict[int, np.ndarray], answers: dict[int, ClaimAnswer]) -> ClaimAnswer:
-    """Answers of shards about some of the keys each (`asked`), in the order of all keys; those that
-    none was asked about are BUSY."""
+    """One answer about all keys, in their order, from those of shards about some of the keys each
+    (`asked`). Keys that no shard was asked about are BUSY."""
     state, losses = np.full(keys, Claim.BUSY, np.int8), np.zeros(keys, np.int8)
     known: list[np.ndarray] = [np.zeros(0, np.int64)]
     paid: list[np.ndarray] = [np.zeros(0, np.int64)]

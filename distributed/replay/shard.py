@@ -1,12 +1,13 @@
 """One shard of the replay: the rows whose keys it owns, in memory and on record.
 
-Composed of the content, the leases on keys that are being scored, a sampler and a record writer.
-Invariants: a key has one row, the first that came; a new shard holds what its parts hold, in their
-order, so a restart loses nothing but rows not yet written, which scorer clients hand over again;
-every method may be repeated without harm.
+Composed of a memory, claims on keys that are being scored, a sampler and a record writer.
+Invariants: a key has one row, the first that came; a new shard holds the rows of its parts, in
+their order, so a restart loses only rows not yet written, which scorer clients add again; repeating
+a call changes nothing.
 
-Memory: 45 to 75 + 8 C bytes for every row (C components), and for up to 1.25 `memory_rows` whole
-ones about 320 + 2 T + 16 C more each with texts of 45 characters; 4 T more with per-step rewards.
+Memory: 45 to 75 + 8 K bytes for every row (K components). Up to 1.25 `memory_rows` rows are held
+whole and take about 320 + 2 T + 16 K bytes more each, with texts of 45 characters, and 4 T more
+with per-step rewards.
 """
 
 from __future__ import annotations
@@ -44,24 +45,25 @@ from sequence_tutor.distributed.types import (
 )
 from sequence_tutor.rewards.base import Status, unpriced
 
-# another spelling of a sequence as int16 [T] actions, or None where there is none
+# From a sequence to another spelling of it as int16 [T] actions, or None where there is none.
 Rewrite = Callable[[str, np.random.Generator], np.ndarray | None]
 
 
 class ReplayShard:
-    """Remembers what it's given; answers, samples, and reloads itself after a restart.
+    """Stores rows, answers claims, samples, and reloads itself after a restart.
 
-    place: the directory of the record. sampler: as for all rows, see `RowSampler.per_shard`.
-    rewrite_share of the sampled valid rows are replaced by another spelling that `rewrite` makes;
-    never where there are per-step rewards, which belong to the spelling. reward_id: whose scores
-    these are; rows of another one in the same directory are never seen. memory_rows: how many rows
-    are held whole, the newest and the best (`KeptRows`); they are what is sampled. lease_s: see
-    `ClaimTable`. restarted: whether there may be holders from before, which are then given half a
-    lease to say what they are scoring. clock: seconds, monotonic.
+    place: the directory of the record. sampler: the sampler for all rows; the shard uses its
+    `per_shard`. rewrite_share: share of the sampled valid rows that are replaced by another
+    spelling, which `rewrite` makes; none where there are per-step rewards, which belong to a
+    spelling. reward_id: the reward configuration of these scores; rows of others in the same
+    directory are ignored. memory_rows: how many rows are held whole, the newest and the best
+    (`KeptRows`); only these are sampled. lease_s: see `ClaimTable`. restarted: whether holders from
+    before a restart may be alive; they have half a lease to renew their claims. flush_rows,
+    flush_seconds: see `RecordWriter`. clock: seconds, monotonic.
 
     Rows with a finite reward and at least one action are trainable, and so are invalid ones without
-    a reward of their own. Failed ones have a reward only where the config gives them one, and of
-    those without one only the outcome is known.
+    a reward of their own. Failed rows have a reward only where the config gives them one; of those
+    without a reward only the outcome is held.
 
     Raises RecordError where the directory isn't there or a part in it is broken.
     """
@@ -100,13 +102,13 @@ class ReplayShard:
             clock=clock,
         )
         self._epoch = uuid.uuid4().hex
-        self._accepted = 0  # rows in this life
-        self._written = 0  # of those, how many were accepted before the first that waits
+        self._accepted = 0  # rows in this epoch
+        self._written = 0  # rows accepted in this epoch before the first one that isn't written
         self._lease_s = lease_s
-        self._leases = ClaimTable(lease_s, lease_s / 2 if restarted else 0.0, clock)
+        self._claims = ClaimTable(lease_s, lease_s / 2 if restarted else 0.0, clock)
 
     def claim(self, holder: str, keys: Sequence[str]) -> ClaimAnswer:
-        """Whose each of the keys is; unknown ones that nobody is scoring are the holder's now."""
+        """The state of each key. Unknown keys that no other scorer holds become the holder's."""
         self._writer.tick()
         keys = list(keys)
         rows = self._memory.find(keys)
@@ -114,7 +116,7 @@ class ReplayShard:
         state = np.full(len(keys), Claim.KNOWN, np.int8)
         losses = np.zeros(len(keys), np.int8)
         asked = [keys[i] for i in unknown.tolist()]
-        state[unknown], losses[unknown] = self._leases.ask(holder, asked)
+        state[unknown], losses[unknown] = self._claims.ask(holder, asked)
         already_scored_at: dict[str, int] = {}
         for i in np.flatnonzero(state == Claim.YOURS).tolist() if len(self._recorded_later) else []:
             if keys[i] in self._recorded_later:
@@ -129,38 +131,38 @@ class ReplayShard:
 
     def release(self, holder: str, keys: Sequence[str]) -> None:
         """Give up claims without a score."""
-        self._leases.release(holder, keys)
+        self._claims.release(holder, keys)
 
     def renew(self, holder: str, keys: Sequence[str]) -> Beat:
-        """A sign of life, with all keys that the holder believes to have here."""
-        with suppress(OSError):  # a full disk is told to those who add
+        """A sign of life, with all keys that the holder has on this shard by its own account."""
+        with suppress(OSError):  # `add` raises the error of a full disk
             self._writer.tick()
         rows = self._memory.find(list(keys))
-        self._leases.renew(holder, [keys[i] for i in np.flatnonzero(rows < 0).tolist()])
+        self._claims.renew(holder, [keys[i] for i in np.flatnonzero(rows < 0).tolist()])
         return Beat(self._epoch, self._durable(), self._lease_s)
 
     def add(self, scored: Scored, holder: str = "") -> AddResult:
         """Store the rows whose keys aren't known yet; they are on record after the next flush. The
-        claims on all the keys end, whichever holder had them. A row that is recorded later becomes
-        part of the replay as the record has it.
+        claims on all the keys end, whichever holder had them. A key that is recorded later (see
+        `rewind`) gets the row of the record.
 
         Raises ValueError, with nothing stored, for keys that another shard owns or columns that
-        don't fit together.
+        differ in size.
         """
         for key in scored.keys:
             if (owner := shard_of(key, self._shards)) != self._shard:
                 raise ValueError(f"key {key!r} is for shard {owner}, this is {self._shard}")
         check_shapes(scored)
         if holder:
-            self._leases.heard(holder)
-        # copied: what Ray hands over lies in its object store, which this would keep from freeing
+            self._claims.heard(holder)
+        # copies: a reference to arrays of a call would keep Ray from freeing its object store
         unknown, named = self._memory.new_rows(scored.keys)
         new = scored.select(unknown)
         rows, unwritten = (
             self._take_recorded_later(new) if len(self._recorded_later) else (new, new)
         )
         paid = self._memory.remember(rows, named)
-        self._leases.settle(scored.keys)
+        self._claims.settle(scored.keys)
         if not self._writer.waiting:
             self._written = self._accepted
         self._accepted += len(rows)
@@ -176,13 +178,13 @@ class ReplayShard:
         )
 
     def rewind(self, live_rows: int) -> None:
-        """Go back to the first `live_rows` rows of the record. The later ones are kept aside:
-        a scorer that claims such a key is handed the row, and when it's added it becomes part of
-        the replay, and counts, as if it had been scored just now, but isn't written again. So a run
-        that goes on from a checkpoint and repeats itself pays for nothing twice. Void rows have a
-        place among the first; rows scored for a report are part of the replay wherever they are.
+        """Go back to the first `live_rows` rows of the record. Later rows are held aside: a scorer
+        that claims such a key gets the row, and by adding it makes it part of the replay. Then it
+        counts as if it had been scored in this moment, but isn't written again. So a run that
+        resumes from a checkpoint and repeats itself pays for no score twice. Void rows count among
+        the first ones; rows scored for a report are part of the replay wherever they are.
 
-        Before the run goes on; a later restart of the shard takes the whole record as its content.
+        For the start of a resumed run: a later restart of the shard loads the whole record.
         """
         if live_rows < 0:
             raise ValueError(f"can't keep {live_rows} rows")
@@ -192,9 +194,9 @@ class ReplayShard:
     def sample(
         self, n: int, seed: int, worst: float = math.inf
     ) -> tuple[SampleMeta, TrainingBatch]:
-        """n >= 1 trainable rows of those held whole, T their greatest length; the same for the same
-        content, seed and `worst`, which is the lowest reward of a valid row of any shard: invalid
-        rows without a reward of their own get that, or a lower one that this shard knows.
+        """n >= 1 trainable rows of those held whole, T their greatest length; a function of the
+        content, the seed and `worst`, the lowest reward of a valid row of any shard. Invalid rows
+        without a reward of their own get `worst`, or a lower one that this shard has.
 
         Raises EmptyReplayError while there is no trainable row.
         """
@@ -236,8 +238,8 @@ class ReplayShard:
             void_rows=content.void,
             waiting_rows=self._writer.waiting,
             waiting_s=self._writer.age_s,
-            claimed_keys=len(self._leases),
-            losses=self._leases.losses,
+            claimed_keys=len(self._claims),
+            losses=self._claims.losses,
             held_bytes=content.nbytes + self._recorded_later.nbytes + self._writer.nbytes,
             best=content.best,
             worst=content.worst,
@@ -245,15 +247,15 @@ class ReplayShard:
         )
 
     def flush(self) -> None:
-        """Put on record what isn't yet."""
+        """Write all rows that aren't on record yet."""
         self._writer.flush()
 
     def _durable(self) -> int:
         return self._written if self._writer.waiting else self._accepted
 
     def _take_recorded_later(self, new: Scored) -> tuple[Scored, Scored]:
-        """New rows, those that are recorded later as the record has them; and the others, which
-        aren't on record yet."""
+        """(rows for the memory, rows to write). Keys that are recorded later get the row of the
+        record, which isn't written again."""
         back = np.array([key in self._recorded_later for key in new.keys], bool)
         others = new.select(np.flatnonzero(~back))
         if not back.any():
@@ -263,7 +265,7 @@ class ReplayShard:
         return concatenate([others, later]).select(order), others
 
     def _respell(self, scored: Scored, rewrite: Rewrite, random: np.random.Generator) -> Scored:
-        """The rows with a share of the valid ones spelled differently, as wide as they need."""
+        """The rows with a share of the valid ones spelled differently; T is the longest."""
         valid = np.flatnonzero(scored.status == Status.OK)
         share = round_at_random(len(valid) * self._rewrite_share, random)
         spellings: dict[int, np.ndarray] = {}
@@ -281,8 +283,8 @@ class ReplayShard:
 
 
 def _priced(scored: Scored, floor: float) -> Scored:
-    """The rows with `floor` as the reward of the invalid ones that have none of their own, paid by
-    the last action."""
+    """The rows with `floor` as the reward of invalid ones that have none of their own, paid at the
+    last action."""
     rows = np.flatnonzero(unpriced(scored.rewards, scored.status))
     if not len(rows):
         return scored

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sequence_tutor.distributed.replay.shard import ReplayShard
 
-# By shard: what its method is called with.
+# By shard: the arguments of the call.
 Arguments = Mapping[int, tuple[Any, ...]]
 
 
@@ -21,8 +21,8 @@ class ShardUnavailableError(RuntimeError):
 class ShardCalls(Protocol):
     """Calls methods of R shards.
 
-    deadline_s: how long a call waits for an answer, restarts included, before it raises
-    TimeoutError. patience_s: how long those wait that can go on without the answer.
+    deadline_s: seconds that a call waits for an answer, restarts included, before it raises
+    TimeoutError. patience_s: seconds that a caller waits which can go on without the answer.
     """
 
     deadline_s: float
@@ -31,13 +31,13 @@ class ShardCalls(Protocol):
     def __len__(self) -> int: ...
 
     def call(self, method: str, arguments: Arguments) -> dict[int, Any]:
-        """Answers of several shards, asked at once, and again for as long as one is restarting."""
+        """Answers of several shards, called in parallel; a shard that restarts is called again."""
 
     def send(self, method: str, arguments: Arguments) -> dict[int, Any]:
-        """Ask several shards; returns references. A shard hears this process's calls in order."""
+        """Call several shards; returns references. A shard gets this process's calls in order."""
 
     def wait(self, method: str, arguments: Arguments, refs: Mapping[int, Any]) -> dict[int, Any]:
-        """Answers to what `send` asked for; a shard that died over it is asked again."""
+        """Answers to the calls of `send`; a shard that dies during its call is called again."""
 
     def gather(self, method: str, refs: Mapping[int, Any], patience_s: float) -> dict[int, Any]:
         """The answers that come within `patience_s`, of shards that aren't restarting."""
@@ -45,10 +45,11 @@ class ShardCalls(Protocol):
     def as_they_come(
         self, method: str, start: Callable[[int], Any], patience_s: float
     ) -> Iterator[tuple[int, Any]]:
-        """Answers of all shards that come within `patience_s`, the first first. `start` asks."""
+        """Answers of all shards that come within `patience_s`, in the order of their arrival.
+        `start` calls a shard."""
 
     def start(self, shard: int, method: str, *arguments: Any) -> Any:
-        """Ask one shard; returns a reference."""
+        """Call one shard; returns a reference."""
 
     def start_sample(self, shard: int, *arguments: Any) -> tuple[Any, Any]:
         """References to the two results of a shard's `sample`."""
@@ -58,8 +59,8 @@ class ShardCalls(Protocol):
 
 
 class LocalShardCalls:
-    """Calls shards that are objects of this process. A reference is the answer itself, so what a
-    shard raises is raised where it is asked."""
+    """Calls shards that are objects of this process. A reference is the answer itself, so an error
+    of a shard is raised by the call."""
 
     deadline_s = patience_s = 0.0
 

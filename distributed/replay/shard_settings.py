@@ -1,4 +1,4 @@
-"""What the config of a run says to its replay shards, wherever they are."""
+"""The options of replay shards by the config of a run, on Ray or in one process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sequence_tutor.rewards.domains import domain_of
 
 
 def shard_settings(run: RunConfig, encoding: Encoding | None) -> dict[str, Any]:
-    """Keyword arguments of `ReplayShard`; without an encoding nothing is spelled anew."""
+    """Keyword arguments of `ReplayShard`; without an encoding no row is respelled."""
     replay = run.replay
     sampler: RowSampler = (
         RankSampler(replay.top, replay.rank_k) if replay.sampling == "rank" else UniformSampler()

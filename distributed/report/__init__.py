@@ -1,1 +1,1 @@
-"""What a run leaves for people: prior and policy compared, rewards on record, drawings."""
+"""The report on a run for people: prior and policy compared, rewards on record, drawings."""

@@ -1,4 +1,4 @@
-"""Describing sequences in numbers, and the table that compares data, noise, prior and policy."""
+"""Describes sequences in numbers, and compares data, random actions, prior and policy."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from sequence_tutor.rewards.domains import domain_of
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
 
+# By the title of a column: its numbers by the name of their row.
 Columns = Mapping[str, Mapping[str, float]]
-# Sequences of a file that tell its encoding.
+# How many sequences of a file its encoding is guessed from.
 GUESSED_FROM = 200
 
 
@@ -36,11 +37,11 @@ def describe(
 ) -> dict[str, float]:
     """Numbers for a sample.
 
-    With `reward` its mean and that of each component, over the sequences that have one; with
-    `prior` the negative log-likelihood under it, nats per sequence (mean and percentiles) and per
-    action, over those it can express; with `policy` too, whose sample it must be, an estimate of
-    KL(policy || prior) in nats per sequence; then the domain's metrics, against `training` keys
-    where given.
+    With `reward`: its mean and that of each component, over the sequences that have one. With
+    `prior`: the negative log-likelihood under it, nats per sequence (mean and percentiles) and per
+    action, over the sequences that it can express. With `policy` too, whose sample it must be: an
+    estimate of KL(policy || prior), nats per sequence. Then the domain's metrics, against
+    `training` keys where given.
     """
     numbers: dict[str, float] = {}
     if reward is not None:
@@ -73,8 +74,8 @@ def compare(
 ) -> Columns:
     """Data, uniformly random actions, the prior's samples and the policy's, `n` each.
 
-    `training` keys are what novelty and distance to data refer to. Without `data` both come from
-    the prior, if it brings any: its held-out data then stands for the data.
+    Novelty and distance to data refer to the `training` keys. Without `data`, both are the prior's
+    own, if it has any: its held-out data then stands for the data.
     """
     if data is None and prior.data is not None:
         data = prior.data.held_out
@@ -93,8 +94,8 @@ def compare(
 
 
 def print_table(columns: Columns, console: Console, title: str | None = None) -> None:
-    """The columns side by side; a row for each number that any of them has. "-" is what can't be
-    told, such as the mean of nothing. Without columns there is nothing to show."""
+    """Print the columns side by side, with a row for each number that any of them has. "-" stands
+    for an unknown number, such as the mean of nothing. Without columns, print nothing."""
     if not columns:
         return
     table = Table(title=title)
@@ -104,7 +105,7 @@ def print_table(columns: Columns, console: Console, title: str | None = None) ->
     for row in dict.fromkeys(key for numbers in columns.values() for key in numbers):
         cells = [_cell(c[row]) if row in c else "" for c in columns.values()]
         table.add_row(row.replace("_", " "), *cells)
-    if not console.is_terminal:  # a file has room
+    if not console.is_terminal:  # a file may be wider
         width = max(console.width, 40 + 16 * len(columns))
         console = Console(file=console.file, width=width, quiet=console.quiet)
     console.print(table)
@@ -115,10 +116,10 @@ def _cell(value: float) -> str:
 
 
 def guess_encoding(place: Location, column: str | None = None) -> str:
-    """The encoding of a file or folder of sequences: the one that reads such files, else that in
-    which most of the first sequences are valid, the usual one where none are in any. Raises
-    CorpusError for a file that can't be read."""
-    usual: str = RunConfig.model_fields["encoding"].default
+    """The encoding of a file or folder of sequences: the one whose own files they are, else that in
+    which most of the first sequences are valid, else the default of a config. Raises CorpusError
+    for a file that can't be read."""
+    default: str = RunConfig.model_fields["encoding"].default
     suffix = "".join(place.suffixes[-1:]).lower()
     own = next((n for n, kind in ENCODINGS.items() if suffix in kind.own_files), None)
     if place.is_dir() or own is not None:
@@ -126,7 +127,7 @@ def guess_encoding(place: Location, column: str | None = None) -> str:
     first = [text for _, text in islice(read_sequences(place, column), GUESSED_FROM) if text]
     valid = {name: sum(domain_of(name).key(s) is not None for s in first) for name in ENCODINGS}
     best = max(ENCODINGS, key=lambda name: valid[name])
-    return best if valid[best] > valid[usual] else usual
+    return best if valid[best] > valid[default] else default
 
 
 def random_sequences(encoding: Encoding, n: int, seed: int) -> list[str]:
@@ -137,7 +138,8 @@ def random_sequences(encoding: Encoding, n: int, seed: int) -> list[str]:
 
 
 def _log_probs(prior: Prior, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """float64 [B] in nats, NaN for what the prior can't express, and int64 lengths [B]."""
+    """Log-probabilities float64 [B], nats, NaN for sequences that the prior can't express, and
+    lengths int64 [B]."""
     log_probs = np.full(len(sequences), np.nan)
     lengths = np.zeros(len(sequences), dtype=np.int64)
     rows = []
@@ -153,12 +155,12 @@ def _log_probs(prior: Prior, sequences: Sequence[str]) -> tuple[np.ndarray, np.n
 
 
 def _mean(values: np.ndarray) -> float:
-    """Over what is a number; NaN where nothing is."""
+    """Mean of the values that aren't NaN; NaN where there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
 
 def spread(sequences: Sequence[str], n: int) -> list[str]:
-    """At most n of them, evenly over all."""
+    """At most n of the sequences, evenly spaced."""
     places = np.linspace(0, len(sequences) - 1, min(n, len(sequences)))
     return [sequences[int(i)] for i in places]

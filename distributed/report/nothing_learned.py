@@ -1,4 +1,4 @@
-"""Why a run that is over has learned nothing, in words."""
+"""Says why a finished run has learned nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sequence_tutor.distributed.metrics.tally import Tally
 def why_nothing_was_learned(run: RunConfig, tally: Tally, trainable_rows: int) -> str:
     """A sentence for a run that ended with no update, "" for one that made some.
 
-    trainable_rows: of the replay, those that have a reward and at least one action.
+    trainable_rows: rows of the replay that have a reward and at least one action.
     """
     if tally.updates:
         return ""

@@ -1,4 +1,4 @@
-"""What the record of a run says about its rewards; nothing is scored for it."""
+"""Mean rewards of a run from its record, without new scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sequence_tutor.distributed.replay.record.writer import readable, scan
 from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.policies.files.storage import Location, Where
 
-# Rows of either end of a run, and of the best, that are described.
+# Rows at the start and at the end of a run, and best rows, whose means are reported.
 ENDS, BEST = 1000, 100
 _NEEDED = ("reward", "status", "source", "scored_at", "seconds")
 _RAW = "raw."
@@ -23,23 +23,24 @@ _RAW = "raw."
 
 @dataclass(frozen=True)
 class Recorded:
-    """columns: the mean reward, and that of each component where there are several, over the first
-    and the last sequences that a run scored and over its best; seconds_per_score: mean time that
-    one took, NaN where none was scored."""
+    """Mean rewards on record."""
 
     columns: Columns
+    """Means of the reward, and of each component where there are several, over the first and the
+    last sequences that a run scored, and over the best."""
     seconds_per_score: float
+    """Mean seconds of a score, NaN where there is none."""
 
 
 def record_of(replay: ReplayConfig, out: Where) -> Location:
-    """Where a run in the directory `out` has its record."""
+    """The directory of the record of a run in `out`."""
     return Location(replay.record or Location(out) / "scores")
 
 
 def read_rewards(place: Place, reward_id: str) -> Recorded:
-    """Read a record part by part, by columns; of the rows no more than ENDS of either end and BEST
-    are held. Counted are the valid ones that were paid for, in the order in which they were scored;
-    the ends are at most a half of them each. Raises RecordError where it can't be read."""
+    """Read a record part by part, holding at most ENDS rows of each end and BEST rows. Means are
+    over valid rows that count against the budget, by the time of their scores; each end is at most
+    half of them. Raises RecordError where the record can't be read."""
     store = PartStore(place)
     by_time = [("scored_at", "ascending"), ("row", "ascending")]
     from_end = [("scored_at", "descending"), ("row", "descending")]
@@ -75,7 +76,7 @@ def _is_needed(name: str) -> bool:
 
 
 def _first(kept: pa.Table | None, new: pa.Table, order: list[tuple[str, str]], n: int) -> pa.Table:
-    """The first n rows of both together; a component that one lacks is null there."""
+    """The first n rows, in this order, of both tables; a component that one lacks is null there."""
     both = new if kept is None else pa.concat_tables([kept, new], promote_options="default")
     return both.take(pc.sort_indices(both, sort_keys=order)[:n]).combine_chunks()
 

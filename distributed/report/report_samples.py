@@ -1,8 +1,8 @@
-"""Scoring samples of prior and policy for a report, beyond the budget: only where it is asked for.
+"""Scores samples of prior and policy for a report, beyond the budget, where the user asks for it.
 
-What the record knows is answered from there; the rest is scored in this process and put on record
-with the source "report", so that no later run pays for it. Nothing else may write to the record
-meanwhile.
+Scores that are on record are read from there. The others are made in this process and put on record
+with the source "report", so that no later run pays for them. No other process may write to the
+record meanwhile.
 """
 
 from __future__ import annotations
@@ -26,29 +26,33 @@ from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain, Reward, Status
 from sequence_tutor.rewards.isolation.identify import identifier
 
-# A Ctrl-C is heeded between batches: seconds that one takes, and its largest number of sequences.
+# A Ctrl-C takes effect between two batches: seconds that a batch takes, and its most sequences.
 BATCH_S, LARGEST_BATCH = 2.0, 256
+# Column of the prior's samples.
 PRIOR = "prior"
 
 
 @dataclass(frozen=True)
 class ReportSamples:
-    """What is to be scored: `n` sequences of each policy, by the name of its column, drawn with
-    `seed`; updates: how many the tuned one has seen."""
+    """The samples to be scored."""
 
     policies: Mapping[str, Prior]
+    """The policies by the name of their column."""
     n: int
+    """Sequences of each."""
     seed: int
+    """Seed of the draws."""
     updates: int
+    """Updates that the tuned policy has seen."""
 
     @classmethod
     def of(cls, prior: Prior, policy: Prior, n: int, seed: int) -> ReportSamples:
-        """Of a run's prior and of the policy that it has tuned."""
+        """Samples of a run's prior and of its tuned policy."""
         policies = {PRIOR: prior, "tuned policy": policy}
         return cls(policies, n, seed, int(policy.card.get("updates", 0)))
 
     def drawn(self, name: str) -> list[Generated]:
-        """The sequences of one of them, in batches."""
+        """The sequences of one policy, in batches."""
         policy, version = self.policies[name], 0 if name == PRIOR else self.updates
         return [Generated(e, version, "", REPORT, 0.0) for e in policy.episodes(self.n, self.seed)]
 
@@ -63,13 +67,13 @@ def score_samples(
     console: Console,
     stopped: Callable[[], bool],
 ) -> Columns:
-    """Say what it will cost, score, and describe each sample by its valid sequences' mean reward
-    and components.
+    """Print the cost, score the samples, and return the mean reward and components of the valid
+    sequences of each.
 
-    seconds_per_score: what one took so far, NaN where that isn't known. Once `stopped` says so only
-    the batch under way is finished: what was scored is on record, and described is as much of each
-    sample as is known from its beginning on. Raises RecordError where the record can't be read,
-    OSError where it can't be written.
+    seconds_per_score: mean seconds of a score so far, NaN where that isn't known. Once `stopped`
+    returns True, only the batch under way is finished; its scores are on record, and the means of
+    each sample are over its sequences before the first one without a score. Raises RecordError
+    where the record can't be read, OSError where it can't be written.
     """
     known = RecordAlone(record, reward_id)
     works = {
@@ -113,7 +117,7 @@ def _cost(unknown: int, seconds_per_score: float) -> str:
 
 
 def _finish(scorer: Scorer, work: Work, size: int, stopped: Callable[[], bool]) -> None:
-    """Give the open rows their outcomes, at most `size` new scores at a time."""
+    """Score the open rows, at most `size` at a time."""
     rows = work.open
     while rows and not stopped():
         work.open, work.allowance = rows, size
@@ -124,7 +128,7 @@ def _finish(scorer: Scorer, work: Work, size: int, stopped: Callable[[], bool]) 
 
 
 def _column(name: str, works: list[Work]) -> tuple[str, dict[str, float]]:
-    """A title that tells of how many sequences, and the means over the valid ones."""
+    """A title with the number of sequences, and the means over the valid ones."""
     found: list[Outcome] = []
     for work in works:
         outcomes = [work.outcomes.get(key) for key in work.keys]

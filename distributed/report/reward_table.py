@@ -1,4 +1,4 @@
-"""Mean rewards of a run: of what it has on record and, where asked for, of new samples."""
+"""Mean rewards of a run: of rows on record and, where the user asks for it, of new samples."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def reward_table(
     console: Console,
     stop: StopRequest,
 ) -> Columns:
-    """Mean rewards of what a run has on record and, with `samples`, of that number of sequences of
-    its prior and its policy. `reward` is asked for those that the record doesn't know. For a run
-    that nothing else writes to. Raises ValueError where a record is needed and can't be read."""
+    """Mean rewards of the rows on record and, with `samples`, of that number of sequences of the
+    prior and the policy. `reward` scores those that aren't on record. No other process may write to
+    the run. Raises ValueError where the record is needed and can't be read."""
     record, reward_id = record_of(run.replay, out), run.reward.identity()
     try:
         recorded = read_rewards(record, reward_id)
@@ -58,14 +58,14 @@ def reward_table(
     except RecordError as error:
         if samples:
             raise ValueError(f"the report's samples weren't scored: {error}") from error
-        console.print(f"nothing on rewards: {error}", markup=False, soft_wrap=True)
+        console.print(f"no mean rewards: {error}", markup=False, soft_wrap=True)
         return {}
 
 
 def evaluated_rewards(
     out: Location, prior: Prior, policy: Prior, samples: int, seed: int, console: Console
 ) -> Columns:
-    """`reward_table` of a finished run, whose reward is needed with `samples` alone. Raises
+    """`reward_table` of a finished run; makes its reward only where there are `samples`. Raises
     ConfigError or ValueError."""
     run = config_of(out)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What a finished run shows: prior and policy side by side, the best sequences, where all is."""
+"""The summary of a finished run: prior and policy compared, the best sequences, where files are."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from sequence_tutor.rewards.base import Domain, Status
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
 
+# Rows of top.csv; sequences that are drawn; samples of each policy in the comparison.
 TOP_ROWS = 100
 RENDERED = 10
 SUMMARY_SAMPLES = 1000
@@ -28,14 +29,18 @@ SUMMARY_SAMPLES = 1000
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a run ended: why, its last metrics, data, noise, prior and policy compared, where
-    sequences are shown, and the rewards of what was scored."""
+    """How a run ended."""
 
     reason: str
+    """Why it ended."""
     metrics: Metrics
+    """Its last metrics."""
     columns: Columns
+    """Numbers of data, random actions, prior and policy."""
     shown: list[str]
+    """Sentences that name the files with drawn sequences."""
     rewards: Columns
+    """Mean rewards of scored sequences."""
 
 
 def summarize(
@@ -49,8 +54,8 @@ def summarize(
     domain: Domain,
     rewards: Columns,
 ) -> RunSummary:
-    """Render the best and other sequences into the run, and compare the policy with its prior in
-    numbers that need no reward; `rewards` are of what is on record."""
+    """Draw the best and random sequences into the run's directory, and compare the policy with its
+    prior in numbers that need no reward. rewards: means from the record."""
     best = top.sequences[:RENDERED] if top is not None else []
     shown = [
         "at random: " + domain.render(policy.sample(RENDERED, run.seed), work.path / "samples"),
@@ -62,34 +67,34 @@ def summarize(
 
 
 def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
-    """Prior and tuned policy side by side, and where everything is."""
+    """Print prior and tuned policy side by side, and where the files are."""
     m, out = summary.metrics, Location(where)
     print_table(summary.columns, console, f"up to {SUMMARY_SAMPLES:,} sequences each")
     print_rewards(summary.rewards, console)
-    told = [f"{m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s"]
+    facts = [f"{m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s"]
     if not math.isnan(m.reward_top10):
-        told.append(f"best ten {m.reward_top10:.3f} on average")
+        facts.append(f"best ten {m.reward_top10:.3f} on average")
     if not math.isnan(m.kl_to_prior):
-        told.append(f"KL to the prior {m.kl_to_prior:.1f} nats")
-    console.print(f"{summary.reason}: {'; '.join(told)}")
+        facts.append(f"KL to the prior {m.kl_to_prior:.1f} nats")
+    console.print(f"{summary.reason}: {'; '.join(facts)}")
     console.print(f"the best sequences are in {out / 'top.csv'}, the policy in {out / 'policy'}")
     for remark in summary.shown:
         console.print(remark, soft_wrap=True, highlight=False)
 
 
 def print_rewards(rewards: Columns, console: Console) -> None:
-    """Mean rewards of valid sequences that were scored, if there are any."""
+    """Print mean rewards of valid scored sequences, if there are any."""
     if rewards:
         print_table(rewards, console, "mean reward of valid sequences")
 
 
 def write_top(top: Scored | None, where: Where) -> None:
-    """The best distinct sequences, their reward and raw components, as CSV."""
+    """Write the best distinct sequences, their reward and raw components, as CSV."""
     Location(where).write(top_csv(top))
 
 
 def top_csv(top: Scored | None) -> str:
-    """What `write_top` writes."""
+    """The text that `write_top` writes."""
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     names = list(top.raw) if top is not None else []

@@ -1,1 +1,1 @@
-"""What a run directory holds: checkpoints, a working copy, what resuming and a warm start need."""
+"""The directory of a run: checkpoints, a working copy, resuming, and rows for a warm start."""

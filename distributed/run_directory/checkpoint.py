@@ -1,8 +1,7 @@
 """Checkpoints: tensors as safetensors, counters as JSON, the config as TOML; whole or not there.
 
 A checkpoint is a directory whose `_COMPLETE` marker is written last and removed first; readers take
-the newest that has it. The scores are not in it: they are on record, of which it says how much was
-there.
+the newest that has it. Scores aren't in it: they are on record, and it says how many rows were.
 """
 
 from __future__ import annotations
@@ -18,29 +17,33 @@ from safetensors.numpy import save as to_bytes
 
 from sequence_tutor.policies.files.storage import Location, StorageError, Where
 
-NAME = re.compile(r"\d{9}-\d{12}")  # of a checkpoint: updates, sequences
+# Name of a checkpoint: UPDATES-SEQUENCES.
+NAME = re.compile(r"\d{9}-\d{12}")
 TENSORS, STATE, CONFIG, MARKER = "learner.safetensors", "state.json", "config.toml", "_COMPLETE"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that can't be read; the message names it and says what to do."""
+    """A checkpoint can't be read; the text names it and says what to do."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """tensors: networks, optimiser moments and random state by name; counters of the run;
-    live_rows: rows that each shard held, in its order on record, void ones included; elapsed_s:
-    seconds the run had taken; config: as TOML."""
+    """The state of a run, without its scores."""
 
     tensors: dict[str, np.ndarray]
+    """Networks, optimiser moments and random state, by name."""
     counters: dict[str, int]
+    """Counters of the run, by name."""
     live_rows: list[int]
+    """By shard: how many rows of its record it had, void ones included."""
     elapsed_s: float
+    """Seconds that the run had taken."""
     config: str
+    """Config of the run, as TOML."""
 
 
 def write(where: Where, checkpoint: Checkpoint) -> None:
-    """Fill a directory that exists or not; the marker comes when all else is there to stay."""
+    """Write a checkpoint into a directory, which is made where missing; the marker comes last."""
     directory = Location(where)
     directory.make()
     tensors = {k: np.ascontiguousarray(v) for k, v in checkpoint.tensors.items()}
@@ -70,7 +73,7 @@ def read(where: Where) -> Checkpoint:
             config=(directory / CONFIG).read().decode("utf-8"),
         )
     except StorageError:
-        raise  # a place that doesn't answer is no reason to remove anything
+        raise  # else the user would be advised to remove a checkpoint that may be whole
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(
             f"the checkpoint {directory} can't be read ({error}); remove it to go on from the one "
@@ -79,12 +82,12 @@ def read(where: Where) -> Checkpoint:
 
 
 def save(where: Where, checkpoint: Checkpoint, keep: int) -> Location:
-    """Write UPDATES-SEQUENCES in a directory, and remove all but the newest `keep`, and what was
-    never finished."""
+    """Write a checkpoint UPDATES-SEQUENCES into a directory. Then remove all but the newest `keep`,
+    and incomplete ones."""
     root, counters = Location(where), checkpoint.counters
     final = root / f"{counters['updates']:09d}-{counters['sequences']:012d}"
     if (final / MARKER).is_file():
-        return final  # nothing has happened since
+        return final  # the run has done nothing since
     write(final, checkpoint)
     kept = complete(root)[-keep:]
     for name in filter(NAME.fullmatch, root.names()):

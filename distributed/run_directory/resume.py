@@ -1,4 +1,4 @@
-"""Whether a run may start, or go on, in a directory, and which of its settings may change then."""
+"""Whether a run may start or resume in a directory, and which settings may change on resume."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, parse_config, read_toml
 from sequence_tutor.policies.files.storage import Location, Where
 
-# Keys, or whole tables, whose change doesn't make a resumed run another run.
+# Keys, or whole tables, that may change on resume.
 MAY_CHANGE = (
     "stop",
     "actors",
@@ -25,12 +25,12 @@ MAY_CHANGE = (
     "reward.retries",
     "reward.waiting",
 )
-# These change what a repeatable run does.
+# Keys that may change on resume in asynchronous mode only: they change a synchronous run's results.
 ASYNCHRONOUS_ONLY = ("replay.shards", "replay.memory_rows", "learner.gpus")
 
 
 def config_of(where: Where) -> RunConfig:
-    """The config that a run, or the record of `score`, was made with. Raises ConfigError."""
+    """The config of a run, or of the record of `score`. Raises ConfigError."""
     file = Location(where) / "config.toml"
     if not file.is_file():
         raise ConfigError(f"there is no config file {file}")
@@ -38,8 +38,8 @@ def config_of(where: Where) -> RunConfig:
 
 
 def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
-    """Whether a run may go into a directory; leaves nothing there. Raises ConfigError, and OSError
-    where storage can't be used."""
+    """Raises ConfigError where a run may not start, or resume, in a directory, and OSError where
+    storage can't be used. Leaves nothing in the directory."""
     out = Location(where)
     if not out.is_local:
         out.check_writable()
@@ -65,7 +65,7 @@ def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
 
 
 def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, by dotted keys; a list is a value."""
+    """Nested tables as one table with dotted keys; a list is a value."""
     values: dict[str, Any] = {}
     for key, value in tables.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a run starts from."""
+"""The prior that a run starts from."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def check_prior(run: RunConfig) -> None:
-    """Whether the prior of a run is there and of its encoding: what can be told in no time. Raises
-    ValueError."""
+    """Raises ValueError where the prior of a run is missing or has another encoding; doesn't load
+    it."""
     encoding = encoding_of(run.prior)
     if encoding != run.encoding:
         raise ValueError(f"prior {run.prior} encodes {encoding}, but encoding = {run.encoding!r}")
 
 
 def starting_prior(run: RunConfig) -> Prior:
-    """The prior of a run, its episodes as long as the run wants them. Raises ValueError where it
-    can't start the run."""
+    """The prior of a run, with the run's greatest length of an episode. Raises ValueError where the
+    run can't start from it."""
     from sequence_tutor.policies.prior import load_prior
 
     check_prior(run)

@@ -1,4 +1,4 @@
-"""Storage that fails for a while: said, waited for, and an error only when it goes on failing."""
+"""Retries where storage fails: prints the failure, and raises it only once it has lasted."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import TypeVar
 
 from rich.console import Console
 
-# Seconds between two sentences about the same trouble.
+# Seconds between two sentences about the same failure.
 SAY_EVERY_S = 300.0
-# At the end of a run: seconds between attempts, and until it ends without.
+# In `retry_storage`: seconds between two attempts, and seconds after which the error is raised.
 RETRY_S, PATIENCE_S = 5.0, 120.0
 
 T = TypeVar("T")
 
 
 class FailureReporter:
-    """Says once that something fails, again while it goes on, and when it is over.
+    """Prints that an action fails, again every SAY_EVERY_S while it does, and when it works again.
 
-    what: such as "upload to s3://bucket/run". patience_s: how long it may go on failing.
+    what: the action, such as "upload to s3://bucket/run". patience_s: seconds for which it may go
+    on failing.
     """
 
     def __init__(self, what: str, console: Console, patience_s: float = math.inf) -> None:
@@ -31,12 +32,12 @@ class FailureReporter:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it failed the last time."""
+        """Whether the action failed the last time."""
         return self._since is not None
 
     @contextmanager
     def instead_of_error(self) -> Iterator[None]:
-        """An OSError in the block is told, and raised only once patience is at its end."""
+        """Print an OSError of the block; raise it once failures have lasted `patience_s`."""
         try:
             yield
         except OSError as error:
@@ -60,15 +61,15 @@ class FailureReporter:
 
 
 def retry_storage(action: Callable[[], T], what: str, console: Console) -> T:
-    """Do something that storage may fail at, again and again for PATIENCE_S; its error then."""
-    complaint = FailureReporter(what, console, PATIENCE_S)
+    """Repeat an action while it raises OSError; raises it once that has lasted PATIENCE_S."""
+    failures = FailureReporter(what, console, PATIENCE_S)
     while True:
-        with complaint.instead_of_error():
+        with failures.instead_of_error():
             return action()
         time.sleep(RETRY_S)
 
 
 def reason(error: BaseException) -> str:
-    """An error of storage as one sentence, without the traceback of the Ray actor it came from."""
+    """An error of storage in one line, without the traceback of the Ray actor that raised it."""
     cause = getattr(error, "cause", None) or error
     return next((line.strip() for line in str(cause).splitlines() if line.strip()), repr(cause))

@@ -1,4 +1,4 @@
-"""Sequences that have a score already, as rows of the replay: what a run may begin with."""
+"""Sequences with known rewards as rows of the replay, for the start of a run."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.policies.files.table_reader import read_rows, sequence_of, text_of, usual_column
 from sequence_tutor.rewards.base import Domain, Status
 
+# Usual names of the column of rewards.
 REWARDS = ("reward", "score")
 # Statuses of rows that have a reward.
 JUDGED = ("ok", "invalid")
-# Left-out sequences that a remark shows.
+# How many sequences a remark shows.
 SHOWN = 3
-
+# For errors about a file without rewards.
 ADVICE = "score it first: sequence-tutor score CONFIG FILE"
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Where to find sequences with rewards, and how to read them.
-
-    column, reward_column: names of columns, where they aren't usual ones. lower_is_better: the
-    values are costs or energies, and are taken with the opposite sign.
-    """
+    """Sequences with rewards, and how to read them."""
 
     where: Where
+    """The table, or the directory of a run or of its record."""
     column: str | None = None
+    """Column of the sequences; None for a usual name."""
     reward_column: str | None = None
+    """Column of the rewards; None for a usual name."""
     lower_is_better: bool = False
+    """Whether values are costs or energies, whose sign is changed."""
 
     @classmethod
     def of(cls, given: WarmStart | Where) -> WarmStart:
@@ -53,13 +54,13 @@ def read_scored(
     reward_column: str | None = None,
     lower_is_better: bool = False,
 ) -> tuple[list[str], np.ndarray, list[str]]:
-    """Sequences, float64 [B] finite rewards, and what people should know of the reading.
+    """Sequences, their finite rewards float64 [B], and remarks for the user.
 
-    From a table (CSV, Parquet, or a text file of which a column is asked), or the record of a run:
-    its directory or the scores/ in it. Sequences are in `column`, or in one of a usual name;
-    rewards in `reward_column`, or in "reward" or "score". Rows without either, and those whose
-    "status" says that they have none, are left out. Raises CorpusError for a file or directory that
-    has nothing to use.
+    From a table (CSV, Parquet, or a text file with a named column) or from the record of a run: its
+    directory or the scores/ in it. Sequences are in `column`, or in a column with a usual name;
+    rewards in `reward_column`, or in "reward" or "score". Rows without a sequence or a reward, and
+    rows whose "status" is neither ok nor invalid, are left out. Raises CorpusError for a file or
+    directory without a usable row.
     """
     path = Location(where)
     corpus, rewards = Corpus(path), []
@@ -80,13 +81,16 @@ def read_scored(
 
 @dataclass
 class _Known:
-    """What is known of one thing: a spelling with its actions (int16 [T], none where no spelling
-    can be learned, with the reason why), and the rewards of all its spellings."""
+    """What is known of one key."""
 
     sequence: str
+    """A spelling."""
     tokens: np.ndarray
+    """int16 [T] actions of the spelling, empty where none can be learned."""
     why: str
+    """Why no spelling can be learned, empty where one can."""
     rewards: list[float] = field(default_factory=list)
+    """The rewards of all spellings."""
 
     @property
     def differs(self) -> bool:
@@ -100,14 +104,14 @@ def to_scored(
     domain: Domain,
     now: float,
 ) -> tuple[Scored, list[str]]:
-    """Rows for the replay, one for each valid thing, and remarks on what isn't as one may expect.
+    """Rows for the replay, one per key of a valid sequence, and remarks for the user.
 
-    rewards float64 [B], finite; `now` in Unix seconds. The reward of a thing is the mean of those
-    of its spellings. Its row has the first spelling that the encoding can express, its canonical
-    form included; a thing without one has a row without actions, so that it's known, and not scored
-    again, but nothing is learned from it. There may be no row at all.
+    rewards float64 [B], finite; `now` in Unix seconds. The reward of a key is the mean over its
+    spellings. Its row has the first spelling that the encoding can express, the canonical form
+    included. A key without one has a row without actions: it isn't scored again, and isn't learned
+    from. There may be no row at all.
     """
-    things: dict[str, _Known] = {}
+    known_of: dict[str, _Known] = {}
     invalid: list[str] = []
     repeated: list[str] = []
     for sequence, reward in zip(sequences, rewards.tolist(), strict=True):
@@ -115,9 +119,9 @@ def to_scored(
         if key is None:
             invalid.append(sequence)
             continue
-        known = things.get(key)
+        known = known_of.get(key)
         if known is None:
-            known = things[key] = _spelled(encoding, sequence, key)
+            known = known_of[key] = _spelled(encoding, sequence, key)
         else:
             repeated.append(sequence)
             if known.why:
@@ -125,31 +129,31 @@ def to_scored(
                 if not why:
                     known.sequence, known.tokens, known.why = sequence, tokens, ""
         known.rewards.append(reward)
-    tokens, lengths = pad([known.tokens for known in things.values()])
-    n = len(things)
+    tokens, lengths = pad([known.tokens for known in known_of.values()])
+    n = len(known_of)
     scored = Scored(
         tokens=tokens,
         lengths=lengths,
         log_probs=np.full(n, np.nan, dtype=np.float32),
-        rewards=np.array([np.mean(known.rewards) for known in things.values()], dtype=np.float64),
+        rewards=np.array([np.mean(known.rewards) for known in known_of.values()], dtype=np.float64),
         step_rewards=None,
         status=np.full(n, Status.OK, dtype=np.int8),
         versions=np.full(n, -1, dtype=np.int32),
         scored_at=np.full(n, now),
         seconds=np.zeros(n, dtype=np.float32),
-        sequences=[known.sequence for known in things.values()],
-        keys=list(things),
+        sequences=[known.sequence for known in known_of.values()],
+        keys=list(known_of),
         errors=[""] * n,
         sources=[WARM_START] * n,
         actors=[""] * n,
         raw={},
         transformed={},
     )
-    return scored, _remarks(len(sequences), list(things.values()), invalid, repeated)
+    return scored, _remarks(len(sequences), list(known_of.values()), invalid, repeated)
 
 
 def _spelled(encoding: Encoding, sequence: str, key: str) -> _Known:
-    """In the text's own spelling, else in the canonical one."""
+    """With the spelling of the text, else the canonical one, where either can be expressed."""
     tokens, why = _actions(encoding, sequence)
     if why:
         canonical, lacking = _actions(encoding, key)
@@ -159,9 +163,7 @@ def _spelled(encoding: Encoding, sequence: str, key: str) -> _Known:
     return _Known(sequence, tokens, "")
 
 
-def _remarks(
-    total: int, things: list[_Known], invalid: list[str], repeated: list[str]
-) -> list[str]:
+def _remarks(total: int, found: list[_Known], invalid: list[str], repeated: list[str]) -> list[str]:
     def some(count: int, what: str, examples: Iterable[str]) -> str:
         shown = ", ".join(examples)
         return f"{count} of {total} scored sequences {what}, such as {shown}"
@@ -171,21 +173,21 @@ def _remarks(
         remarks.append(some(len(invalid), "left out (not valid)", _shown(invalid)))
     if repeated:
         remarks.append(some(len(repeated), "are the same as an earlier one", _shown(repeated)))
-    differing = [known for known in things if known.differs]
+    differing = [known for known in found if known.differs]
     if differing:
         worst = max(differing, key=lambda known: max(known.rewards) - min(known.rewards))
         remarks.append(
-            f"{len(differing)} of {len(things)} different sequences come with more than one "
+            f"{len(differing)} of {len(found)} different sequences come with more than one "
             f"reward; the mean is taken. They differ most for {worst.sequence[:60]!r}: "
             f"{min(worst.rewards):g} to {max(worst.rewards):g}"
         )
-    whys: dict[str, list[str]] = {}
-    for known in things:
+    by_reason: dict[str, list[str]] = {}
+    for known in found:
         if known.why:
-            whys.setdefault(known.why, []).append(known.sequence)
-    for why, those in whys.items():
+            by_reason.setdefault(known.why, []).append(known.sequence)
+    for why, sequences in by_reason.items():
         what = f"can't be learned from ({why}), but aren't scored again"
-        remarks.append(some(len(those), what, _shown(those)))
+        remarks.append(some(len(sequences), what, _shown(sequences)))
     return remarks
 
 
@@ -193,8 +195,10 @@ def _shown(sequences: list[str]) -> list[str]:
     return [repr(sequence[:60]) for sequence in sequences[:SHOWN]]
 
 
-Wanted = tuple[str | None, str | None]  # names of the columns of sequences and rewards
-Row = tuple[str, Any, Any, Any]  # where it is, its sequence, its reward, its status or None
+# Names of the columns of sequences and rewards, None for usual ones.
+Wanted = tuple[str | None, str | None]
+# The place of a row for messages, its sequence, its reward, and its status or None.
+Row = tuple[str, Any, Any, Any]
 
 
 def _tabled(path: Location, wanted: Wanted) -> Iterator[Row]:
@@ -232,7 +236,7 @@ def _part_rows(store: PartStore, part: Part, table: pa.Table, wanted: Wanted) ->
 
 
 def _columns(path: Location | str, names: list[str], wanted: Wanted) -> list[str]:
-    """Those of sequence, reward and, where there is one, status. Raises CorpusError."""
+    """Names of the columns of sequence, reward and, if there is one, status. Raises CorpusError."""
     has = f"it has: {', '.join(names)}"
     column, reward_column = wanted
     sequence = usual_column(names) if column is None else _named(names, column)
@@ -258,7 +262,7 @@ def _named(names: list[str], wanted: str) -> str | None:
 
 
 def _number(value: object) -> float:
-    """NaN for what isn't one."""
+    """The value as a number, NaN where it isn't one."""
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -266,7 +270,7 @@ def _number(value: object) -> float:
 
 
 def _reason(text: str, value: object, reward: float, status: object) -> str:
-    """Why a row can't be used, empty where it can."""
+    """Why a row can't be used, empty where it can be."""
     if status is not None and text_of(status).lower() not in JUDGED:
         return f"status is {text_of(status)!r}"
     if not text:
@@ -277,11 +281,11 @@ def _reason(text: str, value: object, reward: float, status: object) -> str:
 
 
 def _actions(encoding: Encoding, sequence: str) -> tuple[np.ndarray, str]:
-    """int16 [T] actions of a whole episode, and why it can't be one, empty where it can."""
+    """int16 [T] actions of a sequence, and why they are no episode, empty where they are one."""
     try:
         tokens = encoding.encode(sequence)
     except ValueError:
-        return np.empty(0, dtype=np.int16), "the prior has no words for it"
+        return np.empty(0, dtype=np.int16), "the prior's vocabulary can't express it"
     longest = encoding.max_length
     if len(tokens) > longest:
         return tokens, f"longer than {longest} tokens"

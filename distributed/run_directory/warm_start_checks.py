@@ -1,5 +1,4 @@
-"""Warnings where the rewards of a warm start don't fit the run's own: told by what is known without
-a call of the reward."""
+"""Warns where the rewards of a warm start don't fit the run's own reward, without calling it."""
 
 from __future__ import annotations
 
@@ -15,12 +14,12 @@ from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.bounds import reward_range
 
-# By which share of its size a reward may lie outside the range: rounding in a file.
+# How far a reward may lie outside the range, as a share of its bounds: files have rounded values.
 ROUNDING = 1e-6
 
 
 def scale_warnings(rewards: np.ndarray, where: Where, run: RunConfig, domain: str) -> list[str]:
-    """Sentences on rewards, float64 [N] of valid sequences, that were found at `where`."""
+    """Warnings about rewards, float64 [N], of valid sequences that are from `where`."""
     return [
         warning
         for warning in (
@@ -34,12 +33,12 @@ def scale_warnings(rewards: np.ndarray, where: Where, run: RunConfig, domain: st
 
 def _outside(rewards: np.ndarray, where: Location, run: RunConfig, domain: str) -> str:
     low, high = reward_range(run.reward, domain)
-    room = ROUNDING * max([abs(end) for end in (low, high) if math.isfinite(end)], default=0.0)
-    outside = rewards[(rewards < low - room) | (rewards > high + room)]
+    margin = ROUNDING * max([abs(end) for end in (low, high) if math.isfinite(end)], default=0.0)
+    outside = rewards[(rewards < low - margin) | (rewards > high + margin)]
     if not len(outside):
         return ""
     return (
-        f"{len(outside)} of {len(rewards)} rewards in {where} are none that [reward] can give "
+        f"{len(outside)} of {len(rewards)} rewards in {where} are outside the range of [reward] "
         f"({_interval(low, high)}), such as {outside[0]:g}: they seem to be on another scale, and "
         "the run learns from both; convert them, or choose others with --reward-column or "
         "--lower-is-better"
@@ -56,13 +55,13 @@ def _constant(rewards: np.ndarray, where: Location) -> str:
     if len(rewards) < 2 or np.ptp(rewards) > 0:
         return ""
     return (
-        f"all {len(rewards)} rewards in {where} are {rewards[0]:g}: nothing tells good sequences "
-        "from bad ones"
+        f"all {len(rewards)} rewards in {where} are {rewards[0]:g}: they don't say which sequences "
+        "are better"
     )
 
 
 def _other_reward(where: Location, run: RunConfig) -> str:
-    """Where it's an earlier run, or the result of `score`, with another reward."""
+    """A warning where the rewards are of a run or result of `score` with another [reward]."""
     for directory in _configs(where):
         try:
             before = config_of(directory)
@@ -77,7 +76,7 @@ def _other_reward(where: Location, run: RunConfig) -> str:
 
 
 def _configs(where: Location) -> list[Location]:
-    """Directories that may hold the config which the rewards come from."""
+    """Directories that may have the config of these rewards."""
     name = PurePosixPath(where.name)
     if where.is_dir():
         return [where, *([Location(where.path.parent)] if where.is_local else [])]

@@ -1,8 +1,8 @@
-"""The files of a run that are appended to, or written by libraries which only know paths.
+"""The files of a run that are appended to, or written by libraries that can only write to paths.
 
-In a run directory on this machine they are written where they belong. One elsewhere has a working
-copy on the driver's machine, uploaded now and then, at every checkpoint and at the end: what a
-crash can lose is what was written since.
+In a run directory on this machine they are written in place. A run directory elsewhere has a
+working copy on the driver's machine, which is uploaded every UPLOAD_EVERY_S, at every checkpoint
+and at the end. A crash can lose what was written since the last upload.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from rich.console import Console
 from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.policies.files.storage import Location
 
-# Seconds between uploads; longer where one takes more than this share of the time.
+# Seconds between two uploads, and the largest share of the time that uploads may take: after a slow
+# one the pause is longer.
 UPLOAD_EVERY_S, UPLOAD_SHARE = 60.0, 0.05
 
 
 class WorkingCopy:
-    """A context manager round a run. path: the directory to write into."""
+    """A context manager for the time of a run. path: the directory to write into."""
 
     def __init__(self, out: Location, console: Console) -> None:
         self.out, self._console = out, console
@@ -46,8 +47,8 @@ class WorkingCopy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Upload the rest. Where that fails it stays here and the error, if there is no other, says
-        so."""
+        """Upload the rest. Where that fails, the working copy stays, and the failure is raised
+        unless the block has raised an error."""
         if self.out.is_local:
             return
         self._ended.set()
@@ -65,12 +66,12 @@ class WorkingCopy:
             shutil.rmtree(self.path)
 
     def fetch(self, name: str) -> None:
-        """Have a file of an earlier start here, if there is one."""
+        """Download a file of an earlier start, if there is one."""
         if not self.out.is_local and (self.out / name).is_file():
             (self.path / name).write_bytes((self.out / name).read())
 
     def upload(self) -> None:
-        """Every file that changed since it was uploaded last. Raises StorageError."""
+        """Upload every file that has changed since its last upload. Raises StorageError."""
         if self.out.is_local:
             return
         with self._lock:
@@ -82,17 +83,17 @@ class WorkingCopy:
                     self._uploaded[file] = state
 
     def shown(self, text: str) -> str:
-        """A text for people with the place where files will be for the one where they are."""
+        """A text for people, with paths in the working copy replaced by their final places."""
         if self.out.is_local:
             return text
         here = re.escape(str(self.path)) + r"/([^\s:,;]+)"
         return re.sub(here, lambda found: str(self.out / found[1]), text)
 
     def _keep_uploading(self) -> None:
-        complaint = FailureReporter(f"upload to {self.out}", self._console)
+        failures = FailureReporter(f"upload to {self.out}", self._console)
         pause = UPLOAD_EVERY_S
         while not self._ended.wait(pause):
             started = time.monotonic()
-            with complaint.instead_of_error():
+            with failures.instead_of_error():
                 self.upload()
             pause = max(UPLOAD_EVERY_S, (time.monotonic() - started) / UPLOAD_SHARE)

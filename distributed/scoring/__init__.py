@@ -1,9 +1,10 @@
-"""Who judges sequences: scorer processes, and how tasks find their way through them.
+"""Scorers: processes that score sequences, and how tasks are given to them.
 
-scorer.py      one batch, judged: keys, claims, the reward, rows for the record (no Ray)
-process.py     that as a Ray actor, with a heartbeat
-task.py        what is handed to it: rows of a generated batch, or whatever else can be cut
+scorer.py      scores one batch: keys, claims, the reward, rows for the record (no Ray)
+process.py     a scorer as a Ray actor, with a heartbeat
+task.py        what a scorer is given: rows of a generated batch, or anything else that can be cut
 batch_size.py  how many sequences a task should have
-fleet.py       how many scorers there are, which are up, which has room
-pool.py        tasks in, reports out; what is lost is handed out again
+fleet.py       how many scorers there are, which are up, which can take a task
+pool.py        tasks in, reports out; lost tasks are handed out again
+lines.py       scores lines of a file (no Ray); ray_lines.py: the same through a pool of scorers
 """

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 
 SMALLEST, LARGEST = 1, 1024
-# By how much one report may change the size of a batch.
+# Largest factor by which one report changes the size of a batch.
 STEP = 4.0
-# Weight of a report against all before it: loading costs and a slow line are soon forgotten.
+# Weight of the newest report in the mean; high, so that a slow start soon has no effect.
 NEWEST = 0.5
 
 
 class BatchSize:
-    """Rows per batch, so that one takes a scorer about `target_s`; called, it gives the size.
+    """Rows per batch, so that a scorer takes about `target_s` seconds for it; a call returns them.
 
-    Small enough that a lost scorer costs little and progress is seen, large enough that what a
-    batch costs beside the scoring doesn't matter. `first` is the size before any report: one row,
-    since that may take minutes, and sizes grow fast. `seconds_per_row` is what a row took lately, 0
-    before any report. `target_s` may be changed.
+    Small batches lose little with a scorer and show progress; large ones have less overhead. first:
+    the size before any report; one row by default, since a row may take minutes and sizes grow
+    fast. seconds_per_row: recent mean seconds of a row, 0 before any report. target_s may be
+    changed.
     """
 
     def __init__(self, target_s: float = 1.0, first: int = SMALLEST) -> None:
@@ -32,7 +32,7 @@ class BatchSize:
         return round(self._size)
 
     def report(self, rows: int, seconds: float) -> None:
-        """What a batch took. One without rows tells nothing."""
+        """Note the seconds that a batch took; a batch without rows is ignored."""
         if rows < 1:
             return
         newest = max(seconds, 0.0) / rows

@@ -1,10 +1,10 @@
-"""How many scorers there are, which of them are up, and which has room.
+"""How many scorers there are, which of them are up, and which can take a task.
 
 A fleet starts with `least` scorers. Asked for more, up to `most`, it starts them whether the
-cluster has a CPU for them or not: one that waits for its place is what makes an autoscaler add a
-node. One that has had nothing to do for long is ended, so that its node may go. Work is given to
-the least busy, and of those to the one on the node that has been there longest: when there is less
-to do, it is the newest nodes that fall idle.
+cluster has a CPU for them or not: a scorer that waits for a CPU makes an autoscaler add a node. A
+scorer that has been idle for `idle_s` is ended, so that its node can be removed. A task goes to the
+least busy scorer, of these to the one on the oldest node: with less work, the newest nodes get
+idle.
 """
 
 from __future__ import annotations
@@ -20,47 +20,53 @@ from ray.exceptions import RayActorError
 
 from sequence_tutor.distributed.scoring.task import Task
 
-# How many tasks a scorer has at most, each in a thread of its own.
+# Most tasks that a scorer has at a time, overdue ones included; each runs in its own thread.
 MAX_TASKS = 16
-# A task takes unusually long when one that was handed out later is done, or after so many times
-# what all that the scorer has should take, and these seconds.
+# A task is overdue when a later task of its scorer is done first, or after OVERDUE_FACTOR times the
+# expected seconds of all tasks that the scorer has, plus OVERDUE_MIN_S seconds.
 OVERDUE_FACTOR, OVERDUE_MIN_S = 1.2, 0.25
-# Seconds before a scorer that couldn't be reached is tried again.
+# Seconds before a scorer that couldn't be reached is called again.
 DOWN_S = 1.0
-# Seconds that more scorers must have been wanted before they are started: a burst needs none.
+# Seconds for which more scorers must be wanted before they are started: a short burst starts none.
 GROW_AFTER_S = 1.0
-# Seconds between two looks at who is up, who takes long and who is idle.
+# Seconds between two checks for scorers that are up, overdue tasks and idle scorers.
 LOOK_EVERY_S = 0.05
 
 
 @dataclass
 class Assignment:
-    """A task that a scorer has, and since when (seconds, monotonic); overdue: it takes unusually
-    long."""
+    """A task that a scorer has."""
 
     task: Task
+    """The task."""
     since: float
+    """When it was handed out, seconds, monotonic."""
     overdue: bool = False
+    """Whether it takes unusually long; then it doesn't count in the scorer's load."""
 
 
 @dataclass
 class ScorerSlot:
-    """One scorer.
-
-    node: its node's number, by the order in which nodes appeared. arriving: the call that is
-    answered when it is up, None while it is; not_before: when to believe it (seconds, monotonic).
-    load: tasks it has, but those that are overdue. proven: it has done something since it started.
-    """
+    """One scorer of a fleet."""
 
     process: ActorHandle
+    """Handle of the scorer."""
     number: int
+    """Number of the scorer, in the order of starts."""
     arriving: ray.ObjectRef | None
+    """The call that is answered when the scorer is up; None while it is up."""
     node: int = 0
+    """Number of its node, in the order in which nodes appeared."""
     not_before: float = 0.0
+    """Time before which the answer of `arriving` is ignored, seconds, monotonic."""
     handed: dict[ray.ObjectRef, Assignment] = field(default_factory=dict)
+    """Its tasks, by their calls."""
     load: int = 0
+    """How many tasks it has that aren't overdue."""
     proven: bool = False
+    """Whether it has done a task since it started."""
     idle_since: float = field(default_factory=time.monotonic)
+    """When it last got a task done or lost, or was started, seconds, monotonic."""
 
     @property
     def up(self) -> bool:
@@ -70,8 +76,9 @@ class ScorerSlot:
 class ScorerFleet:
     """The scorers of a run.
 
-    start: starts one; its method `where` tells its node. least, most: how many there are. handed:
-    tasks that one has before others wait. idle_s: seconds without work after which one is ended.
+    start: starts a scorer, whose method `where` returns its node. least, most: bounds of their
+    number. handed: most tasks of a scorer that aren't overdue. idle_s: seconds without work after
+    which a scorer is ended.
     """
 
     def __init__(
@@ -82,9 +89,9 @@ class ScorerFleet:
         self._nodes: dict[str, int] = {}
         self._started = 0
         self._slots: dict[int, ScorerSlot] = {}
-        # For each load the scorers that have it, as a heap of (node, number), and which are in it;
-        # what is no longer true is skipped when it comes to the top.
-        self._room: list[list[tuple[int, int]]] = [[] for _ in range(handed)]
+        # For each load: the scorers that have it, as a heap of (node, number), and the set of their
+        # numbers. Entries that have become wrong are dropped when they reach the top.
+        self._heaps: list[list[tuple[int, int]]] = [[] for _ in range(handed)]
         self._listed: list[set[int]] = [set() for _ in range(handed)]
         self._short_since: float | None = None
         self._short_until = self._looked = time.monotonic()
@@ -99,16 +106,16 @@ class ScorerFleet:
 
     @property
     def up(self) -> int:
-        """Scorers that can be given work."""
+        """How many scorers are up."""
         return sum(slot.up for slot in self._slots.values())
 
     @property
     def load(self) -> int:
-        """Tasks they have, but those that are overdue."""
+        """How many tasks the scorers have that aren't overdue."""
         return sum(slot.load for slot in self._slots.values())
 
     def want(self, n: int) -> None:
-        """So many would have work; they're started if that stays true for a moment."""
+        """There is work for n scorers; they are started if that holds for GROW_AFTER_S."""
         now, n = time.monotonic(), min(n, self._most)
         if n > self.up:
             self._short_until = now
@@ -121,7 +128,7 @@ class ScorerFleet:
 
     @property
     def limit(self) -> int:
-        """Tasks that a scorer may have at the moment, at most `handed`."""
+        """Tasks, overdue ones left out, that a scorer may have at present, at most `handed`."""
         return self._limit
 
     @limit.setter
@@ -132,30 +139,30 @@ class ScorerFleet:
                 self._list_free(slot)
 
     def look(self, seconds_per_row: float) -> None:
-        """See who has come up, who takes unusually long (rows should take `seconds_per_row`), who
-        isn't needed. Raises RuntimeError where a scorer can't start."""
+        """Find scorers that have come up and tasks that are overdue (a row should take
+        `seconds_per_row`), and end idle scorers. Raises RuntimeError where a scorer can't start."""
         now = time.monotonic()
         if now - self._looked < LOOK_EVERY_S:
             return
         self._looked = now
         self._see_started(now)
         for slot in self._slots.values():
-            if slot.load and slot.proven:  # nothing is unusual in a process that only starts
+            if slot.load and slot.proven:  # the first task of a process may take long
                 self._find_overdue(slot, now, seconds_per_row)
         self._end_idle(now)
 
     def free(self) -> ScorerSlot | None:
-        """The scorer to hand a task to; None where all have enough or are down."""
-        for load, (room, offered) in enumerate(zip(self._room, self._listed, strict=True)):
-            while room:
-                slot = self._slots.get(room[0][1])
+        """The scorer to hand the next task to; None where all are down or have `limit` tasks."""
+        for load, (heap, listed) in enumerate(zip(self._heaps, self._listed, strict=True)):
+            while heap:
+                slot = self._slots.get(heap[0][1])
                 if slot is not None and self._has_room(slot) and slot.load == load:
                     return slot
-                offered.discard(heapq.heappop(room)[1])
+                listed.discard(heapq.heappop(heap)[1])
         return None
 
     def hand(self, slot: ScorerSlot, task: Task) -> ray.ObjectRef:
-        """Give it a task; the call."""
+        """Hand a task to a scorer; returns the call."""
         call = task.send(slot.process)
         slot.handed[call] = Assignment(task, time.monotonic())
         slot.load += 1
@@ -163,11 +170,11 @@ class ScorerFleet:
         return call
 
     def take_back(self, slot: ScorerSlot, call: ray.ObjectRef, done: bool) -> Assignment:
-        """The task of a call that is done or lost."""
+        """Take the task of a call that is done or lost."""
         handed = slot.handed.pop(call)
         if done:
             slot.proven = True
-            for other in slot.handed.values():  # a scorer begins its tasks in their order
+            for other in slot.handed.values():  # a scorer starts its tasks in the order of `since`
                 if other.since < handed.since and not other.overdue:
                     self._mark_overdue(slot, other)
         if not handed.overdue:
@@ -177,14 +184,14 @@ class ScorerFleet:
         return handed
 
     def lost(self, slot: ScorerSlot) -> None:
-        """It isn't there, or can't be reached, at the moment."""
+        """Note that a scorer is down or can't be reached."""
         slot.proven = False
         if slot.up:
             slot.not_before = time.monotonic() + DOWN_S
             slot.arriving = _ask(slot.process)
 
     def kill(self) -> None:
-        """End all."""
+        """End all scorers."""
         for slot in self._slots.values():
             ray.kill(slot.process)
 
@@ -196,7 +203,7 @@ class ScorerFleet:
             self._started += 1
 
     def _see_started(self, now: float) -> None:
-        """Those that have come up since the last look."""
+        """Note the scorers that have come up since the last check."""
         arriving = {
             slot.arriving: slot
             for slot in self._slots.values()
@@ -217,20 +224,20 @@ class ScorerFleet:
             self._list_free(slot)
 
     def _find_overdue(self, slot: ScorerSlot, now: float, seconds_per_row: float) -> None:
-        waited_for = [handed for handed in slot.handed.values() if not handed.overdue]
-        expected_s = seconds_per_row * sum(handed.task.size for handed in waited_for)
-        for handed in waited_for:
+        in_time = [handed for handed in slot.handed.values() if not handed.overdue]
+        expected_s = seconds_per_row * sum(handed.task.size for handed in in_time)
+        for handed in in_time:
             if now - handed.since > OVERDUE_MIN_S + OVERDUE_FACTOR * expected_s:
                 self._mark_overdue(slot, handed)
 
     def _mark_overdue(self, slot: ScorerSlot, handed: Assignment) -> None:
-        """It holds nobody up any more."""
+        """Count a task no more in its scorer's load."""
         handed.overdue = True
         slot.load -= 1
         self._list_free(slot)
 
     def _end_idle(self, now: float) -> None:
-        """End idle scorers, those that never came up and those on the newest nodes first."""
+        """End idle scorers: first those that aren't up, then those on the newest nodes."""
         surplus = len(self._slots) - self._least
         if surplus < 1:
             return
@@ -249,15 +256,15 @@ class ScorerFleet:
     def _list_free(self, slot: ScorerSlot) -> None:
         if self._has_room(slot) and slot.number not in self._listed[slot.load]:
             self._listed[slot.load].add(slot.number)
-            heapq.heappush(self._room[slot.load], (slot.node, slot.number))
+            heapq.heappush(self._heaps[slot.load], (slot.node, slot.number))
 
 
 def check_start(error: RayActorError) -> None:
-    """Raises RuntimeError for a scorer that can't even start: it would lose every task."""
+    """Raises RuntimeError for a scorer that can't start: it would lose every task."""
     if getattr(error, "actor_init_failed", False):
         raise RuntimeError(f"a scorer can't start: {error}") from error
 
 
 def _ask(process: ActorHandle) -> ray.ObjectRef:
-    """Answered, with its node, once the scorer is there."""
+    """A call that is answered, with the scorer's node, when the scorer is up."""
     return process.where.options(max_task_retries=-1).remote()

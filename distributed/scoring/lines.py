@@ -1,4 +1,4 @@
-"""Lines of a file, scored and written as one fragment of the results; nothing here knows Ray."""
+"""Scores lines of a file and writes one fragment of the results; imports no Ray."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from sequence_tutor.rewards.base import Status
 
 @dataclass(frozen=True)
 class LinesReport:
-    """What the driver sees of scored lines: rows, of each status (int64, by its number), seconds
-    spent scoring and the first error."""
+    """What the driver sees of scored lines."""
 
     rows: int
+    """How many lines."""
     counts: np.ndarray
+    """int64 [len(Status)] lines by the number of their status."""
     seconds: float
+    """Seconds spent scoring."""
     error: str
+    """The first error, empty where there was none."""
 
 
 def score_lines(
     scorer: Scorer, scorer_id: str, first: int, lines: list[str], directory: str
 ) -> LinesReport:
-    """Score lines, of which the first has the number `first`, and write them into `directory`."""
+    """Score lines, the first of which is line `first`, and write the results into `directory`."""
     work = scorer.prepare_texts(lines, scorer_id, "file")
     with released_on_error(scorer, work):
         scorer.claim(work)
@@ -47,7 +50,7 @@ def score_lines(
 
 
 def give_up_lines(first: int, lines: list[str], directory: str) -> LinesReport:
-    """Write lines as crashed without touching them: they took scorers down."""
+    """Write lines as crashed, without reading them: scorers died while they scored them."""
     n = len(lines)
     judged = Judged(
         sequences=lines,
@@ -63,7 +66,7 @@ def give_up_lines(first: int, lines: list[str], directory: str) -> LinesReport:
 
 @contextmanager
 def released_on_error(scorer: Scorer, work: Work) -> Iterator[None]:
-    """A failure mustn't leave keys claimed by a scorer that lives and has given up."""
+    """Release the scorer's claims on an error: it lives on and would hold them without scoring."""
     try:
         yield
     except BaseException:

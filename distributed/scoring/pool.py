@@ -1,9 +1,9 @@
-"""All scorers behind one face: tasks go in, reports come out, what dies is given to others.
+"""All scorers as one: tasks go in, reports come out, and lost tasks are handed out again.
 
-A scorer is handed a little more than it works on, so that it never idles; what takes long (a hung
-sequence that waits for its deadline) doesn't count, so that it holds nobody up. Tasks are cut so
-that one takes about a second, or longer where there are hundreds of scorers: a dear reward's batch
-is spread over all of them, and little is lost with one.
+A scorer is handed a little more than it works on, so that it never idles. An overdue task (a hung
+sequence that waits for its deadline) doesn't count, so that other tasks don't wait for it. Tasks
+are cut so that each takes about a second, or longer with hundreds of scorers: the batch of a slow
+reward is spread over all of them, and little is lost with one.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from sequence_tutor.distributed.scoring.fleet import (
 )
 from sequence_tutor.distributed.scoring.task import Report, Task
 
-# Tasks that wait for each scorer, beside those it has been handed.
+# Tasks that wait in the queue for each scorer, beside those it has.
 WAITING_PER_SCORER = 1
-# Seconds that a task should take, or more where the driver would hand out more tasks than so many a
-# second: it can manage about five hundred.
+# Seconds that a task should take. Where the driver would hand out more than TASKS_PER_S tasks a
+# second, tasks take longer; it can hand out about 500 a second.
 TASK_S, TASKS_PER_S = 1.0, 100.0
-# A scorer has no second task while it does one of so many seconds.
+# Seconds from which on tasks count as long: then a scorer has only one at a time.
 LONG_TASK_S = 5.0
-# How often a task that can't be cut any smaller may take its scorer down.
+# Scorers lost with a task of one sequence before it is given up.
 ATTEMPTS = 3
 
 R = TypeVar("R", bound=Report)
@@ -51,11 +51,11 @@ R = TypeVar("R", bound=Report)
 class ScorerPool(Generic[R]):
     """The scorers of a run and the tasks on their way through them.
 
-    `waiting` counts sequences that no scorer has yet, `scoring` those that scorers have; `retried`
-    tasks that were lost and handed out again, `lost` those that were lost for good, because the
-    sequences themselves are gone or take every scorer down; `collect` gives the latter to
-    `give_up`, where there is one. `first` is the size of tasks before anything is known of their
-    cost.
+    first: sequences of a task before the first report. give_up: makes, of a task that was lost
+    with ATTEMPTS scorers, the task that records this; without it such a task counts as lost.
+    waiting: sequences that no scorer has yet. scoring: sequences that scorers have. retried: tasks
+    that were lost and handed out again. lost: tasks that were lost for good: their sequences are
+    gone with the process that made them, or scorers die of them.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class ScorerPool(Generic[R]):
 
     @property
     def tasks(self) -> int:
-        """Tasks that wait or are being scored."""
+        """How many tasks wait or are being scored."""
         return len(self._queue) + len(self._slots)
 
     @property
     def full(self) -> bool:
-        """Whether more tasks would only grow stale."""
+        """Whether enough tasks wait for every scorer; more would only get stale."""
         under_way = len(self._queue) + self.fleet.load
         return under_way >= (self.fleet.limit + WAITING_PER_SCORER) * max(1, self.fleet.up)
 
@@ -84,18 +84,17 @@ class ScorerPool(Generic[R]):
         self._enqueue(task)
 
     def drop_waiting(self) -> None:
-        """Forget what no scorer has yet."""
+        """Drop the tasks that no scorer has yet."""
         self._queue.clear()
         self.waiting = 0
 
     def dispatch(self, budget: int | None = None) -> None:
-        """Keep every scorer supplied, the least busy first. Not more than `budget` scores are
-        allowed to be under way, where it is given. Raises RuntimeError where a scorer can't start.
-        """
+        """Hand waiting tasks to scorers, the least busy first. At most `budget` scores, where it is
+        given, are under way. Raises RuntimeError where a scorer can't start."""
         self.fleet.look(self.batch_size.seconds_per_row)
         self.batch_size.target_s = max(TASK_S, self.fleet.up / TASKS_PER_S)
-        # what waits behind a long task is better off with another scorer, and what is long isn't
-        # known before the first report
+        # a second task would wait behind a long one while other scorers get idle; before the first
+        # report every task counts as long
         task_s = self.batch_size() * (self.batch_size.seconds_per_row or LONG_TASK_S)
         self.fleet.limit = self.fleet.handed if task_s < LONG_TASK_S else 1
         while self._queue:
@@ -112,12 +111,12 @@ class ScorerPool(Generic[R]):
             self.scoring += task.size
             call = self.fleet.hand(slot, task)
             self._slots[call] = slot
-            # told by a callback: with a thousand scorers it takes long to ask who is done
+            # a callback, as `ray.wait` on the calls of a thousand scorers takes long
             call.future().add_done_callback(lambda done, call=call: self._done.put((call, done)))
 
     def collect(self, timeout_s: float = 0.0) -> list[R]:
-        """Reports of the tasks that are done; waits up to `timeout_s` for the first, or a moment
-        for scorers where none has any. Raises what a scorer raises."""
+        """Reports of the tasks that are done; waits up to `timeout_s` for the first, or up to
+        LOOK_EVERY_S where no scorer has a task. Raises what a scorer raises."""
         if not self._slots:
             time.sleep(min(timeout_s, LOOK_EVERY_S))
         reports: list[R] = []
@@ -156,16 +155,16 @@ class ScorerPool(Generic[R]):
         return task
 
     def _take_loss(self, slot: ScorerSlot, handed: Assignment, error: RayError) -> None:
-        """Hand it out again, cut in halves, so that a sequence that takes scorers down is found."""
+        """Queue a lost task again, in halves, so that a sequence that kills scorers is found."""
         task: Any = handed.task
         if isinstance(error, (OwnerDiedError, ObjectLostError)):
-            self.lost += 1  # the sequences went down with the actor that made them
+            self.lost += 1  # the sequences are gone with the actor that made them
             return
         check_start(error)
         self.fleet.lost(slot)
         self.retried += 1
         if isinstance(error, ActorUnavailableError) and time.monotonic() - handed.since < DOWN_S:
-            self._enqueue(task, first=True)  # it was never begun
+            self._enqueue(task, first=True)  # the call never reached the scorer
         elif task.size > 1:
             for half in reversed(task.split(task.size // 2)):
                 self._enqueue(half, first=True)

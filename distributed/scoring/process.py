@@ -1,8 +1,8 @@
 """A scorer as a Ray actor: batches arrive by reference, rows go straight to the shards.
 
-Its reward runs in child processes that may die; its claims are renewed by a thread of their own, so
-that a long score isn't taken for a dead scorer. Calls may overlap (Ray gives each a thread): while
-one batch waits for a sequence that hangs, the next one is scored.
+The reward runs in child processes that may die. A thread renews the claims, so that a long score
+isn't taken for a dead scorer. Calls may overlap (Ray gives each a thread): while one batch waits
+for a sequence that hangs, the next one is scored.
 """
 
 from __future__ import annotations
@@ -31,18 +31,20 @@ from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.identify import identifier
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
-# Claims are renewed so many times within a lease.
+# How often claims are renewed within a lease.
 BEATS_PER_LEASE = 5
 
 
 class UnknownTicketError(KeyError):
-    """A step of a batch whose earlier steps were done by a scorer that is no more."""
+    """A step of a batch whose earlier steps are lost, as the scorer that did them has died."""
 
 
 class ScorerProcess:
-    """See the module. `directory` is where the user started the run: modules of their own rewards
-    are found there. `shards`: the replay shards' handles, packed. `encoding` is what decodes
-    episodes; lines need none."""
+    """A scorer of a run.
+
+    shards: handles of the replay shards, `packed`. directory: where the user started the run and
+    the modules of their own rewards are. encoding: decodes episodes; lines need none.
+    """
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class ScorerProcess:
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
 
     def where(self) -> str:
-        """The node it runs on."""
+        """Id of the node it runs on."""
         return ray.get_runtime_context().get_node_id()  # type: ignore[no-any-return]
 
     def _beat(self) -> None:
@@ -77,16 +79,16 @@ class ScorerProcess:
     def score_and_store(
         self, batch: Generated, rows: tuple[int, int], allowance: int
     ) -> ScoreReport:
-        """Score rows first to last of a batch, at most `allowance` valid ones, and store them."""
+        """Score rows (first, end) of a batch, at most `allowance` valid ones, and store them."""
         work = self.scorer.prepare(batch.slice(*rows), allowance)
         with released_on_error(self.scorer, work):
             self.scorer.claim(work)
             return self.scorer.store(work, self.scorer.score(work))
 
-    # -- synchronous mode: the same step by step, so that the driver can set the order ----------
+    # -- synchronous mode: one call per step, so that the driver sets the order -----------------
 
     def prepare(self, ticket: int, batch: Generated, allowance: int) -> None:
-        if before := self.works.pop(ticket, None):  # an attempt whose answer got lost
+        if before := self.works.pop(ticket, None):  # an earlier call whose answer was lost
             self.client.release([before.keys[i] for i in before.mine])
         self.works[ticket] = self.scorer.prepare(batch, allowance)
 
@@ -117,5 +119,5 @@ class ScorerProcess:
         return score_lines(self.scorer, self.scorer_id, first, lines, directory)
 
     def give_up(self, first: int, lines: list[str], directory: str) -> LinesReport:
-        """Write lines as crashed without touching them: they took scorers down."""
+        """Write lines as crashed, without reading them: scorers died while they scored them."""
         return give_up_lines(first, lines, directory)

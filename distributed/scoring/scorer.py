@@ -1,12 +1,12 @@
-"""Scorers: judge the sequences of a batch, each once in the whole cluster.
+"""Scores the sequences of a batch, each once in the whole cluster.
 
 A batch goes through four steps: `prepare` finds the keys, `claim` asks the replay which of them
-are this scorer's to score, `score` asks the reward, `store` commits the rows and waits for what
-others were scoring at the same time. From `claim` on nobody else pays for a key, and after `store`
-its score is the replay's to keep.
+this scorer is to score, `score` calls the reward, `store` adds the rows to the replay and waits for
+keys that other scorers are scoring. After `claim` no other scorer scores these keys, and after
+`store` the replay keeps their scores.
 
-An invalid sequence has no canonical form. Its key is made of its text, and can't be the key of a
-valid one.
+An invalid sequence has no canonical form. Its key is made of its text, and is never the key of a
+valid sequence.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from sequence_tutor.distributed.types import (
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, action_texts
 from sequence_tutor.rewards.base import Identity, Reward, Scores, Status, unpriced
 
-# How often one asks for what another scorer is scoring: at first, and at last.
+# Seconds between two claims of a key that another scorer is scoring: at first, and at most.
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 1.0
-# How the key of an invalid sequence begins: with a blank in it, it is no canonical form. And how
-# many characters of its text stand there; of a longer one a digest follows.
+# Beginning of the key of an invalid sequence: canonical forms have no blank. And how many
+# characters of the text follow it; a longer text is cut there, and a digest comes after it.
 INVALID_KEY, INVALID_KEY_CHARACTERS = "invalid: ", 200
 
-# From sequences to what they are.
+# From B sequences to their B identities.
 Identify = Callable[[Sequence[str]], Sequence[Identity]]
 
 
 class ScoreKeeper(Protocol):
-    """What a scorer needs of the replay; `replay.scorer_client.ScorerClient` is one."""
+    """The methods of the replay that a scorer calls, such as those of `ScorerClient`."""
 
     def claim(self, keys: Sequence[str]) -> ClaimAnswer: ...
 
@@ -53,57 +53,77 @@ class ScoreKeeper(Protocol):
 
 
 class Outcome(NamedTuple):
-    """What became of a key; raw component values are empty where there are none."""
+    """What became of one key."""
 
     reward: float
+    """Reward, NaN where there is none."""
     status: int
+    """Number of a `Status`."""
     seconds: float
+    """Seconds spent scoring."""
     error: str
+    """Error text, empty where all went well."""
     raw: dict[str, float]
+    """Values of the components before their transforms; empty where there are none."""
 
 
 @dataclass
 class Work:
-    """A batch of B sequences on its way. version, actor, source: as in `Generated`.
-
-    actions: the text of each action, or None where the reward splits the sequences itself;
-    keys [B]; valid bool [B]; identities [B]: what each sequence is; open: rows, one for each key
-    that has no outcome yet; mine: those of them that this scorer has claimed, with the rows of the
-    replay where they are paid already; allowance: how many more scores this batch may use; refused:
-    keys beyond it; statuses, durations: as in `ScoreReport`.
-    """
+    """A batch of B sequences on its way through a scorer's steps. Rows are numbered 0 to B - 1."""
 
     episodes: Episodes
+    """The B episodes."""
     version: int
+    """Version of the behaviour policy, in updates; -1 for sequences that no policy made."""
     actor: str
+    """Run id of the actor, or id of the scorer for lines of a file."""
     source: str
+    """What made the sequences: "policy", the name of an explorer, "file" or "report"."""
     texts: list[str]
+    """B sequences."""
     actions: list[list[str]] | None
+    """B lists with the text of each action; None where the reward splits sequences itself."""
     keys: list[str]
+    """B keys."""
     valid: np.ndarray
+    """bool [B] whether a sequence is valid."""
     identities: Sequence[Identity]
+    """B identities, each with the key or the reason why there is none."""
     allowance: int
+    """How many more valid sequences of this batch may be scored."""
     open: list[int]
+    """Rows whose keys have no outcome yet and aren't claimed by this scorer, one per key."""
     mine: list[int] = field(default_factory=list)
+    """Rows whose keys this scorer has claimed."""
     paid: dict[int, Scored] = field(default_factory=dict)
+    """By row of `mine`: the row of the replay, where the key is paid for already."""
     condemned: set[int] = field(default_factory=set)
+    """Rows of `mine` that aren't scored, as too many scorers were lost with their keys."""
     refused: set[str] = field(default_factory=set)
+    """Keys that aren't scored, as the allowance is used up."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    """Outcomes by key."""
     seconds: float = 0.0
+    """Seconds spent finding keys and scoring."""
     fresh: int = 0
+    """New scores by this batch."""
     added: int = 0
+    """Rows added to the replay."""
     used: int = 0
+    """Added rows that count against the score budget."""
     statuses: np.ndarray = field(default_factory=lambda: count_statuses([]))
+    """int64 [len(Status)] new scores by the number of their status."""
     durations: np.ndarray = field(default_factory=lambda: count_durations([]))
+    """int64 [DURATIONS] new scores by how long they took, as in `ScoreReport`."""
 
 
 def count_statuses(status: Sequence[int] | np.ndarray) -> np.ndarray:
-    """int64 [len(Status)]: how many there are of each."""
+    """int64 [len(Status)]: how many there are of each status."""
     return np.bincount(np.asarray(status, np.int64), minlength=len(Status))
 
 
 def count_durations(seconds: Sequence[float] | np.ndarray) -> np.ndarray:
-    """int64 [DURATIONS]: how many are within each bound and above the one before."""
+    """int64 [DURATIONS]: how many are above the bound before and up to each of SCORE_SECONDS."""
     buckets = np.searchsorted(SCORE_SECONDS, np.asarray(seconds, np.float64))
     return np.bincount(buckets, minlength=DURATIONS)
 
@@ -136,7 +156,7 @@ class Scorer:
         return self._work(texts, actions, episodes, origin, allowance)
 
     def prepare_texts(self, texts: list[str], actor: str, source: str) -> Work:
-        """Find the keys of sequences that no policy made and nobody will learn from."""
+        """Find the keys of sequences that no policy made, and that aren't learned from."""
         n = len(texts)
         nothing = Episodes(
             np.zeros((n, 1), np.int16), np.zeros(n, np.int32), np.full(n, np.nan, np.float32)
@@ -144,19 +164,19 @@ class Scorer:
         return self._work(texts, None, nothing, (-1, actor, source), None)
 
     def claim(self, work: Work) -> None:
-        """Ask whose the open keys are: known ones get their outcome, free ones become ours."""
+        """Claim the open keys: known ones get their outcome, free ones are ours to score."""
         if not work.open:
             return
         claims = self.replay.claim([work.keys[i] for i in work.open])
         self._take_known(work, claims)
         paid = {int(at): i for i, at in enumerate(claims.already_scored_at)}
-        ours, waiting, unwanted = [], [], []
+        ours, waiting, refused = [], [], []
         for at, i in enumerate(work.open):
             if claims.state[at] == Claim.BUSY:
                 waiting.append(i)
             elif claims.state[at] == Claim.YOURS:
                 if work.valid[i] and work.allowance < 1:
-                    unwanted.append(work.keys[i])
+                    refused.append(work.keys[i])
                     continue
                 work.allowance -= int(work.valid[i])
                 ours.append(i)
@@ -165,13 +185,13 @@ class Scorer:
                     work.paid[i] = claims.paid.select([paid[at]])
                 elif claims.losses[at] >= MAX_LOSSES:
                     work.condemned.add(i)
-        if unwanted:
-            work.refused.update(unwanted)
-            self.replay.release(unwanted)
+        if refused:
+            work.refused.update(refused)
+            self.replay.release(refused)
         work.mine, work.open = ours, waiting
 
     def score(self, work: Work) -> Scored | None:
-        """The rows of the keys that are ours, in the order of the batch; None where none is."""
+        """The rows of our keys, in the order of the batch; None where there are none."""
         if not work.mine:
             return None
         parts: list[Scored] = [work.paid[i] for i in work.mine if i in work.paid]
@@ -192,7 +212,8 @@ class Scorer:
                 scores = replace(scores, seconds=np.full(len(fresh), each, np.float32))
             parts.append(_rows(work, fresh, scores))
             work.fresh += len(fresh)
-            busy = parts[-1].status != Status.TIMEOUT  # who hangs holds nobody else up
+            # sequences that time out wait beside others, so their seconds are no scorer time
+            busy = parts[-1].status != Status.TIMEOUT
             work.seconds += float(parts[-1].seconds[busy].sum())
         if lost:
             parts.append(_rows(work, lost, _condemned(len(lost))))
@@ -202,7 +223,7 @@ class Scorer:
         return concatenate(parts).select(np.argsort(order))
 
     def store(self, work: Work, scored: Scored | None) -> ScoreReport:
-        """Commit the rows, wait for the keys that others have, and report."""
+        """Add the rows to the replay, wait for keys that other scorers hold, and report."""
         self._commit(work, scored)
         wait_s = FIRST_WAIT_S
         while work.open:
@@ -295,7 +316,7 @@ class Scorer:
 
 
 def invalid_key(text: str) -> str:
-    """What an invalid sequence is known by: the same for the same text."""
+    """The key of an invalid sequence: the same for the same text."""
     plain = text.encode("utf-8", "backslashreplace")
     if len(text) <= INVALID_KEY_CHARACTERS:
         return INVALID_KEY + plain.decode()
@@ -304,7 +325,7 @@ def invalid_key(text: str) -> str:
 
 
 def _unread(found: Sequence[Identity]) -> Scores:
-    """The judgement of sequences that took the process down which looked for their keys."""
+    """The scores of sequences without a key, because the process that looked for it died."""
     return Scores(
         rewards=np.full(len(found), np.nan),
         status=np.array([one.lost for one in found], dtype=np.int8),
@@ -314,7 +335,7 @@ def _unread(found: Sequence[Identity]) -> Scores:
 
 
 def _condemned(rows: int) -> Scores:
-    """The judgement of sequences that nobody dares to score again."""
+    """The scores of sequences that aren't scored again, as scorers were lost with them."""
     text = f"{LOST}{MAX_LOSSES} scorers were lost while they had it"
     return Scores(
         rewards=np.full(rows, np.nan),
@@ -356,7 +377,7 @@ def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
 
 
 def _as_wide(values: np.ndarray, width: int, empty: float) -> np.ndarray:
-    """[B,T] -> a copy [B,width], cut or filled."""
+    """[B,T] -> a copy [B,width], cut or filled with `empty`."""
     out = np.full((len(values), width), empty, dtype=values.dtype)
     kept = min(width, values.shape[1])
     out[:, :kept] = values[:, :kept]

@@ -1,4 +1,4 @@
-"""What a scorer is handed."""
+"""The tasks that a pool hands to scorers, and their reports."""
 
 from __future__ import annotations
 
@@ -10,43 +10,50 @@ from ray.actor import ActorHandle
 
 
 class Report(Protocol):
-    """What any scored task reports: rows, and seconds spent on them."""
+    """What every task reports."""
 
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """Rows that have an outcome."""
 
     @property
-    def seconds(self) -> float: ...
+    def seconds(self) -> float:
+        """Seconds spent on them."""
 
 
 class Task(Protocol):
-    """Something for a scorer to do.
-
-    allowance: how many of its sequences may be scored, set when it is handed out; attempts: how
-    often it was lost; size: sequences in it.
-    """
+    """Sequences for a scorer."""
 
     allowance: int
+    """How many of the valid sequences may be scored, set when the task is handed out."""
     attempts: int
+    """How often the task was lost while it couldn't be cut."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """How many sequences."""
 
-    def send(self, process: ActorHandle) -> ray.ObjectRef: ...
+    def send(self, process: ActorHandle) -> ray.ObjectRef:
+        """Call the scorer; the call returns a `Report`."""
 
     def split(self, n: int) -> tuple[Any, Any]:
-        """The first n sequences, and the rest."""
+        """Two tasks: the first n sequences, and the rest."""
 
 
 @dataclass
 class EpisodeSlice:
-    """Rows first to last - 1 of a generated batch; of its valid ones `allowance` may be scored."""
+    """Rows of a generated batch."""
 
     batch: ray.ObjectRef
+    """Reference to the `Generated`."""
     first: int
+    """First row."""
     last: int
+    """One more than the last row."""
     allowance: int = 0
+    """How many of the valid rows may be scored, set when the task is handed out."""
     attempts: int = 0
+    """How often the task was lost while it couldn't be cut."""
 
     @property
     def size(self) -> int:

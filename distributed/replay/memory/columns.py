@@ -1,7 +1,7 @@
-"""Whole scored sequences in memory, as columns of slots that are written again and again.
+"""Whole scored sequences in memory, as columns of slots that are reused.
 
-Numbers lie in arrays that double; sequences and keys are strings, one object where they are equal.
-Which slots are in use is for others to know (`kept_rows`).
+Numbers are in arrays that double as they grow; a sequence and a key that are equal are one string
+object. `kept_rows` decides which slots are in use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _NUMBERS: dict[str, type] = {
     "seconds": np.float32,
 }
 _TEXTS = ("sequences", "keys", "errors", "sources", "actors")
-_FEW = ("errors", "sources", "actors")  # few different ones: equal ones are one object
+# Texts of which few differ, so that equal ones are made one object.
+_FEW = ("errors", "sources", "actors")
 
 
 class Column:
@@ -35,14 +36,14 @@ class Column:
 
     @property
     def nbytes(self) -> int:
-        """Allocated bytes, of which up to a half is room to grow."""
+        """Allocated bytes, of which up to half are for growth."""
         return self._data.nbytes
 
     def write(self, slots: np.ndarray, values: np.ndarray) -> None:
         """Put [B] or [B, width] values into slots (int [B]); zeros where they are narrower than the
         column."""
         last = int(slots.max(initial=-1))
-        # doubled slots, and columns in steps of eight: each growth copies everything
+        # slots double and columns grow by eight, as each growth copies everything
         need = [max(1024, 1 << last.bit_length()), *(-(-n // 8) * 8 for n in values.shape[1:])]
         if last >= len(self._data) or need[1:] > list(self._data.shape[1:]):
             old = self._data
@@ -62,10 +63,10 @@ class Column:
 
 
 class Columns:
-    """Holds `Scored` rows, all but `step_raw`, which is for the record alone.
+    """Holds `Scored` rows without `step_raw`, which only the record keeps.
 
-    A component or per-step rewards that only some of the batches have are filled as `concatenate`
-    does it: NaN, and the terminal reward at the last action.
+    What only some batches have is filled in as `concatenate` does: NaN for a component, for
+    per-step rewards the terminal reward at the last action.
     """
 
     def __init__(self) -> None:
@@ -93,8 +94,8 @@ class Columns:
         return sum(c.nbytes for c in columns) + lists + self._string_bytes
 
     def pay_by_step(self) -> None:
-        """From now on all rows have per-step rewards; the terminal ones of earlier rows are moved
-        to the last action."""
+        """Give all rows per-step rewards; the terminal rewards of earlier rows go to the last
+        action."""
         if self._steps is None:
             slots = np.arange(len(self))
             earlier = per_step(self.read(slots))
@@ -102,7 +103,7 @@ class Columns:
             self._steps.write(slots, earlier)
 
     def write(self, slots: np.ndarray, scored: Scored) -> None:
-        """Put B rows, whose columns must fit together (`check_shapes`), into slots, int [B], all
+        """Put B rows, whose columns must agree in size (`check_shapes`), into slots, int [B], all
         different."""
         if scored.step_rewards is not None:
             self.pay_by_step()
@@ -156,7 +157,7 @@ class Columns:
 
 def check_shapes(scored: Scored) -> None:
     """Raises ValueError where columns disagree on the number of rows or actions: NumPy and Arrow
-    would broadcast some of that, or read beyond the end."""
+    would broadcast some of these, or read beyond the end."""
     rows = len(scored)
     sizes = {
         f.name: len(v) for f in fields(scored) if isinstance(v := getattr(scored, f.name), list)

@@ -1,8 +1,8 @@
 """Which rows are held whole: the newest and the best.
 
-The choice alone, without the rows, so that a reload can make it before it reads any of them. It is
-a function of the rows in their order, however they came in batches: a reloaded shard holds, and so
-samples, what it held before.
+This module only chooses and doesn't hold the rows, so a reload can choose before it reads them. The
+choice is a function of the rows in their order and not of how they were batched: a reloaded shard
+holds, and samples, the same rows as before.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ TRAINABLE, VALID = 1, 2
 class KeptRows:
     """Gives each new row a slot, and takes slots back from rows that are neither new nor good.
 
-    As soon as a quarter more than `memory_rows` rows are held, all go but `memory_rows`: the newer
-    half, and of the rest those with the highest rewards, of equal ones the newest. So as many of
-    the newest rows, and of the best that ever came, as half of memory_rows are always there. Work
-    per row is constant.
+    When a quarter more than `memory_rows` rows are held, all but `memory_rows` are dropped. Half of
+    those that stay are the newest; the other half have the highest rewards of the rest, of equal
+    ones the newest. So the newest memory_rows/2 rows, and the best memory_rows/2 rows that ever
+    came, are always held. Work per row is constant.
     """
 
     def __init__(self, memory_rows: int) -> None:
@@ -51,11 +51,10 @@ class KeptRows:
         return self._slots[: self._rows].copy()
 
     def extend(self, rewards: np.ndarray, flags: np.ndarray) -> list[tuple[slice, np.ndarray]]:
-        """Take in B rows, rewards float64 [B], finite but for -inf, the lowest of all, and flags
-        int8 [B].
+        """Add B rows: rewards float64 [B], finite or -inf for the lowest; flags int8 [B].
 
-        Returns what is to be written in this order: (rows of the B, their slots). A later piece may
-        take slots of an earlier one.
+        Returns pieces (which of the B rows, their slots), to be written in this order: a later
+        piece may reuse slots of an earlier one.
         """
         pieces = []
         done = 0
@@ -75,7 +74,7 @@ class KeptRows:
         return pieces
 
     def trainable(self) -> tuple[np.ndarray, np.ndarray]:
-        """Slots int32 [N] and rewards float64 [N] of the trainable rows, as they came."""
+        """Slots int32 [N] and rewards float64 [N] of the trainable rows, in arrival order."""
         if self._eligible is None:
             at = np.flatnonzero(self._flags[: self._rows] & TRAINABLE)
             self._eligible = self._slots[at], self._rewards[at]
@@ -88,7 +87,7 @@ class KeptRows:
         return slots
 
     def _take(self, n: int) -> np.ndarray:
-        """n slots to write to, those used before first."""
+        """n slots to write to; freed ones come first."""
         again, self._free = self._free[:n], self._free[n:]
         new = np.arange(self._used, self._used + n - len(again), dtype=np.int32)
         self._used += len(new)

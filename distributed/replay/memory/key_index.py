@@ -1,7 +1,7 @@
 """From keys to row numbers, a few dozen bytes per key: an open-addressing hash table in NumPy.
 
-A key stands there as 128 bits of its BLAKE2b digest. That two of 10^10 keys share them has a chance
-of 10^-19, so a digest is taken for the key.
+A key is represented by 128 bits of its BLAKE2b digest. The probability that two of 10^10 keys share
+a digest is 10^-19, so equal digests count as equal keys.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from hashlib import blake2b
 
 import numpy as np
 
-_FULL = 2 / 3  # share of slots in use beyond which a table grows
+# Share of slots in use beyond which a table grows.
+_FULL = 2 / 3
 _LEAST_SLOTS = 1024
-_MOVE = 4  # slots of the old table moved per inserted row; more than 1 / _FULL, so it ends in time
+# Slots of the old table moved per inserted row. Above 1 / _FULL, so that all are moved before the
+# new table is full.
+_MOVE = 4
 
 
 def digests(keys: Sequence[str]) -> np.ndarray:
@@ -24,7 +27,8 @@ def digests(keys: Sequence[str]) -> np.ndarray:
 
 class _Table:
     """S slots, a power of two: digests uint64 [S,2] and rows int32 [S], 0 for a free slot, else the
-    row's number + 1. A digest lies in the first slot that was free from its own on."""
+    row's number + 1. A digest is in the first slot that was free, searched from the slot that its
+    low bits name."""
 
     def __init__(self, slots: int) -> None:
         self.digests = np.zeros((slots, 2), np.uint64)
@@ -54,11 +58,11 @@ class _Table:
         return rows
 
     def insert(self, new: np.ndarray, rows: np.ndarray) -> None:
-        """Put B digests that aren't there, all different, with their row numbers."""
+        """Add B digests, all new and different, with their row numbers."""
         numbers = (rows + 1).astype(np.int32)
         left, slots = np.arange(len(new)), self._own(new)
         while len(left):
-            # where several want the same free slot, the last one written has it
+            # where several take the same free slot, the one written last keeps it
             free = self.rows[slots] == 0
             self.rows[slots[free]] = numbers[left[free]]
             won = free & (self.rows[slots] == numbers[left])
@@ -69,15 +73,15 @@ class _Table:
 class KeyIndex:
     """Row numbers by digest; nothing is ever removed.
 
-    When two thirds of the slots are in use a table of twice the size is begun, and each insert
-    moves a few slots of the old one: none waits for a whole table to be copied. 30 to 60 bytes per
-    key, half as much again while a table is being moved.
+    When two thirds of the slots are in use, a table of twice the size is made. Each insert moves a
+    few slots of the old one, so no insert has to copy a whole table. 30 to 60 bytes per key, 1.5
+    times that while slots are being moved.
     """
 
     def __init__(self) -> None:
         self._table = _Table(_LEAST_SLOTS)
         self._old: _Table | None = None
-        self._moved = 0  # slots of the old table
+        self._moved = 0  # slots of the old table that were moved
         self._count = 0
 
     def __len__(self) -> int:
@@ -96,7 +100,7 @@ class KeyIndex:
         return rows
 
     def insert(self, new: np.ndarray, rows: np.ndarray) -> None:
-        """Put digests that aren't there yet, all different, with row numbers of no other digest."""
+        """Add digests, all new and different, with row numbers that no other digest has."""
         self._count += len(new)
         if self._count > _FULL * len(self._table):
             self._move(len(self._old) if self._old else 0)
@@ -109,8 +113,8 @@ class KeyIndex:
         self._move(max(_MOVE * len(new), _LEAST_SLOTS))
 
     def _move(self, slots: int) -> None:
-        """Take the next slots of the old table over; where they lie it stays as it is, so that
-        what isn't moved yet is found."""
+        """Copy the next slots of the old table to the new one. The old table isn't changed, so
+        slots that aren't moved yet are still found."""
         if self._old is None:
             return
         part = slice(self._moved, self._moved + slots)

@@ -1,7 +1,6 @@
-"""What became of every key ever scored, compactly: what a claim is answered from.
+"""The outcome of every key ever scored, in little memory. Claims are answered from it.
 
-About 70 to 100 bytes per row with three components, index included; whole rows are another matter
-(`columns`, `kept_rows`).
+About 70 to 100 bytes per row with three components, index included. Whole rows are in `columns`.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ BLOCK_ROWS = 1 << _BITS
 
 
 class _Block:
-    """BLOCK_ROWS rows, side by side what is read together: values float64 [rows, 1 + C], the reward
-    and the raw components. What isn't written yet takes no memory, the system gives it on use."""
+    """BLOCK_ROWS rows; what is read together lies together: values float64 [rows, 1+K], the reward
+    and K raw components. Pages that aren't written yet take no memory."""
 
     def __init__(self, width: int) -> None:
         self.values = np.empty((BLOCK_ROWS, width))
@@ -27,7 +26,7 @@ class _Block:
         self.status = np.empty(BLOCK_ROWS, np.int8)
 
     def widen(self, width: int, used: int) -> None:
-        """Make room for more components; the `used` rows have none of them."""
+        """Add columns for new components, NaN in the `used` rows."""
         values = np.empty((BLOCK_ROWS, width))
         values[:used] = np.nan
         values[:used, : self.values.shape[1]] = self.values[:used]
@@ -37,9 +36,9 @@ class _Block:
 class OutcomeIndex:
     """Outcomes by key and by row number; rows are numbered as they come, and never change.
 
-    Blocks of a fixed size, so that growing copies nothing. A block has the components that were
-    known when it was last written; what it lacks is NaN. Error texts are kept of the rows that have
-    one, equal ones once.
+    Blocks have a fixed size, so growing copies nothing. A block has the components that were known
+    when it was last written; the others are NaN. Only rows that have an error text take memory for
+    one; equal texts are stored once.
     """
 
     def __init__(self) -> None:
@@ -47,7 +46,7 @@ class OutcomeIndex:
         self._blocks: list[_Block] = []
         self._components: list[str] = []
         self._errors: dict[int, str] = {}
-        self._texts: dict[str, str] = {}  # equal ones once
+        self._texts: dict[str, str] = {}  # each error text, once
         self._text_bytes = 0
         self._rows = 0
 
@@ -56,7 +55,7 @@ class OutcomeIndex:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows held, and of the index with its room to grow."""
+        """Bytes of the rows held, and of the index as allocated."""
         per_row = 8 * (1 + len(self._components)) + 4 + 1
         errors = sys.getsizeof(self._errors) + 32 * len(self._errors)  # 32: an int object
         errors += sys.getsizeof(self._texts) + self._text_bytes
@@ -67,7 +66,7 @@ class OutcomeIndex:
         return self._index.find(digests)
 
     def extend(self, digests: np.ndarray, outcomes: Outcomes) -> None:
-        """Add rows whose digests, all different, aren't there yet."""
+        """Add rows whose digests are all new and different."""
         self._components += [name for name in outcomes.raw if name not in self._components]
         values = np.full((len(outcomes), 1 + len(self._components)), np.nan)
         values[:, 0] = outcomes.rewards
@@ -76,7 +75,7 @@ class OutcomeIndex:
                 values[:, column] = outcomes.raw[name]
         done = 0
         while done < len(outcomes):
-            block, first = self._room()
+            block, first = self._next_place()
             n = min(BLOCK_ROWS - first, len(outcomes) - done)
             block.values[first : first + n] = values[done : done + n]
             block.seconds[first : first + n] = outcomes.seconds[done : done + n]
@@ -104,8 +103,8 @@ class OutcomeIndex:
         errors = [self._errors.get(row, "") for row in rows.tolist()]
         return Outcomes(values[:, 0].copy(), status, seconds, errors, raw)
 
-    def _room(self) -> tuple[_Block, int]:
-        """The block of the next row, as wide as need be, and the row's place in it."""
+    def _next_place(self) -> tuple[_Block, int]:
+        """The block of the next row, with all components, and the row's place in it."""
         width, first = 1 + len(self._components), self._rows & (BLOCK_ROWS - 1)
         if self._rows >> _BITS == len(self._blocks):
             self._blocks.append(_Block(width))

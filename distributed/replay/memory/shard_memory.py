@@ -1,7 +1,7 @@
 """What a shard remembers: the outcome of every key, and the kept rows whole.
 
 Invariants: a key has one row, the first that came; rows are numbered as they come; the content is a
-function of the rows in their order, so a reload (`reload`) brings back the same.
+function of the rows in their order, so `record.reload` restores the same.
 """
 
 from __future__ import annotations
@@ -23,14 +23,18 @@ from sequence_tutor.rewards.base import Status, unpriced
 
 @dataclass(frozen=True)
 class Brief:
-    """B rows without their sequences: keys; outcomes; lengths int [B] in actions; free bool [B],
-    those that weren't scored in a run; by_step, whether they have per-step rewards."""
+    """B rows without their sequences."""
 
     keys: list[str]
+    """B keys."""
     outcomes: Outcomes
+    """Outcomes of the B keys."""
     lengths: np.ndarray
+    """int [B] actions of each sequence."""
     free: np.ndarray
+    """bool [B] whether a row's source is one of FREE_SOURCES, which the budget doesn't count."""
     by_step: bool
+    """Whether the rows have per-step rewards."""
 
     @classmethod
     def of(cls, scored: Scored) -> Brief:
@@ -55,11 +59,11 @@ class Brief:
 class ShardMemory:
     """Remembers rows; `memory_rows` of them whole, see `KeptRows`.
 
-    Candidates for being held whole are rows with a finite reward, and invalid ones without a reward
-    of their own (`rewards.base.unpriced`), which count as the lowest of all. Those of them with at
-    least one action are trainable. Failed rows have a reward only where the config gives it to
-    them. worst: the lowest reward of a valid row, inf while there is none; best_invalid: the
-    highest of an invalid row, -inf while none has its own.
+    Rows with a finite reward can be held whole, and so can invalid ones without a reward of their
+    own (`rewards.base.unpriced`), which rank lowest. Those with at least one action are trainable.
+    Failed rows have a reward only where the config gives them one. worst: the lowest reward of a
+    valid row, inf while there is none; best_invalid: the highest reward of an invalid row, -inf
+    while none has its own.
     """
 
     def __init__(self, memory_rows: int) -> None:
@@ -81,8 +85,8 @@ class ShardMemory:
         return self.outcomes.find(digests(keys))
 
     def new_rows(self, keys: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Which of the B keys are unknown, each where it comes first: int64 [N], increasing, and
-        their digests [N,2]."""
+        """Places of the unknown keys among the B, each where it comes first: int64 [N], increasing;
+        and their digests, uint64 [N,2]."""
         wanted = digests(keys)
         first: dict[str, int] = {}
         for i in np.flatnonzero(self.outcomes.find(wanted) < 0).tolist():
@@ -92,15 +96,15 @@ class ShardMemory:
 
     def remember(self, scored: Scored, named: np.ndarray) -> int:
         """Hold rows with new keys, all different, whose digests are `named`. Keeps no reference to
-        their arrays. Returns how many are paid."""
+        their arrays. Returns how many count against the score budget."""
         before = self.paid
         for rows, slots in self.note(Brief.of(scored), named):
             self.columns.write(slots, scored.select(rows))
         return self.paid - before
 
     def note(self, brief: Brief, named: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Hold rows with new keys, all different, but for what is held whole: that is to be written
-        into `columns` by the caller, in this order: (which of the rows, their slots)."""
+        """Hold the outcomes of rows with new keys, all different. Returns which rows are to be held
+        whole, and their slots: the caller writes them into `columns` in this order."""
         outcomes = brief.outcomes
         if brief.by_step and len(brief.keys):
             self.columns.pay_by_step()

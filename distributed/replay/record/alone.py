@@ -1,4 +1,4 @@
-"""The record as the only scorer sees it: no shards, and nothing else that writes."""
+"""The record without shards, for the only process that scores and writes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _NEEDED = ("reward", "status", "error", "seconds")
 class RecordAlone:
     """A `ScoreKeeper` on a record: a key that was looked up is known or free.
 
-    What is added is written as parts of shard 0 of 1; shards of any number find their keys there.
-    Raises RecordError where the record can't be read.
+    Rows are written as parts of shard 0 of 1, where shards of any number find their keys. Raises
+    RecordError where the record can't be read.
     """
 
     def __init__(self, place: Place, reward_id: str) -> None:
@@ -37,7 +37,7 @@ class RecordAlone:
         self._known: dict[str, Outcomes] = {}
 
     def look_up(self, keys: Iterable[str]) -> None:
-        """Find what the record has of these keys, part by part; void rows are as if not there."""
+        """Read the outcomes of these keys from the record, part by part, without void rows."""
         wanted = set(keys)
         retried = read_retried(self._store, self._reward_id)
         columns = scan(self._store, reward_id=self._reward_id, wanted=_is_needed)
@@ -54,7 +54,7 @@ class RecordAlone:
         return key in self._known
 
     def claim(self, keys: Sequence[str]) -> ClaimAnswer:
-        """Keys that aren't known are the caller's to score."""
+        """Keys that aren't known are YOURS."""
         known = np.array([key in self._known for key in keys], bool)
         return ClaimAnswer(
             state=np.where(known, Claim.KNOWN, Claim.YOURS).astype(np.int8),
@@ -65,11 +65,10 @@ class RecordAlone:
         )
 
     def release(self, keys: Sequence[str]) -> None:
-        """They're free as they were."""
+        """Nothing to do: there are no claims."""
 
     def add(self, scored: Scored) -> AddResult:
-        """Know the rows, whose keys mustn't be known, and put them on record with what follows, or
-        at the next `flush`."""
+        """Store rows with new keys. They are written together with later rows, or at `flush`."""
         found = Outcomes(scored.rewards, scored.status, scored.seconds, scored.errors, scored.raw)
         for row, key in enumerate(scored.keys):
             self._known[key] = found.select([row])
@@ -79,7 +78,7 @@ class RecordAlone:
         return AddResult(added=len(scored), duplicates=0, paid=int((valid & ~free).sum()))
 
     def flush(self) -> None:
-        """Put on record what isn't yet. Raises OSError."""
+        """Write all rows that aren't on record yet. Raises OSError."""
         self._writer.flush()
 
 

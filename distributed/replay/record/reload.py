@@ -1,7 +1,7 @@
-"""A shard's return from its record.
+"""Loads a shard's memory from the record.
 
-In two passes, so that memory stays bounded: first what is kept of every row, part by part, which
-also settles which rows are held whole; then those rows alone.
+In two passes, so that memory stays bounded: the first reads, part by part, what is kept of every
+row, and decides which rows are held whole; the second reads these.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STATUS = [status.name.lower() for status in sorted(Status)]
 class RecordedLater:
     """Rows that are on record and paid for, but not part of the replay until they are added again.
 
-    Held whole: they are what a run did between its last checkpoint and its end.
+    A run scored them between its last checkpoint and its end. They are held whole.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class RecordedLater:
         return self._columns.nbytes
 
     def put(self, scored: Scored) -> None:
-        """Add rows; of a key that is there already the first stays."""
+        """Add rows; where a key is there already, its first row stays."""
         first: dict[str, int] = {}
         for i, key in enumerate(scored.keys):
             if key not in self._slot_of:
@@ -54,11 +54,11 @@ class RecordedLater:
         self._slot_of.update(zip(first, slots.tolist(), strict=True))
 
     def read(self, keys: list[str]) -> Scored:
-        """The rows of keys that are there, in their order."""
+        """The rows of keys, all of which must be there, in their order."""
         return self._columns.read(np.array([self._slot_of[key] for key in keys], np.int64))
 
     def take(self, keys: list[str]) -> Scored:
-        """The same, and they are no longer there."""
+        """Remove the rows of these keys and return them."""
         rows = self.read(keys)
         for key in keys:
             del self._slot_of[key]
@@ -75,18 +75,18 @@ def reload(
     memory_rows: int,
     live_rows: int | None = None,
 ) -> tuple[ShardMemory, RecordedLater]:
-    """What the record has for a shard: the first `live_rows` rows (by default all) in memory, the
-    rest as recorded later. Void rows (`retried`) are in neither, but count among `live_rows`; rows
-    scored for a report are in memory wherever they are: a run doesn't come to them again.
+    """The rows of a shard: the first `live_rows` (by default all) in memory, the rest as recorded
+    later. Void rows (`retried`) are in neither, but count among `live_rows`. Rows scored for a
+    report are in memory wherever they are, as a run doesn't score them again.
 
     Raises RecordError for a part that can't be read.
     """
     content, recorded_later = ShardMemory(memory_rows), RecordedLater()
     retried = read_retried(store, reward_id)
     parts: list[Part] = []
-    # by slot: the part of the row that it holds, and the row's place in it
+    # by slot: the part that its row is in, and the row's place there
     part_of, place_of = Column(np.int32), Column(np.int32)
-    beyond: list[np.ndarray] = []  # by part: places of rows for the recorded_later
+    beyond: list[np.ndarray] = []  # by part: places of the rows that are recorded later
     for part, table, places in scan(store, shard, shards, reward_id, _is_brief):
         with readable(store, part):
             brief = _brief(table)
@@ -126,7 +126,7 @@ def _is_brief(name: str) -> bool:
 
 
 def outcomes_of(table: pa.Table) -> Outcomes:
-    """What became of the rows. Raises what `readable` expects where it isn't a table of scores."""
+    """Outcomes of the rows. Raises what `readable` expects where it isn't a table of scores."""
     status = pc.index_in(table.column("status"), pa.array(_STATUS, pa.string()))
     if status.null_count:
         raise ValueError("a status that isn't one of " + ", ".join(_STATUS))

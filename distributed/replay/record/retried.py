@@ -1,9 +1,8 @@
-"""Failures on record that don't count any more: a run that goes on tries these sequences again.
+"""Failed rows on record that are void: a resumed run scores their sequences again.
 
-The record is never changed; a small file beside the parts says which rows are void: those of one
-reward configuration that failed, in parts before a certain one in writing order. A void row is as
-if it weren't there: its key isn't known and hasn't been paid for, and a later row of the same key
-counts.
+Parts are never changed. A small file beside them, one per reward configuration, says which failed
+rows are void: those in parts before a given one in writing order. A void row is ignored: its key
+isn't known and not paid for, and a later row of the same key counts.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ _STATUS = {status.name.lower(): int(status) for status in Status}
 
 @dataclass(frozen=True)
 class Retried:
-    """Which rows of a reward configuration are void, by the sequence number of their part: before
-    `failed_before` all that failed, before `lost_before` those that weren't tried any more because
-    their scorers were lost."""
+    """Which failed rows of a reward configuration are void."""
 
     failed_before: int = 0
+    """In parts with a lower sequence number, all failed rows are void."""
     lost_before: int = 0
+    """In parts with a lower sequence number, rows given up after lost scorers are void."""
 
     def void(self, sequence: int, status: np.ndarray, errors: Sequence[str]) -> np.ndarray:
         """bool [B]: which rows of part number `sequence` are void; status int8 [B] of `Status`."""
@@ -48,7 +47,7 @@ class Retried:
 
 
 def read_retried(store: PartStore, reward_id: str) -> Retried:
-    """What is void of a reward configuration. Raises RecordError for a file that can't be used."""
+    """Void rows of a reward configuration. Raises RecordError for a file that can't be used."""
     file = store.location / _name(reward_id)
     try:
         if not file.is_file():
@@ -59,9 +58,9 @@ def read_retried(store: PartStore, reward_id: str) -> Retried:
 
 
 def retry(store: PartStore, reward_id: str, failures: bool) -> int:
-    """Make rows void before a run goes on, while nothing else writes rows of this reward: all that
-    failed where `failures` is set or the reward has never worked, and always those whose scorers
-    were lost. Returns how many failures, these last left aside, have become void.
+    """Make rows void before a run resumes, while nothing else writes rows of this reward: always
+    those given up after lost scorers; the other failed rows where `failures` is set or the reward
+    has never worked. Returns how many of the other failed rows have become void.
 
     Raises RecordError where the record can't be read, OSError where the file can't be written.
     """
@@ -76,14 +75,14 @@ def retry(store: PartStore, reward_id: str, failures: bool) -> int:
 
 
 def forgiven(failures: int, asked: bool) -> str:
-    """What to tell people of `retry`."""
+    """A sentence for the user about the result of `retry`."""
     whose = "" if asked else " of a reward that never worked"
     return f"{failures:,} failures{whose} don't count; these sequences are tried again"
 
 
 def _failures(store: PartStore, reward_id: str, before: Retried, count_all: bool) -> int:
-    """How many rows failed and aren't void; 0, unless all are to be counted, where the reward has
-    worked once."""
+    """How many rows failed and aren't void, without those given up after lost scorers. 0 where the
+    reward has worked once, unless `count_all`."""
     found = 0
     wanted = ("status", "error", "source")
     for part, table, _ in scan(store, reward_id=reward_id, wanted=lambda name: name in wanted):
@@ -101,5 +100,5 @@ def _failures(store: PartStore, reward_id: str, before: Retried, count_all: bool
 
 
 def _name(reward_id: str) -> str:
-    """Of the file; what begins with "_" isn't taken for a part by those that read a directory."""
+    """Name of the file: with its "_", programs that read a directory of parts skip it."""
     return f"_retried-{reward_id or 'unnamed'}.json"

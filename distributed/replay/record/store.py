@@ -1,7 +1,7 @@
-"""Where parts lie: a directory of this machine, or of any file system that pyarrow knows.
+"""The directory of parts: on this machine, or in any file system that pyarrow knows.
 
 Invariant: a part is whole or it isn't there. Names of unfinished files don't end in ".parquet", so
-that whoever reads the directory while a run goes on (pandas, polars, DuckDB) sees whole parts only.
+programs that read the directory during a run (pandas, polars, DuckDB) get whole parts only.
 """
 
 from __future__ import annotations
@@ -19,20 +19,24 @@ Place = Where
 
 
 class RecordError(RuntimeError):
-    """A part, or the directory of them, can't be used. The text names it."""
+    """A part, or the directory of parts, can't be used. The text names it."""
 
 
 class Part(NamedTuple):
-    """A part's name, taken apart."""
+    """The fields of a part's name. Names in alphabetical order are parts in writing order."""
 
     sequence: int
+    """Place in the writing order, from 0."""
     shard: int
+    """Number of the shard that wrote it."""
     shards: int
+    """How many shards there were."""
     run: str
+    """Random id of the writer, 8 hexadecimal digits, new after each restart."""
 
     @classmethod
     def parse(cls, name: str) -> Part | None:
-        """None for a file that isn't a part, temporary files among them."""
+        """None for a file that isn't a part, such as a temporary file."""
         match = re.fullmatch(r"part-(\d{8})-(\d{4})-of-(\d{4})-([0-9a-f]{8})\.parquet", name)
         return match and cls(int(match[1]), int(match[2]), int(match[3]), match[4])
 
@@ -42,11 +46,11 @@ class Part(NamedTuple):
 
 
 class PartStore:
-    """The one place that knows how parts are read and written: all else goes by names.
+    """Lists, reads and writes parts. No other code reads or writes their files.
 
     Raises RecordError where the directory (for object stores: the bucket) isn't there or can't be
-    looked at. It is not made on the way: a shard that restarts on a machine which doesn't see the
-    directory must fail, not start empty.
+    read. A PartStore doesn't make the directory: a shard that restarts on a machine without it must
+    fail, not start empty.
     """
 
     def __init__(self, place: Place) -> None:
@@ -66,11 +70,11 @@ class PartStore:
 
     @staticmethod
     def make(place: Place) -> None:
-        """Make the directory if need be; object stores have none."""
+        """Make the directory where it is missing; object stores need none."""
         _location(place).make()
 
     def path(self, part: Part) -> str:
-        """For messages: where a part is."""
+        """Where a part is, for messages."""
         return f"{self}/{part.name}"
 
     def parts(self) -> list[Part]:
@@ -82,14 +86,14 @@ class PartStore:
         return sorted(part for name in names if (part := Part.parse(name)))
 
     def write(self, part: Part, table: pa.Table) -> None:
-        """Put a part there, whole or not at all. Raises OSError."""
+        """Write a part, whole or not at all. Raises OSError."""
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         (self.location / part.name).write(sink.getvalue())
 
     def read(self, part: Part, wanted: Callable[[str], bool] | None = None) -> pa.Table:
-        """One part, or of its columns those whose names are wanted. Raises RecordError, naming the
-        file, where it isn't readable."""
+        """The columns of a part whose names are wanted, by default all. Raises RecordError, naming
+        the file, where it can't be read."""
         try:
             with (
                 (self.location / part.name).open() as source,

@@ -1,14 +1,11 @@
 """The durable form of the replay: a directory of Parquet parts, written once and never changed.
 
-A part's name tells its place in the writing order, the shard that wrote it out of how many, and
-the run of the writer. Invariants: a part is whole or it isn't there (`store`); no writer ever
-overwrites a part, its own before a restart and those of a twin that was only believed dead
-included; names in alphabetical order are parts in writing order (for one shard; among shards nearly
-so).
+Invariants: a part is whole or it isn't there (`store`); no writer overwrites a part, not even where
+two processes write for one shard because the first was taken for dead; names in alphabetical order
+are parts in writing order (for one shard; among shards nearly so).
 
-A row is what one reward configuration said about one key: its column `reward_id` says which, so
-runs with different rewards can share a directory. Parts from before there was such a column count
-as of reward_id "".
+A row has the score of one key by one reward configuration, which its column `reward_id` names, so
+runs with different rewards can share a directory. Parts without this column have reward_id "".
 """
 
 from __future__ import annotations
@@ -27,14 +24,15 @@ import pyarrow.compute as pc
 from sequence_tutor.distributed.replay.record.store import Part, PartStore, Place, RecordError
 from sequence_tutor.distributed.types import Scored, concatenate, from_table, to_table
 
-# Seconds between attempts to write to a place that fails, and until that is an error.
+# Where writing to a remote record fails: seconds between two attempts, and seconds after which the
+# error is raised.
 RETRY_S, PATIENCE_S = 30.0, 600.0
 
 __all__ = ["RecordError", "RecordWriter", "read_parts", "read_record", "read_table", "shard_of"]
 
 
 def shard_of(key: str, shards: int) -> int:
-    """The shard, 0 to shards - 1, that owns a key: the same in every process and release."""
+    """The shard, 0 to shards - 1, that owns a key; the same in every process and release."""
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little") % shards
 
 
@@ -46,13 +44,13 @@ def _check_shard(shard: int, shards: int) -> None:
 class RecordWriter:
     """Collects the rows of one shard and writes them as parts.
 
-    A part is written as soon as `flush_rows` rows wait or the oldest of them has waited for
-    `flush_seconds`, looked at in `append` and `tick`. What a crash can lose is what waits: at most
-    flush_rows - 1 rows, none older than flush_seconds plus the time to the next call.
+    `append` and `tick` write a part when `flush_rows` rows wait or the oldest has waited for
+    `flush_seconds`. A crash can lose the rows that wait: at most flush_rows - 1, none older than
+    flush_seconds plus the time to the next call.
 
-    Where the record isn't on this machine, a write that fails is tried again in `append` or `tick`
-    after RETRY_S, and is an error there only once writing has failed for PATIENCE_S: meanwhile more
-    rows wait. `flush` tries at once and always tells.
+    Where the record isn't on this machine, `append` and `tick` repeat a write that fails after
+    RETRY_S, and raise its error only once writing has failed for PATIENCE_S; more rows wait
+    meanwhile. `flush` writes at once and always raises the error.
 
     Raises ValueError for a limit that can never be met, RecordError without a directory.
     """
@@ -73,7 +71,7 @@ class RecordWriter:
             raise ValueError(f"need flush_rows >= 1, got {flush_rows}, flush_seconds >= 0")
         self._store, self._reward_id = PartStore(place), reward_id
         self._flush_rows, self._flush_seconds, self._clock = flush_rows, flush_seconds, clock
-        # behind every shard's parts, so that the order survives a change of the number of shards
+        # after the parts of all shards, so that their order holds if the number of shards changes
         sequence = max((p.sequence for p in self._store.parts()), default=-1) + 1
         self._next = Part(sequence, shard, shards, uuid.uuid4().hex[:8])
         self._waiting: list[Scored] = []
@@ -94,12 +92,12 @@ class RecordWriter:
 
     @property
     def age_s(self) -> float:
-        """How long the oldest row that waits has waited, 0 where none does."""
+        """Seconds that the oldest waiting row has waited, 0 where none waits."""
         return self._clock() - self._waiting_since if self._waiting else 0.0
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays and lists that wait; their strings are shared."""
+        """Bytes of the arrays and lists that wait, without strings, which the memory shares."""
         values = [v for scored in self._waiting for v in vars(scored).values()]
         values += [v for value in values if isinstance(value, dict) for v in value.values()]
         return sum(
@@ -109,7 +107,7 @@ class RecordWriter:
         )
 
     def tick(self) -> None:
-        """Write if enough rows wait or the oldest one has waited for long enough."""
+        """Write if `flush_rows` rows wait or the oldest one has waited for `flush_seconds`."""
         if not self._waiting:
             return
         now = self._clock()
@@ -128,14 +126,14 @@ class RecordWriter:
                 raise
 
     def flush(self) -> None:
-        """Write what waits. If that fails the error propagates and the rows go on waiting."""
+        """Write the rows that wait. If that fails, raise the error and keep the rows."""
         if not self._waiting:
             return
         table = to_table(concatenate(self._waiting))
-        whose = pa.DictionaryArray.from_arrays(
+        reward_ids = pa.DictionaryArray.from_arrays(
             pa.array(np.zeros(len(table), np.int32)), pa.array([self._reward_id], pa.string())
         )
-        self._store.write(self._next, table.append_column("reward_id", whose))
+        self._store.write(self._next, table.append_column("reward_id", reward_ids))
         self._next = self._next._replace(sequence=self._next.sequence + 1)
         self._waiting, self.waiting = [], 0
         self._failing_since = None
@@ -151,9 +149,9 @@ def scan(
     """The rows that shard `shard` of `shards` owns, part by part in writing order: the part, the
     rows as a table (the columns whose names are wanted), and their places in the part, int64 [B].
 
-    Parts written by another number of shards are looked through for keys of ours, so a run can be
-    taken up with more or fewer shards. With a reward_id, rows of others are left out. Raises
-    RecordError for a part that can't be read, ValueError for a shard that can't be.
+    In parts written by another number of shards the keys are searched, so a run can resume with
+    more or fewer shards. With a reward_id, rows of others are left out. Raises RecordError for a
+    part that can't be read, ValueError for a shard out of range.
     """
     _check_shard(shard, shards)
 
@@ -178,7 +176,7 @@ def scan(
 
 @contextmanager
 def readable(store: PartStore, part: Part) -> Iterator[None]:
-    """What goes wrong inside is the content of a part: raises RecordError with its name."""
+    """Raises errors of the block, which reads a part's content, as RecordError with its name."""
     try:
         yield
     except (KeyError, ValueError, pa.ArrowException) as error:
@@ -206,23 +204,23 @@ def read_rows(store: PartStore, part: Part, rows: np.ndarray) -> Scored:
 def read_record(
     place: Place, shard: int | None = None, shards: int = 1, reward_id: str | None = None
 ) -> Scored | None:
-    """Everything recorded, in writing order, or what shard `shard` of `shards` owns, or what one
-    reward configuration said; None if that is nothing. Two rows of the same reward_id can share a
-    key only where a shard believed dead wrote on."""
+    """All rows in writing order, or those that shard `shard` of `shards` owns, or those of one
+    reward configuration; None where there are none. Two rows of a reward_id can have the same key
+    only where a shard that was taken for dead went on writing."""
     batches = list(read_parts(place, shard or 0, 1 if shard is None else shards, reward_id))
     return concatenate(batches) if batches else None
 
 
 def read_table(place: Place) -> pa.Table:
-    """Everything recorded as one table (see `to_table`; and reward_id), in writing order; a column
-    that a part lacks is null there. A table without columns if nothing was recorded yet."""
+    """All rows as one table (see `to_table`; and reward_id), in writing order; a column that a part
+    lacks is null there. A table without columns where there are no rows."""
     store = PartStore(place)
     tables = [store.read(part) for part in store.parts()]
     return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
 
 
 def _scored_by(table: pa.Table, reward_id: str) -> np.ndarray:
-    """bool [B]: whose reward_id it is."""
+    """bool [B]: which rows have this reward_id."""
     if "reward_id" not in table.column_names:
         return np.full(len(table), reward_id == "")
     same = pc.equal(table.column("reward_id").cast(pa.string()), reward_id)

@@ -57,9 +57,9 @@ def test_refuses_what_makes_no_sense(arguments):
 
 def test_batches_beyond_the_declared_are_refused():
     rate = ReplayRatio(1, 1, sample_rows=10, insert_rows=20)
-    with pytest.raises(ValueError, match="declared"):
+    with pytest.raises(ValueError, match="sample_rows is 10"):
         rate.may_sample(50, 0, 11)
-    with pytest.raises(ValueError, match="declared"):
+    with pytest.raises(ValueError, match="insert_rows is 20"):
         rate.may_insert(50, 0, 21)
 
 

@@ -157,8 +157,8 @@ def test_rows_for_the_replay(tmp_path: Path):
         "2 of 8 scored sequences are the same as an earlier one, such as 'cco', 'n'",
         "1 of 5 different sequences come with more than one reward; the mean is taken. They differ "
         "most for 'CCO': 0 to 0.666667",
-        "1 of 8 scored sequences can't be learned from (the prior has no words for it), but aren't "
-        "scored again, such as 'QQ'",
+        "1 of 8 scored sequences can't be learned from (the prior's vocabulary can't express it), "
+        "but aren't scored again, such as 'QQ'",
         "1 of 8 scored sequences can't be learned from (longer than 6 tokens), but aren't scored "
         "again, such as 'CCCCCCCCC'",
     ]
