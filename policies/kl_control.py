@@ -43,9 +43,15 @@ class Trajectories:
     """
 
     actions: Tensor
+    """int64 [B,T]."""
     lengths: Tensor
+    """int64 [B] actions of each trajectory, at least 1."""
     rewards: Tensor
+    """float32 [B,T], divided by the temperature."""
     log_prior: Tensor
+    """float32 [B,T,V] log p(a
+    s) of every action, normalised, in nats; or [B,T] of the actions
+    taken, which is enough for `path_loss`."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,11 @@ class KLControlSettings:
     `huber` is the residual beyond which the loss is linear, None for squared error throughout."""
 
     gamma: float = 1.0
+    """Discount per step, in (0, 1]."""
     lam: float = 1.0
+    """Lambda in [0, 1]: 0 for one-step targets, 1 for the rest of the path."""
     huber: float | None = None
+    """Residual in nats beyond which the loss is linear; None for squared error throughout."""
 
     def __post_init__(self) -> None:
         if not 0 < self.gamma <= 1:

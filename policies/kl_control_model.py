@@ -45,8 +45,13 @@ class LossReport:
     """One loss and what it says: mean |residual| and mean state value at the start, in nats."""
 
     loss: Tensor
+    """Scalar to minimise, with gradients."""
     residual: Tensor
+    """Scalar, mean 
+    residual
+    , nats."""
     start_value: Tensor
+    """Scalar, mean V(s) of the first states, nats."""
 
 
 class ValueHead(nn.Module):

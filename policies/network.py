@@ -30,10 +30,15 @@ class Architecture:
     """Sizes of a network. `vocabulary` counts the actions; the start symbol is extra."""
 
     cell: Literal["gru", "lstm"]
+    """Kind of recurrent layer."""
     vocabulary: int
+    """Number of actions V; the start symbol is extra."""
     embedding: int
+    """Width E of the vector that stands for an action."""
     hidden: int
+    """Hidden units H per layer."""
     layers: int
+    """Number of recurrent layers L."""
 
     def __post_init__(self) -> None:
         if self.cell not in ("gru", "lstm"):

@@ -39,11 +39,17 @@ class Progress:
     """What the training reports: NLL in nats per sequence, speed in sequences per second."""
 
     epoch: float
+    """Epochs trained so far, with fractions."""
     step: int
+    """Updates so far."""
     steps: int
+    """Updates planned in all."""
     train_nll: float
+    """Mean NLL on the training sequences of this epoch so far, nats per sequence."""
     validation_nll: float | None
+    """Mean NLL of the held-out sequences, nats per sequence; None within an epoch."""
     sequences_per_s: float
+    """Training sequences per second in this epoch."""
 
 
 class Pretraining:

@@ -58,7 +58,9 @@ class Data:
     """What a prior was trained on and what was held out to validate it, to compare samples with."""
 
     training: list[str]
+    """Sequences that the prior was trained on."""
     held_out: list[str]
+    """Sequences that it was validated with."""
 
 
 @dataclass
@@ -69,10 +71,15 @@ class Prior:
     """
 
     encoding: Encoding
+    """Turns sequences into actions and back."""
     network: RecurrentNetwork
+    """The recurrent network; where `base` is given, its outputs correct those of `base`."""
     card: dict[str, Any] = field(default_factory=dict)
+    """Settings and history of the training, as JSON values."""
     base: RecurrentNetwork | None = None
+    """The network p_base that G-learning corrects; None for a prior of one network."""
     data: Data | None = None
+    """The sequences behind the prior; None where they don't come with it."""
 
     @property
     def architecture(self) -> dict[str, Any]:

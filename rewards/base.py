@@ -36,13 +36,24 @@ class Scores:
     """
 
     rewards: np.ndarray
+    """float64 [B]; NaN for failures, unless the config pays them, and for INVALID ones that are
+    worth the worst reward of a valid one (see `unpriced`)."""
     status: np.ndarray
+    """int8 [B] of `Status`."""
     errors: list[str]
+    """B texts, "" where nothing went wrong."""
     raw: dict[str, np.ndarray] = field(default_factory=dict)
+    """Raw values by component, float64 [B] each, NaN where there is none."""
     transformed: dict[str, np.ndarray] = field(default_factory=dict)
+    """Transformed values by component, float64 [B] each, NaN where there is none."""
     step_rewards: np.ndarray | None = None
+    """float32 [B,T] rewards by the action, the terminal one included, so that a row sums to
+    `rewards`; None where the reward pays at the end only."""
     step_raw: dict[str, np.ndarray] = field(default_factory=dict)
+    """Values by the action of each component that judges by the step, float32 [B,T] each, NaN
+    after the end."""
     seconds: np.ndarray | None = None
+    """float32 [B] wall seconds spent on each sequence; None where the time wasn't measured."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,12 @@ class Identity:
     """
 
     key: str | None
+    """Canonical form, equal for equal things; None for an invalid sequence."""
     reason: str = ""
+    """Why the sequence is invalid, "" where it is valid."""
     lost: Status | None = None
+    """INVALID where looking for the key crashed or hung a process, CRASHED where no process could
+    look; None otherwise. A lost sequence isn't given to a reward."""
 
 
 def unpriced(rewards: np.ndarray, status: np.ndarray) -> np.ndarray:

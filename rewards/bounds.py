@@ -26,9 +26,13 @@ class InvalidWorth(NamedTuple):
     with it, or ""; late: whether it is the worst reward of the valid sequences so far."""
 
     value: float
+    """The reward; NaN where it differs between sequences or isn't known before the run."""
     said: str
+    """The same in words, after "an invalid sequence is worth"."""
     warning: str = ""
+    """What is wrong with the value, "" where nothing is."""
     late: bool = False
+    """Whether it is the worst reward of the valid sequences so far."""
 
 
 def worth_of_invalid(config: RewardConfig, domain: str) -> InvalidWorth:

@@ -35,12 +35,20 @@ class Part:
     somebody's function of a whole batch; ours: its function is part of this package."""
 
     key: str
+    """Name of the component in results."""
     weight: float
+    """Weight in the aggregate, at least 0."""
     judge: Judge
+    """Parsed and plain sequences [B] -> B values or exceptions; with `steps`, gathered sequences ->
+    one number per action each."""
     transform: TransformConfig | None
+    """Applied to the raw values before the aggregate; None for none."""
     steps: bool = False
+    """Whether it judges by the action."""
     at_once: bool = False
+    """Whether its function is a user's and takes a whole batch."""
     ours: bool = False
+    """Whether its function is part of this package."""
 
     def transformed(self, raw: Values) -> Values:
         return raw if self.transform is None else self.transform(raw)

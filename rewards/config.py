@@ -44,6 +44,7 @@ class TransformConfig(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
+    """Name of the transform, a key of TRANSFORMS."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -79,9 +80,13 @@ class ComponentConfig(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
+    """Name of a registered component or bundle, or "python"."""
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Weight in the aggregate, at least 0."""
     transform: TransformConfig | None = None
+    """Applied to the raw values before the aggregate; None for none."""
     label: str | None = None
+    """Name of the component in results; None for `name`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -121,13 +126,21 @@ class RewardConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     aggregate: str = "arithmetic_mean"
+    """How components become one reward: a key of AGGREGATES."""
     invalid: Finite | None = None
+    """Reward of an invalid sequence; for None see `bounds.worth_of_invalid`."""
     component: Annotated[list[ComponentConfig], Field(min_length=1)]
+    """The components, at least one."""
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
+    """Seconds that a sequence may take."""
     memory_mb: Annotated[int, Field(gt=0)] = 4096
+    """MiB that the reward's process may allocate beyond what it starts with."""
     retries: Annotated[int, Field(ge=0)] = 0
+    """How often a sequence that failed, crashed or timed out is tried again."""
     failed: Finite | None = None
+    """Reward of such a sequence in training; None: nothing is learned from it."""
     waiting: Annotated[int, Field(ge=0)] = 8
+    """Number of sequences that may hang while others are scored."""
 
     @model_validator(mode="before")
     @classmethod

@@ -39,15 +39,26 @@ class Component:
     """
 
     name: str
+    """Name in the configuration, unique in its domain."""
     domain: str
+    """Name of the domain, such as "molecules"."""
     function: Callable[..., Any]
+    """Parsed sequence and options -> raw value; with `steps`, see there."""
     bounded: bool
+    """Whether raw values lie in [0, 1]."""
     check: Callable[..., object] | None = None
+    """Called with the options when a reward is built; raises ValueError for a bad value."""
     invalid: Callable[[Sequence[str]], float] | None = None
+    """Tokens of an invalid sequence -> its reward, where the component stands alone."""
     prefixes: Callable[[Sequence[str]], list[float]] | None = None
+    """Tokens [T] -> the T rewards paid on the way, before the terminal one."""
     steps: bool = False
+    """Whether the function judges B sequences at once, as the domain's `gather` gives them, and
+    returns a value per action: B arrays float64 [T], or one [B,T]. Their sum is the raw value."""
     least: float = -math.inf
+    """Lower limit of raw values that aren't `bounded`; -inf where it is unknown."""
     most: float = math.inf
+    """Upper limit of raw values that aren't `bounded`; inf where it is unknown."""
 
     @property
     def range(self) -> tuple[float, float]:
@@ -60,8 +71,11 @@ class Bundle:
     """A registered function: options -> [[reward.component]] tables, as dicts."""
 
     name: str
+    """Name in the configuration, unique in its domain."""
     domain: str
+    """Name of the domain, such as "molecules"."""
     function: Callable[..., list[dict[str, Any]]]
+    """Options -> [[reward.component]] tables, as dicts."""
 
 
 _BUNDLES: dict[tuple[str, str], Bundle] = {}

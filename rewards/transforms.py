@@ -129,8 +129,11 @@ class Transform:
     and the options -> the range of its values for low <= x <= high, where it isn't bounded."""
 
     function: Callable[..., Values]
+    """float64 [B] and options -> float64 [B]."""
     bounded: bool
+    """Whether its values lie in [0, 1] for every input."""
     spread: Callable[..., Range] | None = None
+    """low, high and options -> range of its values for low <= x <= high; None where `bounded`."""
 
     def range(self, low: float, high: float, /, **options: Any) -> Range:
         """The limits of its values for low <= x <= high, either of which may be infinite."""

@@ -23,11 +23,17 @@ class Progress:
     length, int32, and its log-probability, float32."""
 
     last: Tensor
+    """int64 [N] the action last drawn in each row."""
     going_on: Tensor
+    """int32 [N], 1 where the row's episode goes on, else 0."""
     episodes: Tensor
+    """int64 [N] the episode of each row, 0..B-1."""
     tokens: Tensor
+    """int16 [T,B] actions of each episode, zeros after the end."""
     lengths: Tensor
+    """int32 [B] actions drawn so far."""
     totals: Tensor
+    """float32 [B] log-probability of the actions drawn so far, nats."""
 
     @classmethod
     def empty(cls, steps: int, batch: int, device: torch.device) -> Progress:

@@ -95,8 +95,13 @@ class Pass:
     of an LSTM and hidden are in the precision of the products."""
 
     gates: Tensor
+    """[N,G H]: of an LSTM before the nonlinearities, in the products' precision; of a GRU after
+    them, in float32."""
     hidden: Tensor
+    """[N,H] hidden vectors, in the products' precision."""
     kept: tuple[Tensor, ...]
+    """float32 [N,H] each: of an LSTM the cells; of a GRU the recurrent part of the new state before
+    the reset gate, and the hidden vectors."""
 
     def detached(self) -> Pass:
         return Pass(self.gates, self.hidden.detach(), self.kept)

@@ -28,8 +28,11 @@ class Note(NamedTuple):
     """A note: MIDI pitch; start and end in steps, start < end."""
 
     pitch: int
+    """MIDI pitch, 0..127."""
     start: float
+    """Onset in steps from the start of the piece."""
     end: float
+    """End in steps, above `start`."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,13 @@ class Quantised:
     """
 
     notes: list[Note]
+    """Notes on whole steps."""
     moved: int
+    """Number of kept notes whose onset was off the grid."""
     collided: int
+    """Number of notes dropped because another note was nearer to the same step."""
     vanished: int
+    """Number of notes dropped as too short."""
 
 
 def skyline(notes: Iterable[Note]) -> list[Note]:

@@ -40,12 +40,19 @@ class MidiMelodies:
     """
 
     segments: tuple[np.ndarray, ...]
+    """int16 [T] each: canonical tokens that start with a note-on."""
     shift: int
+    """Semitones by which the melody was moved."""
     notes: int
+    """Number of notes in the melody before any was dropped."""
     moved: int
+    """Number of notes moved to the nearest step."""
     collided: int
+    """Number of notes dropped because another note took the same step."""
     vanished: int
+    """Number of notes dropped as too short."""
     out_of_range: int
+    """Number of notes dropped because no token has their pitch."""
 
 
 def read_midi(data: bytes, transpose: bool = True) -> MidiMelodies:

@@ -25,9 +25,13 @@ class Task(NamedTuple):
     """A unit of work as the child is told it. identifies: whether keys are wanted, not scores."""
 
     number: int
+    """Number of the unit."""
     sequences: list[str]
+    """The unit's n sequences."""
     tokens: list[list[str]] | None
+    """Texts of the actions of each sequence, without the end token; None: split them here."""
     identifies: bool
+    """Whether keys are wanted, not scores."""
 
 
 class Started(NamedTuple):
@@ -35,8 +39,11 @@ class Started(NamedTuple):
     process until then."""
 
     number: int
+    """Number of the unit."""
     at: float
+    """time.monotonic() at the start, seconds; all processes share that clock."""
     cpu_s: float
+    """CPU seconds that this process had spent by then."""
 
 
 class Ending(NamedTuple):
@@ -45,16 +52,22 @@ class Ending(NamedTuple):
     on from; all empty: it has grown too large."""
 
     out_of_memory: bool = False
+    """Whether the unit needed more memory than it may have."""
     error: str = ""
+    """What the unit raised, if the process can't go on after it; else ""."""
     guilty: bool = False
+    """Whether the unit alone is the cause of that: earlier units had left enough memory."""
 
 
 class Report(NamedTuple):
     """done: what the last unit got; started: the next one; ending: nothing comes after this."""
 
     done: Done | None = None
+    """Results of the last unit, if they weren't sent before."""
     started: Started | None = None
+    """The unit that begins now, if one does."""
     ending: Ending | None = None
+    """Why the child ends; it sends nothing after this."""
 
     def plain(self) -> tuple[Any, ...]:
         """Nothing but tuples, which are pickled ten times faster."""

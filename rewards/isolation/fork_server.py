@@ -29,39 +29,48 @@ class Settings(NamedTuple):
     """config: as plain values; parent: the process that asks."""
 
     config: dict[str, Any]
+    """The [reward] section as plain values."""
     domain: str
+    """Name of the domain, such as "molecules"."""
     parent: int
+    """Process id of the process that started the fork server."""
 
 
 class Fork(NamedTuple):
     """Request: a child of that number. Comes with its end of a channel and its standard error."""
 
     number: int
+    """Number for the new child."""
 
 
 class Kill(NamedTuple):
     """Request: end a child and all that it started."""
 
     number: int
+    """Number of the child."""
 
 
 class Ready(NamedTuple):
     """Answer, once: the reward is built."""
 
     shape: Shape
+    """What the reward's scores have."""
 
 
 class Broken(NamedTuple):
     """Answer, once: it can't be built, and why."""
 
     error: str
+    """The reason, one sentence."""
 
 
 class Born(NamedTuple):
     """Answer: a child runs."""
 
     number: int
+    """Number of the child."""
     pid: int
+    """Its process id."""
 
 
 class Gone(NamedTuple):
@@ -69,8 +78,11 @@ class Gone(NamedTuple):
     a text, it couldn't be forked."""
 
     number: int
+    """Number of the child."""
     status: int
+    """Wait status of the child; 0 where `error` is given."""
     error: str = ""
+    """Why the child couldn't be forked, "" where it ran."""
 
 
 def serve(file: int, settings: Settings) -> None:

@@ -30,9 +30,13 @@ class Shape(NamedTuple):
     [S], whether there are step rewards, whether it judges whole batches."""
 
     keys: tuple[str, ...]
+    """Names of the K components, in order."""
     step_keys: tuple[str, ...]
+    """Names of the S components that judge by the step."""
     pays_steps: bool
+    """Whether scores have `step_rewards`."""
     judges_batches: bool
+    """Whether the objective needs, or gains by, whole batches."""
 
     @staticmethod
     def of(objective: Objective) -> Shape:
@@ -48,12 +52,19 @@ class Done(NamedTuple):
     identity job, None where a sequence is invalid."""
 
     number: int
+    """Number of the unit."""
     seconds: float
+    """Wall seconds that the unit took."""
     status: bytes
+    """int8 [n] of `Status`."""
     errors: list[str] | None
+    """n texts; None where all are ""."""
     table: bytes
+    """float64 [1+2K,n]: the reward, the raw and the transformed values."""
     steps: bytes
+    """float32 [P+S,n,T]: step rewards (P is 1, or 0 without them), then step values."""
     keys: list[str | None] | None = None
+    """n keys of an identity job, None for an invalid sequence; None for a job to be scored."""
 
 
 def pack(number: int, seconds: float, scores: Scores) -> Done:
@@ -231,12 +242,18 @@ class Unit:
     losses: how many processes ended after they had taken it and before they touched it."""
 
     job: Job
+    """The job that the sequences belong to."""
     rows: list[int]
+    """Rows [n] of the job."""
     fresh: bool = False
+    """Whether only a child that has begun no unit may score it."""
     losses: int = 0
+    """Number of processes that had received the unit and ended before they began it."""
     # the sequences of a unit, as the child is told them
     sequences: list[str] = field(init=False)
+    """Its n sequences."""
     tokens: list[list[str]] | None = field(init=False)
+    """Texts of the actions of each sequence; None where the job has none."""
 
     def __post_init__(self) -> None:
         job = self.job

@@ -26,10 +26,15 @@ class Notes:
     """
 
     melodies: int
+    """Number of melodies B."""
     melody: np.ndarray
+    """int64 [N] row of the melody that the note belongs to, 0..B-1."""
     start: np.ndarray
+    """int64 [N] step of the note-on."""
     pitch: np.ndarray
+    """int64 [N] semitones above MIDI 48, 0..35; pitch % 12 is the pitch class with C = 0."""
     length: np.ndarray
+    """int64 [N] steps that the note sounds."""
 
     def count(self, values: np.ndarray, kinds: int, of: np.ndarray | None = None) -> np.ndarray:
         """How often each of `kinds` values occurs in each melody: int64 [N] -> int64 [B,kinds].

@@ -40,7 +40,9 @@ class Gathered:
     """`size` melodies, those of equal length together, each with its place among all."""
 
     size: int
+    """Number of melodies B."""
     groups: list[tuple[np.ndarray, Melodies]]
+    """For each length, int64 [n] places of its melodies among all B, and these melodies."""
 
 
 def gather(melodies: Sequence[np.ndarray]) -> Gathered:

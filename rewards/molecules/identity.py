@@ -40,8 +40,11 @@ class Identified:
     invalid, "" where it isn't."""
 
     mol: Chem.Mol | None
+    """RDKit's sanitised molecule of the text as written; None where the text is invalid."""
     key: str | None
+    """Canonical SMILES; None where the text is invalid."""
     reason: str = ""
+    """Why the text is invalid, "" where it is valid."""
 
 
 def identify(smiles: str) -> Identified:

@@ -114,7 +114,9 @@ class Content(NamedTuple):
     kinds: whether it has each rare kind of atom and bond."""
 
     formula: str
+    """Molecular formula with 2 for every number above 1."""
     kinds: tuple[bool, ...]
+    """For each of _KINDS, whether the molecule has such an atom or bond."""
 
     def elements(self) -> dict[str, int]:
         """How many atoms of each there are: one, or 2 for several."""
