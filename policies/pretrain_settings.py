@@ -1,4 +1,4 @@
-"""How a prior is trained; the command line takes its defaults from here. Loads without torch."""
+"""Settings of a prior's training, with the command line's defaults. Doesn't import torch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """`learning_rate` is AdamW's, warmed up over `warmup` steps and brought linearly to zero over
-    the last `decay_share` of the training; `dropout` acts on each layer's output; `validation` is
-    the share held out; `patience` epochs without a better validation NLL end the training."""
+    """Sizes of the network and settings of its optimiser and schedule; see `pretrain`."""
 
     cell: str = "lstm"
     """Kind of recurrent layer: "lstm" or "gru"."""

@@ -1,4 +1,7 @@
-"""The seam between a reward and whoever asks for it."""
+"""The interface of rewards and domains: what a scorer calls, and what it gets.
+
+Sequences and tokens go in, `Scores` and `Identity` come out; the learner sees only the rewards.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import numpy as np
 
 
 class Status(IntEnum):
-    """What became of a sequence. Anything but OK and INVALID has no reward at all."""
+    """The outcome of scoring a sequence. Only OK and INVALID ones have a reward of their own."""
 
     OK = 0
     INVALID = 1
@@ -23,17 +26,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Scores:
-    """The judgement of B sequences.
-
-    rewards float64 [B], NaN unless OK or INVALID, or where the configuration pays failures, and
-    NaN for INVALID ones that are worth the worst reward of a valid one (see `unpriced`); status
-    int8 [B] of `Status`; errors, one text per sequence, empty where all went well; raw and
-    transformed values per component, float64 [B], NaN where there is none; step_rewards float32
-    [B,T] where the reward pays along the way (terminal reward included: a row sums to `rewards`),
-    else None; step_raw float32 [B,T], the values by the action of the components that judge so, NaN
-    after the end; seconds float32 [B], wall time spent on each, None where nobody looked at the
-    clock.
-    """
+    """The scores of B sequences."""
 
     rewards: np.ndarray
     """float64 [B]; NaN for failures, unless the config pays them, and for INVALID ones that are
@@ -58,16 +51,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a sequence is.
-
-    key: the canonical form, equal for equal things, None for an invalid sequence; reason: why it is
-    invalid, "" where it is valid; lost: None, or the status of a sequence whose process crashed or
-    hung when it looked for the key (INVALID), or that no process could look at (CRASHED). Such a
-    sequence isn't given to a reward.
-    """
+    """The canonical form of a sequence, or why it is invalid."""
 
     key: str | None
-    """Canonical form, equal for equal things; None for an invalid sequence."""
+    """Canonical form, the same for all spellings of a thing; None for an invalid sequence."""
     reason: str = ""
     """Why the sequence is invalid, "" where it is valid."""
     lost: Status | None = None
@@ -76,49 +63,50 @@ class Identity:
 
 
 def unpriced(rewards: np.ndarray, status: np.ndarray) -> np.ndarray:
-    """Which of B sequences, bool [B], are invalid and have no reward of their own: they are worth
-    the worst reward of a valid one, which only those know that have seen many."""
+    """bool [B]: which of B sequences are invalid and get the worst reward of a valid sequence. That
+    reward is known only after many sequences, so replay fills it in."""
     rows: np.ndarray = np.isnan(rewards) & (status == int(Status.INVALID))
     return rows
 
 
 class Reward(Protocol):
-    """A compiled objective."""
+    """A compiled objective. Implemented by `LocalReward` and `IsolatedReward`."""
 
     def score(
         self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
     ) -> Scores:
-        """Judge sequences; never raises for what a sequence does.
+        """Score B sequences; a failure of one doesn't raise but becomes its status.
 
-        `tokens`, the text of each action without the end token, is what per-step rewards need.
+        `tokens` are the texts of each sequence's actions, without the end token; per-step rewards
+        need them.
         """
 
     def identify(self, sequences: Sequence[str]) -> Sequence[Identity]:
-        """What each sequence is; the reward itself isn't called."""
+        """The identity of each sequence, without calling the reward's components."""
 
 
 class Domain(Protocol):
-    """The scoring side of an application, as the distributed part sees it."""
+    """A kind of sequence on the scoring side, as `distributed` uses it."""
 
     name: str
-    # whether looking at a sequence can harm the process that does so; see `rewards.isolation`
+    # whether parsing a sequence may crash or hang the process; see `rewards.isolation`
     isolated: bool
-    # published results under the keys of `metrics`, by the name of their column
+    # column name -> published results, under the keys of `metrics`
     published: Mapping[str, Mapping[str, float]]
 
     def identify(self, sequence: str) -> Identity:
         """The canonical form of a sequence, or why it has none."""
 
     def key(self, sequence: str) -> str | None:
-        """The canonical form alone, equal for equal things; None for an invalid sequence."""
+        """Only the canonical form, the same for all spellings; None for an invalid sequence."""
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
-        """Another spelling of the same thing, or None where there is none."""
+        """Another spelling of the same thing; None where there is none."""
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
     ) -> dict[str, float]:
-        """Numbers that describe a sample; what compares it with data needs `training` keys."""
+        """Numbers that describe a sample; those that compare it with data need `training` keys."""
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
-        """Write files that show the valid ones to people, in pictures or sounds; what is where."""
+        """Write pictures or sounds of the valid sequences; returns a sentence on the files."""

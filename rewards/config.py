@@ -1,7 +1,7 @@
 """The [reward] section of a configuration file.
 
-Names and types are checked here; component names and options when the reward is built, since
-they depend on the domain.
+Field names and types are checked here. Component names and options depend on the domain, so they
+are checked when the reward is built.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from sequence_tutor.rewards.python_function import GivenFunction
 from sequence_tutor.rewards.registry import check_options, unknown
 from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values
 
-# The version of the rule that says what an invalid sequence is worth by default: scores by another
-# one are other scores.
+# Version of the rule for the default reward of an invalid sequence; part of the config's identity,
+# since another rule gives other scores.
 _WORTH_OF_INVALID = 2
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-# Transforms of which either side may be left open, at infinity.
+# Transforms whose limits may be infinite.
 OPEN_ENDED = ("step", "reverse_step")
 
 
@@ -53,7 +53,7 @@ class TransformConfig(BaseModel):
 
     @property
     def transform(self) -> Transform:
-        """What `type` names."""
+        """The transform of that `type`."""
         return TRANSFORMS[self.type]
 
     def __call__(self, values: Values) -> Values:
@@ -70,12 +70,12 @@ class TransformConfig(BaseModel):
                 raise ValueError(
                     f"option {name!r} of transform {self.type!r} must be finite, got {value}"
                 )
-        self(np.empty(0))  # the transform itself judges the values of its options
+        self(np.empty(0))  # the transform checks the values of its options
         return self
 
 
 class ComponentConfig(BaseModel):
-    """One [[reward.component]]; what isn't a field here is an option of the component."""
+    """One [[reward.component]]; a key that isn't a field here is an option of the component."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -91,7 +91,7 @@ class ComponentConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _take_function(cls, data: Any) -> Any:
-        """From Python, `function` may be one: it is kept in the form in which it travels."""
+        """From Python, `function` may be a function; it is kept as a `GivenFunction`."""
         if isinstance(data, dict) and data.get("name") == "python":
             function = data.get("function")
             if callable(function) and not isinstance(function, GivenFunction):
@@ -100,7 +100,7 @@ class ComponentConfig(BaseModel):
 
     @model_serializer(mode="wrap")
     def _name_function(self, dump: Any, info: SerializationInfo) -> dict[str, Any]:
-        """As JSON, so in every file, a function is a text that names it."""
+        """In JSON, and so in every file, a function is replaced by its name."""
         function = self.options.get("function")
         if not isinstance(function, GivenFunction):
             return dict(dump(self))
@@ -115,13 +115,7 @@ class ComponentConfig(BaseModel):
 
 
 class RewardConfig(BaseModel):
-    """[reward]. invalid: what an invalid sequence is worth; see `bounds.worth_of_invalid` for None.
-
-    timeout_s: how long a sequence may take; memory_mb: what the reward's process may allocate
-    beyond what it starts with; retries: how often a sequence that failed, crashed or timed out is
-    tried again; failed: what such a sequence is paid in training (None: nothing is learned from
-    it); waiting: how many sequences may hang while others are scored.
-    """
+    """The [reward] section: components, their aggregate, and the limits of a scoring process."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -165,8 +159,8 @@ class RewardConfig(BaseModel):
         return self
 
     def identity(self) -> str:
-        """16 hexadecimal characters, equal for what gives equal scores: how long a score may take,
-        or what is paid for none, isn't part of that."""
+        """16 hexadecimal characters, the same for configs that give the same scores: limits of time
+        and memory, and the reward of failures, don't count."""
         judged = self.model_dump(include={"aggregate", "invalid", "component"})
         if self.invalid is None:
             judged["worth of invalid"] = _WORTH_OF_INVALID

@@ -70,7 +70,7 @@ class Encoding(ABC):
 
     @abstractmethod
     def encode(self, sequence: str) -> np.ndarray:
-        """Return int16 [T] actions of one whole episode. Raises ValueError if no actions spell it."""
+        """Return int16 [T] actions of a whole episode. Raises ValueError if no actions spell it."""
 
     @abstractmethod
     def decode(self, tokens: np.ndarray) -> str:

@@ -40,7 +40,7 @@ class Corpus:
             self.broken.append(f"{part}: {reason}")
 
     def make_distinct(self, key: Mapping[str, str], elsewhere: Collection[str] = ()) -> None:
-        """Remove repeated texts, and sequences whose key is in `elsewhere`, such as validation data.
+        """Remove repeated texts, and sequences with a key of `elsewhere`, such as validation data.
 
         `key` maps each sequence to its key. Where there are no groups, different texts of one key
         become one group. Each of these changes is added to `notes`.

@@ -1,7 +1,7 @@
-"""The dispatcher: gives sequences to children and settles what becomes of each. One thread's.
+"""The dispatcher: gives sequences to children and records the outcome of each. For one thread only.
 
-One child works at a time. Where it waits for something that isn't the processor, another is forked
-and it is let wait; who is back when there are two goes.
+One child works at a time. If it blocks on something other than the CPU, another child is forked;
+when the blocked one finishes its unit and another child is free, the first one is dismissed.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from sequence_tutor.rewards.isolation.pace import Pace
 from sequence_tutor.rewards.isolation.work import Done, Shape, Unit
 from sequence_tutor.rewards.isolation.worker import Due, Worker
 
-# How long a reward may take to be built.
+# Seconds that building a reward may take.
 BUILD_S = 600.0
-# When so many processes in a row have ended before they began anything, what is queued is given up.
+# After this number of processes in a row that ended before they began a unit, all queued units are
+# given up.
 MAX_STILLBIRTHS = 3
 
 
 class Dispatcher:
-    """See the module. queue: units to give out, to whose end others may append; shape: of the
-    reward's scores, once it is built."""
+    """See the module. queue: units to give out; other threads may append to it. shape: that of the
+    reward's scores; None until the reward is built."""
 
     def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
         self.queue: deque[Unit] = deque()
@@ -40,19 +41,19 @@ class Dispatcher:
         self._config, self._origin = config, (config, domain, path)
         self._workers: dict[int, Worker] = {}
         self._launcher: Launcher | None = None
-        # of units to be scored, and of those whose keys are wanted
+        # by `Job.identifies`: of units to be scored, and of those whose keys are wanted
         self._paces = {False: Pace(), True: Pace()}
         self._forked = self._given = self._stillbirths = 0
-        # everything, and what can't wait: all but results
+        # all sources, and the urgent ones: all but the children's results
         self._all, self._urgent = selectors.DefaultSelector(), selectors.DefaultSelector()
         self._all.register(self._urgent, selectors.EVENT_READ, lambda: self._hear(self._urgent, 0))
 
     def listen(self, source: Any, call: Callable[[], object]) -> None:
-        """Call something whenever there is something to read."""
+        """Call `call` whenever `source` has something to read."""
         self._urgent.register(source, selectors.EVENT_READ, call)
 
     def turn(self) -> None:
-        """Do what there is to do, then wait for news, or for the time to look after somebody.
+        """Give out units, wait for messages or the next deadline, and react to them.
 
         Raises ValueError where the reward can't be built the first time.
         """
@@ -60,7 +61,7 @@ class Dispatcher:
             self._launch()
         self._feed()
         next_at = min((at for _, at, _ in self._due()), default=math.inf)
-        # half of what lies ready may be done before anybody needs to know
+        # children have enough units until half of them are done, so results can wait
         nap_s = max((self._nap_s(w) for w in self._workers.values()), default=0.0)
         now = time.monotonic()
         if not (nap_s and self._hear(self._urgent, min(next_at, now + nap_s))):
@@ -68,13 +69,13 @@ class Dispatcher:
         self._look_after(time.monotonic())
 
     def _hear(self, selector: selectors.BaseSelector, until: float) -> bool:
-        """Wait for news, then react to all there is; whether there was some."""
+        """Wait for messages and react to all of them; returns whether there was one."""
         wait_s = None if until == math.inf else max(0.0, until - time.monotonic())
-        news = selector.select(wait_s)
-        for key, _ in news:
-            if selector.get_map().get(key.fd) is key:  # else it was closed by the one before
+        ready = selector.select(wait_s)
+        for key, _ in ready:
+            if selector.get_map().get(key.fd) is key:  # the call before may have closed it
                 key.data()
-        return bool(news)
+        return bool(ready)
 
     def _nap_s(self, worker: Worker) -> float:
         unit = next(iter(worker.sent.values()), None)
@@ -97,7 +98,7 @@ class Dispatcher:
     # -- giving out --------------------------------------------------------------------------
 
     def _feed(self) -> None:
-        """Give out what is queued, as far as somebody may take it."""
+        """Give out queued units while a child can take them."""
         while self.queue and self._launcher is not None:
             unit = self.queue[0]
             if unit.job.abandoned:
@@ -135,7 +136,7 @@ class Dispatcher:
         worker.words.hand_over()
         return worker
 
-    # -- what processes say ------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------
 
     def _on_words(self, words: StderrTail) -> None:
         if not words.read():
@@ -172,7 +173,7 @@ class Dispatcher:
 
     def _on_reports(self, worker: Worker) -> None:
         if worker.verdict is not None and worker.verdict[0] == Status.CRASHED:
-            return  # nothing it says can be trusted
+            return  # it has sent unreadable messages
         try:
             for report in worker.reports():
                 if report.done is not None:
@@ -199,7 +200,7 @@ class Dispatcher:
     # -- deadlines and ends ------------------------------------------------------------------
 
     def _due(self) -> list[tuple[Worker | None, float, Due]]:
-        """Whom to look after next, when and why."""
+        """The next deadline of each worker, and of the fork server (None) until it is ready."""
         others_wait = bool(self.queue) or any(w.sent for w in self._workers.values())
         due: list[tuple[Worker | None, float, Due]] = []
         for worker in self._workers.values():
@@ -224,7 +225,7 @@ class Dispatcher:
                 self._kill(worker)
             elif why is Due.TIME_OUT:
                 unit = worker.unit
-                self._on_reports(worker)  # it may be done
+                self._on_reports(worker)  # its results may have arrived
                 if unit is not None and worker.unit is unit:
                     self._kill(worker, (Status.TIMEOUT, unit.job.late))
             elif why is Due.SUSPECT and worker.is_idle(now):
@@ -239,7 +240,7 @@ class Dispatcher:
         self._launcher.kill(worker.number)
 
     def _bury(self, worker: Worker, how: str) -> None:
-        """A child is gone, or given up; settle what it had."""
+        """Settle the units of a child that has ended, or can't be killed."""
         self._on_reports(worker)
         worker.words.read()
         self._requeue(worker.leave())
@@ -258,7 +259,8 @@ class Dispatcher:
                     selector.unregister(source)
 
     def _count_stillbirth(self, how: str) -> None:
-        """A process has ended before it began anything. Where all do, there is no more to try."""
+        """Note that a process ended before it began a unit; after MAX_STILLBIRTHS in a row give up
+        all queued units."""
         self._stillbirths += 1
         if self._stillbirths < MAX_STILLBIRTHS:
             time.sleep(0.1 * self._stillbirths)
