@@ -263,8 +263,8 @@ class Pretraining:
 
 def _held_out(groups: Sequence[int], share: float, seed: int) -> np.ndarray:
     """bool [B]: the sequences of about `share` of the groups, at least one group."""
-    pieces, of = np.unique(np.asarray(groups), return_inverse=True)
+    pieces, piece_of = np.unique(np.asarray(groups), return_inverse=True)
     chosen = np.zeros(len(pieces), dtype=bool)
     order = np.random.default_rng(seed).permutation(len(pieces))
     chosen[order[: max(1, round(share * len(pieces)))]] = True
-    return chosen[of]
+    return chosen[piece_of]

@@ -78,7 +78,7 @@ class Sampler:
                 break
             parents, following, next_row_of = _next_rows(row_of, actions, vocabulary.size)
             width = _width(len(parents), batch)
-            if width == len(last) and _none_parted(parents):  # every state keeps its row
+            if width == len(last) and _none_split(parents):  # every state keeps its row
                 last = last.index_copy(0, parents, following)
                 continue
             parents, last = (_padded(x, width) for x in (parents, following))
@@ -112,7 +112,7 @@ def _next_rows(row_of: Tensor, actions: Tensor, vocabulary: int) -> tuple[Tensor
     return steps // vocabulary, steps % vocabulary, new_row_of
 
 
-def _none_parted(parents: Tensor) -> bool:
+def _none_split(parents: Tensor) -> bool:
     """Whether no state is followed by two different ones; parents in order."""
     return bool((parents[1:] != parents[:-1]).all())
 

@@ -40,7 +40,7 @@ def worth_of_invalid(config: RewardConfig, domain: str) -> InvalidWorth:
     low, high = reward_range(config, domain)
     if config.invalid is not None:
         return InvalidWorth(
-            config.invalid, f"{config.invalid:g} (reward.invalid)", _too_much(config, low, high)
+            config.invalid, f"{config.invalid:g} (reward.invalid)", _warning(config, low, high)
         )
     sole = sole_component(config, domain)
     if sole is not None and sole.invalid is not None:
@@ -50,7 +50,7 @@ def worth_of_invalid(config: RewardConfig, domain: str) -> InvalidWorth:
     return InvalidWorth(math.nan, "the worst reward of a valid one so far", late=True)
 
 
-def _too_much(config: RewardConfig, low: float, high: float) -> str:
+def _warning(config: RewardConfig, low: float, high: float) -> str:
     """The warning where an invalid sequence may be worth more than a valid one; else ""."""
     assert config.invalid is not None
     if math.isfinite(low) and config.invalid > low:

@@ -138,7 +138,7 @@ class Objective:
         gathered = self._domain.gather(parsed) if self.step_keys else None
         for part in self._parts:
             judged = part.judge(gathered if part.steps else parsed, read)
-            self._take(part, judged, rows, tokens, scores)
+            self._enter(part, judged, rows, tokens, scores)
         ok = np.flatnonzero(scores.status == _OK)
         if len(ok):
             table = np.array([scores.transformed[k][ok] for k in self.keys]).T.copy()
@@ -173,7 +173,7 @@ class Objective:
                 rows.append(i)
         return parsed, rows
 
-    def _take(
+    def _enter(
         self,
         part: Part,
         judged: Any,

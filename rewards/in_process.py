@@ -53,7 +53,7 @@ class LocalReward:
             try:
                 left.extendleft(reversed(enter(unit, self._judge(unit))))
             except Exception as error:  # from the objective itself, such as MemoryError
-                left.extendleft(reversed(_blame(unit, error)))
+                left.extendleft(reversed(_split_or_fail(unit, error)))
             except BaseException as error:
                 self.interrupt = error
                 left.appendleft(unit)
@@ -87,7 +87,7 @@ class LocalReward:
         self.close()
 
 
-def _blame(unit: Unit, error: Exception) -> list[Unit]:
+def _split_or_fail(unit: Unit, error: Exception) -> list[Unit]:
     """Settle a unit that raised `error`: split it to find the sequence, or condemn its only one.
 
     Returns the units to score next.

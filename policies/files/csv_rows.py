@@ -40,11 +40,11 @@ def csv_rows(
     except csv.Error as error:
         opened = _open_quote(record.lines, delimiter)
         if opened is None:
-            text = f"{error}, in the row that begins at line {record.begun}"
+            text = f"{error}, in the row that begins at line {record.first}"
         else:
             text = (
-                f"the quoted field that opens at line {record.begun + opened} isn't closed as it "
-                f"should be ({error}), in the row that begins at line {record.begun}; remove the "
+                f"the quoted field that opens at line {record.first + opened} isn't closed as it "
+                f"should be ({error}), in the row that begins at line {record.first}; remove the "
                 "stray quote, or write two for one that belongs to the text"
             )
         raise CorpusError(f"{path} can't be read as text: {text}") from error
@@ -53,12 +53,12 @@ def csv_rows(
 
 
 class _Record:
-    """Passes lines on and keeps those of the current row: `lines`, from line number `begun`."""
+    """Passes lines on and keeps those of the current row: `lines`, from line number `first`."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self.lines: list[str] = []
-        self.begun = 1
+        self.first = 1
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
@@ -67,13 +67,13 @@ class _Record:
 
     def end(self) -> None:
         """End the current row: the next line belongs to another one."""
-        self.begun += len(self.lines)
+        self.first += len(self.lines)
         self.lines.clear()
 
     @property
     def last(self) -> int:
         """Number of the current row's last line."""
-        return self.begun + len(self.lines) - 1
+        return self.first + len(self.lines) - 1
 
 
 def _split(record: _Record, delimiter: str) -> Iterator[list[str]]:
@@ -99,7 +99,7 @@ def _check_row(
     probably merged other rows. A row with too few fields is accepted."""
     if len(row) > len(header) and any(field.strip() for field in row[len(header) :]):
         raise CorpusError(
-            f"{path} can't be read as a table: the row at line {record.begun} has {len(row)} "
+            f"{path} can't be read as a table: the row at line {record.first} has {len(row)} "
             f"fields, but there are {len(header)} columns; a field that has {delimiter!r} in it "
             "needs quotes"
         )
@@ -110,7 +110,7 @@ def _check_row(
         opened = _first_quote_over_lines(record.lines, delimiter)
         raise CorpusError(
             f"{path} can't be read as a table: the quote that opens at line "
-            f"{record.begun + opened} takes in what seem to be rows of their own, up to line "
+            f"{record.first + opened} takes in what seem to be rows of their own, up to line "
             f"{record.last}; remove the stray quote, or the line breaks within the field"
         )
 

@@ -159,7 +159,7 @@ class Location:
         return bool(self._kind() != fs.FileType.NotFound)
 
     def _kind(self) -> Any:
-        with self._failing("look at"):
+        with self._describing_errors("look at"):
             return self._fs.get_file_info(self._root).type
 
     def is_taken(self) -> bool:
@@ -168,12 +168,12 @@ class Location:
 
     def size(self) -> int:
         """Size of a file in bytes."""
-        with self._failing("look at"):
+        with self._describing_errors("look at"):
             return int(self._fs.get_file_info(self._root).size)
 
     def names(self) -> list[str]:
         """Names in a directory, sorted; [] where there is no directory."""
-        with self._failing("list"):
+        with self._describing_errors("list"):
             found = self._fs.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
         return sorted(name for info in found if (name := info.base_name))
 
@@ -182,8 +182,8 @@ class Location:
         if not self.is_object_store:
             return
         bucket = self._root.split("/")[0]
-        with self._failing("use"):
-            kind = _within(ANSWER_S, lambda: self._fs.get_file_info(bucket).type)
+        with self._describing_errors("use"):
+            kind = _call_within(ANSWER_S, lambda: self._fs.get_file_info(bucket).type)
         if kind != fs.FileType.Directory:
             raise StorageError(f"can't use {self}: there is no bucket {bucket}")
 
@@ -198,19 +198,19 @@ class Location:
 
     def read(self) -> bytes:
         """Read a whole file."""
-        with self._failing("read"), self.open() as file:
+        with self._describing_errors("read"), self.open() as file:
             return bytes(file.read())
 
     def open(self) -> Any:
         """Open a pyarrow file for reading at any position."""
-        with self._failing("read"):
+        with self._describing_errors("read"):
             return self._fs.open_input_file(self._root)
 
     def stream(self) -> Any:
         """Open a binary file for reading from its beginning; remote files are read ahead."""
         if self.is_local:
             return self.path.open("rb")
-        with self._failing("read"):
+        with self._describing_errors("read"):
             return self._fs.open_input_stream(self._root, compression=None, buffer_size=READ_AHEAD)
 
     @contextmanager
@@ -221,7 +221,7 @@ class Location:
             return
         with tempfile.TemporaryDirectory(prefix="sequence-tutor-") as directory:
             target = Path(directory) / self.name
-            with self._failing("read"):
+            with self._describing_errors("read"):
                 fs.copy_files(self._root, str(target), self._fs, fs.LocalFileSystem())
             yield target
 
@@ -233,7 +233,7 @@ class Location:
             self.path.mkdir(parents=True, exist_ok=True)
             sync(self.path.parent)
         elif not self.is_object_store:
-            with self._failing("make"):
+            with self._describing_errors("make"):
                 self._fs.create_dir(self._root, recursive=True)
 
     def write(self, content: bytes | str | pa.Buffer) -> None:
@@ -246,9 +246,9 @@ class Location:
             self._put(self._root, data)
         else:
             temporary = f"{self._root}.{uuid.uuid4().hex[:8]}.tmp"
-            with self._forgotten_on_error(temporary):
+            with self._removed_on_error(temporary):
                 self._put(temporary, data)
-                with self._failing("write"):
+                with self._describing_errors("write"):
                     self._fs.move(temporary, self._root)
 
     @contextmanager
@@ -264,13 +264,13 @@ class Location:
         in_place = self.is_object_store
         target = self._root if in_place else f"{self._root}.{uuid.uuid4().hex[:8]}.tmp"
         # an exception in the block closes the stream, which completes the upload
-        with self._forgotten_on_error(target):
-            with self._failing("write"):
+        with self._removed_on_error(target):
+            with self._describing_errors("write"):
                 stream = self._sink(target)
             with stream:
                 yield stream
             if not in_place:
-                with self._failing("write"):
+                with self._describing_errors("write"):
                     self._fs.move(target, self._root)
 
     def remove(self) -> None:
@@ -279,12 +279,12 @@ class Location:
         if self.is_local and kind == fs.FileType.Directory:
             shutil.rmtree(self.path)
         elif kind != fs.FileType.NotFound:
-            with self._failing("remove"):
+            with self._describing_errors("remove"):
                 directory = kind == fs.FileType.Directory
                 (self._fs.delete_dir if directory else self._fs.delete_file)(self._root)
 
     def _put(self, target: str, data: bytes | pa.Buffer) -> None:
-        with self._failing("write"), self._sink(target) as stream:
+        with self._describing_errors("write"), self._sink(target) as stream:
             stream.write(data)
 
     def _sink(self, target: str) -> Any:
@@ -292,7 +292,7 @@ class Location:
         return self._fs.open_output_stream(target, compression=None)
 
     @contextmanager
-    def _forgotten_on_error(self, target: str) -> Iterator[None]:
+    def _removed_on_error(self, target: str) -> Iterator[None]:
         try:
             yield
         except BaseException:
@@ -303,7 +303,7 @@ class Location:
             raise
 
     @contextmanager
-    def _failing(self, what: str) -> Iterator[None]:
+    def _describing_errors(self, what: str) -> Iterator[None]:
         """Raise errors of a remote file system with one sentence; local ones have one already."""
         try:
             yield
@@ -315,7 +315,7 @@ class Location:
             raise StorageError(f"can't {what} {self}: {_reason(error)}") from error
 
 
-def _within(seconds: float, call: Callable[[], Any]) -> Any:
+def _call_within(seconds: float, call: Callable[[], Any]) -> Any:
     """Return the call's result. Raises OSError after `seconds`, as pyarrow may wait for ever."""
     results: list[Any] = []
 

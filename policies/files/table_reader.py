@@ -78,25 +78,25 @@ def read_table(
     path = Location(where)
     form = format_of(path, column)
     if form.kind == "text":
-        return ["sequence", "name"], 0, map(_words, text_lines(path, tolerant))
+        return ["sequence", "name"], 0, map(_sequence_and_name, text_lines(path, tolerant))
     header: list[str] = []
 
-    def all_of(names: list[str]) -> Sequence[int]:
+    def all_columns(names: list[str]) -> Sequence[int]:
         header.extend(names)
         # first, since `csv_rows` takes the first one for the column of sequences
         place = names.index(choose(path, names, column))
         return [place, *(i for i in range(len(names)) if i != place)]
 
-    rows = csv_rows(path, form.delimiter, all_of, tolerant)
+    rows = csv_rows(path, form.delimiter, all_columns, tolerant)
     first = next(rows, None)
     place = header.index(choose(path, header, column))
 
-    def in_their_order() -> Iterator[list[str]]:
+    def in_column_order() -> Iterator[list[str]]:
         if first is not None:
             for _, (sequence, *others) in chain([first], rows):
                 yield [*others[:place], sequence, *others[place:]]
 
-    return header, place, in_their_order()
+    return header, place, in_column_order()
 
 
 def count_rows(where: Where, column: str | None = None, tolerant: bool = False) -> int:
@@ -148,7 +148,7 @@ def sequence_of(value: object) -> str:
     return cut(words[0]) if words else ""
 
 
-def _words(line: str) -> list[str]:
+def _sequence_and_name(line: str) -> list[str]:
     """The sequence, and the rest of the line."""
     words = [*line.strip().split(None, 1), "", ""]
     return [cut(words[0]), words[1]]

@@ -84,7 +84,7 @@ def text_lines(path: Location, tolerant: bool = False) -> Iterator[str]:
         with unpacked(path) as binary:
             errors = TOLERANT if tolerant else "strict"
             text = io.TextIOWrapper(binary, encoding=codec, errors=errors, newline="")
-            for line, whole in _pieces(text):
+            for line, whole in _cut_lines(text):
                 number += 1
                 if not whole and not tolerant:
                     raise CorpusError(
@@ -109,7 +109,7 @@ def text_lines(path: Location, tolerant: bool = False) -> Iterator[str]:
         raise CorpusError(f"{path} can't be read as text{after}: {error}") from error
 
 
-def _pieces(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
+def _cut_lines(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
     """Yield (line, whether it's whole). In lines longer than LONGEST_LINE the fields are cut."""
     limit = LONGEST_LINE + 1
     line = text.readline(limit)
@@ -118,11 +118,11 @@ def _pieces(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
         whole = len(line) <= LONGEST_LINE or line.endswith(ENDS)
         last = line
         while len(last) == limit and not last.endswith(ENDS):
-            line = _shorter(line)
+            line = _shortened(line)
             last = text.readline(limit)
             line += last
         if not whole:
-            line = _shorter(line)
+            line = _shortened(line)
         if len(last) == limit and last.endswith("\r"):  # the limit may separate \r and \n
             following = text.readline(limit)
             if following == "\n":
@@ -131,7 +131,7 @@ def _pieces(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
         line = following or text.readline(limit)
 
 
-def _shorter(line: str) -> str:
+def _shortened(line: str) -> str:
     """Cut the long fields of a line. A line of short fields only is cut at LONGEST_LINE, and then
     the table reader reports a wrong number of fields."""
     line = _LONG_RUN.sub(lambda run: run[0][:CUT_TO] + CUT_SIGN, line)

@@ -32,44 +32,46 @@ class CudaSampler:
     ) -> None:
         self._networks, self._encoding = networks, encoding
         self._device = networks[0].head.weight.device
-        self._laid_out = [_LaidOut(network, dtype) for network in networks]
-        self._space: _Space | None = None
+        self._weights = [_KernelWeights(network, dtype) for network in networks]
+        self._buffers: _Buffers | None = None
         self._graphs: dict[int, Callable[[], None]] = {}
 
     @torch.no_grad()
     def sample(self, batch: int, generator: torch.Generator | None = None) -> Episodes:
         """See `Sampler.sample`; `generator`, on the CPU, draws the seed of the GPU's generator."""
-        for laid_out in self._laid_out:
-            laid_out.refresh()
-        space = self._space_for(batch)
+        for weights in self._weights:
+            weights.refresh()
+        buffers = self._buffers_for(batch)
         seed = int(torch.randint(2**62, (1,), generator=generator))
-        width = space.start(batch, torch.Generator(self._device).manual_seed(seed))
+        width = buffers.start(batch, torch.Generator(self._device).manual_seed(seed))
         for _ in range(0, self._encoding.max_length, STEPS):
             self._graphs[width]()
-            width = space.drop(width)
+            width = buffers.drop(width)
             if not width:
                 break
-        return space.episodes(batch)
+        return buffers.episodes(batch)
 
-    def _space_for(self, batch: int) -> _Space:
+    def _buffers_for(self, batch: int) -> _Buffers:
         """Tensors for `batch` episodes; they are replaced only where they are too small."""
-        if self._space is None or self._space.batch < batch:
+        if self._buffers is None or self._buffers.batch < batch:
             self._graphs.clear()
             end_id, steps = self._encoding.vocabulary.end_id, self._encoding.max_length
             start_id = self._encoding.vocabulary.start_id
-            self._space = space = _Space(self._laid_out, _width(batch), steps, start_id, end_id)
-            for width in space.widths:  # while empty, since recording overwrites the content
-                self._graphs[width] = captured(space.steps_of(width), self._device)
-        return self._space
+            self._buffers = buffers = _Buffers(
+                self._weights, _width(batch), steps, start_id, end_id
+            )
+            for width in buffers.widths:  # while empty, since recording overwrites the content
+                self._graphs[width] = captured(buffers.steps_of(width), self._device)
+        return self._buffers
 
 
-class _LaidOut:
+class _KernelWeights:
     """A copy of a network's weights as the kernels read them."""
 
     def __init__(self, network: RecurrentNetwork, dtype: torch.dtype) -> None:
         self._network, self.dtype = network, dtype
         self.sizes = network.architecture
-        self._parts = [part.clone() for part in self._present()]
+        self._parts = [part.clone() for part in self._current()]
         self.head = self._parts[-2], self._parts[-1]
         # per layer: input weights (None for the first), hidden weights, table of summands
         self.layers: list[tuple[Tensor | None, Tensor, Tensor]] = [
@@ -80,10 +82,10 @@ class _LaidOut:
 
     def refresh(self) -> None:
         """Copy the network's current weights."""
-        for old, new in zip(self._parts, self._present(), strict=True):
+        for old, new in zip(self._parts, self._current(), strict=True):
             old.copy_(new)
 
-    def _present(self) -> list[Tensor]:
+    def _current(self) -> list[Tensor]:
         weights = [p.detach() for p in self._network.rnn.parameters()]
         found = []
         for i in range(0, len(weights), 4):
@@ -103,13 +105,13 @@ class _LaidOut:
         return [*found, self._network.head.weight.detach(), self._network.head.bias.detach()]
 
 
-class _Space:
+class _Buffers:
     """The tensors of up to `batch` episodes, at the addresses that graphs were recorded with. Rows
     in use come first."""
 
     def __init__(
         self,
-        networks: list[_LaidOut],
+        networks: list[_KernelWeights],
         batch: int,
         steps: int,
         start_id: int,

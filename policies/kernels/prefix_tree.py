@@ -26,11 +26,11 @@ class PrefixTree:
     """
 
     def __init__(self, actions: np.ndarray, lengths: np.ndarray, start: int) -> None:
-        # parted[i,t]: row i has another prefix of t actions than the row above it
-        parted = np.zeros(actions.shape, dtype=bool)
+        # new_prefix[i,t]: row i has another prefix of t actions than the row above it
+        new_prefix = np.zeros(actions.shape, dtype=bool)
         differ = actions[1:, :-1] != actions[:-1, :-1]
-        parted[1:, 1:] = np.logical_or.accumulate(differ, axis=1)
-        groups = parted.cumsum(0)
+        new_prefix[1:, 1:] = np.logical_or.accumulate(differ, axis=1)
+        groups = new_prefix.cumsum(0)
         self.steps, self.rows = (np.arange(actions.shape[1])[:, None] < lengths).nonzero()
         codes, first, self.nodes = np.unique(
             self.steps * len(actions) + groups[self.rows, self.steps],

@@ -131,10 +131,10 @@ def _backward(
     found: list[Tensor | None] = []
     grad_hidden = grad.float() if grad.dtype != torch.float32 else grad.clone()
     for i in reversed(range(len(layers))):
-        layer, left = layers[i], passes[i]
+        layer, saved = layers[i], passes[i]
         step = _lstm_backward if lstm else _gru_backward
-        grads, recurrent_grads = step(left, grad_hidden, layer, tree)
-        before = left.hidden.index_select(0, tree.parents)
+        grads, recurrent_grads = step(saved, grad_hidden, layer, tree)
+        before = saved.hidden.index_select(0, tree.parents)
         own: list[Tensor | None] = [(recurrent_grads[1:].t() @ before).float(), None, None, None]
         if layer.recurrent_bias is not None:
             own[1] = recurrent_grads.sum(0).float()
@@ -180,17 +180,17 @@ def _lstm_gates(inputs: Tensor) -> Sequence[Tensor]:
 
 
 def _lstm_backward(
-    left: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
+    saved: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the input products [N,4H] in the precision of the products, and those of the
     recurrent ones, which are the same. grad_hidden [N,H] is overwritten."""
-    (cells,) = left.kept
-    grads, grad_cells = torch.empty_like(left.gates), torch.zeros_like(cells)
+    (cells,) = saved.kept
+    grads, grad_cells = torch.empty_like(saved.gates), torch.zeros_like(cells)
     one = cells.new_ones(())
     for t in reversed(range(len(tree.blocks) - 1)):
         i, j = tree.blocks[t], tree.blocks[t + 1]
         d_hidden, d_cell = grad_hidden[i:j], grad_cells[i:j]
-        gates = left.gates[i:j].to(torch.float32, copy=True)
+        gates = saved.gates[i:j].to(torch.float32, copy=True)
         keep_in, forget, new, out = _lstm_gates(gates)
         tanh_cell = tanh_(cells[i:j].clone())
         d_cell.addcmul_(d_hidden * out, torch.addcmul(one, tanh_cell, tanh_cell, value=-1))
@@ -232,16 +232,16 @@ def _gru_forward(gates: Tensor, layer: Layer, tree: PrefixTree) -> Pass:
 
 
 def _gru_backward(
-    left: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
+    saved: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the input products [N,3H] and of the recurrent ones, which differ in `new`, in
     the precision of the products. grad_hidden [N,H] is overwritten."""
-    recurrent, hidden = left.kept
+    recurrent, hidden = saved.kept
     size = hidden.shape[1]
-    grads, recurrent_grads = torch.empty_like(left.gates), torch.empty_like(left.gates)
+    grads, recurrent_grads = torch.empty_like(saved.gates), torch.empty_like(saved.gates)
     for t in reversed(range(len(tree.blocks) - 1)):
         i, j = tree.blocks[t], tree.blocks[t + 1]
-        reset, update, new = left.gates[i:j].chunk(3, 1)
+        reset, update, new = saved.gates[i:j].chunk(3, 1)
         grad_reset, grad_update, grad_new = grads[i:j].chunk(3, 1)
         d_hidden = grad_hidden[i:j]
         past = hidden.index_select(0, tree.above(t)) if t else hidden.new_zeros(1, size)

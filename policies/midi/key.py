@@ -57,7 +57,7 @@ def correlations(histogram: np.ndarray) -> np.ndarray:
 
 
 def scale(histogram: np.ndarray, signature: int | None = None) -> int:
-    """The scale, 0..11, of `pitch_classes`, float64 [12], sum > 0; signature: the file's, if any."""
+    """The scale, 0..11, of `pitch_classes` float64 [12], sum > 0; signature: the file's, if any."""
     shares = np.array([histogram @ np.roll(_IN_C, k) for k in range(12)]) / histogram.sum()
     if signature is not None and shares[signature] >= shares.max() - BELIEF:
         return signature

@@ -88,7 +88,7 @@ class Child:
         self._channel, self._objective = channel, objective
         self._pid = os.getpid()
         self._done: Done | None = None
-        self._asked = 0
+        self._rounds = 0
         self._allocated = linux.data_meter()
         at_start = self._allocated()
         # above this the child is replaced after a unit, so that a leak doesn't fail later sequences
@@ -99,27 +99,27 @@ class Child:
         self._lift_limit = linux.limit_data(at_start + memory_bytes)
 
     def run(self) -> None:
-        """Score units; returns when the pool says so or is gone, or to have this process replaced."""
+        """Score units; returns when the pool asks or is gone, or when this process should end."""
         with suppress(EOFError):
             while (task := self._next()) is not None:
-                self._tell(started=Started(task.number, time.monotonic(), time.process_time()))
+                self._send(started=Started(task.number, time.monotonic(), time.process_time()))
                 result = self._score(task)
                 if os.getpid() != self._pid:  # the reward has forked, and this is the copy
                     return
                 if isinstance(result, Ending):
-                    return self._tell(ending=result)
+                    return self._send(ending=result)
                 self._done = result
             if self._done is not None:
-                self._tell()
+                self._send()
 
     def _next(self) -> Task | None:
         """Wait for the next unit; None ends the child. Results are sent before a wait."""
-        self._asked += 1
-        if self._asked % LOOK_EVERY == 0 or (self._done and self._done.seconds > LOOK_AFTER_S):
+        self._rounds += 1
+        if self._rounds % LOOK_EVERY == 0 or (self._done and self._done.seconds > LOOK_AFTER_S):
             allocated = self._allocated()
             self._intact = allocated <= self._intact_bytes
             if allocated > self._grown_bytes:
-                self._tell(ending=Ending())
+                self._send(ending=Ending())
                 return None
         else:
             self._intact = False  # not measured
@@ -127,11 +127,11 @@ class Child:
             task, _ = self._channel.receive(wait=False)
         except BlockingIOError:
             if self._done is not None:
-                self._tell()
+                self._send()
             task, _ = self._channel.receive()
         return None if task is None else Task(*task)
 
-    def _tell(self, started: Started | None = None, ending: Ending | None = None) -> None:
+    def _send(self, started: Started | None = None, ending: Ending | None = None) -> None:
         self._channel.send(Report(self._done, started, ending).plain())
         self._done = None
 

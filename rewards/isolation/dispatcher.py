@@ -28,7 +28,7 @@ from sequence_tutor.rewards.isolation.worker import Due, Worker
 BUILD_S = 600.0
 # After this number of processes in a row that ended before they began a unit, all queued units are
 # given up.
-MAX_STILLBIRTHS = 3
+MAX_FAILED_STARTS = 3
 
 
 class Dispatcher:
@@ -43,10 +43,12 @@ class Dispatcher:
         self._launcher: Launcher | None = None
         # by `Job.identifies`: of units to be scored, and of those whose keys are wanted
         self._paces = {False: Pace(), True: Pace()}
-        self._forked = self._given = self._stillbirths = 0
+        self._forked = self._given = self._failed_starts = 0
         # all sources, and the urgent ones: all but the children's results
         self._all, self._urgent = selectors.DefaultSelector(), selectors.DefaultSelector()
-        self._all.register(self._urgent, selectors.EVENT_READ, lambda: self._hear(self._urgent, 0))
+        self._all.register(
+            self._urgent, selectors.EVENT_READ, lambda: self._wait_and_react(self._urgent, 0)
+        )
 
     def listen(self, source: Any, call: Callable[[], object]) -> None:
         """Call `call` whenever `source` has something to read."""
@@ -64,11 +66,11 @@ class Dispatcher:
         # children have enough units until half of them are done, so results can wait
         nap_s = max((self._nap_s(w) for w in self._workers.values()), default=0.0)
         now = time.monotonic()
-        if not (nap_s and self._hear(self._urgent, min(next_at, now + nap_s))):
-            self._hear(self._all, next_at)
-        self._look_after(time.monotonic())
+        if not (nap_s and self._wait_and_react(self._urgent, min(next_at, now + nap_s))):
+            self._wait_and_react(self._all, next_at)
+        self._check_deadlines(time.monotonic())
 
-    def _hear(self, selector: selectors.BaseSelector, until: float) -> bool:
+    def _wait_and_react(self, selector: selectors.BaseSelector, until: float) -> bool:
         """Wait for messages and react to all of them; returns whether there was one."""
         wait_s = None if until == math.inf else max(0.0, until - time.monotonic())
         ready = selector.select(wait_s)
@@ -125,20 +127,20 @@ class Dispatcher:
     def _launch(self) -> None:
         self._launcher = launcher = Launcher(*self._origin)
         self.listen(launcher.channel, self._on_answers)
-        self.listen(launcher.words, lambda: self._on_words(launcher.words))
+        self.listen(launcher.words, lambda: self._on_stderr(launcher.words))
 
     def _fork(self, launcher: Launcher) -> Worker:
         self._forked += 1
         worker = self._workers[self._forked] = Worker(self._forked)
         self._all.register(worker.channel, selectors.EVENT_READ, lambda: self._on_reports(worker))
-        self.listen(worker.words, lambda: self._on_words(worker.words))
+        self.listen(worker.words, lambda: self._on_stderr(worker.words))
         launcher.fork(worker.number, worker.far, worker.words.write_end)
         worker.words.hand_over()
         return worker
 
     # -- messages ----------------------------------------------------------------------------
 
-    def _on_words(self, words: StderrTail) -> None:
+    def _on_stderr(self, words: StderrTail) -> None:
         if not words.read():
             self._urgent.unregister(words)
 
@@ -155,12 +157,12 @@ class Dispatcher:
                     if isinstance(answer, Born):
                         worker.started(answer.pid)
                     else:
-                        self._bury(worker, answer.error or linux.how_it_ended(answer.status))
+                        self._on_ended(worker, answer.error or linux.how_it_ended(answer.status))
         except EOFError:
-            self._on_template_lost(launcher)
+            self._on_fork_server_lost(launcher)
 
-    def _on_template_lost(self, launcher: Launcher) -> None:
-        self._ignore(launcher.channel, launcher.words)
+    def _on_fork_server_lost(self, launcher: Launcher) -> None:
+        self._unregister(launcher.channel, launcher.words)
         self._launcher = None
         how = launcher.ended()
         if self.shape is None:
@@ -168,8 +170,8 @@ class Dispatcher:
         for worker in list(self._workers.values()):
             worker.kill_group()
             worker.not_its_fault = True
-            self._bury(worker, how)
-        self._count_stillbirth(launcher.broken or how)
+            self._on_ended(worker, how)
+        self._count_failed_start(launcher.broken or how)
 
     def _on_reports(self, worker: Worker) -> None:
         if worker.verdict is not None and worker.verdict[0] == Status.CRASHED:
@@ -180,7 +182,7 @@ class Dispatcher:
                     self._on_done(worker, report.done)
                 if report.started is not None:
                     worker.begin(report.started)
-                    self._stillbirths = 0
+                    self._failed_starts = 0
                 if report.ending is not None:
                     worker.ending = report.ending
                     self._requeue(worker.leave())
@@ -211,7 +213,7 @@ class Dispatcher:
             due.append((None, self._launcher.since + BUILD_S, Due.UNBORN))
         return due
 
-    def _look_after(self, now: float) -> None:
+    def _check_deadlines(self, now: float) -> None:
         for worker, at, why in self._due():
             if at > now:
                 continue
@@ -219,7 +221,7 @@ class Dispatcher:
                 assert self._launcher is not None
                 self._launcher.give_up(f"took longer than {BUILD_S:g} s")
             elif why is Due.UNKILLABLE:
-                self._bury(worker, "it can't be killed")
+                self._on_ended(worker, "it can't be killed")
             elif why is Due.UNBORN:
                 worker.not_its_fault = True
                 self._kill(worker)
@@ -239,32 +241,32 @@ class Dispatcher:
         self._requeue(worker.leave())
         self._launcher.kill(worker.number)
 
-    def _bury(self, worker: Worker, how: str) -> None:
+    def _on_ended(self, worker: Worker, how: str) -> None:
         """Settle the units of a child that has ended, or can't be killed."""
         self._on_reports(worker)
         worker.words.read()
         self._requeue(worker.leave())
         again = unit_results.worker_ended(worker, how, self._config)
         del self._workers[worker.number]
-        self._ignore(worker.channel, worker.words)
+        self._unregister(worker.channel, worker.words)
         worker.close()
         self._requeue(again)
         if not worker.begun and not worker.dismissed:
-            self._count_stillbirth(how)
+            self._count_failed_start(how)
 
-    def _ignore(self, *sources: Channel | StderrTail) -> None:
+    def _unregister(self, *sources: Channel | StderrTail) -> None:
         for source in sources:
             for selector in (self._all, self._urgent):
                 with suppress(KeyError):
                     selector.unregister(source)
 
-    def _count_stillbirth(self, how: str) -> None:
-        """Note that a process ended before it began a unit; after MAX_STILLBIRTHS in a row give up
-        all queued units."""
-        self._stillbirths += 1
-        if self._stillbirths < MAX_STILLBIRTHS:
-            time.sleep(0.1 * self._stillbirths)
+    def _count_failed_start(self, how: str) -> None:
+        """Note that a process ended before it began a unit; after MAX_FAILED_STARTS in a row give
+        up all queued units."""
+        self._failed_starts += 1
+        if self._failed_starts < MAX_FAILED_STARTS:
+            time.sleep(0.1 * self._failed_starts)
             return
-        self._stillbirths = 0
+        self._failed_starts = 0
         while self.queue:
             unit_results.give_up(self.queue.popleft(), how)

@@ -194,7 +194,7 @@ class ForkServer:
     def _reap(self) -> None:
         """Collect ended children, end the processes they started, and report them."""
         gone: list[Gone] = []
-        while (pid := _dead()) is not None:
+        while (pid := _ended_child()) is not None:
             _kill(pid)  # its group may outlive it; its process id isn't reused before waitpid
             _, status = os.waitpid(pid, 0)
             self._helpers.discard(pid)
@@ -221,7 +221,7 @@ class ForkServer:
                 os.waitpid(-1, 0)
 
 
-def _dead() -> int | None:
+def _ended_child() -> int | None:
     """Process id of a child that has ended and hasn't been waited for; None without one."""
     try:
         found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

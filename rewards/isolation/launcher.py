@@ -32,7 +32,7 @@ _START = Path(__file__).with_name("start.py")
 # A child scores on one core. Threads that a library starts at import don't survive a fork.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 # Seconds that the fork server may take to end by itself before it is killed.
-_FAREWELL_S = 5.0
+_EXIT_S = 5.0
 
 
 class StderrTail:
@@ -128,7 +128,7 @@ class Launcher:
         if not self.ready:
             self._kill()
         try:
-            code = self._process.wait(_FAREWELL_S)
+            code = self._process.wait(_EXIT_S)
         except subprocess.TimeoutExpired:
             self._kill()
             code = self._process.wait()

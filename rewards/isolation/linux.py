@@ -69,7 +69,7 @@ def data_meter() -> Callable[[], int]:
 
 
 def limit_data(limit_bytes: int) -> Callable[[], None]:
-    """Let allocations beyond `limit_bytes` of data fail; returns a function that lifts the limit."""
+    """Let allocations beyond `limit_bytes` of data fail; returns a function to lift the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         limit_bytes = min(limit_bytes, hard)
@@ -84,10 +84,10 @@ def no_core_files() -> None:
 
 
 def how_it_ended(status: int) -> str:
-    """A wait status in words, such as "segmentation fault (SIGSEGV)"."""
+    """A wait status in text, such as "segmentation fault (SIGSEGV)"."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        words = (signal.strsignal(number) or "ended by a signal").lower()
+        text = (signal.strsignal(number) or "ended by a signal").lower()
         name = signal.Signals(number).name if number in set(signal.Signals) else f"{number}"
-        return f"{words} ({name})"
+        return f"{text} ({name})"
     return f"exited with code {os.WEXITSTATUS(status)}"

@@ -17,7 +17,7 @@ class Pool:
 
     def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
         self._dispatcher, self._config = Dispatcher(config, domain, path), config
-        self._trouble: BaseException | None = None
+        self._error: BaseException | None = None
         self._closing = False
         self._built = threading.Event()
         self._woken, self._wake = socket.socketpair()
@@ -28,8 +28,8 @@ class Pool:
         self._thread.start()
         try:
             self._built.wait()
-            if self._trouble is not None:
-                raise self._trouble
+            if self._error is not None:
+                raise self._error
         except BaseException:
             self.close()
             raise
@@ -56,24 +56,24 @@ class Pool:
             self._dispatcher.queue.append(Unit(job, rows))
         else:
             self._dispatcher.queue.extend([Unit(job, [row]) for row in rows])
-        self._rouse()
+        self._wake_thread()
 
     def check(self) -> None:
         """Raise RuntimeError where the pool has ended, so that no job will be done."""
         if self._closing or not self._thread.is_alive():
-            raise RuntimeError("the reward's processes were closed") from self._trouble
+            raise RuntimeError("the reward's processes were closed") from self._error
 
     def close(self) -> None:
         """End every process. Further calls do nothing."""
         if self._closing:
             return
         self._closing = True
-        self._rouse()
+        self._wake_thread()
         # a garbage collection may call this in the dispatcher's thread
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    def _rouse(self) -> None:
+    def _wake_thread(self) -> None:
         with suppress(OSError):  # the socket is full, so the thread will wake, or closed
             self._wake.send(b" ")
 
@@ -86,7 +86,7 @@ class Pool:
                 if dispatcher.shape is not None:
                     self._built.set()
         except BaseException as error:
-            self._trouble = error
+            self._error = error
         finally:
             dispatcher.close()
             self._woken.close()

@@ -49,8 +49,8 @@ class IsolatedReward:
 
     def identify(self, sequences: Sequence[str]) -> list[Identity]:
         """The identity of each sequence, without calling the reward's components. A sequence whose
-        canonical form crashes or hangs its process is invalid, and `lost`. Raises RuntimeError where
-        this is closed."""
+        canonical form crashes or hangs its process is invalid, and `lost`. Raises RuntimeError
+        where this is closed."""
         self._pool.check()
         job = self._pool.submit_identities(sequences)
         self._await(job)

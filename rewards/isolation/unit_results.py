@@ -18,7 +18,7 @@ _FAILED = int(Status.FAILED)
 
 
 def enter(unit: Unit, done: Done) -> list[Unit]:
-    """Enter the results of a unit in its job. Raises ValueError where they don't fit it."""
+    """Enter the results of a unit in its job. Raises an exception where they don't fit it."""
     job, rows = unit.job, unit.rows
     job.enter(rows, done)
     job.spend(rows, done.seconds)
@@ -40,11 +40,11 @@ def worker_ended(worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
     if worker.unit is not None:
         worker.unit.job.spend(worker.unit.rows, time.monotonic() - worker.since)
         if worker.not_its_fault:
-            again += _lose(worker.unit, how)
+            again += _requeue_or_give_up(worker.unit, how)
         else:
-            again += _blame(worker.unit, worker, how, config)
+            again += _split_or_fail(worker.unit, worker, how, config)
     for unit in worker.sent.values():
-        again += _lose(unit, how)
+        again += _requeue_or_give_up(unit, how)
     return again
 
 
@@ -55,7 +55,7 @@ def give_up(unit: Unit, how: str) -> None:
     unit.job.close(len(unit.rows))
 
 
-def _lose(unit: Unit, how: str) -> list[Unit]:
+def _requeue_or_give_up(unit: Unit, how: str) -> list[Unit]:
     """Requeue a unit whose process ended before it could be scored; give up after MAX_LOSSES."""
     unit.losses += 1
     if unit.losses < MAX_LOSSES:
@@ -64,7 +64,7 @@ def _lose(unit: Unit, how: str) -> list[Unit]:
     return []
 
 
-def _blame(unit: Unit, worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
+def _split_or_fail(unit: Unit, worker: Worker, how: str, config: RewardConfig) -> list[Unit]:
     """Settle a unit that ended its process: split it to find the sequence, or fail its only one."""
     status, error = worker.verdict or (Status.CRASHED, how)
     if worker.ending is not None and worker.ending.out_of_memory:

@@ -144,7 +144,7 @@ class Job:
             self.errors[row] = "" if done.errors is None else done.errors[at][:ERROR_CHARACTERS]
 
     def condemn(self, row: int, status: Status, error: str) -> None:
-        """Set the status of a sequence that ended its process; discard an earlier attempt's values."""
+        """Note that a sequence ended its process, and discard an earlier attempt's values."""
         self._table[:, row] = np.nan
         for at, (rows, steps) in enumerate(self._steps if self.attempts[row] > 1 else ()):
             if row in rows:
@@ -186,8 +186,8 @@ class Job:
         return scores
 
     def _put_steps_together(self) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        """Step rewards and step values, float32 [B,T+1] each for at most T tokens, since the end may
-        be one more action. Without `tokens` only the lengths of scored sequences are known."""
+        """Step rewards and step values, float32 [B,T+1] each for at most T tokens, since the end
+        may be one more action. Without `tokens` only the lengths of scored sequences are known."""
         if not self._layers:
             return None, {}
         width = 1 + max(map(len, self.tokens or ()), default=0)

@@ -17,7 +17,7 @@ from sequence_tutor.rewards.isolation.child import Ending, Report, Started, Task
 from sequence_tutor.rewards.isolation.launcher import StderrTail
 from sequence_tutor.rewards.isolation.work import Done, Unit
 
-# Seconds that a child may take to begin its first unit, and to end after it was killed.
+# Seconds that a child may take to begin a unit that it was sent, and to end after it was killed.
 BIRTH_S, DEATH_S = 60.0, 10.0
 # A child that uses a smaller share of a core, and isn't runnable, counts as blocked.
 _BUSY_SHARE = 0.25
@@ -133,8 +133,8 @@ class Worker:
     # -- the clock ---------------------------------------------------------------------------
 
     def due(self, patience_s: float, others_wait: bool) -> tuple[float, Due]:
-        """The next deadline, monotonic seconds, and its reason. patience_s: age of its unit at which
-        to check whether it is stuck, if other units wait."""
+        """The next deadline, monotonic seconds, and its reason. patience_s: age of its unit at
+        which to check whether it is stuck, if other units wait."""
         if self.killed_at is not None:
             return self.killed_at + DEATH_S, Due.UNKILLABLE
         if self.unit is None:

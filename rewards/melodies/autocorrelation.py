@@ -1,4 +1,4 @@
-"""Autocorrelation of whole numbers, exact, so that no rounding decides what exceeds 0.15."""
+"""Autocorrelation in whole numbers, so that rounding can't change whether it exceeds 0.15."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def penalty(
     Source: Jaques et al. 2017, "Sequence Tutor"; magenta's rl_tuner.
     """
     scale = count * (count * squares - total * total)
-    # at least 1, so that a constant x, of scale 0 and all shares 0, exceeds nothing
+    # at least 1: for a constant x the scale and all shares are 0, and nothing is to be penalised
     threshold, scale = 3 * scale, np.maximum(scale, 1)
     exceeding = np.zeros(total.shape)
     for k, product, end in zip(LAGS, products, ends, strict=True):
