@@ -240,7 +240,7 @@ class Pretraining:
     def restore(self, out: Path) -> None:
         """Load the state that `save` wrote. Raises ValueError where there is none."""
         if not (out / STATE_FILE).is_file():
-            raise ValueError(f"{out} holds no training to resume")
+            raise ValueError(f"{out} has no training to resume")
         state = json.loads((out / STATE_FILE).read_text())
         tensors = load_file(out / WEIGHTS_STATE_FILE)
         prefix = "network."

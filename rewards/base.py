@@ -1,6 +1,7 @@
-"""The interface of rewards and domains: what a scorer calls, and what it gets.
+"""The interface of rewards and domains, which scorers call.
 
-Sequences and tokens go in, `Scores` and `Identity` come out; the learner sees only the rewards.
+A reward takes sequences, and their tokens for per-step rewards, and returns `Scores`. An `Identity`
+has the key by which equal sequences are recognised, or says why a sequence is invalid.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
     what = "no transform" if one.transform is None else f"transform {one.transform.type!r}"
     raise ValueError(
         f"geometric_mean needs every component in 0..1, and {one.name!r} with {what} is not; "
-        'give it one that ends there, such as { type = "sigmoid", low = ..., high = ... }'
+        'give it a transform to 0..1, such as { type = "sigmoid", low = ..., high = ... }'
     )
 
 

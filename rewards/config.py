@@ -128,7 +128,7 @@ class RewardConfig(BaseModel):
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
     """Seconds that a sequence may take."""
     memory_mb: Annotated[int, Field(gt=0)] = 4096
-    """MiB that the reward's process may allocate beyond what it starts with."""
+    """MiB that the reward's process may allocate in addition to its memory at the start."""
     retries: Annotated[int, Field(ge=0)] = 0
     """How often a sequence that failed, crashed or timed out is tried again."""
     failed: Finite | None = None

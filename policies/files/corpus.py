@@ -62,7 +62,7 @@ class Corpus:
         for count, what in [
             (repeated, "left out: the same text as an earlier one"),
             (known, "left out: in the data to validate with"),
-            (alike, "spelled otherwise than an earlier one and held out or trained on with it"),
+            (alike, "spelled otherwise than an earlier one; both are trained on, or both held out"),
         ]:
             if count:
                 self.notes.append(f"{self.path}: {count} of the sequences {what}")

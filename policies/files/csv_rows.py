@@ -43,9 +43,9 @@ def csv_rows(
             text = f"{error}, in the row that begins at line {record.first}"
         else:
             text = (
-                f"the quoted field that opens at line {record.first + opened} isn't closed as it "
-                f"should be ({error}), in the row that begins at line {record.first}; remove the "
-                "stray quote, or write two for one that belongs to the text"
+                f"the quoted field that opens at line {record.first + opened} isn't closed "
+                f"correctly ({error}), in the row that begins at line {record.first}; remove the "
+                "stray quote, or write two quotes for one that belongs to the text"
             )
         raise CorpusError(f"{path} can't be read as text: {text}") from error
     if header is None:
@@ -110,7 +110,7 @@ def _check_row(
         opened = _first_quote_over_lines(record.lines, delimiter)
         raise CorpusError(
             f"{path} can't be read as a table: the quote that opens at line "
-            f"{record.first + opened} takes in what seem to be rows of their own, up to line "
+            f"{record.first + opened} takes in what seem to be separate rows, up to line "
             f"{record.last}; remove the stray quote, or the line breaks within the field"
         )
 

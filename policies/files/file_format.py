@@ -119,8 +119,8 @@ def _check_is_parquet(path: Location) -> None:
     if not start.startswith(b"PAR"):
         first = start.partition(b"\n")[0]
         raise CorpusError(
-            f"{path} is not a Parquet file: it begins with {first!r}; give it the name of what it "
-            "is, such as .csv"
+            f"{path} is not a Parquet file: it begins with {first!r}; rename it to the ending of "
+            "its real format, such as .csv"
         )
 
 

@@ -101,7 +101,7 @@ class Location:
     def uri(self) -> str:
         """An absolute path or a URI, which means the same location in every process."""
         if self._is_handle:
-            raise ValueError(f"{self} is known to this process alone")
+            raise ValueError(f"{self} has no URI, so only this process can use it")
         return self._root if self.is_local else self._text
 
     @property

@@ -62,7 +62,7 @@ def read_rows(
     path = Location(where)
     form = format_of(path, column)
     if form.kind == "text":
-        raise CorpusError(f"{path} is no table, being neither CSV nor Parquet")
+        raise CorpusError(f"{path} is not a table: it is neither CSV nor Parquet")
     return _rows(path, form, lambda names: [names.index(name) for name in pick(names)], False)
 
 

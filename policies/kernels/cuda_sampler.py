@@ -93,7 +93,7 @@ class _KernelWeights:
             if i:
                 found.append(w_ih.to(self.dtype))
                 read = b_ih[None]
-            else:  # the input products depend on the action alone
+            else:  # the input products depend on the action only
                 read = linear(self._network.embedding.weight.detach(), w_ih, b_ih)
             if self.sizes.cell == "lstm":
                 added = read + b_hh

@@ -4,7 +4,7 @@ A key is identified by its scale only, 0..11 = semitones from C to its major ton
 A minor share a scale, so neither is moved.
 
 Measured on 3,284 vocal melodies whose true scale is known (OpenScore Lieder, median 43 notes): the
-Krumhansl-Schmuckler method alone finds the scale of 51 %, since songs dwell on the dominant.
+Krumhansl-Schmuckler method by itself finds the scale of 51 %, since songs stay on the dominant.
 Choosing the scale that holds most of the sounding time, and by Krumhansl-Schmuckler among scales
 within 2 % of it, finds 71 %. A key signature is better than these estimates: using it unless
 another scale holds 10 % more of the sounding time is right for 97 % of these files. Using it always

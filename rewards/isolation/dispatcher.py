@@ -187,7 +187,7 @@ class Dispatcher:
                     worker.ending = report.ending
                     self._requeue(worker.leave())
         except Exception as error:  # the process may have overwritten anything
-            text = f"its process sent what can't be read: {type(error).__name__}: {error}"
+            text = f"its process sent an unreadable message: {type(error).__name__}: {error}"
             self._kill(worker, (Status.CRASHED, text))
 
     def _on_done(self, worker: Worker, done: Done) -> None:

@@ -134,7 +134,7 @@ class Job:
         n = len(rows)
         table = np.frombuffer(done.table).reshape(len(self._table), n)
         if len(done.status) != n or (done.errors is not None and len(done.errors) != n):
-            raise ValueError("the results of a child don't fit its work")
+            raise ValueError("the results of a child don't fit its unit")
         if self._layers:
             steps = np.frombuffer(done.steps, np.float32).reshape(self._layers, n, -1)
             self._steps.append((rows, steps))
@@ -216,7 +216,7 @@ class IdentityJob(Job):
     def enter(self, rows: list[int], done: Done) -> None:
         super().enter(rows, done)
         if done.keys is None or len(done.keys) != len(rows):
-            raise ValueError("the keys of a child don't fit its work")
+            raise ValueError("the keys of a child don't fit its unit")
         for row, key in zip(rows, done.keys, strict=True):
             self._keys[row] = key
 

@@ -17,7 +17,7 @@ def penalty(
     r_k = sum_{i>=k} (x_i - m)(x_{i-k} - m) / (L v), with mean m and population variance v of the
     L = `count` numbers; 0 where v = 0 or L <= k. With total X = sum x_i, squares Q = sum x_i^2,
     products S_k = sum_{i>=k} x_i x_{i-k} and ends e_k = sum of the first k and the last k numbers,
-    multiplying through by L gives whole numbers alone:
+    multiplying through by L leaves only whole numbers:
 
         r_k = (L^2 S_k - L X (2 X - e_k) + (L - k) X^2) / (L (L Q - X^2))
 

@@ -29,7 +29,7 @@ def pattern_of(smarts: str) -> Chem.Mol:
             raise ValueError(f"smarts = {smarts!r} is not a valid pattern")
         if len(smarts.split()) > 1:
             raise ValueError(
-                f"smarts = {smarts!r} holds a blank, and what follows it is no part of the pattern"
+                f"smarts = {smarts!r} has a blank, and text after it isn't part of the pattern"
             )
         _check_form(smarts, pattern)
         return Chem.MergeQueryHs(pattern)
