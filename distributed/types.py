@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sequence_tutor.policies.encodings.base import Episodes
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.base import Scores, Status
 
 # Float32 arrays of a network by name.
 Weights = dict[str, np.ndarray]
@@ -85,6 +85,11 @@ class Scored:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def scores(self) -> Scores:
+        """What became of the sequences, as far as it is remembered of every key."""
+        return Scores(self.rewards, self.status, self.errors, self.raw, seconds=self.seconds)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Scored:
         """The given rows, in that order."""

@@ -1,6 +1,6 @@
-"""What a policy is: encodings, the recurrent network, priors, sampling and the KL-control losses.
+"""Policies: encodings, the recurrent network, priors, sampling and the KL-control losses.
 
-Nothing here knows Ray or scores a molecule. Shape legend for the whole project:
+Nothing here imports Ray or scores a sequence. Shape legend for the whole project:
 B trajectories, T steps (time), V vocabulary size, E embedding width, H hidden width, L layers.
 Log-probabilities are natural logarithms (nats).
 """

@@ -1,4 +1,4 @@
-"""Where a prior is, and what its metadata says, without PyTorch, which takes a second to load."""
+"""Finding a prior and reading its metadata, without importing PyTorch, which takes a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METADATA_FILE = "prior.json"
 
 
 class PriorError(ValueError):
-    """A prior that can't be found or doesn't fit; the message says which file and what to do."""
+    """A prior can't be found or doesn't fit; the message says which file and what to do."""
 
 
 def shipped_priors() -> list[str]:
@@ -24,7 +24,7 @@ def shipped_priors() -> list[str]:
 
 @contextmanager
 def found_prior(name_or_where: Where) -> Iterator[Location]:
-    """The directory of a shipped prior by its name, or of one anywhere. Raises PriorError."""
+    """Yield the directory of a prior, a shipped one by its name or any other. Raises PriorError."""
     name = str(name_or_where)
     if name in shipped_priors():
         with as_file(files("sequence_tutor.policies") / "priors" / name) as shipped:

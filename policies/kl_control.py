@@ -3,7 +3,7 @@
 The aim is the policy that maximises E[sum of rewards] - KL(pi || p), rewards already divided by
 the temperature; with gamma = 1 its sequences follow pi*(tau) ~ p(tau) exp(reward(tau)). Every loss
 is off-policy and needs no importance weights: at its fixed point each one-step error is zero on
-every path, whoever chose it, so any mixture of errors along any path is zero too (path
+every path, whichever policy chose it, so any sum of errors along a path is zero too (path
 consistency: Nachum et al. 2017, "Bridging the gap between value and policy based reinforcement
 learning"; Harutyunyan et al. 2016, "Q(lambda) with off-policy corrections").
 
@@ -14,8 +14,8 @@ learning"; Harutyunyan et al. 2016, "Q(lambda) with off-policy corrections").
     name  learned   value of a state            policy
 
 Shape legend: B trajectories, T steps, V vocabulary. The steps t < lengths[b] are real; the last
-real one is terminal (end token or length limit), and nothing is bootstrapped past it. What lies
-in the padding must be finite and has no influence.
+real one is terminal (end token or length limit), and nothing is bootstrapped past it. Values in
+the padding must be finite and have no influence.
 """
 
 from __future__ import annotations
@@ -35,27 +35,30 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 @dataclass(frozen=True)
 class Trajectories:
-    """What the losses learn from; tensors on the learner's device.
-
-    actions int64 [B,T]; lengths int64 [B], at least 1; rewards float32 [B,T], divided by the
-    temperature; log_prior float32 [B,T,V], log p(a|s) of every action, normalised, or [B,T] of the
-    actions taken, which is enough for `path_loss`.
-    """
+    """A batch for the losses; tensors on the learner's device."""
 
     actions: Tensor
+    """int64 [B,T]."""
     lengths: Tensor
+    """int64 [B] actions of each trajectory, at least 1."""
     rewards: Tensor
+    """float32 [B,T], divided by the temperature."""
     log_prior: Tensor
+    """float32 [B,T,V] log p(a
+    s) of every action, normalised, in nats; or [B,T] of the actions
+    taken, which is enough for `path_loss`."""
 
 
 @dataclass(frozen=True)
 class KLControlSettings:
-    """`gamma` discounts a step; `lam` goes from one-step targets (0) to the rest of the path (1);
-    `huber` is the residual beyond which the loss is linear, None for squared error throughout."""
+    """Options of the losses. Raises ValueError for a value out of its range."""
 
     gamma: float = 1.0
+    """Discount per step, in (0, 1]."""
     lam: float = 1.0
+    """Lambda in [0, 1]: 0 for one-step targets, 1 for the rest of the path."""
     huber: float | None = None
+    """Residual in nats beyond which the loss is linear; None for squared error throughout."""
 
     def __post_init__(self) -> None:
         if not 0 < self.gamma <= 1:
@@ -71,7 +74,7 @@ def one_step_errors(
 ) -> Tensor:
     """d_t = base_t + gamma V(s_{t+1}) - X(s_t,a_t): float32 [B,T] thrice, [B] -> [B,T].
 
-    `base` is what the step itself pays, `taken` is X of the chosen action, `values` is V(s_t).
+    `base` is the reward of the step itself, `taken` is X of the chosen action, `values` is V(s_t).
     The terminal step has no next state: d = base - X. Zero in the padding.
     """
     steps = base.shape[1]
@@ -83,7 +86,7 @@ def accumulate(errors: Tensor, decay: float) -> Tensor:
     """e_t = errors_t + decay e_{t+1}, with e_T = 0: float32 [B,T] -> [B,T].
 
     By doubling: after the pass with reach k, e_t holds the first 2k terms of its sum, so T steps
-    take about log2 T passes. decay 0 gives the errors back.
+    take about log2 T passes. With decay 0 the errors are returned as they are.
     """
     reach, total = 1, errors
     while decay > 0 and reach < errors.shape[1]:
@@ -97,8 +100,8 @@ def lambda_returns(
 ) -> Tensor:
     """y_t = X(s_t,a_t) + sum_{k>=0} (gamma lambda)^k d_{t+k}: float32 [B,T] thrice -> [B,T].
 
-    lambda = 0 is the one-step target base_t + gamma V(s_{t+1}); lambda = 1 adds what every later
-    step of the path paid beyond expectation. For d see `one_step_errors`.
+    lambda = 0 is the one-step target base_t + gamma V(s_{t+1}); lambda = 1 adds the errors of all
+    later steps of the path. For d see `one_step_errors`.
     Source: Harutyunyan et al. 2016.
     """
     errors = one_step_errors(base, taken, values, lengths, settings.gamma)
@@ -112,8 +115,8 @@ def q_loss(
 
     y_t = log p(a_t|s_t) + r_t + gamma max_a Q'(s_{t+1},a), in its lambda form, Q' detached.
     q, q_target float32 [B,T,V] -> scalar mean over real steps of (y - Q)^2, residuals y - Q
-    [B,T] detached and zero in the padding. Its fixed point isn't pi*, but the greedy path that
-    maximises log p + reward. Source: Jaques et al. 2017, "Sequence Tutor".
+    [B,T] detached and zero in the padding. At its fixed point the greedy path maximises
+    log p + reward; the policy isn't pi*. Source: Jaques et al. 2017, "Sequence Tutor".
     """
     return _action_value_loss("q", q, q_target, batch, settings)
 
@@ -159,8 +162,8 @@ def path_loss(
       V(s_t)), mean over real steps of e^2; gradients flow through log pi and every V. lambda = 1
       makes it sum_{t>=i} gamma^(t-i) b_t - V(s_i).
     - `log_z` scalar: sum_t gamma^t b_t - log Z, squared, mean over trajectories. lambda unused.
-    - neither: the same, with the batch's mean of sum_t gamma^t b_t as log Z, detached. One
-      trajectory then says nothing: its loss is 0.
+    - neither: the same, with the batch's mean of sum_t gamma^t b_t as log Z, detached. A batch of
+      one trajectory then has loss 0.
 
     The residuals are detached and zero in the padding; the last two forms have one residual per
     trajectory, at step 0. Source: Nachum et al. 2017 and 2018 ("Trust-PCL"); the second is
@@ -189,7 +192,7 @@ def taken_log_prior(batch: Trajectories) -> Tensor:
 def state_values(algorithm: Algorithm, x: Tensor, log_prior: Tensor) -> Tensor:
     """V(s) of `q`, `psi` and `g` (table above): float32 [B,T,V] twice -> [B,T].
 
-    Raises ValueError for `path`, whose values are its own.
+    Raises ValueError for `path`, which learns values separately or has none.
     """
     if algorithm == "q":
         return x.amax(-1)
@@ -226,7 +229,7 @@ def _action_value_loss(
     batch: Trajectories,
     settings: KLControlSettings,
 ) -> tuple[Tensor, Tensor]:
-    """The loss of `q`, `psi` and `g`, which differ in V(s) and in whether the prior is paid."""
+    """The loss of `q`, `psi` and `g`, which differ in V(s) and in whether log p is a reward."""
     x_target = x_target.detach()
     base = batch.rewards
     if algorithm != "g":

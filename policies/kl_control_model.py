@@ -1,4 +1,4 @@
-"""The networks that take part in learning, and how the four losses read them.
+"""The learner's networks, and how the four losses use their outputs.
 
 Every algorithm starts at the prior. Action values are split into a state value and an advantage,
 X(s,a) = V(s) + A(s,a), where A comes from the policy's logits and V from a small head on the
@@ -8,7 +8,7 @@ mean):
     q, psi  A = log pi(a|s)                 so V(s) = logsumexp_a X(s,a)
     g       A = log pi(a|s) - log p(a|s)    so V(s) = logsumexp_a [log p(a|s) + G(s,a)]
 
-The level of the return, tens of nats, then lands on V and never on the logits of single tokens,
+The mean of the return, tens of nats, is then learned by V and not by the logits of single tokens,
 where one nat matters. And where V is wrong the error multiplies grad log pi, whose mean under pi
 is zero: it costs variance, not bias. V itself is a learned scalar level, set from the first batch,
 plus the head.
@@ -42,17 +42,23 @@ from sequence_tutor.policies.network import RecurrentNetwork, action_log_probs, 
 
 @dataclass(frozen=True)
 class LossReport:
-    """One loss and what it says: mean |residual| and mean state value at the start, in nats."""
+    """The loss of one batch, and two statistics of it, detached."""
 
     loss: Tensor
+    """Scalar to minimise, with gradients."""
     residual: Tensor
+    """Scalar, mean 
+    residual
+    , nats."""
     start_value: Tensor
+    """Scalar, mean V(s) of the first states, nats."""
 
 
 class ValueHead(nn.Module):
     """V(s) - level from the prior's features: float [.., H] -> float32 [..]; zero at first.
 
-    The features are normalised: their scale is the prior's business, the head's learning rate ours.
+    The features are normalised, so that their scale, which the prior sets, doesn't change how fast
+    the head learns.
     """
 
     def __init__(self, hidden: int, width: int = 256) -> None:
@@ -69,12 +75,12 @@ class ValueHead(nn.Module):
 
 
 class Online(nn.Module):
-    """What is being learned: the policy's network, the value head and the level."""
+    """The parameters that are learned: the policy's network, the value head and the level."""
 
     def __init__(self, prior: RecurrentNetwork, algorithm: Algorithm, with_values: bool) -> None:
         super().__init__()
         self.algorithm = algorithm
-        # in training mode, which cuDNN asks for; a loaded prior has no dropout
+        # training mode, since cuDNN needs it for gradients; a loaded prior has no dropout
         self.network = deepcopy(prior).requires_grad_(True).train()
         if algorithm == "g":  # the policy is p exp(G): G must start at exactly zero
             nn.init.zeros_(self.network.head.weight)
@@ -102,7 +108,7 @@ class Online(nn.Module):
 class KLControlModel(nn.Module):
     """Prior, online and target networks of one learner.
 
-    `target_rate` is the Polyak step of the target networks after each update; `path` has none.
+    `target_rate` is the Polyak step of the target networks after each update; `path` has no target.
     """
 
     def __init__(
@@ -126,7 +132,7 @@ class KLControlModel(nn.Module):
             self.target = deepcopy(self.online).requires_grad_(False)
         self.level_known: Tensor
         self.register_buffer("level_known", torch.tensor(False))
-        self._level_found = False  # the same, without asking the device
+        self._level_found = False  # the same on the CPU, so that reading it needs no transfer
 
     @property
     def policy(self) -> RecurrentNetwork:
@@ -135,7 +141,7 @@ class KLControlModel(nn.Module):
 
     @property
     def actions_suffice(self) -> bool:
-        """Whether the loss needs of the prior no more than log p of the actions taken."""
+        """Whether the loss needs only log p of the actions taken from the prior."""
         return self.algorithm == "path" and self.online.value is None
 
     @torch.no_grad()
@@ -155,10 +161,10 @@ class KLControlModel(nn.Module):
     ) -> LossReport:
         """The algorithm's loss on B trajectories.
 
-        actions int64 [B,T], lengths int64 [B], rewards float32 [B,T] over the temperature;
-        log_prior float32 [B,T], of the actions taken, where it's known already. With
-        `freeze_policy` only the values learn. Raises ValueError for a `log_prior` that doesn't
-        suffice.
+        actions int64 [B,T], lengths int64 [B], rewards float32 [B,T] divided by the temperature;
+        log_prior float32 [B,T] of the actions taken, or None to compute it here. With
+        `freeze_policy` only the values learn. Raises ValueError for a `log_prior` where the loss
+        needs that of every action.
         """
         features = None
         if log_prior is None:
@@ -167,7 +173,7 @@ class KLControlModel(nn.Module):
             raise ValueError("this loss needs the prior's log-probability of every action")
         batch = Trajectories(actions, lengths, rewards, log_prior)
         logits = self.online.logits(batch)
-        if freeze_policy:  # a zero gradient rather than none: DDP waits for every parameter
+        if freeze_policy:  # a zero gradient, not None: DDP waits for every parameter
             logits = logits.detach() + 0 * logits
         mask = step_mask(lengths, actions.shape[1])
         self._find_level(logits, batch)
@@ -219,8 +225,8 @@ class KLControlModel(nn.Module):
     @torch.no_grad()
     def _find_level(self, logits: Tensor, batch: Trajectories) -> None:
         """Set V's level, the same in all states, so that the first batch's one-step errors have
-        mean zero. A discounted level is paid for at every step: it costs 1 - gamma there, and the
-        whole of it at the end."""
+        mean zero. A level of 1 lowers the error of the last step by 1, that of each other step by
+        1 - gamma."""
         self._level_found = self._level_found or bool(self.level_known)
         if self._level_found:
             return
@@ -247,6 +253,6 @@ class KLControlModel(nn.Module):
 
     @torch.no_grad()
     def after_update(self) -> None:
-        """Let the target networks follow."""
+        """Move the target networks towards the online ones."""
         if self.target is not None:
             polyak_update(self.target, self.online, self.target_rate)

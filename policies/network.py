@@ -1,7 +1,7 @@
-"""The recurrent network behind priors and policies.
+"""The recurrent network of priors and policies.
 
-One network reads the actions so far and gives one number per next action: log-probabilities up to
-a constant for `path`, action values for `q` and `psi`, a correction to the prior for `g`.
+It reads the actions so far and returns one number per next action: log-probabilities up to a
+constant for priors and `path`, action values for `q` and `psi`, a correction to the prior for `g`.
 """
 
 from __future__ import annotations
@@ -21,19 +21,24 @@ from sequence_tutor.policies.kernels.stepper import Stepper, stepper_of
 from sequence_tutor.policies.kernels.threads import side_by_side
 from sequence_tutor.policies.kernels.tree_rnn import RecurrentLayers
 
-# Episodes for each thread, at least: products of fewer rows at a time are slow.
+# Least number of episodes per thread: products of fewer rows are slow.
 LEAST_EPISODES = 8
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a network. `vocabulary` counts the actions; the start symbol is extra."""
+    """Kind and sizes of a network. Raises ValueError for a size below 1."""
 
     cell: Literal["gru", "lstm"]
+    """Kind of recurrent layer."""
     vocabulary: int
+    """Number of actions V; the start symbol is extra."""
     embedding: int
+    """Width E of the vector that stands for an action."""
     hidden: int
+    """Hidden units H per layer."""
     layers: int
+    """Number of recurrent layers L."""
 
     def __post_init__(self) -> None:
         if self.cell not in ("gru", "lstm"):
@@ -64,8 +69,8 @@ class RecurrentNetwork(nn.Module):
         """Hidden vectors before each action: int [B,T] -> float [T,B,H], time first.
 
         Row t has read the start symbol and actions 0..t-1, so it may predict action t. With
-        `lengths`, int64 [B], the steps after an episode's end are zero, and on a CPU they cost
-        nothing, nor does a prefix that several episodes have in common.
+        `lengths`, int64 [B], the steps after an episode's end are zero. On a CPU these steps then
+        cost nothing, and a prefix that several episodes share is computed once.
         """
         if lengths is not None and self._as_a_tree(actions):
             forest = self._forest(actions, lengths)
@@ -80,7 +85,7 @@ class RecurrentNetwork(nn.Module):
     def forward(self, actions: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Outputs before each action: int64 [B,T] -> float32 [B,T,V].
 
-        With `lengths` the outputs after an episode's end mean nothing; see `features`.
+        With `lengths` the outputs after an episode's end are undefined; see `features`.
         """
         if lengths is not None and self._as_a_tree(actions):
             forest = self._forest(actions, lengths)
@@ -88,8 +93,8 @@ class RecurrentNetwork(nn.Module):
         return self.outputs(self.features(actions)).transpose(0, 1)
 
     def draw_dropout(self, steps: int, episodes: int) -> Tensor | None:
-        """What to multiply the outputs of each layer by, float32 [L,T,B,H]: 0, or 1 over the share
-        that dropout keeps. None where nothing is dropped."""
+        """Draw the factors of each layer's outputs, float32 [L,T,B,H]: 0, or 1 over the share that
+        dropout keeps. None where nothing is dropped."""
         share, last = self.rnn.dropout, self.dropout.p
         if not (self.training and (share > 0 or last > 0)):
             return None
@@ -100,10 +105,10 @@ class RecurrentNetwork(nn.Module):
         return kept
 
     def forward_with(self, dropout: Tensor, actions: Tensor) -> Tensor:
-        """Like `forward`, with what `draw_dropout` drew, or a part of its episodes.
+        """Like `forward`, with the factors of `draw_dropout` for these episodes.
 
-        Several threads may call it at a time: it casts the weights by itself, as what autocast
-        casts is shared by all threads, and gone when one of them is done.
+        Several threads may call it at a time. It casts the weights itself, since all threads share
+        autocast's cache, which is cleared when one of them leaves its block.
         """
         dtype = product_dtype(actions.device.type)
         start = actions.new_full((1, actions.shape[0]), self.architecture.vocabulary)
@@ -122,7 +127,7 @@ class RecurrentNetwork(nn.Module):
         return self.outputs(output).transpose(0, 1)
 
     def outputs(self, features: Tensor) -> Tensor:
-        """[..,H] -> float32 [..,V]. Not in bfloat16, which would round a logit of 20 by up to a
+        """[..,H] -> float32 [..,V]. In float32, since bfloat16 would round a logit of 20 by up to a
         twentieth of a nat."""
         with torch.autocast(features.device.type, enabled=False):
             return self.head(features.float())  # type: ignore[no-any-return]
@@ -132,7 +137,7 @@ class RecurrentNetwork(nn.Module):
         return PrefixForest(actions, lengths, self.architecture.vocabulary, trees)
 
     def _forest_features(self, forest: PrefixForest) -> Tensor:
-        """[N,H], of every node, in the precision of the products."""
+        """[N,H] hidden vectors of every node, in the precision of the products."""
         dtype = product_dtype("cpu")
         if not torch.is_grad_enabled():
             stepper = stepper_of(self, dtype)
@@ -140,7 +145,7 @@ class RecurrentNetwork(nn.Module):
             return torch.cat(side_by_side(read))
         lstm = self.architecture.cell == "lstm"
         weights = list(self.rnn.parameters())  # per layer: input and hidden weights and biases
-        # the first input product depends on the action alone: V + 1 of them, not N
+        # the first input product depends on the action only, so V + 1 are computed instead of N
         bias = weights[2] + weights[3] if lstm else weights[2]
         with torch.autocast("cpu", enabled=False):
             table = linear(self.embedding.weight, weights[0], bias)
@@ -152,15 +157,15 @@ class RecurrentNetwork(nn.Module):
         return torch.cat(RecurrentLayers.apply(forest.trees, lstm, dtype, table, *parts))  # type: ignore[no-untyped-call]
 
     def _as_a_tree(self, actions: Tensor) -> bool:
-        """Whether to go step by step through a tree of prefixes. CUDA has fused layers; and with
-        dropout each episode must have masks of its own, or a batch of little else than shared
-        prefixes is noise."""
+        """Whether to go step by step through a tree of prefixes. CUDA has fused layers instead; and
+        with dropout each episode needs its own masks, or episodes with shared prefixes would share
+        their noise."""
         drops = self.training and (self.dropout.p > 0 or self.rnn.dropout > 0)
         return actions.device.type == "cpu" and not drops
 
 
 def _read_tree(stepper: Stepper, tree: PrefixTree) -> Tensor:
-    """Hidden vectors of the last layer [N,H] of all nodes, block by block."""
+    """Hidden vectors of the last layer [N,H] of all nodes, computed block by block."""
     state, found = stepper.start(), []
     for t, (i, j) in enumerate(pairwise(tree.blocks)):
         if t:

@@ -1,7 +1,7 @@
 """Maximum-likelihood training of a prior.
 
-The learning rate warms up, stays, and falls linearly to zero over the last part of training, so
-`--resume` with more epochs goes on from a checkpoint of the constant part without a wasted decay.
+The learning rate warms up, stays constant, and falls linearly to zero over the last part of the
+training. So `--resume` with more epochs can continue from a checkpoint of the constant part.
 """
 
 from __future__ import annotations
@@ -30,28 +30,34 @@ from sequence_tutor.policies.pretrain_settings import PretrainSettings
 from sequence_tutor.policies.prior import Data, Prior, token_log_probs
 
 STATE_FILE, WEIGHTS_STATE_FILE = "training.json", "training.safetensors"
-# Rows for each thread, at least: products of fewer rows at a time are slow.
+# Least number of rows per thread: products of fewer rows are slow.
 LEAST_ROWS = 32
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What the training reports: NLL in nats per sequence, speed in sequences per second."""
+    """A report of the training, every 50 updates and after each epoch."""
 
     epoch: float
+    """Epochs trained so far, with fractions."""
     step: int
+    """Updates so far."""
     steps: int
+    """Updates planned in all."""
     train_nll: float
+    """Mean NLL on the training sequences of this epoch so far, nats per sequence."""
     validation_nll: float | None
+    """Mean NLL of the held-out sequences, nats per sequence; None within an epoch."""
     sequences_per_s: float
+    """Training sequences per second in this epoch."""
 
 
 class Pretraining:
-    """The state of one maximum-likelihood training; saves and restores itself whole.
+    """The state of one maximum-likelihood training; `save` and `restore` cover all of it.
 
-    `held_out` are sequences to validate with. Without them a share of `sequences` is held out; with
-    `groups`, the piece that each of these was cut from, whole pieces: what comes from the same
-    piece may overlap or resemble each other.
+    `held_out` are sequences to validate with. Without them a share of `sequences` is held out.
+    `groups` numbers the piece that each sequence was cut from: then whole pieces are held out,
+    since sequences of one piece may overlap or be similar.
     """
 
     def __init__(
@@ -108,7 +114,7 @@ class Pretraining:
         return self.settings.epochs * self.steps_per_epoch
 
     def learning_rate(self, step: int) -> float:
-        """Warm-up, plateau, linear decay to zero."""
+        """Learning rate of a step: warm-up, plateau, linear decay to zero."""
         s = self.settings
         decay = max(1.0, s.decay_share * self.total_steps)
         left = (self.total_steps - step) / decay
@@ -149,7 +155,8 @@ class Pretraining:
         return Progress(epoch, self.step, self.total_steps, train_nll, nll, speed)
 
     def _batches(self) -> Iterator[np.ndarray]:
-        """Row numbers of one epoch: random pools, sorted by length so batches carry no padding."""
+        """Yield the rows of each batch of an epoch, from random pools sorted by length, so that
+        batches have little padding."""
         size = self.settings.batch
         order = self.random.permutation(len(self.train[0]))
         pools = [order[i : i + 50 * size] for i in range(0, len(order), 50 * size)]
@@ -160,10 +167,10 @@ class Pretraining:
                 yield batches[i]
 
     def _update(self, rows: np.ndarray) -> float:
-        """One optimiser step on rows of the training set; returns their mean NLL per sequence.
+        """One optimiser step on rows of the training set; returns mean NLL, nats per sequence.
 
-        Threads share the rows, each with gradients of its own; what dropout leaves out doesn't
-        depend on how many there are.
+        Threads share the rows and compute separate gradients; the dropout masks don't depend on
+        the number of threads.
         """
         tokens, lengths = self.train[0][rows], self.train[1][rows].astype(np.int64)
         steps, count = int(lengths.max()), int(lengths.sum())
@@ -195,7 +202,7 @@ class Pretraining:
         return float(sum(nll for nll, _ in found)) / len(rows)
 
     def _nll(self, actions: Tensor, ends: Tensor, dropout: Tensor | None) -> Tensor:
-        """Of all actions of int64 [B,T], [B] together, in nats; scalar."""
+        """Sum of the NLL of all actions, in nats: int64 [B,T], [B] -> scalar."""
         actions, ends = actions.to(self.device), ends.to(self.device)
         mask = step_mask(ends, actions.shape[1])
         with autocast(self.device.type):
@@ -231,9 +238,9 @@ class Pretraining:
             os.replace(out / (name + ".tmp"), out / name)
 
     def restore(self, out: Path) -> None:
-        """Go on from `save`. Raises ValueError where there is nothing to go on from."""
+        """Load the state that `save` wrote. Raises ValueError where there is none."""
         if not (out / STATE_FILE).is_file():
-            raise ValueError(f"{out} holds no training to resume")
+            raise ValueError(f"{out} has no training to resume")
         state = json.loads((out / STATE_FILE).read_text())
         tensors = load_file(out / WEIGHTS_STATE_FILE)
         prefix = "network."
@@ -256,8 +263,8 @@ class Pretraining:
 
 def _held_out(groups: Sequence[int], share: float, seed: int) -> np.ndarray:
     """bool [B]: the sequences of about `share` of the groups, at least one group."""
-    pieces, of = np.unique(np.asarray(groups), return_inverse=True)
+    pieces, piece_of = np.unique(np.asarray(groups), return_inverse=True)
     chosen = np.zeros(len(pieces), dtype=bool)
     order = np.random.default_rng(seed).permutation(len(pieces))
     chosen[order[: max(1, round(share * len(pieces)))]] = True
-    return chosen[of]
+    return chosen[piece_of]

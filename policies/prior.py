@@ -1,8 +1,8 @@
 """Priors on disk and in memory.
 
-A prior is a directory of `prior.json` (encoding, vocabulary, architecture, where it came from) and
-`weights.safetensors`, and may bring the data it was trained on. Nothing in it is executable, so a
-prior from a stranger is safe to load.
+A prior is a directory of `prior.json` (encoding, vocabulary, architecture, its training) and
+`weights.safetensors`, and may contain the data it was trained on. No part of it is executable code,
+so a prior from an unknown source is safe to load.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from sequence_tutor.policies.sampler import Sampler
 WEIGHTS_FILE = "weights.safetensors"
 TRAINING_FILE, HELD_OUT_FILE = "training.txt.gz", "held_out.txt.gz"
 BASE_PREFIX = "base."
-# Sequences that one thread draws at a time. Another number gives others for the same seed.
+# Sequences that one thread draws at a time. Another number gives other sequences for a seed.
 SAMPLED_AT_ONCE = 512
-# what reading broken files raises
+# exceptions from reading broken files
 _BROKEN = (
     OSError,
     ValueError,
@@ -55,24 +55,31 @@ _BROKEN = (
 
 @dataclass(frozen=True)
 class Data:
-    """What a prior was trained on and what was held out to validate it, to compare samples with."""
+    """The data of a prior, to compare samples with."""
 
     training: list[str]
+    """Sequences that the prior was trained on."""
     held_out: list[str]
+    """Sequences that it was validated with."""
 
 
 @dataclass
 class Prior:
-    """A trained generator: encoding, network and the story of its training, maybe its data.
+    """A trained generator.
 
-    A policy tuned by G-learning is the network's correction of `base`, p_base(a|s) exp G(s,a).
+    A policy tuned by G-learning is p_base(a|s) exp G(s,a) / Z, where G is the network's output.
     """
 
     encoding: Encoding
+    """Turns sequences into actions and back."""
     network: RecurrentNetwork
+    """The recurrent network; where `base` is given, its outputs correct those of `base`."""
     card: dict[str, Any] = field(default_factory=dict)
+    """Settings and history of the training, as JSON values."""
     base: RecurrentNetwork | None = None
+    """The network p_base that G-learning corrects; None for a prior of one network."""
     data: Data | None = None
+    """The sequences behind the prior; None where they don't come with it."""
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -80,13 +87,13 @@ class Prior:
         return self.network.architecture.to_dict()
 
     def sample(self, n: int, seed: int | None = None) -> list[str]:
-        """n sequences drawn from the prior, as text (invalid ones included). The same seed gives
-        the same, however many threads share the work."""
+        """Draw n sequences as text, invalid ones included. A seed gives the same sequences for any
+        number of threads."""
         batches = self.episodes(n, seed)
         return [self.encoding.decode(row) for batch in batches for row in batch.tokens]
 
     def episodes(self, n: int, seed: int | None = None) -> list[Episodes]:
-        """The same before they are decoded, in batches."""
+        """The same sequences as `sample`, not decoded, in batches."""
         generators = [torch.Generator() for _ in range(0, n, SAMPLED_AT_ONCE)]
         for i, generator in enumerate(generators):
             if seed is None:
@@ -107,18 +114,17 @@ class Prior:
             return share([partial(draw, i) for i in range(len(generators))], threads)
 
     def log_prob(self, sequences: Sequence[str], exact: bool = True) -> np.ndarray:
-        """log p(sequence) in nats, float64 [n]. Raises ValueError for one it can't express.
+        """log p(sequence) in nats, float64 [n]. Raises ValueError for one it can't encode.
 
-        Without `exact` matrix products are in bfloat16 where that's fast: a sequence's may then be
-        off by a tenth of a nat or two, to either side, and the mean of a thousand by a hundredth.
+        Without `exact` matrix products are in bfloat16 where that's fast. Then log p of a sequence
+        may be wrong by 0.1 or 0.2 nats, to either side, and the mean of a thousand by 0.01.
         """
         tokens, lengths = pad([self.encoding.encode(s) for s in sequences])
         with autocast(self.network.head.weight.device.type, enabled=not exact):
             return token_log_probs(self.network, tokens, lengths, base=self.base)
 
     def save(self, where: Where) -> None:
-        """Write the prior's files into a directory, each whole or not at all; weights in
-        bfloat16."""
+        """Write the prior's files into a directory, each atomically; weights in bfloat16."""
         directory = Location(where)
         directory.make()
         weights = self.network.state_dict()
@@ -139,7 +145,7 @@ class Prior:
 
 
 def _packed(lines: list[str]) -> bytes:
-    """Gzip without a time stamp, so that the same lines are the same bytes."""
+    """Gzip without a time stamp, so that the same lines give the same bytes."""
     return gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
 
 
@@ -152,17 +158,17 @@ def token_log_probs(
 ) -> np.ndarray:
     """Sum of action log-probabilities per episode: tokens [B,T], lengths [B] -> float64 [B].
 
-    With `base` the network corrects it, as in `Prior`.
+    With `base` the outputs of both networks are added, as in `Prior`.
     """
     device = network.head.weight.device.type
     was_training = network.training
     network.eval()
-    if device == "cpu":  # what begins alike is read once, so it should be in one batch
+    if device == "cpu":  # shared prefixes are read once per batch, so sort by them
         order = np.lexsort(tokens.T[::-1])
     else:
         order = np.argsort(lengths)
     parts = [order[i : i + batch] for i in range(0, len(order), batch)]
-    autocasts = torch.is_autocast_enabled(device)  # which each thread says for itself
+    autocasts = torch.is_autocast_enabled(device)  # a setting of this thread, to set in the others
     networks = [network] if base is None else [network, base]
 
     def read(rows: np.ndarray) -> np.ndarray:
@@ -181,7 +187,7 @@ def token_log_probs(
 def _episode_log_probs(
     networks: Sequence[RecurrentNetwork], tokens: np.ndarray, lengths: np.ndarray
 ) -> np.ndarray:
-    """Of episodes [B,T] under the sum of the networks' outputs, float64 [B]."""
+    """log p of episodes [B,T] under the sum of the networks' outputs, float64 [B]."""
     device, longest = networks[0].head.weight.device, int(lengths.max())
     actions = torch.from_numpy(tokens[:, :longest].astype(np.int64)).to(device)
     ends = torch.from_numpy(lengths.astype(np.int64)).to(device)
@@ -191,12 +197,12 @@ def _episode_log_probs(
 
 
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """Copies of arrays as tensors; what comes out of Ray's object store is read-only."""
+    """Copy arrays to tensors; arrays from Ray's object store are read-only."""
     return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
 
 def build_prior(metadata: str, weights: Mapping[str, Tensor]) -> Prior:
-    """A prior from `prior.json` as text and its tensors. Raises ValueError or KeyError."""
+    """Build a prior from `prior.json` as text and its tensors. Raises ValueError or KeyError."""
     parts = json.loads(metadata)
     architecture = Architecture(**parts["architecture"])
     encoding = encoding_from_metadata(parts)
@@ -216,7 +222,7 @@ def build_prior(metadata: str, weights: Mapping[str, Tensor]) -> Prior:
 
 
 def load_prior(name_or_where: Where) -> Prior:
-    """A shipped prior by name, or one from a directory. Raises PriorError."""
+    """Load a shipped prior by name, or one from a directory. Raises PriorError."""
     with found_prior(name_or_where) as place:
         return _read(place)
 

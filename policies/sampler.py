@@ -1,4 +1,4 @@
-"""Generating whole batches of episodes from a network."""
+"""Generating batches of whole episodes from a policy; actors and `Prior.sample` use it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class Sampler:
-    """Steps a network over a batch, once for each distinct beginning of the episodes in it.
+    """Steps a network over a batch of episodes, each distinct prefix once.
 
-    Episodes that have begun alike are in the same state, so they share one row of the network's
-    batch until they part; and those that are over have none, or soon. Each still draws for itself,
-    so the distribution is that of episodes sampled one by one.
+    Episodes with the same actions so far are in the same state, so they share a row of the
+    network's batch until their actions differ. Finished episodes have no row, or lose it soon. Each
+    episode draws its own actions, so the distribution is that of episodes sampled one by one.
 
     With `prior` given, the policy is the prior reweighted by the network (G-learning):
-    pi(a|s) proportional to p(a|s) exp G(s,a). The prior may enter as unnormalised logits: what
-    they lack to log p(a|s) is the same for every action of a state, and cancels.
+    pi(a|s) proportional to p(a|s) exp G(s,a). The prior's logits needn't be normalised, since a
+    constant added to all actions of a state cancels.
 
-    Matrix products run in bfloat16 where that's fast. The weights are looked at afresh by each call
-    of `sample`, so they may change in place between calls, and an episode has one version of them.
+    Matrix products run in bfloat16 where that's fast. Each call of `sample` reads the weights
+    again, so they may change in place between calls, and an episode is drawn with one version.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Sampler:
 
     @torch.no_grad()
     def sample(self, batch: int, generator: torch.Generator | None = None) -> Episodes:
-        """Draw `batch` episodes; `generator` lives on the CPU.
+        """Draw `batch` episodes; `generator` is on the CPU.
 
         Raises FloatingPointError where a network's outputs are not finite.
         """
@@ -57,7 +57,7 @@ class Sampler:
         tokens = torch.zeros(steps, batch, dtype=torch.int64)
         lengths = torch.zeros(batch, dtype=torch.int64)
         totals = torch.zeros(batch)
-        # the episodes that aren't over, and of each the row of its state
+        # the episodes that go on, and the row of each one's state
         episodes = torch.arange(batch)
         row_of = torch.zeros_like(episodes)
         last = torch.full((1,), vocabulary.start_id)
@@ -78,7 +78,7 @@ class Sampler:
                 break
             parents, following, next_row_of = _next_rows(row_of, actions, vocabulary.size)
             width = _width(len(parents), batch)
-            if width == len(last) and _none_parted(parents):  # everyone stays where he is
+            if width == len(last) and _none_split(parents):  # every state keeps its row
                 last = last.index_copy(0, parents, following)
                 continue
             parents, last = (_padded(x, width) for x in (parents, following))
@@ -94,7 +94,7 @@ class Sampler:
 
     def _cuda_sampler(self, dtype: torch.dtype) -> CudaSampler:
         if self._on_gpu is None:
-            # its kernels need Triton, which comes with a PyTorch for CUDA alone
+            # its kernels need Triton, which only a PyTorch for CUDA includes
             from sequence_tutor.policies.kernels.cuda_sampler import CudaSampler
 
             self._on_gpu = CudaSampler(self.networks, self.encoding, dtype)
@@ -102,24 +102,24 @@ class Sampler:
 
 
 def _next_rows(row_of: Tensor, actions: Tensor, vocabulary: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The distinct states that R episodes are in after their actions.
+    """The N distinct states of R episodes after their actions.
 
-    row_of, actions: int64 [R], the state that each was in and its action there. Returns of N
-    states the one before and the action that led on, int64 [N], and the new state of each episode,
+    row_of, actions: int64 [R], each episode's state and its action there. Returns the state before
+    each new state and the action that led to it, int64 [N] each, and the new state of each episode,
     int64 [R].
     """
     steps, new_row_of = torch.unique(row_of * vocabulary + actions, return_inverse=True)
     return steps // vocabulary, steps % vocabulary, new_row_of
 
 
-def _none_parted(parents: Tensor) -> bool:
-    """Whether each state is followed by one alone; parents in order."""
+def _none_split(parents: Tensor) -> bool:
+    """Whether no state is followed by two different ones; parents in order."""
     return bool((parents[1:] != parents[:-1]).all())
 
 
 def _width(states: int, batch: int) -> int:
-    """Rows to step so many states in. A CPU's matrix kernels are built for each number of rows when
-    it first comes up, so there are about a hundred different ones at most."""
+    """Number of rows in which to step the states. oneDNN builds a kernel for each new number of
+    rows, so at most about a hundred different ones are used."""
     if states < 16:
         return min(batch, 1 << (states - 1).bit_length())
     grain = max(16, batch // 64)
@@ -127,16 +127,16 @@ def _width(states: int, batch: int) -> int:
 
 
 def _padded(states: Tensor, width: int) -> Tensor:
-    """Made longer by states that nobody is in."""
+    """Append states that belong to no episode, up to `width`."""
     return torch.nn.functional.pad(states, (0, width - len(states)))
 
 
 def _draw(log_probs: Tensor, row_of: Tensor, generator: torch.Generator | None) -> Tensor:
-    """An action for each of R episodes in N states, by inverting the cumulative distribution:
+    """Draw an action for each of R episodes in N states, by inverting the cumulative distribution:
     float32 [N,V], int64 [R] -> int64 [R].
 
-    The action is the number of entries of the cumulative sum that u times its last entry, u
-    uniform in [0,1), reaches; so an action of probability 0 is never drawn, nor one past the end.
+    With u uniform in [0,1), the action is the number of cumulative sums that are at most u times
+    the last one; so an action of probability 0 is never drawn, nor one past the end.
     """
     cumulative = log_probs.exp().cumsum(-1)[row_of]
     uniform = torch.rand(len(row_of), 1, generator=generator)

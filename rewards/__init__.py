@@ -1,6 +1,6 @@
-"""What is good: rewards for molecules and melodies, their transforms, aggregation and metrics.
+"""Rewards for molecules and melodies: components, transforms, aggregation, metrics, isolation.
 
-Nothing here knows Ray or torch, so a reward can be used and tested in a plain Python process.
+Nothing here imports Ray or torch, so a reward can be used and tested in a plain Python process.
 """
 
 if __name__ == "rewards":

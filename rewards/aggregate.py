@@ -1,8 +1,8 @@
-"""Aggregation: from the transformed components of B sequences to one reward each.
+"""Aggregation: one reward for each of B sequences from their transformed components.
 
-The sum and the arithmetic mean are linear: `LINEAR` gives what one unit of each component is worth,
-so a component that pays by the step can be paid when it is earned. A sequence's reward doesn't
-depend on the others in its batch, not in the last bit: hence no matrix products.
+The sum and the arithmetic mean are linear: `LINEAR` gives the reward per unit of each component,
+so a component that judges by the step can be paid at the step that earns it. A sequence's reward
+doesn't depend on the rest of its batch, not even in the last bit, so matrix products aren't used.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def arithmetic_mean(values: Values, weights: Values) -> Values:
 def geometric_mean(values: Values, weights: Values) -> Values:
     """prod_k x_k^(w_k / sum_k w_k): float64 [B,K] and [K] -> [B].
 
-    One component at 0 makes the whole 0, unless its weight is 0. Raises ValueError for a
+    One component at 0 makes the result 0, unless its weight is 0. Raises ValueError for a
     negative value, which has no geometric mean; NaN gives NaN.
     """
     shares = _normalised(weights, values.shape[1])

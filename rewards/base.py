@@ -1,18 +1,22 @@
-"""The seam between a reward and whoever asks for it."""
+"""The interface of rewards and domains, which scorers call.
+
+A reward takes sequences, and their tokens for per-step rewards, and returns `Scores`. An `Identity`
+has the key by which equal sequences are recognised, or says why a sequence is invalid.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 
 class Status(IntEnum):
-    """What became of a sequence. Anything but OK and INVALID has no reward at all."""
+    """The outcome of scoring a sequence. Only OK and INVALID ones have a reward of their own."""
 
     OK = 0
     INVALID = 1
@@ -23,87 +27,158 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Scores:
-    """The judgement of B sequences.
-
-    rewards float64 [B], NaN unless OK or INVALID, or where the configuration pays failures, and
-    NaN for INVALID ones that are worth the worst reward of a valid one (see `unpriced`); status
-    int8 [B] of `Status`; errors, one text per sequence, empty where all went well; raw and
-    transformed values per component, float64 [B], NaN where there is none; step_rewards float32
-    [B,T] where the reward pays along the way (terminal reward included: a row sums to `rewards`),
-    else None; step_raw float32 [B,T], the values by the action of the components that judge so, NaN
-    after the end; seconds float32 [B], wall time spent on each, None where nobody looked at the
-    clock.
-    """
+    """The scores of B sequences."""
 
     rewards: np.ndarray
+    """float64 [B]; NaN for failures, unless the config pays them, and for INVALID ones that are
+    worth the worst reward of a valid one (see `unpriced`)."""
     status: np.ndarray
+    """int8 [B] of `Status`."""
     errors: list[str]
+    """B texts, "" where nothing went wrong."""
     raw: dict[str, np.ndarray] = field(default_factory=dict)
+    """Raw values by component, float64 [B] each, NaN where there is none."""
     transformed: dict[str, np.ndarray] = field(default_factory=dict)
+    """Transformed values by component, float64 [B] each, NaN where there is none."""
     step_rewards: np.ndarray | None = None
+    """float32 [B,T] rewards by the action, the terminal one included, so that a row sums to
+    `rewards`; None where the reward pays at the end only."""
     step_raw: dict[str, np.ndarray] = field(default_factory=dict)
+    """Values by the action of each component that judges by the step, float32 [B,T] each, NaN
+    after the end."""
     seconds: np.ndarray | None = None
+    """float32 [B] wall seconds spent on each sequence; None where the time wasn't measured."""
+
+    def __len__(self) -> int:
+        return len(self.errors)
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> Scores:
+        """The given rows, in that order."""
+        index = np.asarray(rows, dtype=np.int64)
+        changes: dict[str, Any] = {"errors": [self.errors[i] for i in index.tolist()]}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, np.ndarray):
+                changes[f.name] = value[index]
+            elif isinstance(value, dict):
+                changes[f.name] = {name: values[index] for name, values in value.items()}
+        return replace(self, **changes)
+
+    def row(self, i: int) -> Outcome:
+        """One of them. Raises TypeError where the time wasn't measured."""
+        assert self.seconds is not None
+        return Outcome(
+            float(self.rewards[i]),
+            int(self.status[i]),
+            float(self.seconds[i]),
+            self.errors[i],
+            {name: float(values[i]) for name, values in self.raw.items()},
+        )
+
+
+class Outcome(NamedTuple):
+    """One row of `Scores`."""
+
+    reward: float
+    """NaN where there is none."""
+    status: int
+    """A `Status`."""
+    seconds: float
+    """Wall seconds spent scoring."""
+    error: str
+    """Empty where nothing went wrong."""
+    raw: dict[str, float]
+    """Raw value by component; empty where there is none."""
+
+
+def scores_of(outcomes: Sequence[Outcome]) -> Scores:
+    """The inverse of `Scores.row` for B rows; a component that a row lacks is NaN there."""
+    names = dict.fromkeys(name for one in outcomes for name in one.raw)
+    return Scores(
+        rewards=np.array([one.reward for one in outcomes], np.float64),
+        status=np.array([one.status for one in outcomes], np.int8),
+        errors=[one.error for one in outcomes],
+        raw={name: np.array([one.raw.get(name, np.nan) for one in outcomes]) for name in names},
+        seconds=np.array([one.seconds for one in outcomes], np.float32),
+    )
+
+
+def merge_scores(batches: Sequence[Scores]) -> Scores:
+    """Rewards, status, errors, raw values and seconds of batches one after the other; a component
+    that a batch lacks is NaN there. No batches give no rows."""
+    names = dict.fromkeys(name for batch in batches for name in batch.raw)
+    none = scores_of([])
+    several = [none, *batches]
+    return Scores(
+        rewards=np.concatenate([batch.rewards for batch in several]),
+        status=np.concatenate([batch.status for batch in several]),
+        errors=[text for batch in several for text in batch.errors],
+        raw={
+            name: np.concatenate([b.raw.get(name, np.full(len(b), np.nan)) for b in several])
+            for name in names
+        },
+        seconds=np.concatenate([np.asarray(b.seconds, np.float32) for b in several]),
+    )
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a sequence is.
-
-    key: the canonical form, equal for equal things, None for an invalid sequence; reason: why it is
-    invalid, "" where it is valid; lost: None, or the status of a sequence whose process crashed or
-    hung when it looked for the key (INVALID), or that no process could look at (CRASHED). Such a
-    sequence isn't given to a reward.
-    """
+    """The canonical form of a sequence, or why it is invalid."""
 
     key: str | None
+    """Canonical form, the same for all spellings of a thing; None for an invalid sequence."""
     reason: str = ""
+    """Why the sequence is invalid, "" where it is valid."""
     lost: Status | None = None
+    """INVALID where looking for the key crashed or hung a process, CRASHED where no process could
+    look; None otherwise. A lost sequence isn't given to a reward."""
 
 
 def unpriced(rewards: np.ndarray, status: np.ndarray) -> np.ndarray:
-    """Which of B sequences, bool [B], are invalid and have no reward of their own: they are worth
-    the worst reward of a valid one, which only those know that have seen many."""
+    """bool [B]: which of B sequences are invalid and get the worst reward of a valid sequence. That
+    reward is known only after many sequences, so replay fills it in."""
     rows: np.ndarray = np.isnan(rewards) & (status == int(Status.INVALID))
     return rows
 
 
 class Reward(Protocol):
-    """A compiled objective."""
+    """A compiled objective. Implemented by `LocalReward` and `IsolatedReward`."""
 
     def score(
         self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
     ) -> Scores:
-        """Judge sequences; never raises for what a sequence does.
+        """Score B sequences; a failure of one doesn't raise but becomes its status.
 
-        `tokens`, the text of each action without the end token, is what per-step rewards need.
+        `tokens` are the texts of each sequence's actions, without the end token; per-step rewards
+        need them.
         """
 
     def identify(self, sequences: Sequence[str]) -> Sequence[Identity]:
-        """What each sequence is; the reward itself isn't called."""
+        """The identity of each sequence, without calling the reward's components."""
 
 
 class Domain(Protocol):
-    """The scoring side of an application, as the distributed part sees it."""
+    """A kind of sequence on the scoring side, as `distributed` uses it."""
 
     name: str
-    # whether looking at a sequence can harm the process that does so; see `rewards.isolation`
+    # whether parsing a sequence may crash or hang the process; see `rewards.isolation`
     isolated: bool
-    # published results under the keys of `metrics`, by the name of their column
+    # column name -> published results, under the keys of `metrics`
     published: Mapping[str, Mapping[str, float]]
 
     def identify(self, sequence: str) -> Identity:
         """The canonical form of a sequence, or why it has none."""
 
     def key(self, sequence: str) -> str | None:
-        """The canonical form alone, equal for equal things; None for an invalid sequence."""
+        """Only the canonical form, the same for all spellings; None for an invalid sequence."""
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
-        """Another spelling of the same thing, or None where there is none."""
+        """Another spelling of the same thing; None where there is none."""
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
     ) -> dict[str, float]:
-        """Numbers that describe a sample; what compares it with data needs `training` keys."""
+        """Numbers that describe a sample; those that compare it with data need `training` keys."""
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
-        """Write files that show the valid ones to people, in pictures or sounds; what is where."""
+        """Write pictures or sounds of the valid sequences; returns a sentence on the files."""

@@ -1,8 +1,8 @@
-"""What a reward is worth at least and at most, as far as its config tells, and so what an invalid
-sequence is worth: never more than a valid one, unless the user wants it.
+"""The least and greatest reward that a config allows, and the reward of an invalid sequence, which
+is never above that of a valid one unless the user sets it so.
 
-The limits are those of valid sequences. They are known of our own components and of those whose
-authors give them at registration; of a user's function only where a bounded transform follows.
+The limits are those of valid sequences. They are known for components that were registered with
+limits, and for others, such as a user's function, only where a bounded transform follows.
 """
 
 from __future__ import annotations
@@ -21,24 +21,26 @@ UNKNOWN = (-math.inf, math.inf)
 
 
 class InvalidWorth(NamedTuple):
-    """The reward of an invalid sequence. value: NaN where it isn't the same for all or isn't known
-    before the run; said: in words, after "an invalid sequence is worth"; warning: what is wrong
-    with it, or ""; late: whether it is the worst reward of the valid sequences so far."""
+    """The reward of an invalid sequence."""
 
     value: float
+    """The reward; NaN where it differs between sequences or isn't known before the run."""
     said: str
+    """The same in words, after "an invalid sequence is worth"."""
     warning: str = ""
+    """What is wrong with the value, "" where nothing is."""
     late: bool = False
+    """Whether it is the worst reward of the valid sequences so far."""
 
 
 def worth_of_invalid(config: RewardConfig, domain: str) -> InvalidWorth:
-    """What the user says, else what a component that stands alone says, else the least that a valid
-    sequence can be worth, else the worst that one has been worth so far. Raises as `reward_range`.
-    """
+    """The reward of an invalid sequence: `config.invalid`; else that of a sole component; else the
+    least reward of a valid sequence; else the worst reward of a valid sequence so far. Raises as
+    `reward_range`."""
     low, high = reward_range(config, domain)
     if config.invalid is not None:
         return InvalidWorth(
-            config.invalid, f"{config.invalid:g} (reward.invalid)", _too_much(config, low, high)
+            config.invalid, f"{config.invalid:g} (reward.invalid)", _warning(config, low, high)
         )
     sole = sole_component(config, domain)
     if sole is not None and sole.invalid is not None:
@@ -48,9 +50,8 @@ def worth_of_invalid(config: RewardConfig, domain: str) -> InvalidWorth:
     return InvalidWorth(math.nan, "the worst reward of a valid one so far", late=True)
 
 
-def _too_much(config: RewardConfig, low: float, high: float) -> str:
-    """The warning where the range tells that an invalid sequence may be worth more than a valid
-    one."""
+def _warning(config: RewardConfig, low: float, high: float) -> str:
+    """The warning where an invalid sequence may be worth more than a valid one; else ""."""
     assert config.invalid is not None
     if math.isfinite(low) and config.invalid > low:
         valid = f"a valid one may be worth as little as {low:g}"
@@ -67,12 +68,12 @@ def _too_much(config: RewardConfig, low: float, high: float) -> str:
 def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
     """The least and the greatest reward of a valid sequence; -inf and inf where they are unknown.
 
-    Raises ValueError with one sentence for components or options that there aren't.
+    Raises ValueError with one sentence for unknown components or options.
     """
     chosen, known = chosen_components(config, domain), components(domain)
     ranges = [_component_range(one, known.get(one.name)) for one in chosen]
     if any(one.options.get("prefix_terms") for one in chosen):
-        return UNKNOWN  # what is paid on the way comes on top
+        return UNKNOWN  # the prefix terms are added
     if config.aggregate == "geometric_mean":  # a value outside 0..1 is a failure
         ranges = [(max(low, 0.0), min(high, 1.0)) for low, high in ranges]
     weights = np.array([one.weight for one in chosen])
@@ -81,7 +82,7 @@ def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
 
 
 def _component_range(one: ComponentConfig, found: Component | None) -> tuple[float, float]:
-    """The range of what goes into the aggregate."""
+    """The range of a component's transformed values."""
     raw = UNKNOWN if found is None or found.steps else found.range
     if one.transform is None:
         return raw
@@ -89,7 +90,7 @@ def _component_range(one: ComponentConfig, found: Component | None) -> tuple[flo
 
 
 def _aggregated(config: RewardConfig, ends: np.ndarray, weights: np.ndarray) -> float:
-    """The aggregate of one end of every range, computed as rewards are, so that rounding takes no
-    reward out of the range. All aggregates grow with each of their values."""
-    ends = np.where(weights > 0, ends, 0.0)  # what has no weight doesn't count, however large
+    """The aggregate of the lower, or the upper, end of every range. It is computed as rewards are,
+    so that no reward is outside the range by rounding. All aggregates grow with each value."""
+    ends = np.where(weights > 0, ends, 0.0)  # 0 times an infinite end would be NaN
     return float(AGGREGATES[config.aggregate](ends[None], weights)[0]) + 0.0  # never -0.0

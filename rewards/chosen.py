@@ -1,4 +1,4 @@
-"""The components that a [reward] section names, its bundles taken apart."""
+"""The components that a [reward] section names, with bundles replaced by their components."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sequence_tutor.rewards.registry import (
     unknown,
 )
 
-# where a domain's components are registered, and its `read`, `split`, `quiet` and, where it has
-# components that pay by the step, `gather`
+# Domain -> module that registers its components and has its `read`, `split`, `quiet`, `identify`
+# and, for components that judge by the step, `gather`.
 DOMAINS = {
     "melodies": "sequence_tutor.rewards.melodies.scoring",
     "molecules": "sequence_tutor.rewards.molecules.scoring",
@@ -25,8 +25,8 @@ DOMAINS = {
 
 
 def chosen_components(config: RewardConfig, domain: str) -> list[ComponentConfig]:
-    """The components in their order; each is "python" or registered for the domain. No function of
-    the user is imported. Raises ValueError with one sentence on what is wrong."""
+    """The components in their order; each is "python" or registered for the domain. A user's
+    function isn't imported. Raises ValueError with one sentence on what is wrong."""
     if domain not in DOMAINS:
         raise ValueError(unknown("domain", domain, DOMAINS))
     import_module(DOMAINS[domain])
@@ -41,8 +41,8 @@ def chosen_components(config: RewardConfig, domain: str) -> list[ComponentConfig
 
 
 def sole_component(config: RewardConfig, domain: str) -> Component | None:
-    """The registered component that stands alone and untransformed, if that is so: the reward is
-    what it says. Raises as `chosen_components`."""
+    """The registered component whose raw value is the reward, since it is the only one and has no
+    transform; else None. Raises as `chosen_components`."""
     chosen = chosen_components(config, domain)
     if len(chosen) > 1 or chosen[0].transform is not None:
         return None

@@ -16,14 +16,14 @@ from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.registry import Component, check_options, components
 from sequence_tutor.rewards.returned import one_for_each
 
-# a valid sequence of each
+# Domain -> a valid sequence, for the warm-up.
 EXAMPLES = {"melodies": "C4-------", "molecules": "CC(N)=O"}
 
 
 def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
     """Compile the [reward] section. Raises ValueError with one sentence on what is wrong."""
     chosen = chosen_components(config, domain)
-    room, known = import_module(DOMAINS[domain]), components(domain)
+    module, known = import_module(DOMAINS[domain]), components(domain)
     parts: list[Part] = []
     for one in chosen:
         parts.append(_compile(one, known.get(one.name), _key(one, [p.key for p in parts])))
@@ -39,7 +39,7 @@ def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
             )
     with_prefixes = bool(chosen[0].options.get("prefix_terms", False))
     worth = worth_of_invalid(config, domain).value
-    return Objective(config, parts, room, sole, worth, with_prefixes)
+    return Objective(config, parts, module, sole, worth, with_prefixes)
 
 
 def _key(one: ComponentConfig, taken: list[str]) -> str:
@@ -56,9 +56,9 @@ def _key(one: ComponentConfig, taken: list[str]) -> str:
 def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
     options = one.options
     if found is None:
-        told = options.get("function")
-        if isinstance(told, python_function.GivenFunction):
-            options = options | {"function": told.name}
+        given = options.get("function")
+        if isinstance(given, python_function.GivenFunction):
+            options = options | {"function": given.name}
         check_options("component", "python", options, python_function.settings)
         function = python_function.load(one.options["function"])
         if options.get("batched"):
@@ -85,27 +85,27 @@ def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
     kept = one.transform is None or one.transform.type == "identity"
     if one.transform is not None and one.transform.transform.bounded:
         return
-    # a python function's range is unknown until it is called, so it is checked item by item
+    # a python function's range is unknown before it is called, so each value is checked
     if kept and (found is None or found.bounded):
         return
     what = "no transform" if one.transform is None else f"transform {one.transform.type!r}"
     raise ValueError(
         f"geometric_mean needs every component in 0..1, and {one.name!r} with {what} is not; "
-        'give it one that ends there, such as { type = "sigmoid", low = ..., high = ... }'
+        'give it a transform to 0..1, such as { type = "sigmoid", low = ..., high = ... }'
     )
 
 
 def _each(
     function: Callable[..., Any], options: dict[str, Any] | None = None, texts: bool = False
 ) -> Judge:
-    def judge(things: list[Any], sequences: list[str]) -> list[Any]:
+    def judge(parsed: list[Any], sequences: list[str]) -> list[Any]:
         out: list[Any] = []
-        for item in sequences if texts else things:
+        for item in sequences if texts else parsed:
             try:
                 out.append(function(item, **(options or {})))
             except MemoryError:
                 raise
-            except Exception as error:  # recorded as the item's failure
+            except Exception as error:  # recorded as the sequence's failure
                 out.append(error)
         return out
 
@@ -113,18 +113,18 @@ def _each(
 
 
 def _at_once(call: Callable[[Any, list[str]], Any], what: str) -> Judge:
-    """One call for all things and sequences, which gives as many `what`."""
+    """A judge that makes one call for all sequences, which must return one of `what` for each."""
 
-    def judge(things: Any, sequences: list[str]) -> Sequence[Any] | np.ndarray:
+    def judge(parsed: Any, sequences: list[str]) -> Sequence[Any] | np.ndarray:
         if not sequences:
             return []
         try:
-            values = one_for_each(call(things, sequences), len(sequences))
+            values = one_for_each(call(parsed, sequences), len(sequences))
             if len(values) != len(sequences):
                 raise ValueError(f"returned {len(values)} {what} for {len(sequences)} sequences")
         except MemoryError:
             raise
-        except Exception as error:  # nobody can tell which item it was
+        except Exception as error:  # it may come from any of the sequences, so all have failed
             return [error] * len(sequences)
         return values
 

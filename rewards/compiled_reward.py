@@ -1,10 +1,10 @@
 """Scoring with a compiled configuration.
 
-Each sequence is parsed once. A component that fails on one sequence fails that sequence alone:
-its status is FAILED and its reward NaN, never 0, which would teach the policy to avoid it.
+Each sequence is parsed once. Where a component fails on a sequence, only that sequence fails: its
+status is FAILED and its reward NaN, never 0, which would teach the policy to avoid it.
 
-A component that pays by the step is paid as it is earned where the aggregate is linear and no
-transform stands between; otherwise its sum is one value of the whole sequence like any other.
+A component that judges by the step is paid at each step where the aggregate is linear and it has no
+transform; otherwise its sum is one value of the whole sequence, like any other component's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
 from sequence_tutor.rewards.returned import number_of, numbers_per_action
 
-# comparing an array with a member of an enumeration takes five times as long
+# plain integers, since comparing an array with a member of an enumeration takes five times as long
 _OK, _INVALID = int(Status.OK), int(Status.INVALID)
 
 Judge = Callable[[Any, list[str]], Sequence[Any] | np.ndarray]
@@ -30,25 +30,31 @@ Judge = Callable[[Any, list[str]], Sequence[Any] | np.ndarray]
 
 @dataclass(frozen=True)
 class Part:
-    """One compiled component. judge: parsed things and sequences -> values or exceptions, a value
-    being a number. With `steps`: gathered things -> one number per action each. at_once: it is
-    somebody's function of a whole batch; ours: its function is part of this package."""
+    """One compiled component."""
 
     key: str
+    """Name of the component in results."""
     weight: float
+    """Weight in the aggregate, at least 0."""
     judge: Judge
+    """Parsed and plain sequences [B] -> B values or exceptions; with `steps`, gathered sequences ->
+    one number per action each."""
     transform: TransformConfig | None
+    """Applied to the raw values before the aggregate; None for none."""
     steps: bool = False
+    """Whether it judges by the action."""
     at_once: bool = False
+    """Whether its function is a user's and takes a whole batch."""
     ours: bool = False
+    """Whether its function is part of this package."""
 
     def transformed(self, raw: Values) -> Values:
         return raw if self.transform is None else self.transform(raw)
 
 
 def _is_table(judged: Any, actions: list[int]) -> bool:
-    """Whether these are finite values [B,T] for B sequences of T actions each: then nobody needs
-    to look at them one by one."""
+    """Whether these are finite values [B,T] for B sequences of T actions each, which needn't be
+    checked one by one."""
     if not (type(judged) is np.ndarray and judged.dtype == np.float64 and judged.ndim == 2):
         return False
     fits = judged.shape[0] == len(actions) and set(actions) <= {judged.shape[1]}
@@ -58,11 +64,12 @@ def _is_table(judged: Any, actions: list[int]) -> bool:
 class Objective:
     """A compiled reward; see `Reward`.
 
-    worth_of_invalid: the reward of invalid sequences, unless the component that stands alone has
-    its own; NaN where they are worth the worst reward of a valid one (see `unpriced`).
+    room: the domain's module, see `chosen.DOMAINS`; sole: the only component, if it is registered
+    and has no transform. worth_of_invalid: the reward of invalid sequences, unless `sole` gives
+    one; NaN where they get the worst reward of a valid one (see `unpriced`).
     keys: the names of its components, in order; step_keys: of those that judge by the step;
-    pays_steps: whether its scores have `step_rewards`; judges_batches: whether it needs to see
-    whole batches, or gains by it with no function of anybody else's to beware of.
+    pays_steps: whether its scores have `step_rewards`; judges_batches: whether a component needs
+    whole batches, or judges by the step while no user's function judges single sequences.
     """
 
     def __init__(
@@ -76,11 +83,11 @@ class Objective:
     ) -> None:
         self.keys = tuple(p.key for p in parts)
         self.step_keys = tuple(p.key for p in parts if p.steps)
-        self._config, self._parts, self._room, self._sole = config, parts, room, sole
+        self._config, self._parts, self._domain, self._sole = config, parts, room, sole
         self._worth_of_invalid = worth_of_invalid
         self._weights = np.array([p.weight for p in parts])
         self._prefixes = sole.prefixes if sole is not None and with_prefixes else None
-        # what one unit of a component is worth at the step that earns it
+        # component key -> reward per unit, paid at the step that earns it
         self._worth: dict[str, float] = {}
         if config.aggregate in LINEAR:
             worth = LINEAR[config.aggregate](self._weights)
@@ -96,42 +103,42 @@ class Objective:
         )
 
     def warm_up(self, sequence: str) -> None:
-        """Have our own components load their tables, by judging a valid sequence that nobody asked
-        about; nobody else's function is called."""
-        with self._room.quiet():
-            thing = self._room.read(sequence, self._room.split(sequence))
+        """Let this package's components load their tables, by judging a valid sequence. A user's or
+        plug-in's function isn't called."""
+        with self._domain.quiet():
+            parsed = self._domain.read(sequence, self._domain.split(sequence))
             for part in self._parts:
                 if part.ours and not part.steps:
-                    part.judge([thing], [sequence])
+                    part.judge([parsed], [sequence])
 
     def identify(self, sequence: str) -> Identity:
-        """What a sequence is; no component is called."""
-        return self._room.identify(sequence)  # type: ignore[no-any-return]
+        """The identity of a sequence; no component is called."""
+        return self._domain.identify(sequence)  # type: ignore[no-any-return]
 
     def score(
         self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
     ) -> Scores:
-        """Judge B sequences; `tokens` without the end token, else they are split here.
+        """Score B sequences; `tokens` are without the end token, and are split here if None.
 
-        Raises ValueError only where `tokens` isn't one entry per sequence, and MemoryError, which
-        is no property of a sequence: it tells of the process.
+        Raises ValueError only where `tokens` isn't one entry per sequence, and MemoryError, since
+        the process, not the sequence, may be the cause.
         """
         if tokens is not None and len(tokens) != len(sequences):
             raise ValueError(f"{len(sequences)} sequences came with {len(tokens)} token lists")
-        with self._room.quiet():
+        with self._domain.quiet():
             return self._score(list(sequences), tokens)
 
     def _score(self, sequences: list[str], tokens: Sequence[Sequence[str]] | None) -> Scores:
         if tokens is None:
-            tokens = [self._room.split(s) for s in sequences]
+            tokens = [self._domain.split(s) for s in sequences]
         size = len(sequences)
         scores = Scores(np.full(size, np.nan), np.full(size, _OK, np.int8), [""] * size)
-        things, rows = self._read(sequences, tokens, scores)
+        parsed, rows = self._read(sequences, tokens, scores)
         read = [sequences[i] for i in rows]
-        gathered = self._room.gather(things) if self.step_keys else None
+        gathered = self._domain.gather(parsed) if self.step_keys else None
         for part in self._parts:
-            judged = part.judge(gathered if part.steps else things, read)
-            self._take(part, judged, rows, tokens, scores)
+            judged = part.judge(gathered if part.steps else parsed, read)
+            self._enter(part, judged, rows, tokens, scores)
         ok = np.flatnonzero(scores.status == _OK)
         if len(ok):
             table = np.array([scores.transformed[k][ok] for k in self.keys]).T.copy()
@@ -144,28 +151,29 @@ class Objective:
     def _read(
         self, sequences: list[str], tokens: Sequence[Sequence[str]], scores: Scores
     ) -> tuple[list[Any], list[int]]:
-        """Parsed things and their rows; what can't be parsed gets its status and reward."""
-        things: list[Any] = []
+        """Parse sequences; returns the parsed ones and their rows. Others get their status and
+        reward here."""
+        parsed: list[Any] = []
         rows: list[int] = []
         for i, sequence in enumerate(sequences):
             try:
-                thing = self._room.read(sequence, tokens[i])
+                item = self._domain.read(sequence, tokens[i])
             except MemoryError:
                 raise
             except Exception as error:
                 scores.status[i] = Status.FAILED
                 scores.errors[i] = f"parsing: {type(error).__name__}: {error}"
                 continue
-            if thing is None:
+            if item is None:
                 scores.status[i] = Status.INVALID
-                scores.errors[i] = self._room.identify(sequence).reason
+                scores.errors[i] = self._domain.identify(sequence).reason
                 scores.rewards[i] = self._invalid(tokens[i])
             else:
-                things.append(thing)
+                parsed.append(item)
                 rows.append(i)
-        return things, rows
+        return parsed, rows
 
-    def _take(
+    def _enter(
         self,
         part: Part,
         judged: Any,
@@ -173,7 +181,7 @@ class Objective:
         tokens: Sequence[Sequence[str]],
         scores: Scores,
     ) -> None:
-        """Enter what a component said of the things at `rows`, and its failures."""
+        """Enter a component's values for the sequences at `rows`, and its failures."""
         raw = scores.raw[part.key] = np.full(len(tokens), np.nan)
         if part.steps:
             steps = np.full(_step_shape(tokens), np.nan, dtype=np.float32)
@@ -190,7 +198,7 @@ class Objective:
                 else:
                     raw[i], complaint = number_of(value)
                 _note(scores, i, part.key, complaint)
-        with np.errstate(all="ignore"):  # an overflow is noticed below, as a value
+        with np.errstate(all="ignore"):  # an overflow gives a value that is refused below
             transformed = scores.transformed[part.key] = part.transformed(raw)
         if self._config.aggregate == "geometric_mean" or not np.isfinite(transformed[rows]).all():
             for i in rows:
@@ -205,21 +213,21 @@ class Objective:
         return ""
 
     def _invalid(self, tokens: Sequence[str]) -> float:
-        """NaN where it is worth the worst reward of a valid one."""
+        """Reward of an invalid sequence; NaN where it gets the worst reward of a valid one."""
         if self._config.invalid is None and self._sole is not None and self._sole.invalid:
             return self._sole.invalid(tokens)
         return self._worth_of_invalid
 
     def _pay(self, tokens: Sequence[Sequence[str]], ok: np.ndarray, scores: Scores) -> np.ndarray:
         """float32 [B,T+1] rewards by the action, T the most tokens; adds the prefix terms to
-        `rewards`. What isn't paid on the way is paid at the end."""
+        `rewards`. The rest of each reward is paid at the last action."""
         steps = np.zeros(_step_shape(tokens))
         for key, worth in self._worth.items():
             steps[ok] += worth * np.nan_to_num(scores.step_raw[key][ok])
         if self._prefixes is not None:
             self._add_prefixes(tokens, steps, scores)
         ends = [len(row) for row in tokens]
-        # added up one by one: the zeros after a short episode mustn't change how sums are rounded
+        # cumsum adds one by one, so that zeros after a short episode don't change the rounding
         paid = np.cumsum(steps, axis=1)[:, -1]
         steps[np.arange(len(tokens)), ends] += scores.rewards - paid
         steps[np.isnan(scores.rewards)] = np.nan
@@ -244,8 +252,8 @@ class Objective:
 
 
 def pay_failed(scores: Scores, reward: float | None, ends: Sequence[int]) -> None:
-    """Give the failed sequences this reward, if any, by their last action: `ends` [B]. Their status
-    stays what it is."""
+    """Give the failed sequences this reward, unless it is None, at their last action, the number
+    `ends` [B]. Their status stays the same."""
     if reward is None:
         return
     failed = np.isnan(scores.rewards) & ~unpriced(scores.rewards, scores.status)
@@ -257,11 +265,11 @@ def pay_failed(scores: Scores, reward: float | None, ends: Sequence[int]) -> Non
 
 
 def _note(scores: Scores, row: int, key: str, complaint: str) -> None:
-    """A row's first complaint makes it a failure."""
+    """Set a row's status to FAILED with its first complaint; later ones are ignored."""
     if complaint and not scores.errors[row]:
         scores.status[row], scores.errors[row] = Status.FAILED, f"{key}: {complaint}"
 
 
 def _step_shape(tokens: Sequence[Sequence[str]]) -> tuple[int, int]:
-    """As wide as the longest episode, whose end may be an action of its own."""
+    """(B, T + 1) for at most T tokens, since the end may be one more action."""
     return len(tokens), max(map(len, tokens), default=0) + 1

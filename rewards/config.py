@@ -1,7 +1,7 @@
 """The [reward] section of a configuration file.
 
-Names and types are checked here; component names and options when the reward is built, since
-they depend on the domain.
+Field names and types are checked here. Component names and options depend on the domain, so they
+are checked when the reward is built.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from sequence_tutor.rewards.python_function import GivenFunction
 from sequence_tutor.rewards.registry import check_options, unknown
 from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values
 
-# The version of the rule that says what an invalid sequence is worth by default: scores by another
-# one are other scores.
+# Version of the rule for the default reward of an invalid sequence; part of the config's identity,
+# since another rule gives other scores.
 _WORTH_OF_INVALID = 2
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-# Transforms of which either side may be left open, at infinity.
+# Transforms whose limits may be infinite.
 OPEN_ENDED = ("step", "reverse_step")
 
 
@@ -44,6 +44,7 @@ class TransformConfig(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
+    """Name of the transform, a key of TRANSFORMS."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -52,7 +53,7 @@ class TransformConfig(BaseModel):
 
     @property
     def transform(self) -> Transform:
-        """What `type` names."""
+        """The transform of that `type`."""
         return TRANSFORMS[self.type]
 
     def __call__(self, values: Values) -> Values:
@@ -69,24 +70,28 @@ class TransformConfig(BaseModel):
                 raise ValueError(
                     f"option {name!r} of transform {self.type!r} must be finite, got {value}"
                 )
-        self(np.empty(0))  # the transform itself judges the values of its options
+        self(np.empty(0))  # the transform checks the values of its options
         return self
 
 
 class ComponentConfig(BaseModel):
-    """One [[reward.component]]; what isn't a field here is an option of the component."""
+    """One [[reward.component]]; a key that isn't a field here is an option of the component."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
+    """Name of a registered component or bundle, or "python"."""
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Weight in the aggregate, at least 0."""
     transform: TransformConfig | None = None
+    """Applied to the raw values before the aggregate; None for none."""
     label: str | None = None
+    """Name of the component in results; None for `name`."""
 
     @model_validator(mode="before")
     @classmethod
     def _take_function(cls, data: Any) -> Any:
-        """From Python, `function` may be one: it is kept in the form in which it travels."""
+        """From Python, `function` may be a function; it is kept as a `GivenFunction`."""
         if isinstance(data, dict) and data.get("name") == "python":
             function = data.get("function")
             if callable(function) and not isinstance(function, GivenFunction):
@@ -95,7 +100,7 @@ class ComponentConfig(BaseModel):
 
     @model_serializer(mode="wrap")
     def _name_function(self, dump: Any, info: SerializationInfo) -> dict[str, Any]:
-        """As JSON, so in every file, a function is a text that names it."""
+        """In JSON, and so in every file, a function is replaced by its name."""
         function = self.options.get("function")
         if not isinstance(function, GivenFunction):
             return dict(dump(self))
@@ -110,24 +115,26 @@ class ComponentConfig(BaseModel):
 
 
 class RewardConfig(BaseModel):
-    """[reward]. invalid: what an invalid sequence is worth; see `bounds.worth_of_invalid` for None.
-
-    timeout_s: how long a sequence may take; memory_mb: what the reward's process may allocate
-    beyond what it starts with; retries: how often a sequence that failed, crashed or timed out is
-    tried again; failed: what such a sequence is paid in training (None: nothing is learned from
-    it); waiting: how many sequences may hang while others are scored.
-    """
+    """The [reward] section: components, their aggregate, and the limits of a scoring process."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     aggregate: str = "arithmetic_mean"
+    """How components become one reward: a key of AGGREGATES."""
     invalid: Finite | None = None
+    """Reward of an invalid sequence; for None see `bounds.worth_of_invalid`."""
     component: Annotated[list[ComponentConfig], Field(min_length=1)]
+    """The components, at least one."""
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
+    """Seconds that a sequence may take."""
     memory_mb: Annotated[int, Field(gt=0)] = 4096
+    """MiB that the reward's process may allocate in addition to its memory at the start."""
     retries: Annotated[int, Field(ge=0)] = 0
+    """How often a sequence that failed, crashed or timed out is tried again."""
     failed: Finite | None = None
+    """Reward of such a sequence in training; None: nothing is learned from it."""
     waiting: Annotated[int, Field(ge=0)] = 8
+    """Number of sequences that may hang while others are scored."""
 
     @model_validator(mode="before")
     @classmethod
@@ -152,8 +159,8 @@ class RewardConfig(BaseModel):
         return self
 
     def identity(self) -> str:
-        """16 hexadecimal characters, equal for what gives equal scores: how long a score may take,
-        or what is paid for none, isn't part of that."""
+        """16 hexadecimal characters, the same for configs that give the same scores: limits of time
+        and memory, and the reward of failures, don't count."""
         judged = self.model_dump(include={"aggregate", "invalid", "component"})
         if self.invalid is None:
             judged["worth of invalid"] = _WORTH_OF_INVALID

@@ -1,4 +1,4 @@
-"""The applications there are, by the encoding of their sequences."""
+"""All domains, by the encoding of their sequences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 
 from sequence_tutor.rewards.base import Domain
 
-# module and class, loaded when asked for: who scores molecules needs no MIDI library
+# Encoding -> module and class, imported on first use: scoring molecules needs no MIDI library.
 _DOMAINS = {
     "melody": ("sequence_tutor.rewards.melodies.domain", "MelodyDomain"),
     "smiles": ("sequence_tutor.rewards.molecules.domain", "MoleculeDomain"),
@@ -15,6 +15,6 @@ _DOMAINS = {
 
 
 def domain_of(encoding: str) -> Domain:
-    """The domain whose sequences an encoding spells. Raises KeyError for an unknown one."""
+    """The domain of an encoding's sequences. Raises KeyError for an unknown encoding."""
     module, name = _DOMAINS[encoding]
     return cast(Domain, getattr(import_module(module), name)())

@@ -1,7 +1,7 @@
-"""A reward in this process: breakpoints work in it, and nothing protects the process from it.
+"""A reward in this process: breakpoints work in it, but it can crash or hang the process.
 
-It judges in the same units as `isolation.reward.IsolatedReward`, so both give the same scores.
-There is no `timeout_s` and no `memory_mb`: what hangs is interrupted with Ctrl-C.
+It scores in the same units as `isolation.reward.IsolatedReward`, so both give the same scores.
+`timeout_s` and `memory_mb` have no effect; Ctrl-C interrupts a function that hangs.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from sequence_tutor.rewards.base import Identity, Scores, Status
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.unit_results import enter
-from sequence_tutor.rewards.isolation.work import Done, Job, Shape, Unit, pack
+from sequence_tutor.rewards.isolation.work import Job, Shape, Unit, UnitResult, pack
 
-# The error of a sequence that was interrupted, or left over then.
+# Error text of the sequence that was interrupted, and of those after it.
 INTERRUPTED = "interrupted"
 
 
 class LocalReward:
     """A compiled [reward] section; implements `rewards.base.Reward`.
 
-    path: directories to find the user's own modules in. interrupt: what ended the last `score`
-    before its time, such as KeyboardInterrupt, or None. Raises ValueError with one sentence where
+    path: directories to find the user's own modules in. interrupt: the exception that interrupted
+    the last `score`, such as KeyboardInterrupt, or None. Raises ValueError with one sentence where
     the reward can't be built.
     """
 
@@ -39,8 +39,8 @@ class LocalReward:
     def score(
         self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
     ) -> Scores:
-        """Judge B sequences. Where that is interrupted, the sequences that are left have failed
-        with INTERRUPTED as their error, and `interrupt` says what to raise."""
+        """Score B sequences. Where that is interrupted, the remaining sequences have failed with
+        INTERRUPTED as their error, and `interrupt` has the exception to raise."""
         if tokens is not None and len(tokens) != len(sequences):
             raise ValueError(f"{len(sequences)} sequences came with {len(tokens)} token lists")
         self.interrupt = None
@@ -52,8 +52,8 @@ class LocalReward:
             unit = left.popleft()
             try:
                 left.extendleft(reversed(enter(unit, self._judge(unit))))
-            except Exception as error:  # of the objective itself, such as MemoryError
-                left.extendleft(reversed(_blame(unit, error)))
+            except Exception as error:  # from the objective itself, such as MemoryError
+                left.extendleft(reversed(_split_or_fail(unit, error)))
             except BaseException as error:
                 self.interrupt = error
                 left.appendleft(unit)
@@ -63,17 +63,17 @@ class LocalReward:
                 scores.errors[row] = INTERRUPTED
         return scores
 
-    def _judge(self, unit: Unit) -> Done:
+    def _judge(self, unit: Unit) -> UnitResult:
         started = time.perf_counter()
         scores = self._objective.score(unit.sequences, unit.tokens)
         return pack(0, time.perf_counter() - started, scores)
 
     def identify(self, sequences: Sequence[str]) -> list[Identity]:
-        """What each sequence is; the reward itself isn't called."""
+        """The identity of each sequence, without calling the reward's components."""
         return [self._objective.identify(sequence) for sequence in sequences]
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing, as there is no process to end."""
 
     def __enter__(self) -> LocalReward:
         return self
@@ -87,8 +87,11 @@ class LocalReward:
         self.close()
 
 
-def _blame(unit: Unit, error: Exception) -> list[Unit]:
-    """What ended a unit without results: of many sequences, find out which it was."""
+def _split_or_fail(unit: Unit, error: Exception) -> list[Unit]:
+    """Settle a unit that raised `error`: split it to find the sequence, or condemn its only one.
+
+    Returns the units to score next.
+    """
     if len(unit.rows) > 1:
         return unit.halves()
     [row] = unit.rows

@@ -1,7 +1,7 @@
-"""The `python` component: a user's function of a sequence, by import path or, from Python, itself.
+"""The `python` component: a user's function, given by import path or, from Python, as an object.
 
-A function that is given itself travels as a pickle in memory, to processes of this run alone. It is
-neither written to a file nor read from one: there it is a text that names it.
+A function is sent as a pickle in memory, only to processes of this run. Files never contain the
+pickle, but a text that names the function.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 
 import cloudpickle
 
-# How a config names a function that it can't hold.
+# Name of a function in files, which can't contain the function.
 _NAMED = re.compile(r"<function .* of .*>")
 
 
 class GivenFunction:
-    """A function as pickled by cloudpickle, to be called in another process.
+    """A function pickled by cloudpickle, to be called in another process.
 
-    name: how files name it, the same for functions of the same source, defaults and enclosed
+    name: its name in files, the same for functions with the same source, defaults and enclosed
     values, as far as these can be compared. Raises ValueError where it can't be pickled.
     """
 
@@ -38,11 +38,12 @@ class GivenFunction:
             ) from error
         # in this process the function itself, with what it encloses; a copy is loaded elsewhere
         self._function: Callable[..., Any] | None = function
-        told = hashlib.blake2b(_told(function, self._pickled), digest_size=8).hexdigest()
-        self.name = f"<{plain}, {told}>"
+        content = _content(function, self._pickled)
+        self.name = f"<{plain}, {hashlib.blake2b(content, digest_size=8).hexdigest()}>"
 
     def load(self) -> Callable[..., Any]:
-        """The function. Raises ValueError where this process lacks what it needs."""
+        """The function, unpickled in another process. Raises ValueError where it can't be loaded
+        there."""
         if self._function is not None:
             return self._function
         try:
@@ -63,9 +64,9 @@ class GivenFunction:
         return hash(self.name)
 
 
-def _told(function: Callable[..., Any], pickled: bytes) -> bytes:
-    """What tells a function from others; a pickle also has line numbers and the like, so it is the
-    last resort."""
+def _content(function: Callable[..., Any], pickled: bytes) -> bytes:
+    """Source, enclosed values and defaults, which identify a function. The pickle only where there
+    is no source, since it also contains line numbers."""
     try:
         source = inspect.getsource(function)
         closed = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
@@ -76,13 +77,13 @@ def _told(function: Callable[..., Any], pickled: bytes) -> bytes:
 
 
 def is_named_only(function: object) -> bool:
-    """Whether it is the text that files have for a function that was given itself."""
+    """Whether it is the text by which files name a function that was given from Python."""
     return isinstance(function, str) and _NAMED.fullmatch(function) is not None
 
 
 def load(function: str | GivenFunction) -> Callable[..., Any]:
-    """The function that "module:function" names, or that was given. Raises ValueError saying what
-    is missing."""
+    """Load the function that "module:function" names, or that was given. Raises ValueError, which
+    says what is missing."""
     if isinstance(function, GivenFunction):
         return function.load()
     if is_named_only(function):
@@ -113,4 +114,4 @@ def load(function: str | GivenFunction) -> Callable[..., Any]:
 
 
 def settings(sequence: str, *, function: str, batched: bool = False) -> None:
-    """The options of `python`, in the form that the registry checks."""
+    """The options of `python`, as a signature for `registry.check_options`."""

@@ -1,8 +1,8 @@
 """The registry: components by name, per domain.
 
-A component is a plain function. Its first parameter is the parsed thing (a `Molecule` for the
-molecules domain); the keyword parameters after it are its options in the configuration. A bundle
-is a function of options that names several components, to be configured as one.
+A component is a plain function. Its first parameter is the parsed sequence (a `Molecule` in the
+domain "molecules"); the parameters after it are its options in the configuration. A bundle is a
+function of options that returns several components, to be configured as one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 ENTRY_POINTS = "sequence_tutor.rewards"
-# these keys of [[reward.component]] belong to the configuration, so no option may take them
+# keys of [[reward.component]] that are its own fields, so no option may have these names
 RESERVED = frozenset({"name", "weight", "transform", "label"})
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,27 +27,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Component:
-    """A registered function. bounded: its raw values lie in [0, 1]; least, most: the limits of its
-    raw values where it isn't bounded, -inf and inf where they are unknown.
-
-    check: called with the options when a reward is built, raises ValueError for a bad value;
-    invalid: tokens of an invalid sequence -> its reward, where the component stands alone;
-    prefixes: tokens [T] -> the T rewards paid on the way, before the terminal one;
-    steps: the function judges B things at once, as the domain's `gather` hands them over, and
-    gives each a value per action, B arrays float64 [T] or one [B,T]; its value for a sequence is
-    their sum.
-    """
+    """A registered function, which gives a raw value to each sequence."""
 
     name: str
+    """Name in the configuration, unique in its domain."""
     domain: str
+    """Name of the domain, such as "molecules"."""
     function: Callable[..., Any]
+    """Parsed sequence and options -> raw value; with `steps`, see there."""
     bounded: bool
+    """Whether raw values lie in [0, 1]."""
     check: Callable[..., object] | None = None
+    """Called with the options when a reward is built; raises ValueError for a bad value."""
     invalid: Callable[[Sequence[str]], float] | None = None
+    """Tokens of an invalid sequence -> its reward, where the component stands alone."""
     prefixes: Callable[[Sequence[str]], list[float]] | None = None
+    """Tokens [T] -> the T rewards paid on the way, before the terminal one."""
     steps: bool = False
+    """Whether the function judges B sequences at once, as the domain's `gather` gives them, and
+    returns a value per action: B arrays float64 [T], or one [B,T]. Their sum is the raw value."""
     least: float = -math.inf
+    """Lower limit of raw values that aren't `bounded`; -inf where it is unknown."""
     most: float = math.inf
+    """Upper limit of raw values that aren't `bounded`; inf where it is unknown."""
 
     @property
     def range(self) -> tuple[float, float]:
@@ -57,11 +59,14 @@ class Component:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A registered function: options -> [[reward.component]] tables, as dicts."""
+    """A registered function that stands for several components."""
 
     name: str
+    """Name in the configuration, unique in its domain."""
     domain: str
+    """Name of the domain, such as "molecules"."""
     function: Callable[..., list[dict[str, Any]]]
+    """Options -> [[reward.component]] tables, as dicts."""
 
 
 _BUNDLES: dict[tuple[str, str], Bundle] = {}
@@ -69,7 +74,7 @@ _COMPONENTS: dict[tuple[str, str], Component] = {}
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
-    """One sentence: what is unknown, the nearest name, and what is allowed."""
+    """An error text: the unknown name, the allowed ones, and the nearest of these."""
     names = sorted(allowed)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
@@ -79,8 +84,8 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
 def signature_options(
     function: Callable[..., Any], judges: bool = True
 ) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Options of a function and those without a default; where it `judges`, its first parameter
-    is the thing to judge and no option.
+    """Names of a function's options, and of those without a default. If it `judges`, its first
+    parameter is the sequence to judge and not an option.
 
     Raises TypeError where the signature can't be configured from a file.
     """
@@ -101,11 +106,11 @@ def signature_options(
 def check_options(
     kind: str, name: str, given: Mapping[str, Any], function: Any, judges: bool = True
 ) -> None:
-    """Raises ValueError naming an option that is unknown, missing or of the wrong type."""
+    """Raise ValueError naming an option that is unknown, missing or of the wrong type."""
     options, required = signature_options(function, judges)
     try:
         hints = get_type_hints(function)
-    except NameError:  # a plug-in may import its types for checkers alone
+    except NameError:  # a plug-in may import its types under TYPE_CHECKING only
         hints = {}
     for key, value in given.items():
         if key not in options:
@@ -137,7 +142,7 @@ def component(
 
     The arguments are those of `Component`. Raises TypeError for a signature that can't be
     configured, ValueError for a name that is taken, an option name that is reserved, or limits
-    that aren't any.
+    that contradict each other.
     """
     if not least <= most:
         raise ValueError(f"component {name!r}: least = {least} is not up to most = {most}")

@@ -1,7 +1,7 @@
-"""What components return, as numbers: plain ones, and what models return in their place.
+"""Conversion of the values that components return to floats, with a complaint where that fails.
 
-Arrays, tensors and tables are told by what they can do (`shape`, `item`, `to_numpy`), since this
-package doesn't import the libraries that they come from.
+Models return arrays, tensors and tables. They are recognised by their attributes (`shape`, `item`,
+`to_numpy`), since this package doesn't import their libraries.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 
 from sequence_tutor.rewards.aggregate import Values
 
-# How many containers, each the only content of the one around it, are opened to find a number.
+# Most containers, each with one element, that are opened to find a number.
 _DEPTH = 8
-# NumPy counts times as integers, and converts complex numbers with a warning only.
+# Types that float() or NumPy would convert although they aren't real numbers.
 _NO_NUMBERS = (str, bytes, complex, np.complexfloating, np.timedelta64)
 _NOT_IN_ORDER = (str, bytes, Mapping, Set)
 
 
 def number_of(value: Any) -> tuple[float, str]:
-    """A finite float and no complaint, or NaN and what is wrong.
+    """Return a finite float and "", or NaN and a complaint.
 
-    Takes numbers, Decimal and Fraction among them, and what holds exactly one: arrays, tensors (on
-    a GPU or with a gradient, too), lists and tuples.
+    Accepts numbers, also Decimal and Fraction, and containers of exactly one: arrays, tensors (also
+    on a GPU or with a gradient), lists and tuples.
     """
     if type(value) is float and math.isfinite(value):
         return value, ""
@@ -37,7 +37,7 @@ def number_of(value: Any) -> tuple[float, str]:
         raise
     except OverflowError:
         return math.nan, "returned a number too large for a float"
-    except Exception as error:  # another library's class, asked for its only element
+    except Exception as error:  # from another library's class
         return math.nan, f"returned {_kind(value)}: {type(error).__name__}: {error}"
 
 
@@ -56,8 +56,8 @@ def _number_of(value: Any) -> tuple[float, str]:
 
 
 def numbers_per_action(value: Any, actions: int) -> tuple[Values, str]:
-    """One finite float per action and no complaint, or one NaN and what is wrong. Each may be in a
-    row of its own, as models return them."""
+    """Return one finite float per action [T] and "", or one NaN and a complaint. Shape [T,1] is
+    accepted too, as models return it."""
     wrong = np.full(1, np.nan)
     if isinstance(value, Exception):
         return wrong, f"{type(value).__name__}: {value}"
@@ -66,7 +66,7 @@ def numbers_per_action(value: Any, actions: int) -> tuple[Values, str]:
             found = [number_of(one) for one in one_for_each(value, None)]
         except MemoryError:
             raise
-        except Exception:  # another library's class, gone through
+        except Exception:  # from another library's class
             return wrong, f"returned {_kind(value)}, not one number per action"
         complaint = next((text for _, text in found if text), "")
         if complaint:
@@ -83,14 +83,14 @@ def numbers_per_action(value: Any, actions: int) -> tuple[Values, str]:
 
 
 def one_for_each(values: Any, n: int | None) -> Sequence[Any] | np.ndarray:
-    """What came back for n things, as a sequence with one value for each, which may be anything; of
-    as many things as there are where n is None. The caller counts them.
+    """Values that were returned for n sequences, or an unknown number (None), as a list or array.
+    Values may be of any type; the caller checks their number.
 
-    Raises TypeError where it is nothing of the kind, or isn't in the order of the things.
+    Raises TypeError where it can't be iterated, or has no order.
     """
     if isinstance(values, _NOT_IN_ORDER):
         raise TypeError(f"returned {type(values).__name__}, not a list or an array")
-    if hasattr(values, "to_numpy"):  # going through a table gives the names of its columns
+    if hasattr(values, "to_numpy"):  # iterating a table would give its column names
         values = values.to_numpy()
     shape = getattr(values, "shape", None)
     single = shape == () if shape is not None else hasattr(type(values), "__float__")
@@ -100,7 +100,7 @@ def one_for_each(values: Any, n: int | None) -> Sequence[Any] | np.ndarray:
 
 
 def _size(value: Any) -> int | None:
-    """How many things a container holds; None for what is none."""
+    """Number of elements of a container; None for a value that isn't one."""
     if isinstance(value, (list, tuple)):
         return len(value)
     if isinstance(value, np.generic):
@@ -110,7 +110,7 @@ def _size(value: Any) -> int | None:
 
 
 def _only(value: Any) -> Any:
-    """The one thing in a container of one."""
+    """The element of a container of one."""
     if isinstance(value, (list, tuple)):
         return value[0]
     if np.ma.is_masked(value):
@@ -123,7 +123,7 @@ def _only(value: Any) -> Any:
 
 
 def _kind(value: Any, inner: Any = None) -> str:
-    """The type of a value, and its shape or length where it has one, and what is in it."""
+    """Describe a value: its type, its shape or length if it has one, and the type of `inner`."""
     name = type(value).__name__
     if isinstance(value, (list, tuple)) and len(value) != 1:
         return f"{name} of {len(value)}"

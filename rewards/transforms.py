@@ -1,4 +1,4 @@
-"""Transforms: from a component's raw value to something that can be averaged.
+"""Transforms of a component's raw values, so that they can be aggregated with others.
 
 Each is a pure function of float64 [B] and its options, and returns float64 [B]; NaN stays NaN.
 Options are checked on every call, so calling one with an empty array validates a configuration.
@@ -26,12 +26,12 @@ def _check(low: float, high: float, steepness: float = 1.0) -> None:
 
 
 def _logistic(z: Values) -> Values:
-    # the tanh form can't overflow, 1 / (1 + exp(-z)) does for z < -709
+    # 1 / (1 + exp(-z)) overflows for z < -709, this form doesn't
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)), dtype=np.float64)
 
 
 def sigmoid(x: Values, low: float, high: float, steepness: float = 10.0) -> Values:
-    """1 / (1 + exp(-steepness (x - m) / (high - low))), m the middle of low and high.
+    """1 / (1 + exp(-steepness (x - m) / (high - low))), with m = (low + high) / 2.
 
     With the default steepness it is 0.0067 at `low`, 0.5 in the middle and 0.9933 at `high`.
     Raises ValueError unless low < high and steepness > 0.
@@ -49,7 +49,7 @@ def reverse_sigmoid(x: Values, low: float, high: float, steepness: float = 10.0)
 def double_sigmoid(x: Values, low: float, high: float, steepness: float = 20.0) -> Values:
     """s(k (x - low)) s(k (high - x)), s the logistic function, k = steepness / (high - low).
 
-    Near 1 between `low` and `high`, half at either, near 0 outside. Errors as `sigmoid`.
+    Near 1 between `low` and `high`, 0.5 at both, near 0 outside. Errors as `sigmoid`.
     """
     _check(low, high, steepness)
     k = steepness / (high - low)
@@ -57,7 +57,7 @@ def double_sigmoid(x: Values, low: float, high: float, steepness: float = 20.0) 
 
 
 def step(x: Values, low: float = -np.inf, high: float = np.inf) -> Values:
-    """1 where low <= x <= high, else 0. Either side may be left open."""
+    """1 where low <= x <= high, else 0. By default a side has no limit."""
     _check(low, high)
     inside = ((x >= low) & (x <= high)).astype(np.float64)
     return np.where(np.isnan(x), np.nan, inside)
@@ -78,7 +78,7 @@ def gaussian(x: Values, mean: float, sigma: float) -> Values:
     """exp(-((x - mean) / sigma)^2 / 2). Raises ValueError unless sigma > 0."""
     if not sigma > 0:
         raise ValueError(f"sigma must be positive, got {sigma}")
-    # exp(-800) is 0 in float64 already; the clip keeps the square of a huge value finite
+    # exp(-800) is 0 in float64; the clip keeps the square of a huge value finite
     z = np.clip((x - mean) / sigma, -40.0, 40.0)
     return np.asarray(np.exp(-0.5 * z * z), dtype=np.float64)
 
@@ -99,8 +99,8 @@ def scale(x: Values, factor: float, offset: float = 0.0) -> Values:
 
 
 def _ends(function: Callable[..., Values], low: float, high: float, **options: Any) -> Range:
-    """The range of a monotone function of low..high, computed as its values are, so that rounding
-    takes no value out of it."""
+    """The range of a monotone function over low..high, computed as its values are, so that no value
+    is outside it by rounding."""
     with np.errstate(all="ignore"):
         ends = function(np.array([low, high]), **options)
     return float(ends.min()), float(ends.max())
@@ -117,20 +117,22 @@ def negate_range(low: float, high: float) -> Range:
 
 
 def scale_range(low: float, high: float, factor: float, offset: float = 0.0) -> Range:
-    """The range of factor x + offset; a negative factor turns it round."""
-    if factor == 0.0:  # 0 times an infinite end isn't a number
+    """The range of factor x + offset; a negative factor swaps its ends."""
+    if factor == 0.0:  # 0 times an infinite end would be NaN
         return offset, offset
     return _ends(scale, low, high, factor=factor, offset=offset)
 
 
 @dataclass(frozen=True)
 class Transform:
-    """A transform by name. bounded: its values lie in [0, 1] whatever comes in; spread: low, high
-    and the options -> the range of its values for low <= x <= high, where it isn't bounded."""
+    """A transform and the range of its values."""
 
     function: Callable[..., Values]
+    """float64 [B] and options -> float64 [B]."""
     bounded: bool
+    """Whether its values lie in [0, 1] for every input."""
     spread: Callable[..., Range] | None = None
+    """low, high and options -> range of its values for low <= x <= high; None where `bounded`."""
 
     def range(self, low: float, high: float, /, **options: Any) -> Range:
         """The limits of its values for low <= x <= high, either of which may be infinite."""

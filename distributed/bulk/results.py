@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from sequence_tutor.distributed.bulk.lines import BulkError, Range, merged
 from sequence_tutor.distributed.replay.claims import LOST
 from sequence_tutor.policies.files.storage import Location, Where
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.base import Scores, Status
 
 # The columns of every result, in this order; a column `raw.NAME` of each component follows.
 SCHEMA = pa.schema(
@@ -46,41 +46,35 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Judged:
+class LineResults:
     """Results of B lines of a file."""
 
     sequences: list[str]
     """B sequences."""
     keys: list[str]
     """B keys, empty where there is none."""
-    rewards: np.ndarray
-    """float64 [B], NaN where there is none."""
-    status: np.ndarray
-    """int8 [B] of `Status`."""
-    errors: list[str]
-    """B error texts, empty where all went well."""
-    seconds: np.ndarray
-    """float32 [B] seconds spent scoring."""
-    raw: dict[str, np.ndarray]
-    """float64 [B] values of each component before its transform, NaN where there is none."""
+    scores: Scores
+    """What became of the B sequences."""
 
     def __len__(self) -> int:
         return len(self.sequences)
 
     def to_table(self) -> pa.Table:
         """Rows for Parquet; NaN becomes null. Raises ArrowInvalid where lengths differ."""
+        scores = self.scores
         # an error text of a reward may have characters that UTF-8 lacks
-        errors = [e.encode("utf-8", "replace").decode() for e in self.errors]
+        errors = [e.encode("utf-8", "replace").decode() for e in scores.errors]
+        assert scores.seconds is not None
         columns: dict[str, list[str] | np.ndarray] = {
             "sequence": self.sequences,
             "key": self.keys,
-            "reward": self.rewards,
-            "status": [Status(s).name.lower() for s in self.status],
+            "reward": scores.rewards,
+            "status": [Status(s).name.lower() for s in scores.status],
             "error": errors,
-            "seconds": self.seconds,
+            "seconds": scores.seconds,
         }
         arrays = {f.name: _array(columns[f.name], f.type) for f in SCHEMA}
-        raw = {f"{RAW}{name}": _array(values, pa.float64()) for name, values in self.raw.items()}
+        raw = {f"{RAW}{name}": _array(values, pa.float64()) for name, values in scores.raw.items()}
         return pa.table(arrays | raw)
 
 
@@ -106,17 +100,17 @@ class Fragment(NamedTuple):
         return Range(self.first, self.first + self.n)
 
 
-def write_fragment(directory: Where, first: int, judged: Judged) -> Location:
+def write_fragment(directory: Where, first: int, results: LineResults) -> Location:
     """Write the results of a batch, whose first line is `first`, whole or not at all.
 
     The directory must be there: a machine without it has to fail, not to write elsewhere. Raises
     OSError, and BulkError for a batch without lines or with too many.
     """
-    fragment = Fragment(first, len(judged))
+    fragment = Fragment(first, len(results))
     if not 0 < fragment.n < 10**6 or not 0 <= first < 10**12:
-        raise BulkError(f"{len(judged)} lines from {first} can't be one file of results")
+        raise BulkError(f"{len(results)} lines from {first} can't be one file of results")
     sink = pa.BufferOutputStream()
-    pq.write_table(judged.to_table(), sink, compression="zstd")
+    pq.write_table(results.to_table(), sink, compression="zstd")
     path = Location(directory) / fragment.name
     path.write(sink.getvalue())
     return path

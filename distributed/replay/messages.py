@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
 from sequence_tutor.distributed.replay.sampler import best_rows
 from sequence_tutor.distributed.types import Scored
+from sequence_tutor.rewards.base import Scores
 
 # How many of the highest rewards `ShardStats` has.
 BEST = 100
@@ -56,36 +57,6 @@ class Claim(IntEnum):
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """What became of K known keys."""
-
-    rewards: np.ndarray
-    """float64 [K], NaN where there is none."""
-    status: np.ndarray
-    """int8 [K] of `Status`."""
-    seconds: np.ndarray
-    """float32 [K] seconds spent scoring."""
-    errors: list[str]
-    """K error texts, empty where all went well."""
-    raw: dict[str, np.ndarray] = field(default_factory=dict)
-    """float64 [K] values of each component before its transform, NaN where there is none."""
-
-    def __len__(self) -> int:
-        return len(self.errors)
-
-    def select(self, rows: Sequence[int] | np.ndarray) -> Outcomes:
-        """The given rows, in that order."""
-        index = np.asarray(rows, dtype=np.int64)
-        return Outcomes(
-            self.rewards[index],
-            self.status[index],
-            self.seconds[index],
-            [self.errors[i] for i in index.tolist()],
-            {name: values[index] for name, values in self.raw.items()},
-        )
-
-
-@dataclass(frozen=True)
 class ClaimAnswer:
     """An answer about B keys."""
 
@@ -94,8 +65,8 @@ class ClaimAnswer:
     losses: np.ndarray
     """int8 [B] scorers that were lost while they held the key; from `claims.MAX_LOSSES` on it
     shouldn't be scored again."""
-    known: Outcomes
-    """Outcomes of the KNOWN keys, in their order."""
+    known: Scores
+    """Scores of the KNOWN keys, in their order."""
     paid: Scored | None
     """P rows of YOURS keys that were scored and paid for before (`ReplayShard.rewind`): to be added
     as they are, without a new score. None where there are none."""
@@ -185,22 +156,4 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
         live=all(s.live for s in stats),
         worst=min(s.worst for s in stats),
         best_invalid=max(s.best_invalid for s in stats),
-    )
-
-
-def merge_outcomes(outcomes: Sequence[Outcomes]) -> Outcomes:
-    """Outcomes one after the other; a component that some lack is NaN there. No outcomes give no
-    rows."""
-    names = dict.fromkeys(name for o in outcomes for name in o.raw)
-    nothing = [Outcomes(np.zeros(0), np.zeros(0, np.int8), np.zeros(0, np.float32), [])]
-    several = list(outcomes) or nothing
-    return Outcomes(
-        np.concatenate([o.rewards for o in several]),
-        np.concatenate([o.status for o in several]),
-        np.concatenate([o.seconds for o in several]),
-        [text for o in several for text in o.errors],
-        {
-            name: np.concatenate([o.raw.get(name, np.full(len(o), np.nan)) for o in several])
-            for name in names
-        },
     )

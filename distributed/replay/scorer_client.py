@@ -19,9 +19,9 @@ from sequence_tutor.distributed.replay.messages import (
     AddResult,
     Claim,
     ClaimAnswer,
-    merge_outcomes,
 )
 from sequence_tutor.distributed.types import Scored, concatenate
+from sequence_tutor.rewards.base import merge_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,13 +165,13 @@ def _merge(keys: int, asked: dict[int, np.ndarray], answers: dict[int, ClaimAnsw
         state[at], losses[at] = answers[shard].state, answers[shard].losses
         known.append(at[answers[shard].state == Claim.KNOWN])
         paid.append(at[answers[shard].already_scored_at])
-    outcomes = merge_outcomes([answers[shard].known for shard in asked])
+    scores = merge_scores([answers[shard].known for shard in asked])
     rows = [a.paid for shard in asked if (a := answers[shard]).paid is not None]
     already_scored_at = np.concatenate(paid)
     return ClaimAnswer(
         state=state,
         losses=losses,
-        known=outcomes.select(np.argsort(np.concatenate(known))),
+        known=scores.select(np.argsort(np.concatenate(known))),
         paid=concatenate(rows).select(np.argsort(already_scored_at)) if rows else None,
         already_scored_at=np.sort(already_scored_at),
     )

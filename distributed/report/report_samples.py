@@ -19,11 +19,11 @@ from sequence_tutor.distributed.replay.messages import REPORT
 from sequence_tutor.distributed.replay.record.alone import RecordAlone
 from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.distributed.run_directory.storage_retry import retry_storage
-from sequence_tutor.distributed.scoring.scorer import Outcome, Scorer, Work
+from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior
-from sequence_tutor.rewards.base import Domain, Reward, Status
+from sequence_tutor.rewards.base import Domain, Outcome, Reward, Status
 from sequence_tutor.rewards.isolation.identify import identifier
 
 # A Ctrl-C takes effect between two batches: seconds that a batch takes, and its most sequences.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from sequence_tutor.distributed.bulk.results import GIVEN_UP, Judged, write_fragment
+from sequence_tutor.distributed.bulk.results import GIVEN_UP, LineResults, write_fragment
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.base import Outcome, Status, scores_of
 
 
 @dataclass(frozen=True)
@@ -35,33 +36,19 @@ def score_lines(
     with released_on_error(scorer, work):
         scorer.claim(work)
         scorer.store(work, scorer.score(work))
-    found = [work.outcomes[key] for key in work.keys]
-    names = dict.fromkeys(name for o in found for name in o.raw)
-    judged = Judged(
+    results = LineResults(
         sequences=lines,
         keys=[k if v else "" for k, v in zip(work.keys, work.valid, strict=True)],
-        rewards=np.array([o.reward for o in found], dtype=np.float64),
-        status=np.array([o.status for o in found], dtype=np.int8),
-        errors=[o.error for o in found],
-        seconds=np.array([o.seconds for o in found], dtype=np.float32),
-        raw={n: np.array([o.raw.get(n, np.nan) for o in found]) for n in names},
+        scores=scores_of([work.outcomes[key] for key in work.keys]),
     )
-    return _written(first, judged, directory, work.seconds)
+    return _written(first, results, directory, work.seconds)
 
 
 def give_up_lines(first: int, lines: list[str], directory: str) -> LinesReport:
     """Write lines as crashed, without reading them: scorers died while they scored them."""
-    n = len(lines)
-    judged = Judged(
-        sequences=lines,
-        keys=[""] * n,
-        rewards=np.full(n, np.nan),
-        status=np.full(n, Status.CRASHED, dtype=np.int8),
-        errors=[GIVEN_UP] * n,
-        seconds=np.zeros(n, dtype=np.float32),
-        raw={},
-    )
-    return _written(first, judged, directory, 0.0)
+    given_up = Outcome(math.nan, Status.CRASHED, 0.0, GIVEN_UP, {})
+    results = LineResults(lines, [""] * len(lines), scores_of([given_up] * len(lines)))
+    return _written(first, results, directory, 0.0)
 
 
 @contextmanager
@@ -74,11 +61,12 @@ def released_on_error(scorer: Scorer, work: Work) -> Iterator[None]:
         raise
 
 
-def _written(first: int, judged: Judged, directory: str, seconds: float) -> LinesReport:
-    write_fragment(directory, first, judged)
+def _written(first: int, results: LineResults, directory: str, seconds: float) -> LinesReport:
+    write_fragment(directory, first, results)
+    scores = results.scores
     return LinesReport(
-        rows=len(judged.sequences),
-        counts=np.bincount(judged.status, minlength=len(Status)),
+        rows=len(results),
+        counts=np.bincount(scores.status, minlength=len(Status)),
         seconds=seconds,
-        error=next(filter(None, judged.errors), ""),
+        error=next(filter(None, scores.errors), ""),
     )

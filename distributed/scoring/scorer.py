@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from sequence_tutor.distributed.types import (
     concatenate,
 )
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, action_texts
-from sequence_tutor.rewards.base import Identity, Reward, Scores, Status, unpriced
+from sequence_tutor.rewards.base import Identity, Outcome, Reward, Scores, Status, unpriced
 
 # Seconds between two claims of a key that another scorer is scoring: at first, and at most.
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 1.0
@@ -50,21 +50,6 @@ class ScoreKeeper(Protocol):
     def release(self, keys: Sequence[str]) -> None: ...
 
     def add(self, scored: Scored) -> AddResult: ...
-
-
-class Outcome(NamedTuple):
-    """What became of one key."""
-
-    reward: float
-    """Reward, NaN where there is none."""
-    status: int
-    """Number of a `Status`."""
-    seconds: float
-    """Seconds spent scoring."""
-    error: str
-    """Error text, empty where all went well."""
-    raw: dict[str, float]
-    """Values of the components before their transforms; empty where there are none."""
 
 
 @dataclass
@@ -102,7 +87,7 @@ class Work:
     refused: set[str] = field(default_factory=set)
     """Keys that aren't scored, as the allowance is used up."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    """Outcomes by key."""
+    """What became of each key."""
     seconds: float = 0.0
     """Seconds spent finding keys and scoring."""
     fresh: int = 0
@@ -266,13 +251,7 @@ class Scorer:
     def _take_known(self, work: Work, claims: ClaimAnswer) -> None:
         known = np.flatnonzero(claims.state == Claim.KNOWN)
         for at, row in enumerate(known.tolist()):
-            work.outcomes[work.keys[work.open[row]]] = Outcome(
-                float(claims.known.rewards[at]),
-                int(claims.known.status[at]),
-                float(claims.known.seconds[at]),
-                claims.known.errors[at],
-                {name: float(values[at]) for name, values in claims.known.raw.items()},
-            )
+            work.outcomes[work.keys[work.open[row]]] = claims.known.row(at)
 
     def _commit(self, work: Work, scored: Scored | None) -> None:
         if scored is None:
@@ -282,14 +261,9 @@ class Scorer:
         work.used += result.paid
         work.statuses += count_statuses(scored.status)
         work.durations += count_durations(scored.seconds[scored.status != Status.INVALID])
+        scores = scored.scores
         for i, key in enumerate(scored.keys):
-            work.outcomes[key] = Outcome(
-                float(scored.rewards[i]),
-                int(scored.status[i]),
-                float(scored.seconds[i]),
-                scored.errors[i],
-                {name: float(values[i]) for name, values in scored.raw.items()},
-            )
+            work.outcomes[key] = scores.row(i)
         work.mine = []
 
     def _report(self, work: Work) -> ScoreReport:

@@ -1,1 +1,1 @@
-"""Sequences as actions: the interface (base), SMILES, melodies, and a registry by name."""
+"""Encodings of sequences as actions: the interface (`base`), SMILES, melodies, and a registry."""

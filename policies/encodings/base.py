@@ -1,4 +1,7 @@
-"""The seam between text that people read and the tokens that networks read."""
+"""The interface between sequences as text and the tokens that networks read.
+
+Generated tokens travel as `Episodes`; `decode` turns them into the text that rewards judge.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,14 @@ from sequence_tutor.policies.files.corpus import Corpus, read_corpus
 
 @dataclass(frozen=True)
 class Episodes:
-    """Generated episodes, in the order they were asked for.
-
-    tokens int16 [B,T], zero after the end; lengths int32 [B] in actions, end token included;
-    log_probs float32 [B], nats under the distribution they were really drawn from.
-    """
+    """B generated episodes, in the order in which they were asked for."""
 
     tokens: np.ndarray
+    """int16 [B,T] actions, zeros after the end."""
     lengths: np.ndarray
+    """int32 [B] actions of each episode, the end token included."""
     log_probs: np.ndarray
+    """float32 [B] log-probability of each episode under the policy that drew it, nats."""
 
 
 FOLDER = "/"
@@ -37,9 +39,9 @@ class Encoding(ABC):
     """
 
     name: str
-    # endings of files that hold nothing else but its data; FOLDER for a folder of files
+    # name endings of files that hold only this encoding's data; FOLDER for a folder of files
     own_files: tuple[str, ...] = ()
-    # what `max_length` is where the user doesn't say
+    # default of `max_length`, in actions
     usual_length: int
 
     def __init__(self, vocabulary: Vocabulary, max_length: int) -> None:
@@ -49,7 +51,7 @@ class Encoding(ABC):
     @classmethod
     @abstractmethod
     def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> Encoding:
-        """An encoding whose vocabulary covers the corpus."""
+        """Return an encoding whose vocabulary covers the corpus."""
 
     @classmethod
     def read(
@@ -59,24 +61,24 @@ class Encoding(ABC):
         max_length: int | None = None,
         column: str | None = None,
     ) -> Corpus:
-        """Sequences of a file for training; see `read_corpus`. Raises CorpusError.
+        """Read a file's sequences for training; see `read_corpus`. Raises CorpusError.
 
-        An encoding whose data comes in files of another kind reads those too, and cuts what is
-        longer than `max_length` into pieces where it can.
+        An encoding whose data comes in another kind of file reads that too, and may cut sequences
+        longer than `max_length` into pieces.
         """
         return read_corpus(path, check, column)
 
     @abstractmethod
     def encode(self, sequence: str) -> np.ndarray:
-        """int16 [T] actions of one whole episode. Raises ValueError for what it can't express."""
+        """Return int16 [T] actions of a whole episode. Raises ValueError if no actions spell it."""
 
     @abstractmethod
     def decode(self, tokens: np.ndarray) -> str:
-        """The sequence that actions [T] spell."""
+        """Return the sequence that actions [T] spell."""
 
 
 def action_texts(encoding: Encoding, tokens: np.ndarray, length: int) -> list[str]:
-    """The text of each action of one episode, the end token left out: int16 [T] -> <= T texts."""
+    """Texts of one episode's actions without the end token: int16 [T] -> T texts or T - 1."""
     ids = tokens[:length].tolist()
     if ids and ids[-1] == encoding.vocabulary.end_id:
         ids.pop()

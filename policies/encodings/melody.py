@@ -1,12 +1,12 @@
-"""Melodies as token sequences: one token for each sixteenth step (a quarter note is 4 steps).
+"""Melodies as token sequences: one token per step, a sixteenth note (a quarter note is 4 steps).
 
     token       text              meaning
-    0           -                 hold: what sounds sounds on, silence stays silent
+    0           -                 hold: a sounding note goes on, silence goes on
     1           .                 note off
     2..37       C3, C#3, ... B5   note on, MIDI pitch 48..83
 
-The text of a melody is its tokens' texts without separators ("C4---D4---E4-------.---"), so it
-spells exactly one token row. There is no end token: an episode ends at its length alone.
+The text of a melody is its tokens' texts without separators ("C4---D4---E4-------.---"); each text
+stands for exactly one row of tokens. There is no end token: every episode has the same length.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TOKEN = re.compile("|".join(map(re.escape, TOKENS)))
 
 
 def tokenize(melody: str) -> list[str]:
-    """Split a melody into tokens. Raises ValueError naming the first character that fits none."""
+    """Split a melody into tokens. Raises ValueError naming the first character that isn't one's."""
     tokens: list[str] = []
     position = 0
     while position < len(melody):
@@ -52,7 +52,7 @@ class MelodyEncoding(Encoding):
 
     @classmethod
     def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> MelodyEncoding:
-        """The one vocabulary there is; the corpus has no say in it."""
+        """Return the encoding with the fixed vocabulary, which doesn't depend on the corpus."""
         return cls(Vocabulary(TOKENS, end_id=None), max_length or cls.usual_length)
 
     @classmethod
@@ -63,15 +63,15 @@ class MelodyEncoding(Encoding):
         max_length: int | None = None,
         column: str | None = None,
     ) -> Corpus:
-        """Windows of `max_length` steps from MIDI (a folder, a .zip, a file), or lines of text."""
-        from sequence_tutor.policies.midi.corpus import is_midi, read_midi_corpus  # loads slowly
+        """Read windows of `max_length` steps from MIDI (folder, .zip or file), or lines of text."""
+        from sequence_tutor.policies.midi.corpus import is_midi, read_midi_corpus  # slow import
 
         if is_midi(path):
             return read_midi_corpus(path, check, max_length or cls.usual_length)
         return super().read(path, check, max_length, column)
 
     def encode(self, sequence: str) -> np.ndarray:
-        """int16 [T]. Raises ValueError naming the first character that isn't of a token."""
+        """Return int16 [T]. Raises ValueError naming the first character that isn't a token's."""
         return np.array(self.vocabulary.encode(tokenize(sequence), sequence), dtype=np.int16)
 
     def decode(self, tokens: np.ndarray) -> str:

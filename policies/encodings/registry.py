@@ -1,4 +1,4 @@
-"""The encodings there are, by name. Loads without torch."""
+"""All encodings by name. Importing this doesn't import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENCODINGS: dict[str, type[Encoding]] = {"melody": MelodyEncoding, "smiles": Smil
 
 
 def encoding_from_metadata(metadata: dict[str, Any]) -> Encoding:
-    """The encoding that a prior's metadata describes. Raises ValueError or KeyError."""
+    """Build the encoding that a prior's metadata describes. Raises ValueError or KeyError."""
     name = metadata["encoding"]
     if name not in ENCODINGS:
         raise ValueError(f"unknown encoding {name!r}; there are: {', '.join(ENCODINGS)}")

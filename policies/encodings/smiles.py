@@ -40,19 +40,19 @@ class SmilesEncoding(Encoding):
 
     @classmethod
     def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> SmilesEncoding:
-        """The vocabulary of a corpus, in a fixed order: the end token, then tokens sorted."""
+        """Take the vocabulary from a corpus: the end token, then the corpus's tokens, sorted."""
         counts: Counter[str] = Counter()
         for smiles in corpus:
             counts.update(tokenize(smiles))
         return cls(Vocabulary((END, *sorted(counts)), end_id=0), max_length or cls.usual_length)
 
     def encode(self, sequence: str) -> np.ndarray:
-        """int16 [T], the end token included. Raises ValueError for what it can't express."""
+        """Return int16 [T], end token included. Raises ValueError for tokens it doesn't have."""
         ids = self.vocabulary.encode(tokenize(sequence), sequence)
         return np.array([*ids, self.vocabulary.end_id], dtype=np.int16)
 
     def decode(self, tokens: np.ndarray) -> str:
-        """SMILES of the actions before the end token."""
+        """Return the SMILES of the actions before the end token."""
         ids = tokens.tolist()
         if self.vocabulary.end_id in ids:
             ids = ids[: ids.index(self.vocabulary.end_id)]

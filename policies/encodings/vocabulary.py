@@ -1,4 +1,4 @@
-"""The finite set of actions a policy may take, and how they are numbered."""
+"""The finite set of actions that a policy may take, and their numbers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ class UnknownTokenError(ValueError):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens in the order of their ids.
+    """V actions, numbered 0..V-1.
 
-    `size` actions are numbered 0..size-1. The network's first input is `start_id`, one past the
-    last action: it can be read but never generated. `end_id` is the action that ends an episode,
-    or None where every episode has a fixed length.
+    The network's first input is `start_id` = V, one past the last action: the network reads it and
+    never generates it. No token may occur twice.
     """
 
     tokens: tuple[str, ...]
+    """Texts of the V actions; a token's place is its id, 0..V-1."""
     end_id: int | None = None
+    """The action that ends an episode, or None where every episode has a fixed length."""
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +45,7 @@ class Vocabulary:
         return len(self.tokens)
 
     def encode(self, tokens: Sequence[str], sequence: str) -> list[int]:
-        """Ids of tokens; `sequence` is what the error names. Raises UnknownTokenError."""
+        """Return the ids of tokens. Raises UnknownTokenError, which names `sequence`."""
         try:
             return [self._ids[token] for token in tokens]
         except KeyError as error:

@@ -1,1 +1,1 @@
-"""Files of users and of runs: storage, atomic writes, tables and corpora."""
+"""Reading and writing files: storage, atomic writes, tables and corpora."""

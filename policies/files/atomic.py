@@ -1,4 +1,4 @@
-"""Files of this machine that are there whole or not at all."""
+"""Atomic writes on this machine: a file exists with its whole content, or doesn't exist."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that is there under its name, whole and on disk, once the block ends well.
+    """Write a file under a temporary name; rename it, synced to disk, when the block succeeds.
 
-    The temporary name is its own, so two writers of the same file don't meet; the last one stays.
+    Temporary names are unique, so two writers of one file don't collide; the last rename wins.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file
             file.flush()
-            # or a power cut leaves an empty file under the final name
+            # without this a power cut may leave an empty file under the final name
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)  # a full disk must not fill up with attempts
+        temporary.unlink(missing_ok=True)  # failed attempts must not fill the disk
         raise
-    sync(path.parent)  # or the name itself may be gone
+    sync(path.parent)  # without this a power cut may lose the new name
 
 
 def sync(path: Path) -> None:
-    """Have a file, or a directory's names, on disk before what comes next."""
+    """Wait until a file's content, or a directory's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

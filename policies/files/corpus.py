@@ -1,4 +1,4 @@
-"""Sequences to learn from: a file of them, checked one by one."""
+"""Training data: the usable sequences of a file, and remarks on the rest."""
 
 from __future__ import annotations
 
@@ -13,32 +13,38 @@ from sequence_tutor.policies.files.table_reader import read_sequences
 
 @dataclass
 class Corpus:
-    """Sequences of a file or folder and what was wrong with the rest.
-
-    `groups`: of each sequence the number of the piece it was cut from, so that validation can hold
-    out whole pieces; empty where each sequence is a piece of its own. `notes` are remarks on how
-    the data was read. `broken` names the first `shown` unusable `parts`, each with the reason.
-    """
+    """The usable sequences of a file or folder, and what was wrong with the rest."""
 
     path: Path | Location
+    """The file or folder that was read."""
     parts: str = "lines"
+    """What the input consists of, as error texts name it: "lines" or "files"."""
     shown: int = 5
+    """Most entries in `broken`."""
     sequences: list[str] = field(default_factory=list)
+    """Usable sequences in the order of the file."""
     groups: list[int] = field(default_factory=list)
+    """For each sequence, the number of the piece it was cut from, so that whole pieces can be held
+    out for validation; empty where each sequence is a piece of its own."""
     notes: list[str] = field(default_factory=list)
+    """Remarks on how the data was read, a sentence each."""
     broken_count: int = 0
+    """Number of unusable parts."""
     broken: list[str] = field(default_factory=list)
+    """The first `shown` unusable parts, each with the reason."""
 
     def add_broken(self, part: str, reason: str) -> None:
-        """`part` is what can't be used: a line and its text, or a file's name."""
+        """Note an unusable part, named by its line number and text, or by its file name."""
         self.broken_count += 1
         if len(self.broken) < self.shown:
             self.broken.append(f"{part}: {reason}")
 
     def make_distinct(self, key: Mapping[str, str], elsewhere: Collection[str] = ()) -> None:
-        """Leave out what repeats a text, and what has a key of `elsewhere`, such as the data to
-        validate with; put different texts of one key into one group, where each was its own. `key`
-        has the key of each sequence. Notes say what was done."""
+        """Remove repeated texts, and sequences with a key of `elsewhere`, such as validation data.
+
+        `key` maps each sequence to its key. Where there are no groups, different texts of one key
+        become one group. Each of these changes is added to `notes`.
+        """
         kept: dict[str, int] = {}
         first: dict[str, int] = {}
         repeated = known = alike = 0
@@ -56,29 +62,29 @@ class Corpus:
         for count, what in [
             (repeated, "left out: the same text as an earlier one"),
             (known, "left out: in the data to validate with"),
-            (alike, "spelled otherwise than an earlier one and held out or trained on with it"),
+            (alike, "spelled otherwise than an earlier one; both are trained on, or both held out"),
         ]:
             if count:
                 self.notes.append(f"{self.path}: {count} of the sequences {what}")
 
     def complaints(self) -> str:
-        """What was left out, for people; empty where nothing was."""
+        """Describe the unusable parts for the user; "" where there are none."""
         if not self.broken_count:
             return ""
         lines = [f"{self.path}: {self.broken_count} unusable {self.parts} left out, for example"]
         return "\n".join(lines + [f"  {part}" for part in self.broken])
 
     def remarks(self) -> list[str]:
-        """All that people should know of the reading."""
+        """Everything that the user should know about the reading."""
         return [*self.notes, *filter(None, [self.complaints()])]
 
 
 def read_corpus(
     path: Path, check: Callable[[str], str | None], column: str | None = None
 ) -> Corpus:
-    """Read sequences; `check` gives the reason why one can't be used, or None.
+    """Read sequences; `check` returns the reason why one can't be used, or None.
 
-    Blank lines don't count; for `column` and the rest see `read_sequences`. Raises CorpusError.
+    Blank lines are skipped; for `column` and the formats see `read_sequences`. Raises CorpusError.
     """
     if path.is_dir():
         raise CorpusError(f"{path} is a folder; this encoding reads single files (see --encoding)")

@@ -1,7 +1,7 @@
-"""Rows of a CSV or a table like it, checked: a stray quote or delimiter is an error with its line.
+"""Rows of a CSV or similar table, checked: a stray quote or delimiter raises, with its line.
 
-Such a quote may take in many rows up to the next one, and what it swallows would be gone without a
-word. A quoted field may have line breaks; a row may end early.
+An unnoticed stray quote would merge all rows up to the next quote into one field, and so lose
+them. A quoted field may have line breaks; a row may have fewer fields than there are columns.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from sequence_tutor.policies.files.packed_file import CorpusError
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.files.text_lines import LONGEST_LINE, text_lines
 
-# From the names of the columns, the places of those to read.
+# Names of all columns -> indices of the columns to read.
 PlacesOf = Callable[[list[str]], Sequence[int]]
 
 
 def csv_rows(
     path: Location, delimiter: str, places_of: PlacesOf, tolerant: bool
 ) -> Iterator[tuple[int, list[str]]]:
-    """(line number from 1, the values at the places asked for) of each row, "" where it ends early.
+    """Yield (line number from 1, the values of the columns to read) of each row.
 
-    The first of the places is that of the sequences; a delimiter " " stands for any white space.
-    Raises CorpusError.
+    The first of `places_of` is the column of sequences; a missing field is "". A delimiter " "
+    stands for any white space. Raises CorpusError.
     """
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     record = _Record(text_lines(path, tolerant))
@@ -40,12 +40,12 @@ def csv_rows(
     except csv.Error as error:
         opened = _open_quote(record.lines, delimiter)
         if opened is None:
-            text = f"{error}, in the row that begins at line {record.begun}"
+            text = f"{error}, in the row that begins at line {record.first}"
         else:
             text = (
-                f"the quoted field that opens at line {record.begun + opened} isn't closed as it "
-                f"should be ({error}), in the row that begins at line {record.begun}; remove the "
-                "stray quote, or write two for one that belongs to the text"
+                f"the quoted field that opens at line {record.first + opened} isn't closed "
+                f"correctly ({error}), in the row that begins at line {record.first}; remove the "
+                "stray quote, or write two quotes for one that belongs to the text"
             )
         raise CorpusError(f"{path} can't be read as text: {text}") from error
     if header is None:
@@ -53,13 +53,12 @@ def csv_rows(
 
 
 class _Record:
-    """Hands lines on, and keeps those of the row that is being read: `begun` is the number of its
-    first line, `lines` are all of it."""
+    """Passes lines on and keeps those of the current row: `lines`, from line number `first`."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self.lines: list[str] = []
-        self.begun = 1
+        self.first = 1
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
@@ -67,14 +66,14 @@ class _Record:
             yield line
 
     def end(self) -> None:
-        """The next line is the first of another row."""
-        self.begun += len(self.lines)
+        """End the current row: the next line belongs to another one."""
+        self.first += len(self.lines)
         self.lines.clear()
 
     @property
     def last(self) -> int:
-        """The number of its last line."""
-        return self.begun + len(self.lines) - 1
+        """Number of the current row's last line."""
+        return self.first + len(self.lines) - 1
 
 
 def _split(record: _Record, delimiter: str) -> Iterator[list[str]]:
@@ -82,7 +81,7 @@ def _split(record: _Record, delimiter: str) -> Iterator[list[str]]:
         yield from csv.reader(record, delimiter=delimiter, strict=True)
         return
     columns = 0
-    for line in record:  # the last column may have spaces in it
+    for line in record:  # the last column may contain spaces
         row = line.strip().split(None, columns - 1) if columns else line.split()
         columns = columns or len(row)
         yield row
@@ -96,11 +95,11 @@ def _check_row(
     place: int,
     delimiter: str,
 ) -> None:
-    """Raises CorpusError for a row with too many fields, or one in which a stray quote has probably
-    swallowed other rows. A row that ends early is none of that."""
+    """Raise CorpusError for a row with too many fields, or one into which a stray quote has
+    probably merged other rows. A row with too few fields is accepted."""
     if len(row) > len(header) and any(field.strip() for field in row[len(header) :]):
         raise CorpusError(
-            f"{path} can't be read as a table: the row at line {record.begun} has {len(row)} "
+            f"{path} can't be read as a table: the row at line {record.first} has {len(row)} "
             f"fields, but there are {len(header)} columns; a field that has {delimiter!r} in it "
             "needs quotes"
         )
@@ -111,20 +110,20 @@ def _check_row(
         opened = _first_quote_over_lines(record.lines, delimiter)
         raise CorpusError(
             f"{path} can't be read as a table: the quote that opens at line "
-            f"{record.begun + opened} takes in what seem to be rows of their own, up to line "
+            f"{record.first + opened} takes in what seem to be separate rows, up to line "
             f"{record.last}; remove the stray quote, or the line breaks within the field"
         )
 
 
 def _is_like_row(line: str, columns: int, place: int, delimiter: str) -> bool:
-    """Prose has a space after a comma; tables in which quotes count have none."""
+    """Whether a line looks like a row: prose has a space after a comma, such tables have none."""
     fields = line.replace('"', "").split(delimiter)
     prose = any(field[:1].isspace() for field in fields[1:] if field.strip())
     return len(fields) == columns and len(fields[place].split()) == 1 and not prose
 
 
 def _quotes(lines: list[str], delimiter: str) -> Iterator[tuple[int, int | None]]:
-    """(where a quoted field opens, where it closes or None), in lines from 0."""
+    """Yield (line where a quoted field opens, line where it closes or None), counted from 0."""
     opened: int | None = None
     for number, line in enumerate(lines):
         i, at_start = 0, opened is None
@@ -145,7 +144,7 @@ def _quotes(lines: list[str], delimiter: str) -> Iterator[tuple[int, int | None]
 
 
 def _open_quote(lines: list[str], delimiter: str) -> int | None:
-    """Where the field opens that the row breaks off at: the last quoted one."""
+    """Line on which the last quoted field opens, at which the row breaks off; None without one."""
     return next((opened for opened, _ in reversed([*_quotes(lines, delimiter)])), None)
 
 

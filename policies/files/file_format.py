@@ -1,7 +1,7 @@
-"""What a file is, by its name and its beginning: lines of text, a table, or Parquet.
+"""The format of a file, by its name and its first bytes: lines of text, a table, or Parquet.
 
-A file that is another format than its name says is a CorpusError with its first line and what to
-do: read as what it isn't, it would give nonsense without a word.
+A file whose content doesn't fit its name raises a CorpusError with its first line and what to do,
+since reading it in the wrong format would give wrong sequences without an error.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from sequence_tutor.policies.files.text_lines import head_of
 
 Kind = Literal["text", "csv", "parquet"]
 
-# What separates the columns of tables, the likeliest first; a space stands for any white space.
+# Delimiters of tables, the likeliest first; a space stands for any white space.
 DELIMITERS = (",", "\t", ";", "|", " ")
 _NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "|", " ": "white space"}
-# Names of columns of sequences, in lower case.
+# Usual names of the column of sequences, in lower case.
 USUAL = ("smiles", "sequence")
-# Lines that are looked at, and characters of one that an error shows.
+# Lines that are examined, and characters of one that an error shows.
 LOOKED_AT, SHOWN = 200, 80
 
 _CONVERT = "convert it to a text file of SMILES, one per line, for example with RDKit"
@@ -51,7 +51,7 @@ _BINARY = {
     b"\x1f\x8b": ("packed twice", "unpack it first"),
     b"PK\x03\x04": ("packed twice", "unpack it first"),
 }
-# What the first lines look like: a pattern, how many lines that aren't blank, a name.
+# Text formats that are refused: pattern, number of first nonblank lines to search, name.
 _TEXTS = (
     (re.compile(r"^.{33,36}V[23]000\s*$", re.M), 4, "a mol block or SD file"),
     (re.compile(r"^@<TRIPOS>", re.M), 20, "a Mol2 file"),
@@ -63,22 +63,24 @@ _TEXTS = (
     (re.compile(r"\A\s*(\{\s*\"|\[\s*[{\"])"), 2, "JSON"),
     (re.compile(r"\A\{\\rtf"), 1, "a document (RTF)"),
 )
-# Names of columns that hold SMILES, as databases and toolkits have them.
+# Column names that databases and toolkits give to SMILES, in lower case.
 _LIKE_SMILES = re.compile(r"(\w+[_ ])?smiles([_ ]\w+)?")
 
 
 @dataclass(frozen=True)
 class Format:
-    """What a file is read as; the delimiter of a table, "" otherwise."""
+    """The format in which a file is read."""
 
     kind: Kind
+    """Lines of text, a table with a delimiter, or Parquet."""
     delimiter: str = ""
+    """The character between the columns of a table, "" for other files."""
 
 
 def format_of(path: Location, column: str | None = None) -> Format:
-    """How to read a file. One with a text file's name is a table if a `column` is asked for.
+    """Find out how to read a file. With a `column`, a text file is read as a table.
 
-    Raises CorpusError where there is no such file, or it is something else than its name says.
+    Raises CorpusError where there is no such file, or its content doesn't fit its name.
     """
     check_is_file(path)
     kind, preferred = _by_name(path)
@@ -97,12 +99,12 @@ def format_of(path: Location, column: str | None = None) -> Format:
 
 
 def is_usual(name: str) -> bool:
-    """Whether columns of sequences are called so."""
+    """Whether this is a usual name of the column of sequences."""
     return name.strip().lower() in USUAL
 
 
 def _by_name(path: Location) -> tuple[Kind, str]:
-    """The kind, and the delimiter that the name promises."""
+    """The kind and the delimiter that the file's name suggests."""
     suffixes = suffixes_of(name_inside(path))
     if suffixes[-1:] in ([".parquet"], [".pq"]):
         return "parquet", ""
@@ -117,13 +119,13 @@ def _check_is_parquet(path: Location) -> None:
     if not start.startswith(b"PAR"):
         first = start.partition(b"\n")[0]
         raise CorpusError(
-            f"{path} is not a Parquet file: it begins with {first!r}; give it the name of what it "
-            "is, such as .csv"
+            f"{path} is not a Parquet file: it begins with {first!r}; rename it to the ending of "
+            "its real format, such as .csv"
         )
 
 
 def _refuse_others(path: Location, head: bytes, lines: Sequence[str], first: str) -> None:
-    """Raises CorpusError for a file that is neither text nor a table."""
+    """Raise CorpusError for a file that is neither text nor a table."""
     for magic, (what, advice) in _BINARY.items():
         if head.startswith(magic):
             raise CorpusError(f"{path} isn't text, it looks like {what}: {advice}")
@@ -138,7 +140,7 @@ def _refuse_others(path: Location, head: bytes, lines: Sequence[str], first: str
 
 
 def _refuse_tables(path: Location, lines: Sequence[str], first: str) -> None:
-    """Raises CorpusError for a table under a text file's name."""
+    """Raise CorpusError for a table with a text file's name."""
 
     def refuse(delimiter: str, advice: str) -> None:
         raise CorpusError(
@@ -147,7 +149,7 @@ def _refuse_tables(path: Location, lines: Sequence[str], first: str) -> None:
         )
 
     for delimiter in DELIMITERS if not first.startswith("#") else ():
-        # "SMILES name" over the lines of a .smi makes no table: sequences come first there
+        # a first line "SMILES name" in a .smi doesn't make it a table: sequences come first there
         past = 1 if delimiter in "\t " else 0
         names = [name.strip() for name in _fields([first], delimiter)]
         likely = [name for name in names[past:] if _is_likely(name, delimiter)]
@@ -164,15 +166,15 @@ def _refuse_tables(path: Location, lines: Sequence[str], first: str) -> None:
 
 
 def _is_likely(name: str, delimiter: str) -> bool:
-    """Whether it names a column of sequences; a word after a space is rather a molecule's name."""
+    """Whether it names a column of sequences; a word after a space may be a molecule's name."""
     if delimiter != " " and is_usual(name):
         return True
     return _LIKE_SMILES.fullmatch(name.lower()) is not None
 
 
 def _delimiter(lines: Sequence[str], column: str | None, preferred: str) -> str:
-    """The first one that gives a column of the wanted or a usual name; else the one that gives most
-    columns, so that an error can list them."""
+    """The first delimiter that gives a column with the wanted or a usual name; else the one that
+    gives most columns, so that an error can list them."""
     order = sorted(DELIMITERS[:-1], key=lambda delimiter: delimiter != preferred)
     headers = {delimiter: _fields(lines, delimiter) for delimiter in order}
     if column is not None and all(len(names) < 2 for names in headers.values()):
@@ -184,7 +186,7 @@ def _delimiter(lines: Sequence[str], column: str | None, preferred: str) -> str:
 
 
 def _fields(lines: Sequence[str], delimiter: str) -> list[str]:
-    """The first row; none where it isn't one."""
+    """Fields of the first row; [] where it can't be split."""
     if delimiter == " ":
         return lines[0].split() if lines else []
     try:

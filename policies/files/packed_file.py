@@ -1,6 +1,6 @@
-"""A file's bytes, unpacked where it is packed: gzip, bzip2, xz, zstandard, or a zip of one file.
+"""A file's bytes, unpacked if it is packed: gzip, bzip2, xz, zstandard, or a zip of one file.
 
-What a file is packed with is told by its first bytes; a name that says otherwise is an error.
+The first bytes decide how a file is packed; a name that contradicts them is an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from sequence_tutor.policies.files.storage import Location
 
-# By the ending of the name: what files so packed begin with.
+# Ending of the name -> first bytes of a file packed that way.
 PACKINGS = {
     ".gz": b"\x1f\x8b",
     ".bz2": b"BZh",
@@ -27,13 +27,13 @@ PACKINGS = {
     ".zst": b"\x28\xb5\x2f\xfd",
     ".zip": b"PK\x03\x04",
 }
-# After "BZh" and a digit: a block, or the end of an empty file.
+# Bytes that follow "BZh" and a digit: the start of a block, or the end of an empty file.
 _BZIP2_NEXT = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
-# Bytes that tell how a file is packed.
+# Bytes that are read to find out how a file is packed.
 _START_BYTES = 16
-# Members of a zip that operating systems add by themselves.
+# Members of a zip that operating systems add and that hold no data.
 _LITTER = ("__MACOSX/", ".DS_Store", "Thumbs.db")
-# What reading a packed file that is cut off or damaged raises.
+# Exceptions from reading a packed file that is cut off or damaged.
 UNREADABLE = (
     OSError,
     EOFError,
@@ -46,11 +46,11 @@ UNREADABLE = (
 
 
 class CorpusError(ValueError):
-    """A file that can't be used; the message names it and says what to do."""
+    """A file can't be used; the message names it and says what to do."""
 
 
 def check_is_file(path: Location) -> None:
-    """Raises CorpusError where there is no file."""
+    """Raise CorpusError where there is no file."""
     if path.is_dir():
         raise CorpusError(f"{path} is a folder, not a file")
     if not path.is_file():
@@ -58,7 +58,7 @@ def check_is_file(path: Location) -> None:
 
 
 def suffixes_of(name: str) -> list[str]:
-    """In lower case, without those that only say how the file is packed."""
+    """Suffixes in lower case, without those that only say how the file is packed."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
     while suffixes and suffixes[-1] in PACKINGS:
         suffixes.pop()
@@ -66,7 +66,7 @@ def suffixes_of(name: str) -> list[str]:
 
 
 def name_inside(path: Location) -> str:
-    """The name that tells what the file holds: its own, or that of the one file in a zip."""
+    """The name by which to judge the content: the file's, or that of the one file in a zip."""
     if packing_of(path) != ".zip":
         return path.name
     with path.open() as source, _zipped(path, source) as archive:
@@ -75,8 +75,11 @@ def name_inside(path: Location) -> str:
 
 @contextmanager
 def unpacked(path: Location) -> Iterator[Any]:
-    """A binary file to be read from its beginning. Raises CorpusError where the file is packed in a
-    way that can't be read; reading raises one of UNREADABLE where it is damaged."""
+    """Open a file as an unpacked binary stream.
+
+    Raises CorpusError where the packing can't be read; reading a damaged file raises one of
+    UNREADABLE.
+    """
     packing = packing_of(path)
     with ExitStack() as stack:
         if packing == ".zip":
@@ -121,7 +124,7 @@ def _zipped(path: Location, source: Any) -> zipfile.ZipFile:
 
 
 def _only_member(path: Location, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """Raises CorpusError unless there is one file to read."""
+    """Return the one file in a zip. Raises CorpusError unless there is exactly one."""
     names = archive.namelist()
     if "[Content_Types].xml" in names or "mimetype" in names:
         raise CorpusError(

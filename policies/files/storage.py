@@ -1,9 +1,8 @@
-"""Files and directories wherever they lie: on this machine or a mounted one, on S3, GCS, or any
-other file system that pyarrow knows.
+"""Files and directories on this machine, on S3, GCS, or another file system that pyarrow knows.
 
-What is on this machine is reached through its own paths, with atomic writes and fsync. An object
-store has no directories to be made and no files that are half there: an object appears when its
-upload is complete. Credentials come from the environment of each process; messages have none.
+Local files are reached by their paths, with atomic writes and fsync. An object store needs no
+directories and has no half-written files: an object appears when its upload is complete.
+Credentials come from the environment of each process; messages never contain them.
 """
 
 from __future__ import annotations
@@ -31,31 +30,31 @@ from sequence_tutor.policies.files.atomic import atomic_file, sync
 Where = Union[str, Path, tuple[Any, str], "Location"]
 
 OBJECT_STORES = ("s3", "gcs", "abfs")
-# What a URI asks for unless it says otherwise: small objects as one request instead of three; an
-# end to trying again, which for GCS is 15 minutes by default.
+# Options added to a URI that doesn't set them. S3: write a small object in one request instead of
+# three. GCS: stop retrying after 20 s instead of 15 minutes.
 _DEFAULTS = {
     "s3": "allow_delayed_open=true",
     "gs": "retry_limit_seconds=20",
     "gcs": "retry_limit_seconds=20",
 }
-# Bytes that are read ahead of who reads a file from its beginning.
+# Bytes that a stream reads ahead of its reader.
 READ_AHEAD = 4 << 20
-# Seconds that a store has for its first answer.
+# Seconds to wait for a store's first answer.
 ANSWER_S = 30.0
-# Seconds that connections may take to close at exit, where one has gone unanswered before.
+# Seconds to wait at exit for connections to close, after a request got no answer.
 CLOSING_S = 10.0
 _FAILURES = (OSError, pa.ArrowException)
 
 
 class StorageError(OSError):
-    """A place that can't be used, or not now; the message names it and says why."""
+    """A file or directory can't be used, perhaps only now; the message names it and the reason."""
 
 
 class Location:
-    """A file or a directory, whether it is there or not.
+    """A file or a directory that may or may not exist.
 
-    Operations raise StorageError, on this machine OSError. `str` is the place as it was given,
-    without secrets. It can be sent to other processes, which open it with credentials of their own.
+    Operations raise StorageError, or OSError for local files. `str` is the location as given,
+    without secrets. A location can be pickled; the receiving process uses its own credentials.
     """
 
     def __init__(self, where: Where) -> None:
@@ -95,19 +94,19 @@ class Location:
 
     @property
     def _is_handle(self) -> bool:
-        """Whether only the file system itself tells where this is."""
+        """Whether it was given as a pyarrow file system and has no URI."""
         return not self.is_local and "://" not in self._text
 
     @property
     def uri(self) -> str:
-        """A text that means this place in every process: an absolute path, or a URI."""
+        """An absolute path or a URI, which means the same location in every process."""
         if self._is_handle:
-            raise ValueError(f"{self} is known to this process alone")
+            raise ValueError(f"{self} has no URI, so only this process can use it")
         return self._root if self.is_local else self._text
 
     @property
     def is_local(self) -> bool:
-        """Whether it has a path on this machine; a mounted network file system does."""
+        """Whether it has a path on this machine; one on a mounted network file system does."""
         return bool(self._fs.type_name == "local")
 
     @property
@@ -116,7 +115,7 @@ class Location:
 
     @property
     def path(self) -> Path:
-        """Of what is local."""
+        """Path on this machine. Raises ValueError where it isn't local."""
         if not self.is_local:
             raise ValueError(f"{self} is not on this machine")
         return Path(self._root if "://" in self._text else self._text)
@@ -127,14 +126,14 @@ class Location:
 
     @property
     def suffixes(self) -> list[str]:
-        """Of the name: ".smi" and ".gz"."""
+        """Suffixes of the name, such as ".smi" and ".gz"."""
         return PurePosixPath(self._root).suffixes
 
     def __truediv__(self, name: str) -> Location:
         return self._moved(f"{self._root.rstrip('/')}/{name}", lambda text: f"{text}/{name}")
 
     def with_name(self, name: str) -> Location:
-        """Another one beside it."""
+        """The location of this name in the same directory."""
         root = str(PurePosixPath(self._root).with_name(name))
         return self._moved(root, lambda text: text[: len(text) - len(self.name)] + name)
 
@@ -147,49 +146,49 @@ class Location:
         moved._root, moved._text = root, change(text.rstrip("/")) + query
         return moved
 
-    # -- what is there ---------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------
 
     def is_file(self) -> bool:
         return bool(self._kind() == fs.FileType.File)
 
     def is_dir(self) -> bool:
-        """Whether it is a directory; in an object store, whether it has anything in it."""
+        """Whether it is a directory; in an object store, whether anything is in it."""
         return bool(self._kind() == fs.FileType.Directory)
 
     def exists(self) -> bool:
         return bool(self._kind() != fs.FileType.NotFound)
 
     def _kind(self) -> Any:
-        with self._failing("look at"):
+        with self._describing_errors("look at"):
             return self._fs.get_file_info(self._root).type
 
     def is_taken(self) -> bool:
-        """Whether anything is there; an empty directory isn't anything."""
+        """Whether it is a file or a directory that isn't empty."""
         return self.is_file() or bool(self.names())
 
     def size(self) -> int:
-        """Bytes of a file."""
-        with self._failing("look at"):
+        """Size of a file in bytes."""
+        with self._describing_errors("look at"):
             return int(self._fs.get_file_info(self._root).size)
 
     def names(self) -> list[str]:
-        """What a directory has in it, sorted; nothing where there is none."""
-        with self._failing("list"):
+        """Names in a directory, sorted; [] where there is no directory."""
+        with self._describing_errors("list"):
             found = self._fs.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
         return sorted(name for info in found if (name := info.base_name))
 
     def check_reachable(self) -> None:
-        """Raises StorageError where an object store doesn't answer, or has no such bucket."""
+        """Raise StorageError where an object store doesn't answer, or has no such bucket."""
         if not self.is_object_store:
             return
         bucket = self._root.split("/")[0]
-        with self._failing("use"):
-            kind = _within(ANSWER_S, lambda: self._fs.get_file_info(bucket).type)
+        with self._describing_errors("use"):
+            kind = _call_within(ANSWER_S, lambda: self._fs.get_file_info(bucket).type)
         if kind != fs.FileType.Directory:
             raise StorageError(f"can't use {self}: there is no bucket {bucket}")
 
     def check_writable(self) -> None:
-        """Raises StorageError where a file can't be put there and removed again."""
+        """Raise StorageError where a file can't be written there and removed again."""
         self.check_reachable()
         probe = self / f".writable-{uuid.uuid4().hex[:8]}"
         probe.write(b"")
@@ -198,47 +197,47 @@ class Location:
     # -- reading ---------------------------------------------------------------------------------
 
     def read(self) -> bytes:
-        """All of a file."""
-        with self._failing("read"), self.open() as file:
+        """Read a whole file."""
+        with self._describing_errors("read"), self.open() as file:
             return bytes(file.read())
 
     def open(self) -> Any:
-        """A file to be read in any order; a pyarrow file."""
-        with self._failing("read"):
+        """Open a pyarrow file for reading at any position."""
+        with self._describing_errors("read"):
             return self._fs.open_input_file(self._root)
 
     def stream(self) -> Any:
-        """A binary file to be read from its beginning, some of it ahead."""
+        """Open a binary file for reading from its beginning; remote files are read ahead."""
         if self.is_local:
             return self.path.open("rb")
-        with self._failing("read"):
+        with self._describing_errors("read"):
             return self._fs.open_input_stream(self._root, compression=None, buffer_size=READ_AHEAD)
 
     @contextmanager
     def fetched(self) -> Iterator[Path]:
-        """The file or directory on this machine: where it is, or else a copy of it for a while."""
+        """Yield a local path: its own, or that of a copy which lasts as long as the block."""
         if self.is_local:
             yield self.path
             return
         with tempfile.TemporaryDirectory(prefix="sequence-tutor-") as directory:
             target = Path(directory) / self.name
-            with self._failing("read"):
+            with self._describing_errors("read"):
                 fs.copy_files(self._root, str(target), self._fs, fs.LocalFileSystem())
             yield target
 
     # -- writing ---------------------------------------------------------------------------------
 
     def make(self) -> None:
-        """Make the directory if need be; object stores have none."""
+        """Create the directory if it is missing; does nothing in object stores."""
         if self.is_local:
             self.path.mkdir(parents=True, exist_ok=True)
             sync(self.path.parent)
         elif not self.is_object_store:
-            with self._failing("make"):
+            with self._describing_errors("make"):
                 self._fs.create_dir(self._root, recursive=True)
 
     def write(self, content: bytes | str | pa.Buffer) -> None:
-        """Put a file there, or replace it, whole or not at all. Its directory must be there."""
+        """Write or replace a file, whole or not at all. Its directory must exist."""
         data = content.encode("utf-8") if isinstance(content, str) else content
         if self.is_local:
             with atomic_file(self.path) as file:
@@ -247,63 +246,65 @@ class Location:
             self._put(self._root, data)
         else:
             temporary = f"{self._root}.{uuid.uuid4().hex[:8]}.tmp"
-            with self._forgotten_on_error(temporary):
+            with self._removed_on_error(temporary):
                 self._put(temporary, data)
-                with self._failing("write"):
+                with self._describing_errors("write"):
                     self._fs.move(temporary, self._root)
 
     @contextmanager
     def writer(self) -> Iterator[Any]:
-        """A binary file that is there, whole, once the block ends well, for what is too large to
-        hold. Of an object store that breaks off, nothing is left either, nor what was there."""
+        """Yield a binary file for content too large for memory; it appears when the block succeeds.
+
+        Where the block fails, an object store keeps neither the new file nor the one before it.
+        """
         if self.is_local:
             with atomic_file(self.path) as file:
                 yield file
             return
         in_place = self.is_object_store
         target = self._root if in_place else f"{self._root}.{uuid.uuid4().hex[:8]}.tmp"
-        # what leaves the block early closes the upload, and so completes it
-        with self._forgotten_on_error(target):
-            with self._failing("write"):
+        # an exception in the block closes the stream, which completes the upload
+        with self._removed_on_error(target):
+            with self._describing_errors("write"):
                 stream = self._sink(target)
             with stream:
                 yield stream
             if not in_place:
-                with self._failing("write"):
+                with self._describing_errors("write"):
                     self._fs.move(target, self._root)
 
     def remove(self) -> None:
-        """A file, or a directory with all that is in it; it need not be there."""
+        """Remove a file, or a directory with its content; does nothing where there is none."""
         kind = self._kind()
         if self.is_local and kind == fs.FileType.Directory:
             shutil.rmtree(self.path)
         elif kind != fs.FileType.NotFound:
-            with self._failing("remove"):
+            with self._describing_errors("remove"):
                 directory = kind == fs.FileType.Directory
                 (self._fs.delete_dir if directory else self._fs.delete_file)(self._root)
 
     def _put(self, target: str, data: bytes | pa.Buffer) -> None:
-        with self._failing("write"), self._sink(target) as stream:
+        with self._describing_errors("write"), self._sink(target) as stream:
             stream.write(data)
 
     def _sink(self, target: str) -> Any:
-        # by default what is called .gz would be packed, once more
+        # by default pyarrow compresses a file whose name ends in .gz
         return self._fs.open_output_stream(target, compression=None)
 
     @contextmanager
-    def _forgotten_on_error(self, target: str) -> Iterator[None]:
+    def _removed_on_error(self, target: str) -> Iterator[None]:
         try:
             yield
         except BaseException:
             try:
                 self._fs.delete_file(target)
             except _FAILURES:
-                pass  # what went wrong before is what is told
+                pass  # the first error is the one to raise
             raise
 
     @contextmanager
-    def _failing(self, what: str) -> Iterator[None]:
-        """Errors of the file system as one sentence; those of this machine's have one already."""
+    def _describing_errors(self, what: str) -> Iterator[None]:
+        """Raise errors of a remote file system with one sentence; local ones have one already."""
         try:
             yield
         except FileNotFoundError as error:
@@ -314,8 +315,8 @@ class Location:
             raise StorageError(f"can't {what} {self}: {_reason(error)}") from error
 
 
-def _within(seconds: float, call: Callable[[], Any]) -> Any:
-    """What a call gives; a connection that is never answered has no end of its own."""
+def _call_within(seconds: float, call: Callable[[], Any]) -> Any:
+    """Return the call's result. Raises OSError after `seconds`, as pyarrow may wait for ever."""
     results: list[Any] = []
 
     def attempt() -> None:
@@ -328,7 +329,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
     thread.start()
     thread.join(seconds)
     if not results:
-        # at exit, closing the connections would wait for it as long as it takes
+        # pyarrow's own exit handler would wait for the unanswered request without a limit
         atexit.unregister(fs.ensure_s3_finalized)
         atexit.unregister(_close_connections)
         atexit.register(_close_connections)
@@ -339,7 +340,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
 
 
 def _close_connections() -> None:
-    """Those of S3, which has to be told before the process ends, or it may crash in the end."""
+    """Close S3's connections at exit; without that the process may crash when it ends."""
     thread = threading.Thread(target=fs.ensure_s3_finalized, daemon=True)
     thread.start()
     thread.join(CLOSING_S)
@@ -347,7 +348,7 @@ def _close_connections() -> None:
 
 @lru_cache(maxsize=64)
 def _opened(uri: str) -> tuple[Any, str]:
-    """The file system of a URI and the path in it; kept, since a client has connections."""
+    """The file system of a URI and the path in it; cached, since a client holds connections."""
     default = _DEFAULTS.get(uri.split("://")[0], "")
     whole = uri
     if default and default.split("=")[0] not in uri:
@@ -361,7 +362,7 @@ def _opened(uri: str) -> tuple[Any, str]:
 
 
 def _without_views(file_system: Any, root: str) -> tuple[Any, str]:
-    """The file system itself where it is a view into a directory of another, and the path in it."""
+    """Replace a view into a directory of a file system by that file system and the full path."""
     while isinstance(file_system, fs.SubTreeFileSystem):
         base = file_system.base_path.rstrip("/")
         file_system, root = file_system.base_fs, f"{base}/{root.lstrip('/')}"

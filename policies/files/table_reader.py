@@ -1,8 +1,7 @@
-"""Rows of a file wherever it lies, one after the other: plain text, CSV or Parquet.
+"""Rows of a local or remote file, one after the other: plain text, CSV or Parquet.
 
-Text and CSV may be packed (`packed_file`). Memory stays bounded however large the file is: at most
-a line, a CSV row or a few thousand Parquet rows are held. All that is wrong with a file is a
-CorpusError.
+Text and CSV may be packed (`packed_file`). Memory doesn't grow with the file: at most a line, a
+CSV row or a few thousand Parquet rows are held. Every fault of a file raises a CorpusError.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ from sequence_tutor.policies.files.packed_file import CorpusError as CorpusError
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.policies.files.text_lines import count_text_lines, cut, text_lines
 
-# What is read at once: Parquet rows, and bytes of a column.
+# Parquet rows, and bytes of a column, that are read at a time.
 BATCH_ROWS, CHUNK_BYTES = 4096, 1 << 20
 
-# From the columns there are, the names of those to read; raises CorpusError where there is none.
+# Names of all columns -> names of those to read. Raises CorpusError where there is none.
 Pick = Callable[[list[str]], Sequence[str]]
 
 
 def read_sequences(
     where: Where, column: str | None = None, tolerant: bool = False
 ) -> Iterator[tuple[int, str]]:
-    """(line or row number from 1, sequence) of each line, blank ones included.
+    """Yield (line or row number from 1, sequence) of each line, blank ones included.
 
-    A sequence is the text up to the first white space, in a line as in a cell: what follows, a name
-    or a CXSMILES extension, isn't read. CSV and Parquet need `column`, unless they have one called
-    "smiles" or "sequence"; a text file of which a `column` is asked is read as a table. A row
-    without a value is ""; blank lines between the rows of a CSV aren't rows.
+    The sequence of a line or cell is its text up to the first white space; a name or a CXSMILES
+    extension after it is ignored. CSV and Parquet need `column`, unless a column is called
+    "smiles" or "sequence"; with a `column` a text file is read as a table. A row without a value
+    gives ""; blank lines between the rows of a CSV are skipped.
 
-    Raises CorpusError. With `tolerant` a line that is too long or isn't UTF-8 is no error, but
-    given as something that is no valid sequence.
+    Raises CorpusError. With `tolerant` a line that is too long or isn't UTF-8 doesn't raise; it
+    gives a text that is no valid sequence.
     """
     path = Location(where)
     form = format_of(path, column)
@@ -55,53 +54,53 @@ def read_sequences(
 def read_rows(
     where: Where, pick: Pick, column: str | None = None
 ) -> Iterator[tuple[int, list[Any]]]:
-    """(line or row number from 1, the values that `pick` asked for) of each row of a table.
+    """Yield (line or row number from 1, values of the columns that `pick` chose) of each row.
 
-    Values of a CSV are texts, "" where a row ends early. A text file is a table if it's asked for a
-    `column`. Raises CorpusError.
+    Values of a CSV are texts, "" for a missing field. With a `column` a text file is read as a
+    table. Raises CorpusError.
     """
     path = Location(where)
     form = format_of(path, column)
     if form.kind == "text":
-        raise CorpusError(f"{path} is no table, being neither CSV nor Parquet")
+        raise CorpusError(f"{path} is not a table: it is neither CSV nor Parquet")
     return _rows(path, form, lambda names: [names.index(name) for name in pick(names)], False)
 
 
 def read_table(
     where: Where, column: str | None = None, tolerant: bool = False
 ) -> tuple[list[str], int, Iterator[list[str]]]:
-    """The names of the columns of a text file or CSV, the place of that with the sequences, and
-    each row with a text for every column.
+    """Return the column names of a text file or CSV, the index of the column of sequences, and all
+    rows with a text for every column.
 
-    A plain text has the columns "sequence" and "name", the rest of the line. Rows and their order
-    are those of `read_sequences`. Raises CorpusError; not for Parquet.
+    A plain text has the columns "sequence" and "name", which is the rest of the line. Rows and
+    their order are those of `read_sequences`. Raises CorpusError; not for Parquet.
     """
     path = Location(where)
     form = format_of(path, column)
     if form.kind == "text":
-        return ["sequence", "name"], 0, map(_words, text_lines(path, tolerant))
+        return ["sequence", "name"], 0, map(_sequence_and_name, text_lines(path, tolerant))
     header: list[str] = []
 
-    def all_of(names: list[str]) -> Sequence[int]:
+    def all_columns(names: list[str]) -> Sequence[int]:
         header.extend(names)
-        # first, as that's where what looks like a sequence is looked for
+        # first, since `csv_rows` takes the first one for the column of sequences
         place = names.index(choose(path, names, column))
         return [place, *(i for i in range(len(names)) if i != place)]
 
-    rows = csv_rows(path, form.delimiter, all_of, tolerant)
+    rows = csv_rows(path, form.delimiter, all_columns, tolerant)
     first = next(rows, None)
     place = header.index(choose(path, header, column))
 
-    def in_their_order() -> Iterator[list[str]]:
+    def in_column_order() -> Iterator[list[str]]:
         if first is not None:
             for _, (sequence, *others) in chain([first], rows):
                 yield [*others[:place], sequence, *others[place:]]
 
-    return header, place, in_their_order()
+    return header, place, in_column_order()
 
 
 def count_rows(where: Where, column: str | None = None, tolerant: bool = False) -> int:
-    """How many `read_sequences` gives. Reads the file through, unless it's Parquet."""
+    """Number of rows that `read_sequences` yields. Reads the whole file, unless it's Parquet."""
     path = Location(where)
     form = format_of(path, column)
     if form.kind == "text":
@@ -118,7 +117,7 @@ def count_rows(where: Where, column: str | None = None, tolerant: bool = False) 
 
 
 def choose(path: Location, names: Sequence[str], wanted: str | None) -> str:
-    """The column of sequences: `wanted`, or the one of a usual name. Raises CorpusError."""
+    """The column of sequences: `wanted`, or one with a usual name. Raises CorpusError."""
     if wanted is not None:
         if found := next((n for n in names if wanted in (n, n.strip())), None):
             return found
@@ -132,12 +131,12 @@ def choose(path: Location, names: Sequence[str], wanted: str | None) -> str:
 
 
 def usual_column(names: Sequence[str]) -> str | None:
-    """The first that is called as columns of sequences are."""
+    """The first column with a usual name; None without one."""
     return next(filter(is_usual, names), None)
 
 
 def text_of(value: object) -> str:
-    """A cell as text, without white space around it; "" where it's empty."""
+    """A cell as text, without white space around it; "" for an empty one."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return "" if value is None else str(value).strip()
@@ -149,7 +148,7 @@ def sequence_of(value: object) -> str:
     return cut(words[0]) if words else ""
 
 
-def _words(line: str) -> list[str]:
+def _sequence_and_name(line: str) -> list[str]:
     """The sequence, and the rest of the line."""
     words = [*line.strip().split(None, 1), "", ""]
     return [cut(words[0]), words[1]]
@@ -165,7 +164,7 @@ def _rows(
 
 def _parquet_rows(path: Location, places_of: PlacesOf) -> Iterator[tuple[int, list[Any]]]:
     number = 0
-    # unbuffered, the whole column of a row group would be read at once
+    # without a buffer size, pyarrow reads the whole column of a row group at once
     with (
         reading_parquet(path, lambda: f", after row {number}" if number else ""),
         path.open() as source,
@@ -184,7 +183,7 @@ def _parquet_rows(path: Location, places_of: PlacesOf) -> Iterator[tuple[int, li
 
 @contextmanager
 def reading_parquet(path: Location, where: Callable[[], str] = str) -> Iterator[None]:
-    """What goes wrong in the block is a CorpusError; `where` says how far it got."""
+    """Turn errors in the block into a CorpusError; `where` says how far the reading got."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
@@ -192,7 +191,7 @@ def reading_parquet(path: Location, where: Callable[[], str] = str) -> Iterator[
 
 
 def values_of(column: pa.Array) -> list[Any]:
-    """Python values; bytes that are no characters become U+FFFD in texts."""
+    """Python values; in texts, bytes that aren't UTF-8 become U+FFFD."""
     try:
         return column.to_pylist()  # type: ignore[no-any-return]
     except UnicodeDecodeError:

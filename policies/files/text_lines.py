@@ -1,6 +1,6 @@
-"""Lines of a text file wherever it lies, packed or not, in UTF-8 or UTF-16.
+"""Lines of a local or remote text file, packed or not, in UTF-8, UTF-16 or UTF-32.
 
-Memory stays bounded however large the file is. All that is wrong with a file is a CorpusError.
+Memory doesn't grow with the file. Every fault of a file raises a CorpusError.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from sequence_tutor.policies.files.packed_file import UNREADABLE, CorpusError, unpacked
 from sequence_tutor.policies.files.storage import Location
 
-# Characters. No sequence is that long; a file of another kind may not have a line end at all.
+# Characters of a line. No sequence is longer; a file of another kind may have no line ends.
 LONGEST_LINE = 1 << 20
-# What remains of a longer line or cell where it mustn't stop the reading of a file: more characters
-# than a molecule may have, and then one that is in no sequence, so that it's invalid in any case.
+# Long fields of a longer line are cut to CUT_TO characters, more than a molecule may have, and
+# CUT_SIGN is added, which no sequence contains. So what is left is never a valid sequence.
 CUT_TO, CUT_SIGN = 20_000, "\u2026"
-# Bytes that are read at once where lines are only counted.
+# Bytes per read where lines are only counted.
 CHUNK_BYTES = 1 << 20
-# Bytes that tell what kind of file it is.
+# Bytes that are read to find the format and the codec.
 HEAD_BYTES = 1 << 16
 
 BOM = b"\xef\xbb\xbf"
-# Longest first, as that of UTF-32 begins like that of UTF-16. Those codecs drop the mark.
+# Byte order mark -> codec, which drops the mark. Longest first: UTF-32's begins like UTF-16's.
 _MARKS = {
     b"\xff\xfe\x00\x00": "utf-32",
     b"\x00\x00\xfe\xff": "utf-32",
@@ -36,7 +36,7 @@ ENDS = ("\n", "\r")
 
 
 def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Characters for bytes that can't be decoded, and where to go on."""
+    """Error handler of a codec: the characters for bytes that aren't UTF-8, and where to go on."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     wrong = error.object[error.start : error.end]
@@ -59,7 +59,7 @@ def head_of(path: Location) -> tuple[bytes, str]:
 
 
 def _codec(head: bytes) -> str:
-    """By the byte order mark; without one, UTF-16 is told by the zeros beside plain letters."""
+    """The codec, by the byte order mark; without one, by the zeros beside letters in UTF-16."""
     for mark, codec in _MARKS.items():
         if head.startswith(mark):
             return codec
@@ -72,11 +72,11 @@ def _codec(head: bytes) -> str:
 
 
 def text_lines(path: Location, tolerant: bool = False) -> Iterator[str]:
-    """Lines, each with its end, which may be \\n, \\r or \\r\\n.
+    """Yield lines, each with its end, which may be \\n, \\r or \\r\\n.
 
-    A line that is too long, or has bytes that aren't UTF-8, is a CorpusError with its number. If
-    `tolerant`, it's cut instead, and such bytes are read as Windows-1252, so that the other lines
-    can be used: no sequence has letters beyond ASCII, and names come out right as a rule.
+    A line that is too long, or has bytes that aren't UTF-8, raises a CorpusError with its number.
+    If `tolerant`, the line is cut instead, and such bytes are read as Windows-1252. No sequence has
+    letters beyond ASCII, so only names are affected, and most names come out right.
     """
     _, codec = head_of(path)
     number = 0
@@ -84,7 +84,7 @@ def text_lines(path: Location, tolerant: bool = False) -> Iterator[str]:
         with unpacked(path) as binary:
             errors = TOLERANT if tolerant else "strict"
             text = io.TextIOWrapper(binary, encoding=codec, errors=errors, newline="")
-            for line, whole in _pieces(text):
+            for line, whole in _cut_lines(text):
                 number += 1
                 if not whole and not tolerant:
                     raise CorpusError(
@@ -93,7 +93,7 @@ def text_lines(path: Location, tolerant: bool = False) -> Iterator[str]:
                     )
                 yield line
     except UnicodeDecodeError as error:
-        # `object` is what was decoded at once: it begins within the line after those delivered
+        # `error.object` is the chunk being decoded; it begins within the first line not yet yielded
         before = error.object[: error.start].decode(error.encoding, "replace")
         bad = number + 1 + before.count("\n")
         hint = (
@@ -109,8 +109,8 @@ def text_lines(path: Location, tolerant: bool = False) -> Iterator[str]:
         raise CorpusError(f"{path} can't be read as text{after}: {error}") from error
 
 
-def _pieces(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
-    """(a line, whether it's whole): of one longer than LONGEST_LINE the fields are cut."""
+def _cut_lines(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
+    """Yield (line, whether it's whole). In lines longer than LONGEST_LINE the fields are cut."""
     limit = LONGEST_LINE + 1
     line = text.readline(limit)
     while line:
@@ -118,12 +118,12 @@ def _pieces(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
         whole = len(line) <= LONGEST_LINE or line.endswith(ENDS)
         last = line
         while len(last) == limit and not last.endswith(ENDS):
-            line = _shorter(line)
+            line = _shortened(line)
             last = text.readline(limit)
             line += last
         if not whole:
-            line = _shorter(line)
-        if len(last) == limit and last.endswith("\r"):  # \r\n may be cut in the middle
+            line = _shortened(line)
+        if len(last) == limit and last.endswith("\r"):  # the limit may separate \r and \n
             following = text.readline(limit)
             if following == "\n":
                 line, following = line + following, ""
@@ -131,9 +131,9 @@ def _pieces(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
         line = following or text.readline(limit)
 
 
-def _shorter(line: str) -> str:
-    """With long runs of what separates no fields cut. A line of nothing but short fields is cut as
-    a whole, which a table then complains of."""
+def _shortened(line: str) -> str:
+    """Cut the long fields of a line. A line of short fields only is cut at LONGEST_LINE, and then
+    the table reader reports a wrong number of fields."""
     line = _LONG_RUN.sub(lambda run: run[0][:CUT_TO] + CUT_SIGN, line)
     if len(line) > LONGEST_LINE:
         end = line[len(line.rstrip("\r\n")) :]
@@ -145,12 +145,12 @@ _LONG_RUN = re.compile(rf"[^\s\"',;|]{{{CUT_TO + 2},}}")
 
 
 def cut(sequence: str) -> str:
-    """A sequence, or of one longer than LONGEST_LINE a beginning that is invalid in any case."""
+    """The sequence; one longer than LONGEST_LINE is cut so that it is never valid."""
     return sequence if len(sequence) <= LONGEST_LINE else sequence[:CUT_TO] + CUT_SIGN
 
 
 def count_text_lines(path: Location) -> int:
-    """How many `text_lines` gives; by bytes where it can, about ten times as fast."""
+    """Number of lines that `text_lines` yields; in UTF-8 counted by bytes, ten times as fast."""
     head, codec = head_of(path)
     if not codec.startswith("utf-8"):
         return sum(1 for _ in text_lines(path, tolerant=True))

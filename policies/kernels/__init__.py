@@ -1,1 +1,1 @@
-"""Fast inner loops of the network, on CPUs and GPUs."""
+"""Fast inner loops of the network on CPUs and GPUs: stepping, training over prefixes, sampling."""

@@ -1,4 +1,4 @@
-"""Work for a GPU that is launched as a whole."""
+"""CUDA graphs: many GPU operations that are recorded once and launched together."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import Tensor
 
 
 def captured(run: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """`run` as a CUDA graph, which takes none of the time that Python and the single launches take.
+    """Record `run` as a CUDA graph, which saves the time of Python and of single launches.
 
-    It's called once beforehand, for kernels to be built and libraries to get ready. It must not
-    wait for the GPU, and has its inputs and outputs in the same tensors each time. On a device
-    without graphs it's `run` itself.
+    `run` is called once before the recording, so that kernels are built and libraries initialised.
+    It must not wait for the GPU, and must use the same tensors as inputs and outputs each time. On
+    other devices `run` itself is returned.
     """
     if device.type != "cuda":
         return run
-    beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    beside.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(beside):
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
         run()
-    torch.cuda.current_stream(device).wait_stream(beside)
+    torch.cuda.current_stream(device).wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         run()
@@ -29,11 +29,11 @@ def captured(run: Callable[[], None], device: torch.device) -> Callable[[], None
 
 
 class CapturedByShape:
-    """A function of tensors that trains: a CUDA graph for each shape of its inputs.
+    """A training function of tensors, as one CUDA graph for each shape of its inputs.
 
-    The first call with a shape is made as it stands, and captured for those that follow. `run`
-    gives one tensor, and must not wait for the GPU. What it changes, such as weights and moments,
-    must stay where it is; after it has been moved, `forget`.
+    The first call with a shape runs directly and is recorded for later calls. `run` returns one
+    tensor and must not wait for the GPU. The tensors that it changes, such as weights and moments,
+    must keep their addresses; after they have been moved, call `forget`.
     """
 
     def __init__(self, run: Callable[[dict[str, Tensor]], Tensor], device: torch.device) -> None:
@@ -43,7 +43,7 @@ class CapturedByShape:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, inputs: dict[str, Tensor]) -> Tensor:
-        """The result for inputs on the GPU or in pinned memory; doesn't wait for it."""
+        """Return the result for inputs on the GPU or in pinned memory, without waiting for it."""
         shapes = tuple((name, tensor.shape) for name, tensor in inputs.items())
         if shapes not in self._graphs:
             return self._first(shapes, inputs)
@@ -61,12 +61,12 @@ class CapturedByShape:
             found = self._run(own)
         main.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
-        # one pool for all: what a graph leaves there is of no use to the next
+        # graphs share one memory pool, since none needs what another left there
         with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             result = self._run(own)
         self._graphs[shapes] = graph, own, result
         return found
 
     def forget(self) -> None:
-        """Capture anew at the next call."""
+        """Drop all graphs; the next calls record new ones."""
         self._graphs.clear()

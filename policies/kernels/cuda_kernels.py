@@ -1,7 +1,7 @@
-"""The sampler's kernels for a GPU: a step of a recurrent layer, and the drawing of actions.
+"""The sampler's GPU kernels: a step of a recurrent layer, and the drawing of actions.
 
-At a few hundred rows a GPU spends its time on starting kernels and on moving what one leaves for
-the next, so each of the two is one kernel: a layer's products and gates, and the output layer's
+At a few hundred rows a GPU spends its time on starting kernels and on moving data between them. So
+there are two kernels only: one for a layer's products and gates, one for the output layer's
 product, its softmax and the draw.
 """
 
@@ -18,27 +18,31 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Progress:
-    """How far B episodes are, for `draw` to write. Of each of N rows the action last drawn, int64,
-    whether it goes on, int32, and its episode, int64; of each episode its tokens, int16 [T,B], its
-    length, int32, and its log-probability, float32."""
+    """The state of B episodes being drawn in N rows; `draw` updates it in place."""
 
     last: Tensor
+    """int64 [N] the action last drawn in each row."""
     going_on: Tensor
+    """int32 [N], 1 where the row's episode goes on, else 0."""
     episodes: Tensor
+    """int64 [N] the episode of each row, 0..B-1."""
     tokens: Tensor
+    """int16 [T,B] actions of each episode, zeros after the end."""
     lengths: Tensor
+    """int32 [B] actions drawn so far."""
     totals: Tensor
+    """float32 [B] log-probability of the actions drawn so far, nats."""
 
     @classmethod
     def empty(cls, steps: int, batch: int, device: torch.device) -> Progress:
-        """Of `batch` rows, none of which goes on."""
+        """Allocate for `batch` rows, none of which goes on."""
         kinds = torch.int64, torch.int32, torch.int64, torch.int16, torch.int32, torch.float32
         shapes = (batch,), (batch,), (batch,), (steps, batch), (batch,), (batch,)
         parts = zip(shapes, kinds, strict=True)
         return cls(*[torch.zeros(shape, dtype=kind, device=device) for shape, kind in parts])
 
     def first(self, rows: int) -> Progress:
-        """The same tensors, but the first rows only."""
+        """Views of the first rows; the tensors of the episodes are shared."""
         parts = self.last[:rows], self.going_on[:rows], self.episodes[:rows]
         return Progress(*parts, self.tokens, self.lengths, self.totals)
 
@@ -54,12 +58,12 @@ def step_layer(
     """One layer's step for N rows: writes the next hidden vectors [N,H] to `out`, and updates
     `state` in place.
 
-    below, hidden, out: [N,I], [N,H], [N,H] in the precision of the products; state: float32 [N,H],
-    the cells of an LSTM, the hidden vectors of a GRU. weights: of the input [G H,I], of the hidden
-    vectors [G H,H], with gates in PyTorch's order, and what is added, float32 [A,4 H]. The first
-    layer has no `below` and no input weights: what is added is looked up by `reads`, int64 [N].
-    Of a GRU the four parts of what is added are for the reset and update gates, for the input's
-    share of the new state and for the past's.
+    below, hidden, out: [N,I], [N,H], [N,H] in the precision of the products.
+    state: float32 [N,H], the cells of an LSTM or the hidden vectors of a GRU.
+    weights: input weights [G H,I], hidden weights [G H,H], both with gates in PyTorch's order, and
+    a table of summands float32 [A,4 H]. The first layer has no `below` and no input weights: its
+    summands are looked up by `reads`, int64 [N]. The four summands of a GRU belong to the reset
+    gate, the update gate, the new state's product with the input and that with the hidden vectors.
     """
     w_in, w_hidden, added = weights
     rows, size = hidden.shape
@@ -95,11 +99,11 @@ def draw(
     progress: Progress,
     end_id: int | None,
 ) -> None:
-    """An action for each of N rows that goes on, from the softmax of the sum of the networks'
-    outputs, by inverting its cumulative sum; noted in `progress`.
+    """Draw an action for each of N rows that goes on, and note it in `progress`.
 
-    hidden: [N,H] of one network or two; heads: weights float32 [V,H] and biases [V] of each;
-    uniform float32 [T,B], in [0,1).
+    The distribution is the softmax of the sum of the networks' outputs; its cumulative sum is
+    inverted. hidden: [N,H] of one network or two; heads: weights float32 [V,H] and biases [V] of
+    each; uniform: float32 [T,B] in [0,1).
     """
     rows, vocabulary = len(hidden[0]), len(heads[0][0])
     (first, head), (second, other) = (hidden[0], heads[0]), (hidden[-1], heads[-1])
@@ -131,8 +135,10 @@ def draw(
 
 
 def _tiles(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[int, int, int, int, int]:
-    """Rows and units of a tile, the depth of its products at a time, warps, and how many depths are
-    fetched ahead: the fastest on an H100 for 512 units, no more ahead than there is room for."""
+    """Rows and units of a tile, depth of its products, warps, and number of depths fetched ahead.
+
+    These are the fastest on an H100 for 512 units; fewer are fetched where shared memory is short.
+    """
     if dtype == torch.float32:
         return 16, 16, 32, 4, 2
     if rows <= 128:
@@ -149,7 +155,7 @@ def _tiles(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[int, in
 
 @cache
 def _shared_memory(device: torch.device) -> int:
-    """Bytes that a block can have; without a GPU (Triton's interpreter) it doesn't matter."""
+    """Bytes of shared memory per block; 0 in Triton's interpreter, which needs none."""
     if device.type != "cuda":
         return 0
     properties = triton.runtime.driver.active.utils.get_device_properties
@@ -209,7 +215,7 @@ def _step_layer(  # type: ignore[no-untyped-def]
             d = tl.dot(x, tl.load(w + 3 * H * H, wanted, 0.0), d, input_precision=PRECISION)
     own = row[:, None] * H + unit[None, :]
     past = tl.load(state + own, mine, 0.0)
-    if GRU:  # reset, update, the input's share of the new state, the past's
+    if GRU:  # reset, update, the new state's parts from the input and from the hidden vectors
         new = 2 * tl.sigmoid(2 * (c + tl.sigmoid(a) * d)) - 1
         after = new + tl.sigmoid(b) * (past - new)
         seen = after
@@ -271,8 +277,8 @@ def _draw(  # type: ignore[no-untyped-def]
     logits = tl.where(known, logits, float("-inf"))
     logits -= tl.max(logits, 1)[:, None]
     cumulative = tl.cumsum(tl.exp(logits), 1)
-    # the sum up to the last action: u below 1 never reaches it. The sums needn't increase, for each
-    # is added up in an order of its own
+    # the sum up to the last action, which u < 1 never reaches. It is read at that place, since each
+    # sum is added up in its own order, so a later sum may be smaller
     total = tl.sum(tl.where((action == V - 1)[None, :], cumulative, 0.0), 1)
     goes_on = here & (tl.load(going_on + row, here, 0) != 0)
     episode = tl.load(episodes + row, here, 0)

@@ -1,4 +1,4 @@
-"""Generating on a GPU: a few steps at a time are one CUDA graph."""
+"""Sampling on a GPU: each CUDA graph runs a few steps. Used by `Sampler`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sequence_tutor.policies.kernels.cuda_graph import captured
 from sequence_tutor.policies.kernels.cuda_kernels import Progress, draw, step_layer
 from sequence_tutor.policies.network import RecurrentNetwork
 
-# Steps of a graph: even, for each step reads one copy of the hidden vectors and writes the other.
+# Steps per graph. Even, since each step reads one copy of the hidden vectors and writes the other.
 STEPS = 8
-# Fewer rows than this take as long.
+# Least number of rows to step; fewer rows would take the same time.
 LEAST_ROWS = 64
 
 
 class CudaSampler:
-    """Steps networks over a batch of episodes; rows of those that are over are dropped every few
-    steps, when half of them are.
+    """Steps networks over a batch of episodes.
 
-    The graphs read weights from copies of their own, which every call of `sample` refreshes: a
-    graph of its own for each version of the weights would take longer than generating.
+    After each graph the rows of finished episodes are dropped, if at least half are finished. The
+    graphs read copies of the weights, which every call of `sample` refreshes: recording graphs for
+    each version of the weights would take longer than sampling.
     """
 
     def __init__(
@@ -32,46 +32,48 @@ class CudaSampler:
     ) -> None:
         self._networks, self._encoding = networks, encoding
         self._device = networks[0].head.weight.device
-        self._laid_out = [_LaidOut(network, dtype) for network in networks]
-        self._space: _Space | None = None
+        self._weights = [_KernelWeights(network, dtype) for network in networks]
+        self._buffers: _Buffers | None = None
         self._graphs: dict[int, Callable[[], None]] = {}
 
     @torch.no_grad()
     def sample(self, batch: int, generator: torch.Generator | None = None) -> Episodes:
-        """See `Sampler.sample`; `generator`, on the CPU, gives the seed of the GPU's."""
-        for laid_out in self._laid_out:
-            laid_out.refresh()
-        space = self._space_for(batch)
+        """See `Sampler.sample`; `generator`, on the CPU, draws the seed of the GPU's generator."""
+        for weights in self._weights:
+            weights.refresh()
+        buffers = self._buffers_for(batch)
         seed = int(torch.randint(2**62, (1,), generator=generator))
-        width = space.start(batch, torch.Generator(self._device).manual_seed(seed))
+        width = buffers.start(batch, torch.Generator(self._device).manual_seed(seed))
         for _ in range(0, self._encoding.max_length, STEPS):
             self._graphs[width]()
-            width = space.drop(width)
+            width = buffers.drop(width)
             if not width:
                 break
-        return space.episodes(batch)
+        return buffers.episodes(batch)
 
-    def _space_for(self, batch: int) -> _Space:
-        """Room for as many episodes, at the same addresses as long as it suffices."""
-        if self._space is None or self._space.batch < batch:
+    def _buffers_for(self, batch: int) -> _Buffers:
+        """Tensors for `batch` episodes; they are replaced only where they are too small."""
+        if self._buffers is None or self._buffers.batch < batch:
             self._graphs.clear()
             end_id, steps = self._encoding.vocabulary.end_id, self._encoding.max_length
             start_id = self._encoding.vocabulary.start_id
-            self._space = space = _Space(self._laid_out, _width(batch), steps, start_id, end_id)
-            for width in space.widths:  # while nothing is in there that a first call would spoil
-                self._graphs[width] = captured(space.steps_of(width), self._device)
-        return self._space
+            self._buffers = buffers = _Buffers(
+                self._weights, _width(batch), steps, start_id, end_id
+            )
+            for width in buffers.widths:  # while empty, since recording overwrites the content
+                self._graphs[width] = captured(buffers.steps_of(width), self._device)
+        return self._buffers
 
 
-class _LaidOut:
+class _KernelWeights:
     """A copy of a network's weights as the kernels read them."""
 
     def __init__(self, network: RecurrentNetwork, dtype: torch.dtype) -> None:
         self._network, self.dtype = network, dtype
         self.sizes = network.architecture
-        self._parts = [part.clone() for part in self._present()]
+        self._parts = [part.clone() for part in self._current()]
         self.head = self._parts[-2], self._parts[-1]
-        # of each layer: input weights, but for the first, hidden weights, and what is added
+        # per layer: input weights (None for the first), hidden weights, table of summands
         self.layers: list[tuple[Tensor | None, Tensor, Tensor]] = [
             (None, self._parts[0], self._parts[1])
         ]
@@ -79,11 +81,11 @@ class _LaidOut:
             self.layers.append((self._parts[i], self._parts[i + 1], self._parts[i + 2]))
 
     def refresh(self) -> None:
-        """Copy the network's present weights."""
-        for old, new in zip(self._parts, self._present(), strict=True):
+        """Copy the network's current weights."""
+        for old, new in zip(self._parts, self._current(), strict=True):
             old.copy_(new)
 
-    def _present(self) -> list[Tensor]:
+    def _current(self) -> list[Tensor]:
         weights = [p.detach() for p in self._network.rnn.parameters()]
         found = []
         for i in range(0, len(weights), 4):
@@ -91,7 +93,7 @@ class _LaidOut:
             if i:
                 found.append(w_ih.to(self.dtype))
                 read = b_ih[None]
-            else:  # the input products depend on the action alone
+            else:  # the input products depend on the action only
                 read = linear(self._network.embedding.weight.detach(), w_ih, b_ih)
             if self.sizes.cell == "lstm":
                 added = read + b_hh
@@ -103,13 +105,13 @@ class _LaidOut:
         return [*found, self._network.head.weight.detach(), self._network.head.bias.detach()]
 
 
-class _Space:
-    """The tensors of up to `batch` episodes, which graphs know by address. The first rows are
-    those in use."""
+class _Buffers:
+    """The tensors of up to `batch` episodes, at the addresses that graphs were recorded with. Rows
+    in use come first."""
 
     def __init__(
         self,
-        networks: list[_LaidOut],
+        networks: list[_KernelWeights],
         batch: int,
         steps: int,
         start_id: int,
@@ -133,11 +135,11 @@ class _Space:
 
     @property
     def widths(self) -> list[int]:
-        """Numbers of rows that are stepped, the largest first."""
+        """The numbers of rows for which there are graphs, the largest first."""
         return [self.batch >> i for i in range((self.batch // LEAST_ROWS).bit_length())]
 
     def start(self, batch: int, generator: torch.Generator) -> int:
-        """Put `batch` episodes at their start; returns the rows to step."""
+        """Put `batch` episodes at their start; returns the number of rows to step."""
         progress = self._progress
         for tensor in (progress.tokens, progress.lengths, progress.totals, progress.going_on):
             tensor.zero_()
@@ -151,7 +153,7 @@ class _Space:
         return _width(batch)
 
     def steps_of(self, width: int) -> Callable[[], None]:
-        """A few steps of the first `width` rows."""
+        """A function that makes STEPS steps with the first `width` rows."""
         progress = self._progress.first(width)
         states = [[state[:width] for state in layers] for layers in self._states]
         hidden = [
@@ -174,8 +176,8 @@ class _Space:
         return run
 
     def drop(self, width: int) -> int:
-        """Move the rows that go on to the front where half of them can be left out; returns the
-        rows to step from now on."""
+        """Move the rows that go on to the front, if at least half can be left out; returns the
+        number of rows to step."""
         progress = self._progress
         rows = progress.going_on[:width].nonzero().squeeze(1)
         narrower = _width(len(rows)) if len(rows) else 0
@@ -190,7 +192,7 @@ class _Space:
         return narrower
 
     def episodes(self, batch: int) -> Episodes:
-        """The first `batch` episodes. Raises FloatingPointError where a network's outputs were not
+        """Return the first `batch` episodes. Raises FloatingPointError where outputs weren't
         finite."""
         progress = self._progress
         lengths, totals = progress.lengths[:batch].cpu(), progress.totals[:batch].cpu()
@@ -201,5 +203,5 @@ class _Space:
 
 
 def _width(rows: int) -> int:
-    """Rows to step for so many: a power of two, so that there are few graphs."""
+    """Number of rows to step for `rows` episodes: a power of two, so that there are few graphs."""
     return 1 << max(rows - 1, LEAST_ROWS - 1).bit_length()

@@ -1,4 +1,4 @@
-"""What the machine offers: device, arithmetic precision, memory allocator."""
+"""Settings of the machine: arithmetic precision, repeatable kernels, memory allocator."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def keep_freed_memory() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_M_MMAP_MAX, 0)
-            # the arenas of other threads are given back whatever the threshold
+            # other threads' arenas would return their memory whatever the threshold is
             mallopt(_M_ARENA_MAX, 1)
             mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def choose_repeatable_kernels() -> None:
-    """The same numbers from the same inputs, every time, where the device can.
+    """Make results repeatable: the same inputs give the same numbers, where the device can.
 
-    `torch.use_deterministic_algorithms`, as RLlib's seed calls it, does the same for a CPU, but
-    loads the compiler as well: more than a second of CPU time in every process.
+    `torch.use_deterministic_algorithms`, which RLlib's seed calls, does the same for a CPU but also
+    loads the compiler, which costs more than a second of CPU time in every process.
     """
     if torch.version.cuda is None:
         torch.set_deterministic_debug_mode("error")
@@ -45,7 +45,7 @@ def choose_repeatable_kernels() -> None:
 
 @cache
 def bfloat16_is_fast(device_type: str) -> bool:
-    """Whether matrix products in bfloat16 have hardware of their own here."""
+    """Whether this machine has hardware for matrix products in bfloat16."""
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device_type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

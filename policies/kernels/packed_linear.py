@@ -1,8 +1,8 @@
-"""Matrix products with weights that many inputs meet, a few rows at a time.
+"""Matrix products of few rows at a time with the same weights, on a CPU.
 
-A product of 8 to 64 rows spends as long on laying out the weights as on multiplying, so that's done
-once. oneDNN's kernels, which read that layout, are also twice as fast in float32 as the ones that
-PyTorch calls by itself on AMD's processors.
+A product of 8 to 64 rows spends as long on laying out the weights as on multiplying, so the weights
+are laid out once. oneDNN's kernels, which read that layout, are also twice as fast in float32 as
+PyTorch's default ones on AMD's processors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-# Rows that a layout is made for; any other number works, and no layout was seen to depend on it.
+# Number of rows for which a layout is made. Other numbers work too, with the same layout so far.
 TYPICAL_ROWS = 64
 
 
@@ -21,7 +21,7 @@ TYPICAL_ROWS = 64
 def one_dnn(dtype: torch.dtype) -> bool:
     """Whether weights can be laid out for oneDNN's kernels on this CPU.
 
-    PyTorch has them for its compiler; they're the same operators in every release since 2.1.
+    PyTorch has these operators for its compiler; they are the same in every release since 2.1.
     """
     available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not available or not torch.cpu._is_avx2_supported():
@@ -51,6 +51,6 @@ class Product:
 
 
 def tanh_(x: Tensor) -> Tensor:
-    """tanh in place, as 2 sigmoid(2 x) - 1: on a CPU PyTorch's own takes eight times as long as its
-    sigmoid. The error is absolute, 1e-7."""
+    """tanh in place, as 2 sigmoid(2 x) - 1, with an absolute error of 1e-7. On a CPU PyTorch's tanh
+    takes eight times as long as its sigmoid."""
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)

@@ -1,7 +1,7 @@
-"""The tree of a batch's prefixes: each distinct one once, and no padding.
+"""The tree of a batch's prefixes: each distinct prefix is one node, and there is no padding.
 
-Episodes that begin alike are in the same states until they part. A tree's nodes are laid out by
-their depth, block t holding those that have read t actions:
+Episodes with the same first actions are in the same states until their actions differ. Nodes are
+ordered by depth; block t holds the nodes that have read t actions:
 
     C C O <end>                block 0   block 1   block 2   block 3
     C C N C <end>              [start]   C         CC  CN    CCO  CCN  CNC     (then CCNC)
@@ -16,21 +16,21 @@ from torch import Tensor
 
 
 class PrefixTree:
-    """The distinct prefixes of B episodes of at most T actions, which are sorted.
+    """The N distinct prefixes of B sorted episodes of at most T actions, S steps together.
 
-    actions int64 [B,T] in lexicographic order, lengths int64 [B], at least 1; start: what is read
-    before the first action. `reads` int64 [N]: the action that each node reads; `parents` int64
-    [N - 1]: the nodes before all but the first; `blocks`: their bounds, T' + 1 numbers for a
-    longest episode of T' actions. `rows`, `steps`, `nodes` int64 [S]: the steps of all episodes,
-    and the node that each belongs to.
+    actions: int64 [B,T] in lexicographic order; lengths: int64 [B], at least 1; start: the token
+    that is read before the first action.
+    reads: int64 [N], the action that each node reads; parents: int64 [N - 1], the parent of each
+    node but the first; blocks: bounds of the blocks, T' + 1 numbers for a longest episode of T'
+    actions. rows, steps, nodes: int64 [S], each step's episode, time and node.
     """
 
     def __init__(self, actions: np.ndarray, lengths: np.ndarray, start: int) -> None:
-        # parted[i,t]: row i has another prefix of t actions than the row above it
-        parted = np.zeros(actions.shape, dtype=bool)
+        # new_prefix[i,t]: row i has another prefix of t actions than the row above it
+        new_prefix = np.zeros(actions.shape, dtype=bool)
         differ = actions[1:, :-1] != actions[:-1, :-1]
-        parted[1:, 1:] = np.logical_or.accumulate(differ, axis=1)
-        groups = parted.cumsum(0)
+        new_prefix[1:, 1:] = np.logical_or.accumulate(differ, axis=1)
+        groups = new_prefix.cumsum(0)
         self.steps, self.rows = (np.arange(actions.shape[1])[:, None] < lengths).nonzero()
         codes, first, self.nodes = np.unique(
             self.steps * len(actions) + groups[self.rows, self.steps],
@@ -47,14 +47,15 @@ class PrefixTree:
         self.parents = torch.from_numpy(node_at[row[1:], depth[1:] - 1])
 
     def above(self, block: int) -> Tensor:
-        """int64: the parents of a block's nodes, for all blocks but the first."""
+        """int64 parents of a block's nodes, for all blocks but the first."""
         return self.parents[self.blocks[block] - 1 : self.blocks[block + 1] - 1]
 
 
 class PrefixForest:
-    """Trees of the episodes of a batch: one, or a few to be worked on side by side.
+    """The trees of a batch's episodes: one, or several for threads to process in parallel.
 
-    actions int64 [B,T], lengths int64 [B], on the CPU. The nodes of the trees follow each other.
+    actions: int64 [B,T]; lengths: int64 [B], on the CPU. The trees' nodes are numbered one tree
+    after the other.
     """
 
     def __init__(self, actions: Tensor, lengths: Tensor, start: int, trees: int = 1) -> None:
@@ -62,7 +63,7 @@ class PrefixForest:
         texts = actions.numpy().astype(">u4")  # big-endian numbers sort as their bytes do
         order = np.array(sorted(range(len(texts)), key=lambda row: texts[row].tobytes()))
         total = lengths.numpy()[order].cumsum()
-        # about as many steps for each tree
+        # about the same number of steps for each tree
         shares = np.searchsorted(total, total[-1] * np.arange(1, trees) / trees, side="right")
         parts = [part for part in np.split(order, shares) if len(part)]
         self.trees = [PrefixTree(actions.numpy()[p], lengths.numpy()[p], start) for p in parts]
@@ -78,7 +79,7 @@ class PrefixForest:
         self._places = torch.from_numpy(np.concatenate(places))
 
     def unpack(self, nodes: Tensor) -> Tensor:
-        """[N,...] of all trees -> [B,T,...], what belongs to each step of each episode; zero in
+        """Values of all trees' nodes [N,...] -> values of each episode's steps [B,T,...], zero in
         the padding."""
         episodes, steps = self.shape
         empty = nodes.new_zeros((episodes * steps, *nodes.shape[1:]))

@@ -1,4 +1,4 @@
-"""What the prior says of episodes that are learned from again and again."""
+"""The prior's log-probabilities of episodes that replay draws repeatedly. Used by the learner."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 
 from sequence_tutor.policies.encodings.base import pad
 
-# Episodes remembered: of 45 actions, about 350 bytes each.
+# Number of episodes remembered; one of 45 actions takes about 350 bytes.
 CAPACITY = 100_000
 
 
 class PriorCache:
-    """log p of each action, remembered for the episodes asked about last.
+    """log p of each action, remembered for the most recently used episodes.
 
-    The prior never changes, and replay draws the same good episodes many times over. What is
-    remembered was computed in another batch, so it may differ in the last bit from what would be
-    computed now; with a `capacity` of 0 nothing is, from one call to the next.
+    The prior never changes, and replay draws the same good episodes many times. A remembered value
+    was computed in another batch, so its last bit may differ from a new computation; with a
+    `capacity` of 0 nothing is remembered between calls.
 
-    compute: actions int64 [B,T], lengths int64 [B] -> float32 [B,T].
+    compute: actions int64 [B,T], lengths int64 [B] -> float32 [B,T], nats.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class PriorCache:
         return len(self._known)
 
     def __call__(self, batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
-        """int16 [B,T], int [B] of each batch -> float32 [B,T], zero in the padding. What is new in
-        any of them is computed at once: many episodes cost less each."""
+        """int16 [B,T], int [B] of each batch -> float32 [B,T], zero in the padding. New episodes of
+        all batches are computed in one call, which costs less per episode."""
         episodes = [
             [row[:n].astype(np.int16) for row, n in zip(tokens, lengths, strict=True)]
             for tokens, lengths in batches

@@ -1,4 +1,4 @@
-"""A network stepped through time one action at a time, for sampling and for reading without
+"""A network that reads one action at a time on a CPU, for sampling and for reading without
 gradients."""
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from sequence_tutor.policies.kernels.packed_linear import TYPICAL_ROWS, Product,
 if TYPE_CHECKING:
     from sequence_tutor.policies.network import RecurrentNetwork
 
-# Hidden vectors [N,H] of each layer, then of an LSTM the cells [N,H] of each.
+# Hidden vectors [N,H] of each layer, then, for an LSTM, the cells [N,H] of each layer.
 State = list[Tensor]
 
 _LSTM = 2  # PyTorch's number for the kind of cell, in its oneDNN operators
 
 
 class Stepper:
-    """A network's weights laid out for a CPU. They are copies: it doesn't follow the network.
+    """A copy of a network's weights, laid out for a CPU; later changes don't reach it.
 
-    Products are in `dtype`, everything else, the output layer too, in float32: rounded to
-    bfloat16, logits of 20 would be off by a twentieth of a nat.
+    Products are in `dtype`. Everything else is in float32, the output layer too: in bfloat16 a
+    logit of 20 would be wrong by up to a twentieth of a nat.
     """
 
     def __init__(self, network: RecurrentNetwork, dtype: torch.dtype) -> None:
         self.sizes, self.dtype = network.architecture, dtype
-        # of each layer: input and hidden weights, input and hidden biases
+        # per layer: input and hidden weights, input and hidden biases
         weights = [p.detach() for p in network.rnn.parameters()]
         layers = [weights[i : i + 4] for i in range(0, len(weights), 4)]
         embedding = network.embedding.weight.detach()
@@ -45,7 +45,7 @@ class Stepper:
 
     @torch.no_grad()
     def start(self) -> State:
-        """State of one row before the first action."""
+        """Return the state of one row before the first action."""
         layers, lstm = self.sizes.layers, self.sizes.cell == "lstm"
         kinds = (
             [self.dtype] * layers + [torch.float32] * layers if lstm else [torch.float32] * layers
@@ -54,8 +54,8 @@ class Stepper:
 
     @torch.no_grad()
     def step(self, actions: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read actions int64 [N] in a state of N rows, which is used up -> hidden vectors of the
-        last layer [N,H], and the state after the actions."""
+        """Read actions int64 [N] in a state of N rows -> hidden vectors of the last layer [N,H] and
+        the state after the actions. The given state is overwritten."""
         read, count = actions, self.sizes.layers
         hidden, cells = [], []
         for i, layer in enumerate(self._layers):
@@ -66,7 +66,7 @@ class Stepper:
 
     @torch.no_grad()
     def outputs(self, hidden: Tensor) -> Tensor:
-        """What the network says of each next action: [N,H] -> float32 [N,V]."""
+        """The network's outputs for each next action: [N,H] -> float32 [N,V]."""
         return self._head(hidden.float())
 
 
@@ -75,9 +75,9 @@ _laid_out = WeakKeyDictionary()
 
 
 def stepper_of(network: RecurrentNetwork, dtype: torch.dtype) -> Stepper:
-    """The stepper of a network's present weights. It's remembered for a network that doesn't learn,
-    as long as nobody writes to its weights."""
-    # PyTorch counts what is written to a tensor, but not what its fused optimizers write
+    """The stepper of a network's current weights. For a network that doesn't learn it is cached
+    until the weights are written to."""
+    # PyTorch counts the writes to a tensor, but not those of its fused optimizers
     if any(p.requires_grad for p in network.parameters()):
         return Stepper(network, dtype)
     versions = [p._version for p in network.parameters()]
@@ -88,8 +88,8 @@ def stepper_of(network: RecurrentNetwork, dtype: torch.dtype) -> Stepper:
 
 
 class _FusedLstm:
-    """One layer in oneDNN's LSTM kernel: on a CPU it takes hardly longer than its products. Of the
-    first layer, which reads actions, with the embedding."""
+    """One layer in oneDNN's LSTM kernel, which takes hardly longer than the products alone. The
+    first layer reads actions, so it includes the embedding."""
 
     def __init__(self, embedding: Tensor | None, dtype: torch.dtype, own: list[Tensor]) -> None:
         w_ih, w_hh, *self._bias = own
@@ -103,7 +103,7 @@ class _FusedLstm:
     def __call__(self, read: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
         below = read if self._embedding is None else self._embedding[read]
         past = hidden.unsqueeze(0), cell.unsqueeze(0)
-        # one layer, in one direction, with biases, for no gradients
+        # one layer, one direction, with biases, without gradients
         how: tuple[Any, ...] = (False, [], _LSTM, self._size, 1, True, False, False, False)
         layer = torch.ops.aten.mkldnn_rnn_layer
         _, hidden, cell, _ = layer(below.unsqueeze(0), *self._weights, *self._bias, *past, *how)
@@ -111,8 +111,8 @@ class _FusedLstm:
 
 
 class _Lstm:
-    """The first layer's input products depend on the action alone, so they're looked up; above it
-    one product does for input and state, their weights side by side."""
+    """One LSTM layer. The first layer's input products depend on the action only, so they are
+    looked up; other layers multiply input and state together, with concatenated weights."""
 
     def __init__(self, embedding: Tensor | None, dtype: torch.dtype, own: list[Tensor]) -> None:
         w_ih, w_hh, b_ih, b_hh = own
@@ -136,7 +136,8 @@ class _Lstm:
 
 
 class _Gru:
-    """Like `_Lstm`, but for the product of the state, which the reset gate acts on alone."""
+    """One GRU layer. Like `_Lstm`, but the state has its own product, since the reset gate acts on
+    that one only."""
 
     def __init__(self, embedding: Tensor | None, dtype: torch.dtype, own: list[Tensor]) -> None:
         w_ih, w_hh, b_ih, b_hh = own

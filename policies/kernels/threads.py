@@ -1,8 +1,8 @@
-"""Work that threads share in large pieces.
+"""Threads that each take a large piece of the work.
 
-PyTorch's own threads share each operation, and after each they wait for each other, spinning. Where
-another process uses one of the cores they all wait for the slowest of them, and a step takes ten
-times as long. A thread that has a piece of the work to itself waits for the others once.
+PyTorch's own threads split every operation and busy-wait for each other after it. Where another
+process uses one of the cores, all of them wait for the slowest, and a step takes ten times as long.
+Threads with pieces of their own wait for each other once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 @contextmanager
 def unshared_operations() -> Iterator[int]:
-    """Within the block PyTorch's operations have no threads of their own. Yields the number of
-    threads that they had before, which is how many may share the work of the block."""
+    """Within the block each PyTorch operation runs on one thread. Yields the number of threads that
+    operations had before, which is how many may share the work of the block."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -31,16 +31,16 @@ def unshared_operations() -> Iterator[int]:
 
 
 def share(calls: Sequence[Callable[[], T]], threads: int) -> list[T]:
-    """The calls' results, in order. At most `threads` of them run at a time; as soon as one is
-    done, its thread takes the next."""
+    """Return the calls' results, in order. At most `threads` of them run at a time; a thread that
+    finishes one takes the next."""
     if threads == 1 or len(calls) == 1:
         return [call() for call in calls]
     return list(_threads(threads).map(_run, calls))
 
 
 def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """The calls' results, without gradients; more than one call has a thread each, and no threads
-    within it."""
+    """Return the calls' results, without gradients. Each call has its own thread if there is more
+    than one, and then PyTorch uses no threads within it."""
     if len(calls) == 1:
         return [calls[0]()]
     return list(_threads(len(calls)).map(_without_gradients, calls))

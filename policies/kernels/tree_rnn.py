@@ -1,11 +1,11 @@
 """Recurrent layers over trees of prefixes, with their gradients.
 
-Only the recurrent product goes block by block through a tree. All others, those of the weights'
-gradients too, are one product over all its N nodes, which is what a CPU does best. The gradients
-are written out by hand: recorded operation by operation, the weights' would be summed once per
-block. Each tree has a thread of its own, which waits for the others once and not at every step.
+Only the recurrent product goes through a tree block by block. Every other product, those of the
+weights' gradients too, is one product over all N nodes, which is fastest on a CPU. The gradients
+are written by hand, since autograd would sum the weights' gradients once per block. Each tree has
+its own thread, which waits for the others once and not at every step.
 
-Gates are in PyTorch's order. Products are in the precision asked for, everything else in float32.
+Gates are in PyTorch's order. Products are in the given precision, everything else in float32.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sequence_tutor.policies.kernels.threads import side_by_side
 
 
 class RecurrentLayers(torch.autograd.Function):
-    """All layers: products of the first layer's input by action [V+1,G H] -> hidden vectors of the
-    last layer, [N,H] for each tree, in the precision of the products."""
+    """All layers: the first layer's input products by action, float32 [V+1,G H] -> hidden vectors
+    of the last layer, [N,H] for each tree, in the precision of the products."""
 
     @staticmethod
     def forward(
@@ -37,14 +37,14 @@ class RecurrentLayers(torch.autograd.Function):
         table: Tensor,
         *weights: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        """weights: of each layer what `Layer` is made of, one after the other."""
+        """weights: the arguments of each `Layer`, one layer after the other."""
         parts = [weights[i : i + 4] for i in range(0, len(weights), 4)]
         lay_out = [partial(Layer, dtype, *part) for part in parts]  # type: ignore[arg-type]
         layers = side_by_side(lay_out) if len(trees) > 1 else [call() for call in lay_out]
         run = partial(_forward, lstm=lstm, table=table, layers=layers)
         done = side_by_side([partial(run, tree) for tree in trees])
         ctx.trees, ctx.lstm, ctx.layers, ctx.actions = trees, lstm, layers, len(table)
-        # not the outputs themselves: they'd hold what holds them
+        # detached: saving the outputs on ctx would make a reference cycle
         ctx.passes = [[step.detached() for step in steps] for steps in done]
         return tuple(steps[-1].hidden for steps in done)
 
@@ -66,9 +66,12 @@ class RecurrentLayers(torch.autograd.Function):
 
 
 class Layer:
-    """One layer's weights, G gates of H units, laid out for products forward and backward:
-    recurrent [G H,H] with its bias [G H] where that can't be added to the input's (GRU); input
-    [G H,H] with its bias, None for the first layer, whose input products are looked up."""
+    """One layer's weights, G gates of H units, laid out for products forward and backward.
+
+    recurrent: [G H,H]; recurrent_bias: [G H] of a GRU, None for an LSTM, where it is part of the
+    input's. input, input_bias: [G H,H], [G H]; None for the first layer, whose input products are
+    looked up.
+    """
 
     def __init__(
         self,
@@ -89,14 +92,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Pass:
-    """What a layer leaves behind for its gradient: gates [N,G H], of an LSTM before their
-    nonlinearities and of a GRU after them; hidden [N,H]; and of an LSTM its cells [N,H], of a GRU
-    the recurrent part of the new state before it is reset and hidden in float32 [N,H] each. Gates
-    of an LSTM and hidden are in the precision of the products."""
+    """The values of a layer's forward pass that its gradient needs."""
 
     gates: Tensor
+    """[N,G H]: of an LSTM before the nonlinearities, in the products' precision; of a GRU after
+    them, in float32."""
     hidden: Tensor
+    """[N,H] hidden vectors, in the products' precision."""
     kept: tuple[Tensor, ...]
+    """float32 [N,H] each: of an LSTM the cells; of a GRU the recurrent part of the new state before
+    the reset gate, and the hidden vectors."""
 
     def detached(self) -> Pass:
         return Pass(self.gates, self.hidden.detach(), self.kept)
@@ -126,10 +131,10 @@ def _backward(
     found: list[Tensor | None] = []
     grad_hidden = grad.float() if grad.dtype != torch.float32 else grad.clone()
     for i in reversed(range(len(layers))):
-        layer, left = layers[i], passes[i]
+        layer, saved = layers[i], passes[i]
         step = _lstm_backward if lstm else _gru_backward
-        grads, recurrent_grads = step(left, grad_hidden, layer, tree)
-        before = left.hidden.index_select(0, tree.parents)
+        grads, recurrent_grads = step(saved, grad_hidden, layer, tree)
+        before = saved.hidden.index_select(0, tree.parents)
         own: list[Tensor | None] = [(recurrent_grads[1:].t() @ before).float(), None, None, None]
         if layer.recurrent_bias is not None:
             own[1] = recurrent_grads.sum(0).float()
@@ -145,10 +150,10 @@ def _backward(
 
 
 def _lstm_forward(gates: Tensor, layer: Layer, tree: PrefixTree) -> Pass:
-    """`gates` are the input products, and become the gates: input, forget, new, output.
+    """`gates` holds the input products and is overwritten by the gates: input, forget, new, output.
 
-    Memory is slower than the processor: all that's done to a block is done while the caches hold
-    it, and what is kept is in the precision of the products.
+    Memory is slower than the processor, so a block is finished while the caches hold it, and gates
+    are kept in the precision of the products.
     """
     nodes, size = len(gates), gates.shape[1] // 4
     hidden = gates.new_empty(nodes, size)
@@ -175,17 +180,17 @@ def _lstm_gates(inputs: Tensor) -> Sequence[Tensor]:
 
 
 def _lstm_backward(
-    left: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
+    saved: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the input products [N,4H] in the precision of the products, and those of the
-    recurrent ones, which are the same. grad_hidden [N,H] is used up."""
-    (cells,) = left.kept
-    grads, grad_cells = torch.empty_like(left.gates), torch.zeros_like(cells)
+    recurrent ones, which are the same. grad_hidden [N,H] is overwritten."""
+    (cells,) = saved.kept
+    grads, grad_cells = torch.empty_like(saved.gates), torch.zeros_like(cells)
     one = cells.new_ones(())
     for t in reversed(range(len(tree.blocks) - 1)):
         i, j = tree.blocks[t], tree.blocks[t + 1]
         d_hidden, d_cell = grad_hidden[i:j], grad_cells[i:j]
-        gates = left.gates[i:j].to(torch.float32, copy=True)
+        gates = saved.gates[i:j].to(torch.float32, copy=True)
         keep_in, forget, new, out = _lstm_gates(gates)
         tanh_cell = tanh_(cells[i:j].clone())
         d_cell.addcmul_(d_hidden * out, torch.addcmul(one, tanh_cell, tanh_cell, value=-1))
@@ -208,7 +213,7 @@ def _lstm_backward(
 
 
 def _gru_forward(gates: Tensor, layer: Layer, tree: PrefixTree) -> Pass:
-    """`gates` are the input products, and become the gates: reset, update, new."""
+    """`gates` holds the input products and is overwritten by the gates: reset, update, new."""
     gates = gates.float()
     nodes, size = len(gates), gates.shape[1] // 3
     hidden, recurrent = gates.new_empty(nodes, size), gates.new_empty(nodes, size)
@@ -227,16 +232,16 @@ def _gru_forward(gates: Tensor, layer: Layer, tree: PrefixTree) -> Pass:
 
 
 def _gru_backward(
-    left: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
+    saved: Pass, grad_hidden: Tensor, layer: Layer, tree: PrefixTree
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the input products [N,3H] and of the recurrent ones, which differ in `new`, in
-    the precision of the products. grad_hidden [N,H] is used up."""
-    recurrent, hidden = left.kept
+    the precision of the products. grad_hidden [N,H] is overwritten."""
+    recurrent, hidden = saved.kept
     size = hidden.shape[1]
-    grads, recurrent_grads = torch.empty_like(left.gates), torch.empty_like(left.gates)
+    grads, recurrent_grads = torch.empty_like(saved.gates), torch.empty_like(saved.gates)
     for t in reversed(range(len(tree.blocks) - 1)):
         i, j = tree.blocks[t], tree.blocks[t + 1]
-        reset, update, new = left.gates[i:j].chunk(3, 1)
+        reset, update, new = saved.gates[i:j].chunk(3, 1)
         grad_reset, grad_update, grad_new = grads[i:j].chunk(3, 1)
         d_hidden = grad_hidden[i:j]
         past = hidden.index_select(0, tree.above(t)) if t else hidden.new_zeros(1, size)

@@ -1,1 +1,1 @@
-"""From MIDI files to melodies: onsets (read), one voice (line), its key, whole corpora."""
+"""MIDI files to melodies: notes of a file (`read`), one voice (`line`), its `key`, a `corpus`."""

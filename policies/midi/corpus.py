@@ -1,4 +1,4 @@
-"""MIDI files of a folder or a .zip -> the windows a prior learns from."""
+"""MIDI files of a folder or a .zip -> windows of melodies, from which a prior is trained."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _SUFFIXES = (".mid", ".midi")
 
 
 def is_midi(path: Path) -> bool:
-    """Whether `read_midi_corpus` is what reads this path."""
+    """Whether `read_midi_corpus` reads this path."""
     return path.is_dir() or path.suffix.lower() in (".zip", *_SUFFIXES)
 
 
 def read_midi_corpus(path: Path, check: Callable[[str], str | None], length: int) -> Corpus:
-    """Distinct windows of `length` steps of all MIDI files below a folder, in a .zip, or of one.
+    """Read the distinct windows of `length` steps of all MIDI files in a folder or .zip, or of one.
 
-    A file is a piece, one group of the corpus; a window that occurs in several counts for the
-    first. `check` gives the reason why a window can't be used, or None. Files are read in the
-    order of their names; those that can't be used are named and skipped. Raises CorpusError.
+    Each file is a piece and one group of the corpus; a window that occurs in several files belongs
+    to the first. `check` returns the reason why a window can't be used, or None. Files are read in
+    the order of their names; unusable ones are noted and skipped. Raises CorpusError.
     """
     corpus = Corpus(path, parts="files", shown=1000)
     pieces: list[MidiMelodies] = []
@@ -61,7 +61,7 @@ def read_midi_corpus(path: Path, check: Callable[[str], str | None], length: int
 
 
 def _remarks(pieces: list[MidiMelodies], corpus: Corpus, length: int, repeats: int) -> list[str]:
-    """What people should know about how the files were read."""
+    """Remarks for the user on how the files were read."""
     moved = sum(piece.shift % 12 != 0 for piece in pieces)
     remarks = [
         f"{len(corpus.sequences)} windows of {length} steps from {len(set(corpus.groups))} of "
@@ -82,7 +82,7 @@ def _remarks(pieces: list[MidiMelodies], corpus: Corpus, length: int, repeats: i
 
 
 def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """(name, what reads at most a little over MAX_BYTES of it or raises) of each MIDI file."""
+    """Yield (name, function that reads at most MAX_BYTES + 1 bytes or raises) of each MIDI file."""
     if path.suffix.lower() == ".zip" and not path.is_dir():
         yield from _members(path)
         return
@@ -97,7 +97,7 @@ def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def _members(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """The MIDI members of a .zip, read in memory: nothing is ever written to disk."""
+    """The same for the MIDI members of a .zip; they are unpacked in memory, never to disk."""
     if not path.is_file():
         raise CorpusError(f"there is no file or folder {path}")
     try:
@@ -111,7 +111,7 @@ def _members(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def _is_wanted(name: str) -> bool:
-    """MIDI by its name, and not what macOS or a tool hides beside it."""
+    """Whether the name is that of a MIDI file, and not of a hidden file."""
     parts = PurePosixPath(name).parts
     hidden = any(part == "__MACOSX" or part.startswith(".") and part != ".." for part in parts)
     return name.lower().endswith(_SUFFIXES) and not hidden
@@ -123,7 +123,7 @@ def _start_of(file: Path) -> bytes:
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """What a member unpacks to, but little over MAX_BYTES however much it would be."""
+    """The first MAX_BYTES + 1 bytes of a member, unpacked."""
     try:
         with archive.open(info) as stream:
             return stream.read(MAX_BYTES + 1)

@@ -1,15 +1,15 @@
-"""Which key a piece is in, and how far to move it so that it is in C major or A minor.
+"""The key of a piece, and how far to move it so that it is in C major or A minor.
 
-Keys are told apart by their scale alone, 0..11 = semitones from C to its major tonic: C major and
-A minor, which share a scale, both stay where they are.
+A key is identified by its scale only, 0..11 = semitones from C to its major tonic: C major and
+A minor share a scale, so neither is moved.
 
 Measured on 3,284 vocal melodies whose true scale is known (OpenScore Lieder, median 43 notes): the
-Krumhansl-Schmuckler method alone finds the scale of 51 %, since songs dwell on the dominant;
-decided first by which scale holds most of the sounding time, then by Krumhansl-Schmuckler among
-scales within 2 %, it is 71 %. So a key signature is worth more than any estimate: believed unless
-another scale holds 10 % more of the sounding time, it keeps 97 % of these files right. It can't be
-believed blindly because exporters write C for want of knowledge: transposed at random under a
-signature of C, 61 % of these files are still put right.
+Krumhansl-Schmuckler method by itself finds the scale of 51 %, since songs stay on the dominant.
+Choosing the scale that holds most of the sounding time, and by Krumhansl-Schmuckler among scales
+within 2 % of it, finds 71 %. A key signature is better than these estimates: using it unless
+another scale holds 10 % more of the sounding time is right for 97 % of these files. Using it always
+would be wrong, since exporters write C when the key is unknown: of files transposed at random with
+a signature of C, this rule still corrects 61 %.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import numpy as np
 from sequence_tutor.policies.encodings.melody import HIGH, LOW
 from sequence_tutor.policies.midi.line import Note
 
-TIE = 0.02  # scales whose shares of the sounding time differ less are told apart by correlation
-BELIEF = 0.1  # how much more of it another scale must hold for a signature to be a mistake
+# Shares of the sounding time. Among scales that differ by less than TIE, correlation decides; a key
+# signature is ignored where another scale holds more than BELIEF more.
+TIE, BELIEF = 0.02, 0.1
 
 # probe-tone profiles of C major and C minor, Krumhansl & Kessler 1982
 MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
@@ -31,7 +32,7 @@ _IN_C = np.isin(np.arange(12), [0, 2, 4, 5, 7, 9, 11]).astype(float)
 
 
 def pitch_classes(notes: Iterable[Note]) -> np.ndarray:
-    """float64 [12]: how long each pitch class sounds, in steps."""
+    """float64 [12]: the time that each pitch class sounds, in steps."""
     histogram = np.zeros(12)
     for note in notes:
         histogram[note.pitch % 12] += note.end - note.start
@@ -56,7 +57,7 @@ def correlations(histogram: np.ndarray) -> np.ndarray:
 
 
 def scale(histogram: np.ndarray, signature: int | None = None) -> int:
-    """The scale, 0..11, of a piece that sounds (float64 [12], sum > 0); `signature` is its own."""
+    """The scale, 0..11, of `pitch_classes` float64 [12], sum > 0; signature: the file's, if any."""
     shares = np.array([histogram @ np.roll(_IN_C, k) for k in range(12)]) / histogram.sum()
     if signature is not None and shares[signature] >= shares.max() - BELIEF:
         return signature
@@ -65,12 +66,12 @@ def scale(histogram: np.ndarray, signature: int | None = None) -> int:
 
 
 def shift_to_c(scale: int) -> int:
-    """Semitones, -6..5, that bring a scale to C by the shorter way."""
+    """The fewest semitones, -6..5, that move a scale to C."""
     return (6 - scale) % 12 - 6
 
 
 def octave_fit(pitches: Iterable[int]) -> int:
-    """Semitones, whole octaves, after which most pitches lie in LOW..HIGH; the smallest such."""
+    """The smallest shift by octaves, in semitones, after which most pitches lie in LOW..HIGH."""
     pitches = np.fromiter(pitches, dtype=np.int64)
     shifts = sorted(range(-120, 121, 12), key=abs)
     return max(shifts, key=lambda s: int(((pitches + s >= LOW) & (pitches + s <= HIGH)).sum()))

@@ -2,8 +2,8 @@
 
     all notes --skyline--> one voice --quantise--> grid --split--> segments --windows--> corpus
 
-A token row made here is canonical: no note-off while nothing sounds. Each such row is given back
-exactly by `notes_to_tokens` from the notes it stands for and its length.
+A token row made here is canonical: it has no note-off while nothing sounds. `notes_to_tokens` makes
+exactly this row again from its notes and its length.
 """
 
 from __future__ import annotations
@@ -25,32 +25,38 @@ SHORTEST = 0.25  # a shorter note is an ornament and vanishes
 
 
 class Note(NamedTuple):
-    """A note: MIDI pitch; start and end in steps, start < end."""
+    """A note."""
 
     pitch: int
+    """MIDI pitch, 0..127."""
     start: float
+    """Onset in steps from the start of the piece."""
     end: float
+    """End in steps, above `start`."""
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """A line on the grid (starts rise, no note outlasts the next start) and what it cost.
+    """One voice on the grid, and the number of notes that this changed.
 
-    `moved` notes had an onset off the grid and are still there, `collided` ones shared a step with
-    a note that was nearer to it, `vanished` ones were too short.
+    Starts increase, and each note ends at or before the next start.
     """
 
     notes: list[Note]
+    """Notes on whole steps."""
     moved: int
+    """Number of kept notes whose onset was off the grid."""
     collided: int
+    """Number of notes dropped because another note was nearer to the same step."""
     vanished: int
+    """Number of notes dropped as too short."""
 
 
 def skyline(notes: Iterable[Note]) -> list[Note]:
-    """One voice: of each chord the highest note, cut where the next one starts.
+    """Reduce notes to one voice: the highest note of each chord, cut where the next one starts.
 
-    A note below one that goes on sounding is accompaniment, not the melody's next note; a short
-    overlap is legato playing and cuts the higher note.
+    A note below one that goes on sounding is accompaniment and is dropped; a short overlap is
+    legato playing and cuts the higher note.
     """
     line: list[Note] = []
     for note in sorted(notes, key=lambda n: (n.start, -n.pitch, n.end)):
@@ -68,11 +74,11 @@ def skyline(notes: Iterable[Note]) -> list[Note]:
 
 
 def quantise(line: Sequence[Note]) -> Quantised:
-    """A skyline with onsets and ends on the nearest steps, each note at least one step long.
+    """Move a skyline's onsets and ends to the nearest steps, each note at least one step long.
 
-    Only onsets count as moved: players and exporters shorten notes as a matter of course.
+    Only onsets count as moved, since players and exporters usually shorten notes.
     """
-    kept: list[tuple[Note, float]] = []  # the note on the grid, how far its onset moved
+    kept: list[tuple[Note, float]] = []  # the note on the grid, steps by which its onset moved
     collided = vanished = 0
     for pitch, start, end in line:
         step = math.ceil(start - 0.5)
@@ -92,7 +98,7 @@ def quantise(line: Sequence[Note]) -> Quantised:
 
 
 def notes_to_tokens(notes: Sequence[Note], length: int) -> np.ndarray:
-    """int16 [length] of a quantised line within 0..length steps; silence before and after holds.
+    """int16 [length] tokens of quantised notes within 0..length steps; the rest is holds.
 
     Raises ValueError for a pitch without a token.
     """
@@ -102,14 +108,14 @@ def notes_to_tokens(notes: Sequence[Note], length: int) -> np.ndarray:
             raise ValueError(f"MIDI pitch {pitch} is outside {LOW}..{HIGH}")
         tokens[int(start)] = pitch - LOW + FIRST_NOTE
         if end < length:
-            tokens[int(end)] = OFF  # the next note overwrites it where it starts at once
+            tokens[int(end)] = OFF  # a note that starts at this step overwrites it
     return tokens
 
 
 def split(notes: Sequence[Note]) -> list[np.ndarray]:
-    """Segments, int16 [T] each, between rests of a bar or more; they start with a note-on.
+    """Split at rests of a bar or more into segments, int16 [T] each, that start with a note-on.
 
-    A segment lasts to the end of its last bar, counted from its start, or to the next segment.
+    A segment has whole bars, counted from its start.
     """
     groups: list[list[Note]] = []
     for note in notes:
@@ -127,6 +133,6 @@ def split(notes: Sequence[Note]) -> list[np.ndarray]:
 
 
 def windows(segment: np.ndarray, length: int, stride: int = BAR) -> list[np.ndarray]:
-    """Whole windows, int16 [length] each, from every `stride`-th step where a note starts."""
+    """Windows, int16 [length] each, from every `stride`-th step, if a note starts there."""
     starts = range(0, len(segment) - length + 1, stride)
     return [segment[s : s + length] for s in starts if segment[s] >= FIRST_NOTE]

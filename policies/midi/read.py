@@ -1,4 +1,4 @@
-"""A MIDI file's melody, read defensively: a file is data that strangers made."""
+"""The melody of a MIDI file. Files aren't trusted: size, length and parsing time are limited."""
 
 from __future__ import annotations
 
@@ -18,38 +18,40 @@ from sequence_tutor.policies.midi.line import Note, quantise, skyline, split
 
 MAX_BYTES = 4 * 2**20  # a hundred times a usual file; parsing takes about 5 s per MiB
 MAX_STEPS = 100_000  # 3.5 hours at 120 quarter notes a minute
-MAX_TICKS = 10_000_000
-# The parser reads a number up to its last byte, the first below 0x80, at a cost of its length
+MAX_TICKS = 10_000_000  # of one track
+# A number in MIDI ends at the first byte below 0x80; the parser's time grows with its length
 # squared.
 _ENDLESS_NUMBER = re.compile(rb"[\x80-\xff]{1024}")
-# who carries the tune, best first
+# names of tracks that may have the melody, the likeliest first
 _MELODY_NAMES = ("melody", "voice", "vocal", "lead", "soprano")
 
 
 class MidiError(ValueError):
-    """A MIDI file that can't be used; the message says why, without its name."""
+    """A MIDI file can't be used; the message says why, without the file's name."""
 
 
 @dataclass(frozen=True)
 class MidiMelodies:
-    """The melody of one file.
-
-    `segments` int16 [T] each, canonical tokens that start with a note-on; `shift` semitones it
-    was moved by; `notes` in the melody before anything was dropped; `moved` to the nearest step;
-    dropped: `collided` with another on the same step, `vanished` as too short, `out_of_range`.
-    """
+    """The melody of one file, and the number of notes that reading it changed."""
 
     segments: tuple[np.ndarray, ...]
+    """int16 [T] each: canonical tokens that start with a note-on."""
     shift: int
+    """Semitones by which the melody was moved."""
     notes: int
+    """Number of notes in the melody before any was dropped."""
     moved: int
+    """Number of notes moved to the nearest step."""
     collided: int
+    """Number of notes dropped because another note took the same step."""
     vanished: int
+    """Number of notes dropped as too short."""
     out_of_range: int
+    """Number of notes dropped because no token has their pitch."""
 
 
 def read_midi(data: bytes, transpose: bool = True) -> MidiMelodies:
-    """The melody of a MIDI file, moved to C major or A minor, or by octaves alone.
+    """Read the melody, moved to C major or A minor, or only by octaves without `transpose`.
 
     Raises MidiError.
     """
@@ -72,20 +74,20 @@ def read_midi(data: bytes, transpose: bool = True) -> MidiMelodies:
 
 
 def melody_notes(instruments: Sequence[tuple[str, list[Note]]]) -> list[Note]:
-    """The notes among which the melody is: those of the best-named track, or all."""
+    """The notes to find the melody in: those of the track with the likeliest name, or all."""
     for wanted in _MELODY_NAMES:
         named = [(len(notes), name) for name, notes in instruments if wanted in name.lower()]
         if named:
-            best = max(named)[1]  # a track that changes its program is several instruments
+            best = max(named)[1]  # a track that changes its program becomes several instruments
             return [note for name, notes in instruments if name == best for note in notes]
     return [note for _, notes in instruments for note in notes]
 
 
 def read_instruments(data: bytes) -> tuple[list[tuple[str, list[Note]]], int | None]:
-    """(track name, notes) of each instrument but drums, and the only key signature's scale 0..11.
+    """(track name, notes) of each instrument but drums, and the key signature's scale 0..11.
 
-    Times count from the file's start in steps of a quarter of the resolution, so tempo changes
-    don't matter. Raises MidiError.
+    The scale is None without a key signature or with several. Times are steps from the start of the
+    file, counted in ticks, so tempo changes don't matter. Raises MidiError.
     """
     if not data:
         raise MidiError("it is empty")
@@ -101,7 +103,7 @@ def read_instruments(data: bytes) -> tuple[list[tuple[str, list[Note]]], int | N
         raise
     except EOFError:
         raise MidiError("it is cut short") from None
-    except Exception as error:  # strangers' bytes make the parser raise anything
+    except Exception as error:  # a damaged file may make the parser raise anything
         text = " ".join(str(error).split())[:200]
         raise MidiError(f"it can't be read: {type(error).__name__} {text}".strip()) from error
     step = midi.resolution / STEPS_PER_QUARTER
@@ -120,7 +122,7 @@ def read_instruments(data: bytes) -> tuple[list[tuple[str, list[Note]]], int | N
 
 
 def _parse(data: bytes) -> pretty_midi.PrettyMIDI:
-    """pretty_midi's reading of what it can read within bounded time and memory."""
+    """Parse with pretty_midi. Raises MidiError for what would take too much time or memory."""
     if _ENDLESS_NUMBER.search(data):
         raise MidiError("it holds a number without an end")
     file = mido.MidiFile(file=BytesIO(data))
@@ -128,7 +130,7 @@ def _parse(data: bytes) -> pretty_midi.PrettyMIDI:
         raise MidiError("it counts time in film frames instead of beats")
     if file.type == 2:
         raise MidiError("it is of type 2, independent patterns instead of one piece")
-    file.tracks = [track for track in file.tracks if track]  # pretty_midi fails at empty ones
+    file.tracks = [track for track in file.tracks if track]  # pretty_midi fails for empty ones
     if not file.tracks:
         raise MidiError("it has no notes")
     for track in file.tracks:

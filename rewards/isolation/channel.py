@@ -1,7 +1,7 @@
-"""Messages between the processes: Python values, whole or not at all, and open files with them.
+"""Messages between the processes of a reward: Python values and open files.
 
-A packet socket (SOCK_SEQPACKET) keeps messages apart and hands each to one reader. A message too
-long for a packet travels as a file in memory, whose descriptor is sent instead.
+A packet socket (SOCK_SEQPACKET) delivers each message whole, to one reader. A message too long for
+a packet is written to a file in memory, whose descriptor is sent instead.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-# Far below the socket's buffer (about 200 kB), so that dozens of short messages fit.
+# Longest packet. Far below the socket's buffer (about 200 kB), so that it holds dozens of them.
 PACKET_BYTES = 1 << 14
 _MAX_FILES = 4
 _FILES_BYTES = socket.CMSG_SPACE(4 * _MAX_FILES)
-# A pickle begins with another byte.
+# Packet that announces a file in memory; a pickle begins with another byte.
 _LONG = b"L"
-# plain integers: the names are enumerations, whose arithmetic takes longer than a system call
+# plain integers: arithmetic with the enumeration's members takes longer than a system call
 _NOW, _NO_INHERITING = int(socket.MSG_DONTWAIT), int(socket.MSG_CMSG_CLOEXEC)
 
 
@@ -27,7 +27,7 @@ class Channel:
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
-        # filled again and again: a new one for each message takes longer than the message
+        # reused: allocating a buffer for each message takes longer than reading the message
         self._buffer = memoryview(bytearray(PACKET_BYTES))
 
     @staticmethod
@@ -40,9 +40,9 @@ class Channel:
         return self.socket.fileno()
 
     def send(self, message: Any, files: Sequence[int] = (), wait: bool = True) -> None:
-        """Send a value and descriptors, which stay the sender's own to close.
+        """Send a value and descriptors, which the sender must still close.
 
-        Raises BlockingIOError where that would take waiting and `wait` is false.
+        Raises BlockingIOError where the socket is full and `wait` is false.
         """
         data = pickle.dumps(message)
         flags = 0 if wait else _NOW
@@ -59,10 +59,10 @@ class Channel:
             self.socket.send(data, flags)
 
     def receive(self, wait: bool = True) -> tuple[Any, list[int]]:
-        """The next value and the descriptors that came with it, now the receiver's to close.
+        """Return the next value and its descriptors, which the receiver must close.
 
-        Raises EOFError where the other end is closed, BlockingIOError where nothing is there and
-        `wait` is false, and anything at all where the sender wrote something unreadable.
+        Raises EOFError where the other end is closed, BlockingIOError where there is no message and
+        `wait` is false, and any exception where the message can't be read.
         """
         flags = _NO_INHERITING if wait else _NO_INHERITING | _NOW
         size, extra, _, _ = self.socket.recvmsg_into([self._buffer], _FILES_BYTES, flags)

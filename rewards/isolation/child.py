@@ -1,8 +1,8 @@
-"""A child: scores one unit of work after another until it is told to end, or can't go on.
+"""A child process: scores one unit of work after another until the pool dismisses it, or it fails.
 
-It says that it starts a unit before it touches it, so that the pool knows whom to blame for its
-end, and it says what a unit got before it starts the next, so that no good score is ever lost.
-Where the next unit lies ready, that is one message: `Report`.
+It reports the start of a unit before it scores it, so that the pool knows which unit ended it, and
+reports a unit's results before it starts the next, so that no score is lost. Where the next unit
+has already arrived, both are one message: `Report`.
 """
 
 from __future__ import annotations
@@ -15,117 +15,127 @@ from typing import Any, NamedTuple
 from sequence_tutor.rewards.compiled_reward import Objective
 from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
-from sequence_tutor.rewards.isolation.work import Done, pack, pack_identities
+from sequence_tutor.rewards.isolation.work import UnitResult, pack, pack_identities
 
-# How much memory there is in use is looked up after so many units, or after one that took so long.
+# The memory in use is measured every LOOK_EVERY units, and after a unit of LOOK_AFTER_S seconds.
 LOOK_EVERY, LOOK_AFTER_S = 16, 1e-3
 
 
 class Task(NamedTuple):
-    """A unit of work as the child is told it. identifies: whether keys are wanted, not scores."""
+    """Message to a child: a unit of work."""
 
     number: int
+    """Number of the unit."""
     sequences: list[str]
+    """The unit's n sequences."""
     tokens: list[list[str]] | None
+    """Texts of the actions of each sequence, without the end token; None: split them here."""
     identifies: bool
+    """Whether keys are wanted, not scores."""
 
 
 class Started(NamedTuple):
-    """number: of the unit; at: time.monotonic(), which all processes share; cpu_s: spent by this
-    process until then."""
+    """The start of a unit."""
 
     number: int
+    """Number of the unit."""
     at: float
+    """time.monotonic() at the start, seconds; all processes share that clock."""
     cpu_s: float
+    """CPU seconds that this process had spent by then."""
 
 
 class Ending(NamedTuple):
-    """Why a child ends by itself. out_of_memory: its unit needed more than it may have; guilty: and
-    it wasn't others that had left too little; error: what its unit raised that isn't an error to go
-    on from; all empty: it has grown too large."""
+    """Why a child ends by itself. Without any value it has allocated too much and is replaced."""
 
     out_of_memory: bool = False
+    """Whether the unit needed more memory than it may have."""
     error: str = ""
+    """What the unit raised, if the process can't go on after it; else ""."""
     guilty: bool = False
+    """Whether the unit alone is the cause of that: earlier units had left enough memory."""
 
 
 class Report(NamedTuple):
-    """done: what the last unit got; started: the next one; ending: nothing comes after this."""
+    """Message from a child to the pool."""
 
-    done: Done | None = None
+    done: UnitResult | None = None
+    """Results of the last unit, if they weren't sent before."""
     started: Started | None = None
+    """The unit that begins now, if one does."""
     ending: Ending | None = None
+    """Why the child ends; it sends nothing after this."""
 
     def plain(self) -> tuple[Any, ...]:
-        """Nothing but tuples, which are pickled ten times faster."""
+        """The same as plain tuples, which are pickled ten times faster."""
         return tuple([None if part is None else tuple(part) for part in self])
 
     @staticmethod
     def of(plain: tuple[Any, ...]) -> Report:
-        """What was made plain. Raises TypeError or ValueError for anything else."""
+        """The inverse of `plain`. Raises TypeError or ValueError for other values."""
         done, started, ending = plain
         return Report(
-            None if done is None else Done(*done),
+            None if done is None else UnitResult(*done),
             None if started is None else Started(*started),
             None if ending is None else Ending(*ending),
         )
 
 
 class Child:
-    """See the module. memory_bytes: what may be allocated beyond what there is at the start."""
+    """See the module. memory_bytes: how much may be allocated beyond the memory at the start."""
 
     def __init__(self, channel: Channel, objective: Objective, memory_bytes: int) -> None:
         self._channel, self._objective = channel, objective
         self._pid = os.getpid()
-        self._done: Done | None = None
-        self._asked = 0
+        self._done: UnitResult | None = None
+        self._rounds = 0
         self._allocated = linux.data_meter()
         at_start = self._allocated()
-        # one that leaks is replaced between two units, long before another sequence pays for it
+        # above this the child is replaced after a unit, so that a leak doesn't fail later sequences
         self._grown_bytes = at_start + memory_bytes // 2
-        # below that, what came before a unit has hardly touched what the unit may have
+        # below this earlier units have left the next one enough memory
         self._intact_bytes = at_start + memory_bytes // 4
         self._intact = True
         self._lift_limit = linux.limit_data(at_start + memory_bytes)
 
     def run(self) -> None:
-        """Returns when the pool says so or is gone, or when this process should be replaced."""
+        """Score units; returns when the pool asks or is gone, or when this process should end."""
         with suppress(EOFError):
             while (task := self._next()) is not None:
-                self._tell(started=Started(task.number, time.monotonic(), time.process_time()))
+                self._send(started=Started(task.number, time.monotonic(), time.process_time()))
                 result = self._score(task)
-                if os.getpid() != self._pid:  # the reward forked and let the copy come back here
+                if os.getpid() != self._pid:  # the reward has forked, and this is the copy
                     return
                 if isinstance(result, Ending):
-                    return self._tell(ending=result)
+                    return self._send(ending=result)
                 self._done = result
             if self._done is not None:
-                self._tell()
+                self._send()
 
     def _next(self) -> Task | None:
-        """The next unit, None where there is to be none. Results don't wait for it."""
-        self._asked += 1
-        if self._asked % LOOK_EVERY == 0 or (self._done and self._done.seconds > LOOK_AFTER_S):
+        """Wait for the next unit; None ends the child. Results are sent before a wait."""
+        self._rounds += 1
+        if self._rounds % LOOK_EVERY == 0 or (self._done and self._done.seconds > LOOK_AFTER_S):
             allocated = self._allocated()
             self._intact = allocated <= self._intact_bytes
             if allocated > self._grown_bytes:
-                self._tell(ending=Ending())
+                self._send(ending=Ending())
                 return None
         else:
-            self._intact = False  # nobody has looked
+            self._intact = False  # not measured
         try:
             task, _ = self._channel.receive(wait=False)
         except BlockingIOError:
             if self._done is not None:
-                self._tell()
+                self._send()
             task, _ = self._channel.receive()
         return None if task is None else Task(*task)
 
-    def _tell(self, started: Started | None = None, ending: Ending | None = None) -> None:
+    def _send(self, started: Started | None = None, ending: Ending | None = None) -> None:
         self._channel.send(Report(self._done, started, ending).plain())
         self._done = None
 
-    def _score(self, task: Task) -> Done | Ending:
+    def _score(self, task: Task) -> UnitResult | Ending:
         started = time.perf_counter()
         try:
             if task.identifies:
@@ -140,6 +150,6 @@ class Child:
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
             text = f": {error.code}" if isinstance(error.code, str) else ""
             return Ending(error=f"exited with code {code}{text}")
-        except BaseException as error:  # what is left of the process isn't trusted
+        except BaseException as error:  # the process may be damaged, so it ends
             text = f": {error}" if str(error) else ""
             return Ending(error=f"raised {type(error).__name__}{text}")

@@ -1,7 +1,7 @@
-"""The dispatcher: gives sequences to children and settles what becomes of each. One thread's.
+"""The dispatcher: gives sequences to children and records the outcome of each. For one thread only.
 
-One child works at a time. Where it waits for something that isn't the processor, another is forked
-and it is let wait; who is back when there are two goes.
+One child works at a time. If it blocks on something other than the CPU, another child is forked;
+when the blocked one finishes its unit and another child is free, the first one is dismissed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.fork_server import Born, Broken, Ready
 from sequence_tutor.rewards.isolation.launcher import Launcher, StderrTail
 from sequence_tutor.rewards.isolation.pace import Pace
-from sequence_tutor.rewards.isolation.work import Done, Shape, Unit
+from sequence_tutor.rewards.isolation.work import Shape, Unit, UnitResult
 from sequence_tutor.rewards.isolation.worker import Due, Worker
 
-# How long a reward may take to be built.
+# Seconds that building a reward may take.
 BUILD_S = 600.0
-# When so many processes in a row have ended before they began anything, what is queued is given up.
-MAX_STILLBIRTHS = 3
+# After this number of processes in a row that ended before they began a unit, all queued units are
+# given up.
+MAX_FAILED_STARTS = 3
 
 
 class Dispatcher:
-    """See the module. queue: units to give out, to whose end others may append; shape: of the
-    reward's scores, once it is built."""
+    """See the module. queue: units to give out; other threads may append to it. shape: that of the
+    reward's scores; None until the reward is built."""
 
     def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
         self.queue: deque[Unit] = deque()
@@ -40,19 +41,21 @@ class Dispatcher:
         self._config, self._origin = config, (config, domain, path)
         self._workers: dict[int, Worker] = {}
         self._launcher: Launcher | None = None
-        # of units to be scored, and of those whose keys are wanted
+        # by `Job.identifies`: of units to be scored, and of those whose keys are wanted
         self._paces = {False: Pace(), True: Pace()}
-        self._forked = self._given = self._stillbirths = 0
-        # everything, and what can't wait: all but results
+        self._forked = self._given = self._failed_starts = 0
+        # all sources, and the urgent ones: all but the children's results
         self._all, self._urgent = selectors.DefaultSelector(), selectors.DefaultSelector()
-        self._all.register(self._urgent, selectors.EVENT_READ, lambda: self._hear(self._urgent, 0))
+        self._all.register(
+            self._urgent, selectors.EVENT_READ, lambda: self._wait_and_react(self._urgent, 0)
+        )
 
     def listen(self, source: Any, call: Callable[[], object]) -> None:
-        """Call something whenever there is something to read."""
+        """Call `call` whenever `source` has something to read."""
         self._urgent.register(source, selectors.EVENT_READ, call)
 
     def turn(self) -> None:
-        """Do what there is to do, then wait for news, or for the time to look after somebody.
+        """Give out units, wait for messages or the next deadline, and react to them.
 
         Raises ValueError where the reward can't be built the first time.
         """
@@ -60,21 +63,21 @@ class Dispatcher:
             self._launch()
         self._feed()
         next_at = min((at for _, at, _ in self._due()), default=math.inf)
-        # half of what lies ready may be done before anybody needs to know
+        # children have enough units until half of them are done, so results can wait
         nap_s = max((self._nap_s(w) for w in self._workers.values()), default=0.0)
         now = time.monotonic()
-        if not (nap_s and self._hear(self._urgent, min(next_at, now + nap_s))):
-            self._hear(self._all, next_at)
-        self._look_after(time.monotonic())
+        if not (nap_s and self._wait_and_react(self._urgent, min(next_at, now + nap_s))):
+            self._wait_and_react(self._all, next_at)
+        self._check_deadlines(time.monotonic())
 
-    def _hear(self, selector: selectors.BaseSelector, until: float) -> bool:
-        """Wait for news, then react to all there is; whether there was some."""
+    def _wait_and_react(self, selector: selectors.BaseSelector, until: float) -> bool:
+        """Wait for messages and react to all of them; returns whether there was one."""
         wait_s = None if until == math.inf else max(0.0, until - time.monotonic())
-        news = selector.select(wait_s)
-        for key, _ in news:
-            if selector.get_map().get(key.fd) is key:  # else it was closed by the one before
+        ready = selector.select(wait_s)
+        for key, _ in ready:
+            if selector.get_map().get(key.fd) is key:  # the call before may have closed it
                 key.data()
-        return bool(news)
+        return bool(ready)
 
     def _nap_s(self, worker: Worker) -> float:
         unit = next(iter(worker.sent.values()), None)
@@ -97,7 +100,7 @@ class Dispatcher:
     # -- giving out --------------------------------------------------------------------------
 
     def _feed(self) -> None:
-        """Give out what is queued, as far as somebody may take it."""
+        """Give out queued units while a child can take them."""
         while self.queue and self._launcher is not None:
             unit = self.queue[0]
             if unit.job.abandoned:
@@ -124,20 +127,20 @@ class Dispatcher:
     def _launch(self) -> None:
         self._launcher = launcher = Launcher(*self._origin)
         self.listen(launcher.channel, self._on_answers)
-        self.listen(launcher.words, lambda: self._on_words(launcher.words))
+        self.listen(launcher.words, lambda: self._on_stderr(launcher.words))
 
     def _fork(self, launcher: Launcher) -> Worker:
         self._forked += 1
         worker = self._workers[self._forked] = Worker(self._forked)
         self._all.register(worker.channel, selectors.EVENT_READ, lambda: self._on_reports(worker))
-        self.listen(worker.words, lambda: self._on_words(worker.words))
+        self.listen(worker.words, lambda: self._on_stderr(worker.words))
         launcher.fork(worker.number, worker.far, worker.words.write_end)
         worker.words.hand_over()
         return worker
 
-    # -- what processes say ------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------
 
-    def _on_words(self, words: StderrTail) -> None:
+    def _on_stderr(self, words: StderrTail) -> None:
         if not words.read():
             self._urgent.unregister(words)
 
@@ -154,12 +157,12 @@ class Dispatcher:
                     if isinstance(answer, Born):
                         worker.started(answer.pid)
                     else:
-                        self._bury(worker, answer.error or linux.how_it_ended(answer.status))
+                        self._on_ended(worker, answer.error or linux.how_it_ended(answer.status))
         except EOFError:
-            self._on_template_lost(launcher)
+            self._on_fork_server_lost(launcher)
 
-    def _on_template_lost(self, launcher: Launcher) -> None:
-        self._ignore(launcher.channel, launcher.words)
+    def _on_fork_server_lost(self, launcher: Launcher) -> None:
+        self._unregister(launcher.channel, launcher.words)
         self._launcher = None
         how = launcher.ended()
         if self.shape is None:
@@ -167,27 +170,27 @@ class Dispatcher:
         for worker in list(self._workers.values()):
             worker.kill_group()
             worker.not_its_fault = True
-            self._bury(worker, how)
-        self._count_stillbirth(launcher.broken or how)
+            self._on_ended(worker, how)
+        self._count_failed_start(launcher.broken or how)
 
     def _on_reports(self, worker: Worker) -> None:
         if worker.verdict is not None and worker.verdict[0] == Status.CRASHED:
-            return  # nothing it says can be trusted
+            return  # it has sent unreadable messages
         try:
             for report in worker.reports():
                 if report.done is not None:
                     self._on_done(worker, report.done)
                 if report.started is not None:
                     worker.begin(report.started)
-                    self._stillbirths = 0
+                    self._failed_starts = 0
                 if report.ending is not None:
                     worker.ending = report.ending
                     self._requeue(worker.leave())
         except Exception as error:  # the process may have overwritten anything
-            text = f"its process sent what can't be read: {type(error).__name__}: {error}"
+            text = f"its process sent an unreadable message: {type(error).__name__}: {error}"
             self._kill(worker, (Status.CRASHED, text))
 
-    def _on_done(self, worker: Worker, done: Done) -> None:
+    def _on_done(self, worker: Worker, done: UnitResult) -> None:
         unit = worker.finish(done)
         self._pace(unit).note(len(unit.rows), done.seconds)
         self._requeue(unit_results.enter(unit, done))
@@ -199,7 +202,7 @@ class Dispatcher:
     # -- deadlines and ends ------------------------------------------------------------------
 
     def _due(self) -> list[tuple[Worker | None, float, Due]]:
-        """Whom to look after next, when and why."""
+        """The next deadline of each worker, and of the fork server (None) until it is ready."""
         others_wait = bool(self.queue) or any(w.sent for w in self._workers.values())
         due: list[tuple[Worker | None, float, Due]] = []
         for worker in self._workers.values():
@@ -210,7 +213,7 @@ class Dispatcher:
             due.append((None, self._launcher.since + BUILD_S, Due.UNBORN))
         return due
 
-    def _look_after(self, now: float) -> None:
+    def _check_deadlines(self, now: float) -> None:
         for worker, at, why in self._due():
             if at > now:
                 continue
@@ -218,13 +221,13 @@ class Dispatcher:
                 assert self._launcher is not None
                 self._launcher.give_up(f"took longer than {BUILD_S:g} s")
             elif why is Due.UNKILLABLE:
-                self._bury(worker, "it can't be killed")
+                self._on_ended(worker, "it can't be killed")
             elif why is Due.UNBORN:
                 worker.not_its_fault = True
                 self._kill(worker)
             elif why is Due.TIME_OUT:
                 unit = worker.unit
-                self._on_reports(worker)  # it may be done
+                self._on_reports(worker)  # its results may have arrived
                 if unit is not None and worker.unit is unit:
                     self._kill(worker, (Status.TIMEOUT, unit.job.late))
             elif why is Due.SUSPECT and worker.is_idle(now):
@@ -238,31 +241,32 @@ class Dispatcher:
         self._requeue(worker.leave())
         self._launcher.kill(worker.number)
 
-    def _bury(self, worker: Worker, how: str) -> None:
-        """A child is gone, or given up; settle what it had."""
+    def _on_ended(self, worker: Worker, how: str) -> None:
+        """Settle the units of a child that has ended, or can't be killed."""
         self._on_reports(worker)
         worker.words.read()
         self._requeue(worker.leave())
         again = unit_results.worker_ended(worker, how, self._config)
         del self._workers[worker.number]
-        self._ignore(worker.channel, worker.words)
+        self._unregister(worker.channel, worker.words)
         worker.close()
         self._requeue(again)
         if not worker.begun and not worker.dismissed:
-            self._count_stillbirth(how)
+            self._count_failed_start(how)
 
-    def _ignore(self, *sources: Channel | StderrTail) -> None:
+    def _unregister(self, *sources: Channel | StderrTail) -> None:
         for source in sources:
             for selector in (self._all, self._urgent):
                 with suppress(KeyError):
                     selector.unregister(source)
 
-    def _count_stillbirth(self, how: str) -> None:
-        """A process has ended before it began anything. Where all do, there is no more to try."""
-        self._stillbirths += 1
-        if self._stillbirths < MAX_STILLBIRTHS:
-            time.sleep(0.1 * self._stillbirths)
+    def _count_failed_start(self, how: str) -> None:
+        """Note that a process ended before it began a unit; after MAX_FAILED_STARTS in a row give
+        up all queued units."""
+        self._failed_starts += 1
+        if self._failed_starts < MAX_FAILED_STARTS:
+            time.sleep(0.1 * self._failed_starts)
             return
-        self._stillbirths = 0
+        self._failed_starts = 0
         while self.queue:
             unit_results.give_up(self.queue.popleft(), how)

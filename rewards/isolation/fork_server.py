@@ -1,8 +1,8 @@
-"""The fork server: a process that builds the reward once, forks children and knows how they ended.
+"""The fork server: a process that builds the reward once, forks children and reports how they end.
 
-A fork copies only the thread that asks for it, and a lock held by another is held for ever in the
-copy. So nothing here starts a thread. A reward's module that starts some when it is imported must
-be able to live with that.
+A fork copies only the thread that calls it; a lock that another thread holds stays locked in the
+copy for ever. So no thread is started here. A reward's module that starts threads at import must
+work without them in the copies.
 """
 
 from __future__ import annotations
@@ -26,56 +26,67 @@ from sequence_tutor.rewards.isolation.work import Shape
 
 
 class Settings(NamedTuple):
-    """config: as plain values; parent: the process that asks."""
+    """What the fork server has to build."""
 
     config: dict[str, Any]
+    """The [reward] section as plain values."""
     domain: str
+    """Name of the domain, such as "molecules"."""
     parent: int
+    """Process id of the process that started the fork server."""
 
 
 class Fork(NamedTuple):
-    """Request: a child of that number. Comes with its end of a channel and its standard error."""
+    """Request: fork a child. Its end of a channel and its standard error come with the message."""
 
     number: int
+    """Number for the new child."""
 
 
 class Kill(NamedTuple):
-    """Request: end a child and all that it started."""
+    """Request: end a child and every process that it started."""
 
     number: int
+    """Number of the child."""
 
 
 class Ready(NamedTuple):
     """Answer, once: the reward is built."""
 
     shape: Shape
+    """What the reward's scores have."""
 
 
 class Broken(NamedTuple):
-    """Answer, once: it can't be built, and why."""
+    """Answer, once: the reward can't be built."""
 
     error: str
+    """The reason, one sentence."""
 
 
 class Born(NamedTuple):
-    """Answer: a child runs."""
+    """Answer: a child has started."""
 
     number: int
+    """Number of the child."""
     pid: int
+    """Its process id."""
 
 
 class Gone(NamedTuple):
-    """Answer: a child and all that it started have ended, with that wait status; or, with
-    a text, it couldn't be forked."""
+    """Answer: a child and every process that it started have ended, or it couldn't be forked."""
 
     number: int
+    """Number of the child."""
     status: int
+    """Wait status of the child; 0 where `error` is given."""
     error: str = ""
+    """Why the child couldn't be forked, "" where it ran."""
 
 
 def serve(file: int, settings: Settings) -> None:
-    """Be the fork server until the other end of the socket `file` is closed."""
-    # an import may hang, with nobody looking at the socket
+    """Run the fork server until the other end of the socket `file` is closed."""
+    # an import may hang, and then a closed socket wouldn't end this process
     linux.die_with_parent()
     if os.getppid() != settings.parent:
         return
@@ -89,9 +100,9 @@ def serve(file: int, settings: Settings) -> None:
         objective.warm_up(EXAMPLES[settings.domain])
     except ValueError as error:
         return channel.send(Broken(str(error)))
-    except BaseException as error:  # told, not shown: nobody reads what a fork server writes
+    except BaseException as error:  # sent, not printed: the standard error isn't shown
         return channel.send(Broken(f"the reward can't be built: {type(error).__name__}: {error}"))
-    # from here on the closed socket tells, and there may be children to end first
+    # from here on a closed socket ends this process, after it has ended its children
     linux.die_with_parent(False)
     linux.adopt_orphans()
     linux.no_core_files()
@@ -107,7 +118,7 @@ class ForkServer:
     def __init__(self, channel: Channel, objective: Objective, memory_bytes: int) -> None:
         self._channel, self._objective, self._memory_bytes = channel, objective, memory_bytes
         self._numbers: dict[int, int] = {}  # by process id
-        # processes that the reward's module has started for all
+        # processes that the reward's module started at import, for all children
         self._helpers = set(linux.children_of(os.getpid()))
         self._woken, wake = os.pipe()
         for end in (self._woken, wake):
@@ -118,7 +129,7 @@ class ForkServer:
         )
 
     def run(self) -> None:
-        """Serve until the pool is gone; then end every process below."""
+        """Serve until the pool is gone; then end all descendants."""
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
         poll.register(self._woken, select.POLLIN)
@@ -181,10 +192,10 @@ class ForkServer:
             os._exit(70)
 
     def _reap(self) -> None:
-        """Bury the dead, end what they left, and tell."""
+        """Collect ended children, end the processes they started, and report them."""
         gone: list[Gone] = []
-        while (pid := _dead()) is not None:
-            _kill(pid)  # its process group may outlive it; its number is its own until it's buried
+        while (pid := _ended_child()) is not None:
+            _kill(pid)  # its group may outlive it; its process id isn't reused before waitpid
             _, status = os.waitpid(pid, 0)
             self._helpers.discard(pid)
             if (number := self._numbers.pop(pid, None)) is not None:
@@ -194,8 +205,8 @@ class ForkServer:
             self._channel.send(one)
 
     def _end_orphans(self) -> None:
-        """What a dead child had started in sessions of their own has come to us. Orphans of
-        the living go to these."""
+        """End the processes that an ended child had started in other sessions: this process is
+        their parent now. Orphans of running children belong to these children."""
         for pid in linux.children_of(os.getpid()):
             if pid not in self._numbers and pid not in self._helpers:
                 _kill(pid)
@@ -210,8 +221,8 @@ class ForkServer:
                 os.waitpid(-1, 0)
 
 
-def _dead() -> int | None:
-    """A child that has ended and isn't buried yet."""
+def _ended_child() -> int | None:
+    """Process id of a child that has ended and hasn't been waited for; None without one."""
     try:
         found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -220,7 +231,7 @@ def _dead() -> int | None:
 
 
 def _kill(pid: int) -> None:
-    """End a process and its group, if it leads one. Never reaps, so the number stays its own."""
+    """End a process, and its group if it leads one. Doesn't wait for it, so the id isn't reused."""
     with suppress(OSError):
         os.killpg(pid, signal.SIGKILL)
     with suppress(OSError):

@@ -1,6 +1,6 @@
-"""Finding keys where a sequence can't harm the process that asks.
+"""Finding keys of sequences so that no sequence can crash or hang the calling process.
 
-A domain says whether looking at a sequence can end or hang a process. If so, that is done in the
+`Domain.isolated` says whether parsing a sequence may do that. If so, keys are found in the
 processes that rewards run in, with a deadline for each sequence.
 """
 
@@ -13,19 +13,19 @@ from sequence_tutor.rewards.base import Domain, Identity, Reward
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
-# By domain a component that costs nothing, for processes that are only to find keys.
+# Domain -> a component that costs nothing, for processes that only find keys.
 _NO_REWARD = {"molecules": "validity"}
 
 
 def identifier(domain: Domain, reward: Reward) -> Callable[[Sequence[str]], Sequence[Identity]]:
-    """What finds the keys of sequences: the reward's processes if need be, else this one."""
+    """A function that finds keys: in the reward's processes if needed, else in this one."""
     if domain.isolated:
         return reward.identify
     return partial(_identify_here, domain)
 
 
 def identify_all(domain: Domain, sequences: Sequence[str]) -> Sequence[Identity]:
-    """What each sequence is, one for one, for those that have no reward at hand."""
+    """The identity of each sequence, for callers without a reward."""
     if not domain.isolated:
         return _identify_here(domain, sequences)
     config = RewardConfig(component=[ComponentConfig(name=_NO_REWARD[domain.name])])

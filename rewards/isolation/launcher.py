@@ -1,4 +1,4 @@
-"""The pool's side of the fork server: starts it, asks it for children, ends it."""
+"""The pool's side of the fork server: starts it, requests children, ends it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from sequence_tutor.rewards.isolation.fork_server import (
 Answer = Ready | Broken | Born | Gone
 
 _START = Path(__file__).with_name("start.py")
-# A child scores on one core. What threads a library makes when it is imported, a fork would lose.
+# A child scores on one core. Threads that a library starts at import don't survive a fork.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-_FAREWELL_S = 5.0
+# Seconds that the fork server may take to end by itself before it is killed.
+_EXIT_S = 5.0
 
 
 class StderrTail:
-    """Reads what a process writes on its standard error and remembers the end of it."""
+    """Reads a process's standard error and keeps the last KEPT_BYTES of it."""
 
     KEPT_BYTES = 2048
 
@@ -48,11 +49,11 @@ class StderrTail:
         return self.file
 
     def hand_over(self) -> None:
-        """The end to write to is somebody else's now."""
+        """Close the write end here, after a process has been given it."""
         os.close(self.write_end)
 
     def read(self) -> bool:
-        """Take what there is; False where nothing more can come."""
+        """Read without waiting; returns False once the write end is closed."""
         with suppress(BlockingIOError):
             while data := os.read(self.file, 1 << 16):
                 self._tail = (self._tail + data)[-self.KEPT_BYTES :]
@@ -68,8 +69,11 @@ class StderrTail:
 
 
 class Launcher:
-    """One fork server process, started at `since` (monotonic seconds) by a thread that lives as
-    long as it should. ready: the reward is built; broken: why it can't be."""
+    """One fork server process. The thread that starts it must live as long as the process should.
+
+    since: monotonic seconds of its start; ready: whether the reward is built; broken: why it can't
+    be, or ""; words: the end of its standard error.
+    """
 
     def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
         self.channel, far = Channel.pair()
@@ -77,33 +81,33 @@ class Launcher:
         self.since, self.ready, self.broken = time.monotonic(), False, ""
         settings = Settings(config.model_dump(), domain, os.getpid())
         search = [*sys.path, *(p for p in path if p not in sys.path)]
-        with tempfile.TemporaryFile() as orders:
-            orders.write(pickle.dumps(search) + pickle.dumps(settings))
-            orders.seek(0)
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(pickle.dumps(search) + pickle.dumps(settings))
+            stdin.seek(0)
             self._process = subprocess.Popen(
                 [sys.executable, "-P", str(_START), str(far.fileno())],
-                stdin=orders,
+                stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=self.words.write_end,
                 pass_fds=[far.fileno()],
                 env=_ONE_THREAD | os.environ,
-                start_new_session=True,  # an interrupt from the keyboard is not for it
+                start_new_session=True,  # Ctrl-C must not reach it
             )
         far.close()
         self.words.hand_over()
 
     def fork(self, number: int, channel: Channel, errors: int) -> None:
-        """Ask for a child with that end of a channel and that standard error."""
-        with suppress(OSError):  # it is gone, which `answers` will tell
+        """Request a child with this end of a channel and this standard error."""
+        with suppress(OSError):  # where it has ended, `answers` raises
             self.channel.send(Fork(number), [channel.fileno(), errors])
 
     def kill(self, number: int) -> None:
-        """Ask for a child's end, and that of all it started."""
+        """Request the end of a child and of every process that it started."""
         with suppress(OSError):
             self.channel.send(Kill(number))
 
     def answers(self) -> Iterator[Answer]:
-        """What it says, as far as it has come. Raises EOFError when it has ended."""
+        """Yield the answers that have arrived. Raises EOFError when the fork server has ended."""
         while True:
             try:
                 answer: Answer = self.channel.receive(wait=False)[0]
@@ -114,17 +118,17 @@ class Launcher:
             yield answer
 
     def give_up(self, why: str) -> None:
-        """End it before it is ready."""
+        """End the fork server before it is ready."""
         self.broken = f"the reward can't be built: it {why}"
         self._kill()
 
     def ended(self) -> str:
-        """How it ended, in words; ends it if it hasn't."""
-        self.channel.close()  # which it takes for a farewell, unless it is still building
+        """End the fork server if it still runs; returns how it ended, in words."""
+        self.channel.close()  # which ends it, unless it is still building the reward
         if not self.ready:
             self._kill()
         try:
-            code = self._process.wait(_FAREWELL_S)
+            code = self._process.wait(_EXIT_S)
         except subprocess.TimeoutExpired:
             self._kill()
             code = self._process.wait()
@@ -135,7 +139,7 @@ class Launcher:
         return f"{how}: {last}" if last else how
 
     def _kill(self) -> None:
-        """Its group is its own, and its number too until it has been waited for."""
+        """Kill its process group; its id isn't reused before it has been waited for."""
         if self._process.poll() is None:
             with suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the kernel is asked: to end orphans, to refuse memory, how busy a process is."""
+"""Linux calls: end orphans, limit memory, measure how busy a process is."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def _prctl(option: int, value: int) -> None:
-    # a kernel that refuses takes away a second line of defence, and no more
+    # the result is ignored, since both options are only a second safeguard
     ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), 0, 0, 0)
 
 
 def die_with_parent(yes: bool = True) -> None:
-    """Be killed when the thread that started this process ends."""
+    """Have this process killed when the thread that started it ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if yes else 0)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent ends, so that they can be found."""
+    """Make this process the parent of descendants whose parent ends, so that they can be found."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def be_the_first_to_go() -> None:
-    """Where the machine runs out of memory, end this process before those that started it."""
+    """Let the kernel end this process first where the machine runs out of memory."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def children_of(pid: int) -> list[int]:
-    """Its living and dead children; none where the kernel doesn't tell."""
+    """Process ids of its running and ended children; [] where the kernel doesn't list them."""
     found: list[int] = []
     with suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -47,29 +47,29 @@ def children_of(pid: int) -> list[int]:
 
 
 def activity(pid: int) -> tuple[float, bool]:
-    """CPU seconds of a process and its descendants so far, and whether one of them is running or
-    waits for nothing but a CPU. Raises OSError where that can't be told."""
+    """CPU seconds of a process and its descendants so far, and whether one of them runs or waits
+    for a CPU. Raises OSError where that is unknown."""
     with open(f"/proc/{pid}/stat") as file:
-        # the name of the program, in parentheses, may hold anything
+        # the program's name, in parentheses, may contain any character
         fields = file.read().rpartition(")")[2].split()
     # its own time and that of children it has waited for
     cpu_s = sum(map(int, fields[11:15])) / _TICKS_PER_S
     running = fields[0] == "R"
     for child in children_of(pid):
-        with suppress(OSError):  # it has ended since
+        with suppress(OSError):  # it may have ended
             more_s, runs = activity(child)
             cpu_s, running = cpu_s + more_s, running or runs
     return cpu_s, running
 
 
 def data_meter() -> Callable[[], int]:
-    """A function that tells the bytes of data this process has allocated, in 2 microseconds."""
+    """A function that returns the bytes of data this process has allocated, in 2 microseconds."""
     file = os.open("/proc/self/statm", os.O_RDONLY)
     return lambda: int(os.pread(file, 128, 0).split()[5]) * _PAGE_BYTES
 
 
 def limit_data(limit_bytes: int) -> Callable[[], None]:
-    """Let allocations fail beyond so many bytes of data; the answer lifts that again."""
+    """Let allocations beyond `limit_bytes` of data fail; returns a function to lift the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         limit_bytes = min(limit_bytes, hard)
@@ -78,16 +78,16 @@ def limit_data(limit_bytes: int) -> Callable[[], None]:
 
 
 def no_core_files() -> None:
-    """A crash leaves no file: a reward may crash a thousand times."""
+    """Write no core file at a crash, since a reward may crash a thousand times."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def how_it_ended(status: int) -> str:
-    """A wait status in words, such as "segmentation fault (SIGSEGV)"."""
+    """A wait status in text, such as "segmentation fault (SIGSEGV)"."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        words = (signal.strsignal(number) or "ended by a signal").lower()
+        text = (signal.strsignal(number) or "ended by a signal").lower()
         name = signal.Signals(number).name if number in set(signal.Signals) else f"{number}"
-        return f"{words} ({name})"
+        return f"{text} ({name})"
     return f"exited with code {os.WEXITSTATUS(status)}"

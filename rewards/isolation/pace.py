@@ -1,22 +1,22 @@
-"""How long sequences take, and what follows from it: how much work lies ready, when to look."""
+"""Seconds per sequence, and so the number of units to send ahead and the times between checks."""
 
 from __future__ import annotations
 
 import math
 
-# A child has so much work lying ready: seconds, and units.
+# Work sent ahead to a child: at most AHEAD_S seconds and AHEAD units.
 AHEAD_S, AHEAD = 0.1, 64
-# Results are read several at a time, at the latest after this.
+# Longest time in seconds for which results wait to be read together.
 NAP_S = 0.02
-# A sequence that takes so many times the mean may be stuck, but not before STUCK_S.
+# A unit may be stuck after STUCK_TIMES the mean time, and not before STUCK_S seconds.
 STUCK_TIMES, STUCK_S = 8.0, 0.05
 
 
 class Pace:
-    """Wall seconds for a sequence: `mean_s`, and `quick_s` for the quicker ones.
+    """Wall seconds per sequence: `mean_s` of all, and `quick_s` of the quicker ones.
 
-    Where one sequence in a hundred takes long, the mean says nothing about the rest: a child that
-    was given work for so long would have nothing to do most of the time.
+    Where one sequence in a hundred takes long, the mean is far above most of them. A child with
+    work for AHEAD_S by the mean would then be idle most of the time, so `quick_s` decides that.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Pace:
         self._scored = 0
 
     def note(self, rows: int, seconds: float) -> None:
-        """So many sequences took so long together."""
+        """Note that `rows` sequences took `seconds` together."""
         each_s = seconds / rows
         self._scored += rows
         self.mean_s += (each_s - self.mean_s) * rows / self._scored
@@ -37,16 +37,15 @@ class Pace:
             self.quick_s = min(each_s, 1.05 * self.quick_s)
 
     def ahead(self, rows: int) -> int:
-        """How many units of so many sequences a child should have lying ready."""
+        """Number of units of `rows` sequences that a child should have received ahead."""
         if self.quick_s == 0.0:
             return 2
         return max(2, math.floor(min(AHEAD, AHEAD_S / (self.quick_s * rows))))
 
     def nap_s(self, units: int, rows: int) -> float:
-        """How long nobody needs to hear of a child that has so many units lying ready: as long as
-        half of them take."""
+        """Seconds for which a child's results may wait: half the time of its `units` ahead."""
         return min(NAP_S, 0.5 * units * rows * self.quick_s)
 
     def patience_s(self, rows: int) -> float:
-        """How old a unit is before somebody asks whether it is stuck."""
+        """Age of a unit, in seconds, after which to check whether it is stuck."""
         return max(STUCK_S, STUCK_TIMES * self.mean_s * rows)

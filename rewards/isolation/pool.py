@@ -1,4 +1,4 @@
-"""The pool: the dispatcher's thread, and what other threads may ask of it."""
+"""The pool: the dispatcher's thread, and the calls by which other threads give it work."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from sequence_tutor.rewards.isolation.work import IdentityJob, Job, Unit
 
 
 class Pool:
-    """A compiled reward in processes of its own. Raises ValueError where it can't be built."""
+    """A compiled reward in separate processes. Raises ValueError where it can't be built."""
 
     def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
         self._dispatcher, self._config = Dispatcher(config, domain, path), config
-        self._trouble: BaseException | None = None
+        self._error: BaseException | None = None
         self._closing = False
         self._built = threading.Event()
         self._woken, self._wake = socket.socketpair()
         for end in (self._woken, self._wake):
             end.setblocking(False)
-        # processes that this thread starts end with it
+        # processes that the dispatcher's thread starts end with that thread
         self._thread = threading.Thread(target=self._run, daemon=True, name="reward processes")
         self._thread.start()
         try:
             self._built.wait()
-            if self._trouble is not None:
-                raise self._trouble
+            if self._error is not None:
+                raise self._error
         except BaseException:
             self.close()
             raise
 
     def submit(self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None) -> Job:
-        """Queue a batch. Its `done` will be set, unless `check` raises."""
+        """Queue a batch. Its `done` is set when all is scored; until then call `check`."""
         shape = self._dispatcher.shape
         assert shape is not None
         job = Job(sequences, tokens, shape, self._config.timeout_s, self._config.retries)
@@ -43,7 +43,7 @@ class Pool:
         return job
 
     def submit_identities(self, sequences: Sequence[str]) -> IdentityJob:
-        """The same for a batch whose keys are wanted."""
+        """Queue a batch whose keys are wanted; otherwise like `submit`."""
         job = IdentityJob(sequences, self._config.timeout_s)
         self._queue(job, at_once=False)
         return job
@@ -56,25 +56,25 @@ class Pool:
             self._dispatcher.queue.append(Unit(job, rows))
         else:
             self._dispatcher.queue.extend([Unit(job, [row]) for row in rows])
-        self._rouse()
+        self._wake_thread()
 
     def check(self) -> None:
-        """Raises RuntimeError where no job will be done any more."""
+        """Raise RuntimeError where the pool has ended, so that no job will be done."""
         if self._closing or not self._thread.is_alive():
-            raise RuntimeError("the reward's processes were closed") from self._trouble
+            raise RuntimeError("the reward's processes were closed") from self._error
 
     def close(self) -> None:
-        """End every process. Closing twice is the same as once."""
+        """End every process. Further calls do nothing."""
         if self._closing:
             return
         self._closing = True
-        self._rouse()
-        # a collection of garbage may call this from the thread itself
+        self._wake_thread()
+        # a garbage collection may call this in the dispatcher's thread
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    def _rouse(self) -> None:
-        with suppress(OSError):  # roused already, or closed
+    def _wake_thread(self) -> None:
+        with suppress(OSError):  # the socket is full, so the thread will wake, or closed
             self._wake.send(b" ")
 
     def _run(self) -> None:
@@ -86,7 +86,7 @@ class Pool:
                 if dispatcher.shape is not None:
                     self._built.set()
         except BaseException as error:
-            self._trouble = error
+            self._error = error
         finally:
             dispatcher.close()
             self._woken.close()

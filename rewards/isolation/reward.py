@@ -1,4 +1,4 @@
-"""A reward that may crash, hang, leak or print, and takes nothing down but itself."""
+"""A reward in separate processes: it may crash, hang, leak or print without harm to the caller."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.pool import Pool
 from sequence_tutor.rewards.isolation.work import Job
 
+# Seconds between two checks of the pool while a caller waits.
 _TICK_S = 0.1
 
 
 class IsolatedReward:
-    """A compiled [reward] section in processes of its own; implements `rewards.base.Reward`.
+    """A compiled [reward] section in separate processes; implements `rewards.base.Reward`.
 
-    path: directories to find the user's own modules in, beside this process's. Several threads may
-    score at once: they share the processes, and none waits for a sequence of another that is stuck.
-    Raises ValueError with one sentence where the reward can't be built.
+    path: directories to find the user's own modules in, besides sys.path. Several threads may score
+    at once: they share the processes, and a stuck sequence delays only its own caller. Raises
+    ValueError with one sentence where the reward can't be built.
     """
 
     def __init__(self, config: RewardConfig, domain: str, path: Sequence[str] = ()) -> None:
         self._config = config
         self._pool = Pool(config, domain, path)
-        # at the latest when nobody holds this any more, or at the end of the interpreter
+        # closes at the latest when this object is collected, or the interpreter ends
         self._close = weakref.finalize(self, self._pool.close)
 
     def score(
@@ -34,7 +35,7 @@ class IsolatedReward:
         tokens: Sequence[Sequence[str]] | None = None,
         tick: Callable[[], None] | None = None,
     ) -> Scores:
-        """Judge B sequences; never raises for what the reward does with them.
+        """Score B sequences; a failure of one doesn't raise but becomes its status.
 
         `tick` is called several times a second while this waits. Raises ValueError only where
         `tokens` isn't one entry per sequence, RuntimeError where this is closed.
@@ -47,8 +48,9 @@ class IsolatedReward:
         return job.scores(self._config)
 
     def identify(self, sequences: Sequence[str]) -> list[Identity]:
-        """What each sequence is. One whose canonical form crashes or hangs its process is invalid,
-        and `lost`. The reward itself isn't called. Raises RuntimeError where this is closed."""
+        """The identity of each sequence, without calling the reward's components. A sequence whose
+        canonical form crashes or hangs its process is invalid, and `lost`. Raises RuntimeError
+        where this is closed."""
         self._pool.check()
         job = self._pool.submit_identities(sequences)
         self._await(job)
@@ -65,7 +67,7 @@ class IsolatedReward:
             raise
 
     def close(self) -> None:
-        """End its processes, whatever they are at."""
+        """End the processes, even while they score."""
         self._close()
 
     def __enter__(self) -> IsolatedReward:

@@ -1,7 +1,7 @@
-"""Started as a script, by its path: a new interpreter that is to become the fork server.
+"""The script by which a new interpreter becomes the fork server.
 
-What to build comes by standard input, the parent's module search path first: the package itself may
-be found nowhere else.
+Standard input has the parent's module search path, without which the package may not be found, and
+then the settings.
 """
 
 import pickle

@@ -1,8 +1,8 @@
-"""What goes to a child and comes back: units of work, and the judgement of a batch put together.
+"""The work of children: jobs, the units they are split into, and their results put together.
 
-B sequences are one `Job`, to be scored or, as an `IdentityJob`, to be told their keys. It is given
-out in units: one sequence each, so that a crash costs the culprit alone, or the whole batch where
-the reward judges whole batches.
+B sequences are one `Job`, to be scored, or one `IdentityJob`, whose keys are to be found. Its units
+have one sequence each, so that a crash fails only that sequence, or the whole batch where the
+reward judges whole batches.
 """
 
 from __future__ import annotations
@@ -18,21 +18,25 @@ from sequence_tutor.rewards.base import Identity, Scores, Status
 from sequence_tutor.rewards.compiled_reward import Objective, pay_failed
 from sequence_tutor.rewards.config import RewardConfig
 
+# Longest error text of a sequence.
 ERROR_CHARACTERS = 500
-# Seconds that finding the key of one sequence may take. Of a molecule it takes milliseconds.
+# Seconds that finding the key of one sequence may take; for a molecule it takes milliseconds.
 KEY_S = 10.0
-# How the error of a sequence begins that no process could look at.
+# First words of the error of a sequence for which no process could be kept alive.
 NO_PROCESS = "no process to score it"
 
 
 class Shape(NamedTuple):
-    """What `Scores` of an objective have: component keys [K], those of them that judge by the step
-    [S], whether there are step rewards, whether it judges whole batches."""
+    """The form of an objective's `Scores`: K components, S of which judge by the step."""
 
     keys: tuple[str, ...]
+    """Names of the K components, in order."""
     step_keys: tuple[str, ...]
+    """Names of the S components that judge by the step."""
     pays_steps: bool
+    """Whether scores have `step_rewards`."""
     judges_batches: bool
+    """Whether the objective needs, or gains by, whole batches."""
 
     @staticmethod
     def of(objective: Objective) -> Shape:
@@ -41,27 +45,31 @@ class Shape(NamedTuple):
         )
 
 
-class Done(NamedTuple):
-    """What a unit of n sequences got. number: of the unit; seconds: wall time it took; status:
-    int8 [n]; errors: None where all went well; table: float64 [1+2K,n], the reward, raw and
-    transformed values; steps: float32 [P+S,n,T], step rewards and step values, if any; keys: of an
-    identity job, None where a sequence is invalid."""
+class UnitResult(NamedTuple):
+    """The results of a unit of n sequences, arrays as their bytes."""
 
     number: int
+    """Number of the unit."""
     seconds: float
+    """Wall seconds that the unit took."""
     status: bytes
+    """int8 [n] of `Status`."""
     errors: list[str] | None
+    """n texts; None where all are ""."""
     table: bytes
+    """float64 [1+2K,n]: the reward, the raw and the transformed values."""
     steps: bytes
+    """float32 [P+S,n,T]: step rewards (P is 1, or 0 without them), then step values."""
     keys: list[str | None] | None = None
+    """n keys of an identity job, None for an invalid sequence; None for a job to be scored."""
 
 
-def pack(number: int, seconds: float, scores: Scores) -> Done:
-    """Compact for one sequence as for thousands: bytes, not arrays with a header each."""
+def pack(number: int, seconds: float, scores: Scores) -> UnitResult:
+    """Pack scores as bytes, since pickled arrays have a header each."""
     columns = [scores.rewards, *scores.raw.values(), *scores.transformed.values()]
     steps = [] if scores.step_rewards is None else [scores.step_rewards]
     steps += scores.step_raw.values()
-    return Done(
+    return UnitResult(
         number,
         seconds,
         scores.status.tobytes(),
@@ -71,10 +79,10 @@ def pack(number: int, seconds: float, scores: Scores) -> Done:
     )
 
 
-def pack_identities(number: int, seconds: float, found: Sequence[Identity]) -> Done:
-    """The same for keys."""
+def pack_identities(number: int, seconds: float, found: Sequence[Identity]) -> UnitResult:
+    """Pack keys like scores without a reward."""
     status = [Status.INVALID if one.key is None else Status.OK for one in found]
-    return Done(
+    return UnitResult(
         number,
         seconds,
         np.array(status, np.int8).tobytes(),
@@ -86,10 +94,11 @@ def pack_identities(number: int, seconds: float, found: Sequence[Identity]) -> D
 
 
 class Job:
-    """B sequences and what is known of them so far. Written by the pool's thread alone.
+    """B sequences and their results so far. Only the pool's thread writes to it.
 
-    identifies: whether keys are wanted, not scores; timeout_s: how long one sequence may take;
-    late: what is said of one that takes longer; retries: how often one that failed is tried again.
+    identifies: whether keys are wanted, not scores; timeout_s: seconds that one sequence may take;
+    late: error text of one that takes longer; retries: how often one that failed is tried again;
+    done: set when all are settled; abandoned: whether the caller has stopped waiting.
     """
 
     identifies = False
@@ -107,7 +116,7 @@ class Job:
         self.late = f"took longer than timeout_s = {timeout_s:g}"
         self.sequences, self.shape = list(sequences), shape
         self.tokens = None if tokens is None else [list(row) for row in tokens]
-        # lists, because they are read and written one by one
+        # lists, since they are read and written one by one
         self.status = [int(Status.FAILED)] * size
         self.errors = [""] * size
         self.seconds = [0.0] * size
@@ -120,12 +129,12 @@ class Job:
         self._steps: list[tuple[list[int], np.ndarray]] = []
         self._layers = int(shape.pays_steps) + len(shape.step_keys)
 
-    def enter(self, rows: list[int], done: Done) -> None:
-        """Take what a child said of `rows`. Raises ValueError where it doesn't fit."""
+    def enter(self, rows: list[int], done: UnitResult) -> None:
+        """Enter a child's results for `rows`. Raises ValueError where they don't fit."""
         n = len(rows)
         table = np.frombuffer(done.table).reshape(len(self._table), n)
         if len(done.status) != n or (done.errors is not None and len(done.errors) != n):
-            raise ValueError("the results of a child don't fit its work")
+            raise ValueError("the results of a child don't fit its unit")
         if self._layers:
             steps = np.frombuffer(done.steps, np.float32).reshape(self._layers, n, -1)
             self._steps.append((rows, steps))
@@ -135,7 +144,7 @@ class Job:
             self.errors[row] = "" if done.errors is None else done.errors[at][:ERROR_CHARACTERS]
 
     def condemn(self, row: int, status: Status, error: str) -> None:
-        """Note that a sequence brought its process down; an earlier attempt's values are void."""
+        """Note that a sequence ended its process, and discard an earlier attempt's values."""
         self._table[:, row] = np.nan
         for at, (rows, steps) in enumerate(self._steps if self.attempts[row] > 1 else ()):
             if row in rows:
@@ -144,18 +153,18 @@ class Job:
         self.status[row], self.errors[row] = int(status), error[:ERROR_CHARACTERS]
 
     def spend(self, rows: list[int], seconds: float) -> None:
-        """So much time has gone into some sequences together."""
+        """Add `seconds` that some sequences took together, in equal parts."""
         for row in rows:
             self.seconds[row] += seconds / len(rows)
 
     def close(self, rows: int) -> None:
-        """So many more sequences are settled for good."""
+        """Count `rows` more sequences as settled; at the last one set `done`."""
         self.left -= rows
         if self.left <= 0:
             self.done.set()
 
     def scores(self, config: RewardConfig) -> Scores:
-        """The judgement of the whole batch, as one call of the objective would have given it."""
+        """The scores of the whole batch, as one call of the objective would return them."""
         keys = self.shape.keys
         for row, tries in enumerate(self.attempts):
             if tries > 1 and self.status[row] > Status.INVALID:
@@ -177,8 +186,8 @@ class Job:
         return scores
 
     def _put_steps_together(self) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        """float32 [B,T+1]: as wide as the longest episode, whose end may be an action of its own;
-        of those that nobody read, where `tokens` doesn't tell, the length is unknown."""
+        """Step rewards and step values, float32 [B,T+1] each for at most T tokens, since the end
+        may be one more action. Without `tokens` only the lengths of scored sequences are known."""
         if not self._layers:
             return None, {}
         width = 1 + max(map(len, self.tokens or ()), default=0)
@@ -204,15 +213,15 @@ class IdentityJob(Job):
         self.late = f"its canonical form took longer than {timeout_s:g} s"
         self._keys: list[str | None] = [None] * len(self.sequences)
 
-    def enter(self, rows: list[int], done: Done) -> None:
+    def enter(self, rows: list[int], done: UnitResult) -> None:
         super().enter(rows, done)
         if done.keys is None or len(done.keys) != len(rows):
-            raise ValueError("the keys of a child don't fit its work")
+            raise ValueError("the keys of a child don't fit its unit")
         for row, key in zip(rows, done.keys, strict=True):
             self._keys[row] = key
 
     def identities(self) -> list[Identity]:
-        """One for each sequence. Those that took their process down, or too long, are invalid."""
+        """One identity per sequence; those that ended their process, or timed out, are invalid."""
         found = []
         for key, status, error in zip(self._keys, self.status, self.errors, strict=True):
             if status in (Status.OK, Status.INVALID):
@@ -227,16 +236,20 @@ class IdentityJob(Job):
 
 @dataclass(eq=False)
 class Unit:
-    """Rows of a job for a child to score in one go. fresh: by a child that has done nothing yet;
-    losses: how many processes ended after they had taken it and before they touched it."""
+    """The n rows of a job that a child scores at once."""
 
     job: Job
+    """The job that the sequences belong to."""
     rows: list[int]
+    """Rows [n] of the job."""
     fresh: bool = False
+    """Whether only a child that has begun no unit may score it."""
     losses: int = 0
-    # the sequences of a unit, as the child is told them
+    """Number of processes that had received the unit and ended before they began it."""
     sequences: list[str] = field(init=False)
+    """Its n sequences."""
     tokens: list[list[str]] | None = field(init=False)
+    """Texts of the actions of each sequence; None where the job has none."""
 
     def __post_init__(self) -> None:
         job = self.job
@@ -244,6 +257,6 @@ class Unit:
         self.tokens = None if job.tokens is None else [job.tokens[i] for i in self.rows]
 
     def halves(self) -> list[Unit]:
-        """Two units of half the size, between them the same."""
+        """The first and the second half of its sequences, as two units."""
         middle = len(self.rows) // 2
         return [Unit(self.job, self.rows[:middle]), Unit(self.job, self.rows[middle:])]

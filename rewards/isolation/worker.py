@@ -1,4 +1,4 @@
-"""The pool's side of one child: what it was given, what it is at, when to look after it."""
+"""The pool's side of one child: the units it has received, the current one, its deadlines."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.child import Ending, Report, Started, Task
 from sequence_tutor.rewards.isolation.launcher import StderrTail
-from sequence_tutor.rewards.isolation.work import Done, Unit
+from sequence_tutor.rewards.isolation.work import Unit, UnitResult
 
-# How long a child may take to begin what it was given, and a killed one to be gone.
+# Seconds that a child may take to begin a unit that it was sent, and to end after it was killed.
 BIRTH_S, DEATH_S = 60.0, 10.0
-# Who uses less than this share of a core, and isn't waiting for one, is waiting for something else.
+# A child that uses a smaller share of a core, and isn't runnable, counts as blocked.
 _BUSY_SHARE = 0.25
-# CPU time is counted in hundredths of a second.
+# Least seconds between two measurements; the kernel counts CPU time in hundredths of a second.
 _LEAST_WINDOW_S = 0.05
 
 
 class Due(Enum):
-    """What is to be done about a child at a certain time."""
+    """The reason to check a child at its next deadline."""
 
     NOTHING = "nothing"
     SUSPECT = "see whether it is stuck"
@@ -38,10 +38,11 @@ class Due(Enum):
 class Worker:
     """One child.
 
-    sent: units that it hasn't begun, by number, in order; unit: the one it is at; since: when that
-    was begun, or else when it became idle, monotonic seconds; begun: how many so far; leaving: it
-    gets no more; dismissed: and was told so; stuck: others may work meanwhile; verdict: on its
-    unit, where it was killed for that; not_its_fault: its end says nothing about its unit.
+    sent: number -> unit that it hasn't begun, in order; unit: the current one; since: monotonic
+    seconds when that was begun, or else when it became idle; begun: number of units begun;
+    leaving: it gets no more units; dismissed: it was sent the request to end; stuck: it is blocked,
+    so another child may work; verdict: status and error of its unit, where it was killed for that;
+    not_its_fault: its unit isn't the cause of its end; words: the end of its standard error.
     """
 
     def __init__(self, number: int) -> None:
@@ -65,7 +66,7 @@ class Worker:
         return not (self.stuck or self.leaving)
 
     def started(self, pid: int) -> None:
-        """It runs. What it says may get here before this is known."""
+        """Note that it runs. Its reports may arrive before this."""
         self.pid = pid
         if not self.begun:
             self.since = time.monotonic()
@@ -73,7 +74,7 @@ class Worker:
     # -- units -------------------------------------------------------------------------------
 
     def give(self, number: int, unit: Unit) -> bool:
-        """Send a unit; False where it has enough for now."""
+        """Send a unit; returns False where its channel is full."""
         try:
             task = (number, unit.sequences, unit.tokens, unit.job.identifies)
             self.channel.send(task, wait=False)
@@ -85,9 +86,9 @@ class Worker:
         return True
 
     def take_back(self) -> list[Unit]:
-        """The units that it hasn't begun, in order, but for one that it may just have taken."""
+        """Take back the units that it hasn't received, in order."""
         units: list[Unit] = []
-        # this end of the channel is the child's too: a message read here never gets there
+        # `far` is the child's end of the channel: a message read here doesn't reach the child
         with suppress(BlockingIOError):
             while True:
                 task, _ = self.far.receive(wait=False)
@@ -96,32 +97,32 @@ class Worker:
         return units
 
     def dismiss(self) -> list[Unit]:
-        """Let it end when it has done what it is at; the units that it won't do."""
+        """Let it end after its current unit; returns the units that it won't score."""
         units, self.dismissed = self.leave(), True
         self.channel.send(None, wait=False)
         return units
 
     def leave(self) -> list[Unit]:
-        """It gets nothing more; the units that it won't do."""
+        """Give it no more units; returns those that it won't score."""
         self.leaving = True
         return self.take_back()
 
     def reports(self) -> Iterator[Report]:
-        """What it says, as far as it has come. Raises anything where it is out of its mind."""
+        """Yield the reports that have arrived. Raises any exception for an unreadable one."""
         with suppress(BlockingIOError):
             while True:
                 yield Report.of(self.channel.receive(wait=False)[0])
 
     def begin(self, started: Started) -> None:
-        """It is at a unit now."""
+        """Note that it has begun a unit."""
         self.unit = self.sent.pop(started.number)
         self._at = started.number
         self.since = started.at
         self.begun += 1
         self._sample = (started.at, started.cpu_s)
 
-    def finish(self, done: Done) -> Unit:
-        """It is done with a unit. Raises ValueError where it wasn't at that."""
+    def finish(self, done: UnitResult) -> Unit:
+        """Note that it has finished a unit. Raises ValueError where it hadn't begun that one."""
         unit = self.unit
         if unit is None or done.number != self._at:
             raise ValueError(f"unit {done.number} was finished before it was begun")
@@ -132,8 +133,8 @@ class Worker:
     # -- the clock ---------------------------------------------------------------------------
 
     def due(self, patience_s: float, others_wait: bool) -> tuple[float, Due]:
-        """When to look after it next, and why. patience_s: how old its unit is before it is asked
-        whether it is stuck, which matters where others wait."""
+        """The next deadline, monotonic seconds, and its reason. patience_s: age of its unit at
+        which to check whether it is stuck, if other units wait."""
         if self.killed_at is not None:
             return self.killed_at + DEATH_S, Due.UNKILLABLE
         if self.unit is None:
@@ -142,24 +143,24 @@ class Worker:
         if self.stuck or not others_wait:
             return over
         seen_at = self._sample[0]
-        # ever more rarely, the older the unit is
+        # the older the unit, the longer the time between two measurements
         window_s = max(_LEAST_WINDOW_S, (seen_at - self.since) / 8)
         suspect_at = max(self.since + patience_s, seen_at + window_s)
         return over if over[0] <= suspect_at else (suspect_at, Due.SUSPECT)
 
     def is_idle(self, now: float) -> bool:
-        """Whether it has waited, with all its descendants, since it was last looked at."""
+        """Whether it and all its descendants have been blocked since the last measurement."""
         seen_at, cpu_then_s = self._sample
         try:
             cpu_s, running = linux.activity(self.pid or -1)
-        except (OSError, ValueError, IndexError):  # can't be told: taken for busy
+        except (OSError, ValueError, IndexError):  # unknown, so taken for busy
             cpu_s, running = cpu_then_s, True
         self._sample = (now, cpu_s)
         return not running and cpu_s - cpu_then_s < _BUSY_SHARE * (now - seen_at)
 
     def kill_group(self) -> None:
-        """End it without the fork server, where that is gone. Otherwise only the fork server knows
-        whether the number still means this process."""
+        """Kill its process group without the fork server, only where that has ended: while it runs,
+        only the fork server knows whether the id is still this process's."""
         if self.pid is not None:
             with suppress(OSError):
                 os.killpg(self.pid, signal.SIGKILL)

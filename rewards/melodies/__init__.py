@@ -1,4 +1,4 @@
-"""Melodies judged by nine rules of music theory."""
+"""Melodies: scoring by nine rules of music theory, metrics, and rendering."""
 
 from sequence_tutor.rewards.melodies.melody import Melodies
 from sequence_tutor.rewards.melodies.rules import (

@@ -1,4 +1,4 @@
-"""Autocorrelation of whole numbers, exact, so that no rounding decides what exceeds 0.15."""
+"""Autocorrelation in whole numbers, so that rounding can't change whether it exceeds 0.15."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def penalty(
     r_k = sum_{i>=k} (x_i - m)(x_{i-k} - m) / (L v), with mean m and population variance v of the
     L = `count` numbers; 0 where v = 0 or L <= k. With total X = sum x_i, squares Q = sum x_i^2,
     products S_k = sum_{i>=k} x_i x_{i-k} and ends e_k = sum of the first k and the last k numbers,
-    multiplying through by L gives whole numbers alone:
+    multiplying through by L leaves only whole numbers:
 
         r_k = (L^2 S_k - L X (2 X - e_k) + (L - k) X^2) / (L (L Q - X^2))
 
@@ -25,7 +25,7 @@ def penalty(
     Source: Jaques et al. 2017, "Sequence Tutor"; magenta's rl_tuner.
     """
     scale = count * (count * squares - total * total)
-    # at least 1, so that a constant x, of scale 0 and all shares 0, exceeds nothing
+    # at least 1: for a constant x the scale and all shares are 0, and nothing is to be penalised
     threshold, scale = 3 * scale, np.maximum(scale, 1)
     exceeding = np.zeros(total.shape)
     for k, product, end in zip(LAGS, products, ends, strict=True):

@@ -1,4 +1,4 @@
-"""How much of a sample is copied: from itself, and from the training melodies."""
+"""Metrics of copying: repeated melodies within a sample, and runs taken from training melodies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sequence_tutor.rewards.melodies.notes import share
 
 
 def distinct_share(tokens: np.ndarray) -> float:
-    """Different rows / rows of int [B,T]; NaN of none."""
+    """Different rows / rows of int [B,T]; NaN where B = 0."""
     return share(len(_rows(tokens)), len(tokens))
 
 
@@ -35,16 +35,16 @@ def copying_metrics(tokens: np.ndarray, training: Sequence[np.ndarray]) -> dict[
 def longest_copied(tokens: np.ndarray, training: Sequence[np.ndarray]) -> np.ndarray:
     """Longest run of consecutive tokens of each melody that some training melody has too.
 
-    int [B,T] and int [M] of any lengths -> int64 [B], steps. Runs grow by one token a pass: two
-    runs of k tokens are equal if their first k-1 are (one number for each such run) and their last
-    tokens are. So no two different runs share a number, as they could with hashes; and what
-    doesn't occur on the other side is dropped before the next pass.
+    int [B,T] and int [M] of any lengths -> int64 [B], steps. Runs grow by one token per pass. Equal
+    runs have one number: two runs of k tokens are equal if the numbers of their first k-1 tokens
+    and their last tokens are equal. Unlike hashes, different runs never share a number. Runs that
+    don't occur on the other side are dropped before the next pass.
     """
     melodies, steps = tokens.shape
     longest = np.zeros(melodies, dtype=np.int64)
     ours = _Runs([tokens.reshape(-1)], np.tile(np.arange(steps, 0, -1), melodies))
-    rooms = [np.zeros(0, dtype=np.int64), *(np.arange(len(m), 0, -1) for m in training)]
-    theirs = _Runs(training, np.concatenate(rooms))
+    lengths = [np.zeros(0, dtype=np.int64), *(np.arange(len(m), 0, -1) for m in training)]
+    theirs = _Runs(training, np.concatenate(lengths))
     for k in range(1, steps + 1):
         known, numbers = np.unique(theirs.extended(k), return_inverse=True)
         extended = ours.extended(k)
@@ -61,24 +61,25 @@ def longest_copied(tokens: np.ndarray, training: Sequence[np.ndarray]) -> np.nda
 
 
 class _Runs:
-    """Runs of k tokens in melodies laid end to end: where each starts, and the number of its text.
+    """Runs of k tokens in concatenated melodies: where each starts, and its number.
 
-    `room` is how many tokens of its melody there are from each token on.
+    `left` counts the tokens from each token to the end of its melody.
     """
 
-    def __init__(self, melodies: Sequence[np.ndarray], room: np.ndarray) -> None:
+    def __init__(self, melodies: Sequence[np.ndarray], left: np.ndarray) -> None:
         self._tokens = np.concatenate([np.zeros(0, np.int64), *melodies]).astype(np.int64)
-        self._room = room
-        self.start = np.arange(len(room))
-        self.number = np.zeros(len(room), dtype=np.int64)
+        self._left = left
+        self.start = np.arange(len(left))
+        self.number = np.zeros(len(left), dtype=np.int64)
 
     def extended(self, k: int) -> np.ndarray:
-        """One token more: drops runs that reach their melody's end; int64, equal for equal runs."""
-        self.keep(self._room[self.start] >= k, self.number)
+        """int64 numbers of the runs with one token more, equal for equal runs; drops runs that
+        reach their melody's end."""
+        self.keep(self._left[self.start] >= k, self.number)
         return self.number * TOKENS + self._tokens[self.start + k - 1]
 
     def keep(self, mask: np.ndarray, number: np.ndarray) -> None:
-        """Go on with the runs of the mask, under new numbers."""
+        """Keep the runs of the mask, with new numbers."""
         self.start, self.number = self.start[mask], number[mask]
 
 

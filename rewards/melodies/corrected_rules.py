@@ -1,10 +1,11 @@
-"""Profile `corrected`: the nine rules as the paper's text means them, by name and sign as there.
+"""Profile `corrected`: the nine rules as the paper's text describes them, same names and signs.
 
-Each function names what it mends. A pitch `sounds` from its note-on until a note off, through
-holds. In the equations a is the step's token, t its index, N the melody's length.
+"Corrects" in each docstring says what the paper's code does otherwise. A pitch sounds from its
+note-on until a note off, through holds. In the equations a is the step's token, t its index, N the
+melody's length.
 
 Source: Jaques et al. 2017, "Sequence Tutor"; weights of its code, models/rl_tuner in magenta,
-except where a quirk can't be mended without a new number.
+except where a correction needs a new number.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sequence_tutor.rewards.melodies.melody import (
 )
 
 CADENCE = 16  # the last four beats, in steps
-MIN_NOTES = 8  # below, a correlation says little
+MIN_NOTES = 8  # a correlation of fewer notes isn't meaningful
 MAX_MOTIF = 5  # distinct pitches in half a bar
 
 _TONIC = in_classes(C, A)
@@ -42,8 +43,8 @@ key = paper.key
 def tonic(melodies: Melodies) -> Floats:
     """t = 0: +3 if a is a C or A. t >= max(1, N-16): +0.75 if a C or A sounds; at most 12.
 
-    Mends: only MIDI 60 counted, not the tonic of A minor nor other octaves; the cadence was four
-    steps, not beats, and its holds and rests were paid whatever had been played.
+    Corrects: only MIDI 60 counted, not the tonic of A minor nor other octaves; the cadence was four
+    steps, not beats, and its holds and rests were paid after any note.
     """
     paid = melodies.zeros()
     start = max(1, melodies.length - CADENCE)
@@ -56,8 +57,8 @@ def repetition(melodies: Melodies) -> Floats:
     """-100 iff a note-on has n >= 4, or n >= 6 if broken, or a note off has n >= 2.
 
     n, the equal tokens since the last note-on of another pitch, and broken: `repeats`.
-    Mends: a held note counted as a repeated one, so that long notes cost 100 a step; five equal
-    notes passed where the text says four.
+    Corrects: a held note counted as a repeated one, so that long notes cost 100 a step; five equal
+    notes were allowed where the text says four.
     """
     n, broken = paper.repeats(melodies)
     notes = melodies.note_on & (n >= np.where(broken, 6, 4))
@@ -68,15 +69,15 @@ def autocorrelation(melodies: Melodies) -> Floats:
     """t = N-1: -3 * sum of the |r_k| > 0.15, k = 1, 2, 3, of the pitches of all notes.
 
     r_k: `penalty`. 0 for fewer than 8 notes and for a constant pitch.
-    Mends: it was taken at every step from the second on, where any two tokens correlate, and of
-    token numbers, in which a hold is a low pitch.
+    Corrects: it was computed at every step from the second on, where any two tokens correlate, and
+    of token numbers, in which a hold is a low pitch.
     """
     paid = melodies.zeros()
     if melodies.tokens.shape[1] < melodies.length:
         return paid
     count = melodies.note_on.sum(axis=1)
-    # notes move to the front; zeros after them add nothing to the sums. A correlation doesn't
-    # change with the unit or the origin, so tokens do for pitches
+    # notes move to the front; zeros after them add nothing to the sums. Tokens stand for pitches,
+    # since a correlation doesn't depend on unit and origin
     x = np.zeros_like(melodies.tokens)
     x[np.arange(x.shape[1]) < count[:, None]] = melodies.tokens[melodies.note_on]
     running = np.zeros((len(x), x.shape[1] + 1), dtype=np.int64)
@@ -93,8 +94,8 @@ def autocorrelation(melodies: Melodies) -> Floats:
 def motif(melodies: Melodies) -> Floats:
     """t mod 8 = 7: 3 + 0.3 (d - 3) if 3 <= d <= 5, d the distinct pitches of the half bar.
 
-    Mends: the window slid along, paying at every step, so that busy noise earned most. More than
-    5 pitches are no motif.
+    Corrects: windows ended, and were paid, at every step, so that dense noise earned most. More
+    than 5 pitches are no motif.
     """
     return np.where(_is_motif(melodies), 3 + 0.3 * (melodies.distinct_pitches - 3), 0.0)
 
@@ -102,16 +103,16 @@ def motif(melodies: Melodies) -> Floats:
 def repeated_motif(melodies: Melodies) -> Floats:
     """t mod 8 = 7: 4 + (d - 3) for a motif whose 8 tokens occurred before, anywhere up to t-8.
 
-    Mends the sliding window as `motif` does.
+    Corrects the windows at every step, as `motif` does.
     """
     found = _is_motif(melodies) & melodies.window_repeats
     return np.where(found, 4.0 + (melodies.distinct_pitches - 3), 0.0)
 
 
 def preferred_intervals(melodies: Melodies) -> Floats:
-    """What the interval to the last pitch earns, by `interval_value`; 0 without one.
+    """Reward of the interval to the last pitch, see `interval_value`; 0 without one.
 
-    Mends: silence after a C or G earned 1.5 a step, as if the note were held.
+    Corrects: silence after a C or G earned 1.5 a step, as if the note were held.
     """
     silent = before(melodies.sounding) == 0
     paid: Floats = _INTERVALS[silent.astype(np.int64), melodies.pitch_before, melodies.tokens]
@@ -119,10 +120,10 @@ def preferred_intervals(melodies: Melodies) -> Floats:
 
 
 def leaps(melodies: Melodies) -> Floats:
-    """Leaps of a fifth or more are to be resolved, by `resolved_leaps`; a leap back earns +5.
+    """Leaps of a fifth or more are to be resolved, see `resolved_leaps`; a leap back earns +5.
 
-    Mends: a leap back within 6 steps closed the leap unrewarded. Paid alone it would make a trill
-    of leaps the best of melodies, so what leaps on from there pays it back.
+    Corrects: a leap back within 6 steps closed the leap without a reward. That reward alone would
+    make a trill of leaps the best melody, so a leap soon after a leap back costs the same.
     """
     return paper.resolved_leaps(melodies, quick_ones=True)
 
@@ -130,7 +131,7 @@ def leaps(melodies: Melodies) -> Floats:
 def unique_extremes(melodies: Melodies) -> Floats:
     """t = N-1: +3 if the highest note-on occurs once, +3 if the lowest does.
 
-    Mends: a melody without notes had a highest one.
+    Corrects: a melody without notes could earn +3 for its highest.
     """
     paid = melodies.zeros()
     tokens, notes = melodies.tokens, melodies.note_on.any(axis=1)
@@ -141,11 +142,11 @@ def unique_extremes(melodies: Melodies) -> Floats:
 
 
 def interval_value(p: int, a: int, silent: bool) -> float:
-    """What token a earns after pitch p; `silent`: p no longer sounds.
+    """Reward of token a after pitch p; `silent`: p has ended.
 
     As in profile `paper`, except that holds and note offs earn nothing in silence, and that
     i = 4 earns 0.75 for C-E, either way, and 0.45 otherwise.
-    Mends: "a third in key" was any from C or E, C-Ab and E-G# among them.
+    Corrects: "a third in key" was any from C or E, C-Ab and E-G# among them.
     """
     if silent and a in (HOLD, OFF):
         return 0.0

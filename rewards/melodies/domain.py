@@ -1,4 +1,4 @@
-"""Melodies as the distributed part sees them: identity, metrics and rendering."""
+"""The domain of melodies, as `distributed` uses it: identity, metrics and rendering."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MelodyDomain:
         return identify(sequence)
 
     def key(self, sequence: str) -> str | None:
-        """The text itself; None for text that isn't a melody."""
+        """The text itself; None where it isn't a melody."""
         return identify(sequence).key
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
@@ -36,7 +36,7 @@ class MelodyDomain:
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
     ) -> dict[str, float]:
-        """`melody_metrics` of the valid ones, which must have one length, and the share of these.
+        """The share of valid melodies, and `melody_metrics` of these, which must have one length.
 
         Raises ValueError for melodies of several lengths: their metrics can't be compared.
         """
@@ -52,12 +52,12 @@ class MelodyDomain:
             )
         known = None
         if training is not None:
-            # sorted: a set's order changes from one process to the next, the metrics' may not
+            # sorted, since the order of a set differs between processes and metrics must not
             known = [m for m in map(parse, sorted(training)) if m is not None]
         return numbers | melody_metrics(np.stack(melodies), known)
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
-        """MIDI and WAV of each melody, and a picture of all their piano rolls. The sound is
+        """Write MIDI and WAV of each melody, and a picture of all piano rolls. The sound is
         FluidSynth's where it is installed, else plain tones."""
         melodies = [s for s in sequences if parse(s) is not None]
         if not melodies:

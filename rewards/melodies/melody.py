@@ -1,12 +1,12 @@
-"""What the rules know of a batch of melodies: its tokens and what follows from them.
+"""A batch of melodies as the rules use it: tokens, and what is computed from them once.
 
 Tokens: 0 hold (no event), 1 note off, 2..37 note-ons of MIDI 48..83, of pitch class
 (token - 2) mod 12 with C = 0. A note-on starts a pitch, which sounds until a note off or the next
 note-on; a hold keeps the state, and a melody starts in silence. A melody is what was generated:
 no priming note, so its first step has no interval.
 
-Shape legend: B melodies, T steps so far, N steps of the whole melody (`length`), T <= N. What is
-said of a step depends on the steps up to it alone.
+Shape legend: B melodies, T steps so far, N steps of the whole melody (`length`), T <= N. Values of
+a step depend only on the steps up to it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ C, E, G, A = 0, 4, 7, 9  # pitch classes
 C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
 WINDOW = 8  # the tokens of a motif, half a bar
 
-# the paper's last four steps; below 2^16 no sum of products of tokens leaves int64
+# Steps. The paper rewards the last four; below 2^16, sums of products of tokens fit int64.
 MIN_LENGTH, MAX_LENGTH = 4, 65_535
 _INDEX_BITS = 16
 
 
 def in_classes(*classes: int) -> Bools:
-    """A table over tokens, bool [38]: is it a note-on of one of these pitch classes?"""
+    """bool [38] by token: whether it is a note-on of one of these pitch classes."""
     tokens = np.arange(TOKENS)
     return (tokens >= FIRST_PITCH) & np.isin((tokens - FIRST_PITCH) % 12, classes)
 
@@ -61,7 +61,7 @@ class Melodies:
 
     @cached_property
     def note_on(self) -> Bools:
-        """[B,T]: does the step start a note?"""
+        """[B,T]: whether the step starts a note."""
         return self.tokens >= FIRST_PITCH
 
     @cached_property
@@ -71,13 +71,13 @@ class Melodies:
 
     @cached_property
     def sounding(self) -> Ints:
-        """[B,T]: the note-on that sounds once the step is taken; 0 in silence."""
+        """[B,T]: the note-on that sounds after the step; 0 in silence."""
         event = self._latest(self.tokens != HOLD)
         return np.where(event == OFF, 0, event)
 
     @cached_property
     def distinct_pitches(self) -> Ints:
-        """[B,T]: different note-ons among the last 8 tokens; 0 before there are 8."""
+        """[B,T]: number of different note-ons among the last 8 tokens; 0 before there are 8."""
         bits = np.where(self.note_on, 1 << self.tokens, 0)
         for reach in (1, 2, 4):
             bits = bits[:, reach:] | bits[:, :-reach]
@@ -87,14 +87,14 @@ class Melodies:
 
     @cached_property
     def window_repeats(self) -> Bools:
-        """[B,T]: did the last 8 tokens occur before, ending 8 or more steps earlier?"""
+        """[B,T]: whether the last 8 tokens occurred before, ending 8 or more steps earlier."""
         found = np.zeros(self.tokens.shape, dtype=bool)
         codes = self.tokens
         for reach in (1, 2, 4):  # a window as one number of 8 digits to the base 38, < 2^42
             codes = codes[:, :-reach] * TOKENS**reach + codes[:, reach:]
         if codes.size == 0:
             return found
-        # equal windows come to lie side by side, the earliest first
+        # sorting puts equal windows side by side, the earliest first
         stamped = np.sort(codes << _INDEX_BITS | np.arange(codes.shape[1]), axis=1)
         codes, index = stamped >> _INDEX_BITS, stamped & ((1 << _INDEX_BITS) - 1)
         is_first = np.ones(codes.shape, dtype=bool)
@@ -110,7 +110,7 @@ class Melodies:
 
     def _latest(self, kept: Bools) -> Ints:
         """[B,T]: the last token up to and including the step among those kept; 0 for none."""
-        # stamped with its step, the latest token is the largest number so far
+        # with the step in its upper bits, the latest token is the largest number so far
         stamped = np.where(kept, np.arange(self.tokens.shape[1]) << 6 | self.tokens, 0)
         latest: Ints = np.maximum.accumulate(stamped, axis=1) & 63
         return latest

@@ -1,4 +1,4 @@
-"""All numbers that describe a sample of melodies, gathered under fixed names."""
+"""All metrics of a sample of melodies, in one table with fixed names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sequence_tutor.rewards.melodies.rule_metrics import rule_metrics
 def melody_metrics(
     tokens: np.ndarray, training: Sequence[np.ndarray] | None = None
 ) -> dict[str, float]:
-    """Numbers for a sample int [B,T]; NaN where nothing is there to average, shares in 0..1.
+    """Metrics of a sample int [B,T]; NaN where there is nothing to average, shares in 0..1.
 
     Rules of the paper (`rule_metrics`; steps include holds and rests)
         not_in_key, excessively_repeated, in_motif, in_repeated_motif: / steps

@@ -1,4 +1,4 @@
-"""What melodies are like, each by itself: pitches, scale, rhythm. No rule and no data set in it.
+"""Statistics of single melodies: pitches, scale, rhythm. They use no rule and no data set.
 
 The definitions are those of muspy 0.5.0 (Dong et al. 2020, "MusPy: a toolkit for symbolic music
 generation"), with one difference: groove consistency compares whole bars only. muspy always adds
@@ -26,7 +26,7 @@ SCALES = np.stack(
 
 
 def note_metrics(tokens: np.ndarray) -> dict[str, float]:
-    """Means over melodies of `note_statistics`, those it isn't defined for left out."""
+    """Means of `note_statistics` over the melodies for which each is defined."""
     return {name: mean(values) for name, values in note_statistics(tokens).items()}
 
 
@@ -37,7 +37,7 @@ def note_statistics(tokens: np.ndarray) -> dict[str, np.ndarray]:
     mean_note_length: steps a note sounds
     rest_share*: steps in silence / steps
     pitch_range: highest - lowest pitch, semitones
-    pitches_used*, pitch_classes_used*: how many different ones
+    pitches_used*, pitch_classes_used*: number of different ones
     pitch_entropy, pitch_class_entropy: -sum_i p_i log2 p_i over shares of notes, bits
     scale_consistency: notes in the best fitting major or minor scale / notes
     pitch_in_c_major: notes in C major / notes
@@ -70,7 +70,7 @@ def note_statistics(tokens: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def groove_consistency(tokens: np.ndarray) -> np.ndarray:
-    """1 - mean share of steps at which a bar and the next differ in whether a note starts.
+    """1 - mean share of steps where a note starts in one of two neighbouring bars and not in both.
 
     int [B,T] -> float64 [B] over the T // 16 whole bars; NaN without notes or with fewer than two
     bars. Source: Wu & Yang 2020, "The Jazz Transformer on the front line".
@@ -87,9 +87,9 @@ def groove_consistency(tokens: np.ndarray) -> np.ndarray:
 def empty_beat_rate(notes: Notes, steps: int) -> np.ndarray:
     """Beats (4 steps) that no note touches / beats up to the last note's end: float64 [B].
 
-    As in muspy a note touches the beats from that of its first step to that of its end, the step
-    after its last; so a note that fills a beat touches the next one too, and there are
-    end // 4 + 1 beats. NaN without notes.
+    As in muspy a note touches the beats from its first step to its end, which is the step after its
+    last one; so a note that fills a beat touches the next one too, and there are end // 4 + 1
+    beats. NaN without notes.
     """
     beats = steps // STEPS_PER_BEAT + 2
     last = (notes.start + notes.length) // STEPS_PER_BEAT
@@ -104,5 +104,5 @@ def empty_beat_rate(notes: Notes, steps: int) -> np.ndarray:
 def _entropy(shares: np.ndarray) -> np.ndarray:
     """-sum_i p_i log2 p_i with 0 log 0 = 0: float64 [B,K] -> [B], NaN where p is."""
     logs = np.log2(shares, where=shares > 0, out=np.zeros_like(shares))
-    entropy: np.ndarray = 0.0 - (shares * logs).sum(1)  # not a negative zero
+    entropy: np.ndarray = 0.0 - (shares * logs).sum(1)  # never -0.0
     return entropy

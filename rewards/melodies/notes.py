@@ -1,4 +1,4 @@
-"""The notes of whole melodies as lists of onset, pitch and length, for what measures melodies.
+"""The notes of whole melodies as arrays of onset, pitch and length, for metrics and rendering.
 
 A note sounds from its note-on to the next note-on, note off or the melody's end; a step is a
 sixteenth. For the tokens see `melody`.
@@ -19,22 +19,23 @@ STEPS_PER_BEAT, STEPS_PER_BAR = 4, 16
 
 @dataclass(frozen=True)
 class Notes:
-    """The N notes of B melodies, melody by melody in time order; int64 [N] each.
-
-    melodies: B; melody: row of the note; start: step of its note-on; pitch: semitones above
-    MIDI 48, 0..35, so pitch % 12 is the pitch class with C = 0; length: steps it sounds.
-    """
+    """The N notes of B melodies, melody by melody in time order."""
 
     melodies: int
+    """Number of melodies B."""
     melody: np.ndarray
+    """int64 [N] row of the melody that the note belongs to, 0..B-1."""
     start: np.ndarray
+    """int64 [N] step of the note-on."""
     pitch: np.ndarray
+    """int64 [N] semitones above MIDI 48, 0..35; pitch % 12 is the pitch class with C = 0."""
     length: np.ndarray
+    """int64 [N] steps that the note sounds."""
 
     def count(self, values: np.ndarray, kinds: int, of: np.ndarray | None = None) -> np.ndarray:
-        """How often each of `kinds` values occurs in each melody: int64 [N] -> int64 [B,kinds].
+        """Count each of `kinds` values in each melody: int64 [N] -> int64 [B,kinds].
 
-        `of`, default all notes, are the melodies that the values belong to.
+        `of`, int64 [N], are the rows of the melodies that the values belong to; `melody` if None.
         """
         melody = self.melody if of is None else of
         counts = np.bincount(melody * kinds + values, minlength=self.melodies * kinds)
@@ -48,7 +49,7 @@ def find_notes(tokens: np.ndarray) -> Notes:
         raise ValueError(f"tokens must be [B,T], not of shape {tokens.shape}")
     if tokens.size and not (tokens.min() >= 0 and tokens.max() < TOKENS):
         raise ValueError(f"tokens must be 0..{TOKENS - 1}; found {tokens.min()}..{tokens.max()}")
-    # a sentinel OFF past the end: whatever starts has a next event in its own row
+    # an OFF after the end, so that every note has a next event in its own row
     events = np.pad(tokens.astype(np.int64), ((0, 0), (0, 1)), constant_values=OFF)
     melody, step = np.nonzero(events)
     token = events[melody, step]
@@ -65,7 +66,7 @@ def find_notes(tokens: np.ndarray) -> Notes:
 def windows(melodies: Sequence[np.ndarray], length: int) -> np.ndarray:
     """Whole, non-overlapping windows of melodies of any lengths: int [M] each -> [N,length].
 
-    What is left over at a melody's end isn't used.
+    The rest at a melody's end, shorter than a window, isn't used.
     """
     pieces = [m[: len(m) // length * length].reshape(-1, length) for m in melodies]
     return np.concatenate([np.zeros((0, length), dtype=np.int64), *pieces])
@@ -78,5 +79,5 @@ def mean(values: np.ndarray) -> float:
 
 
 def share(part: float, whole: float) -> float:
-    """part / whole; NaN of nothing."""
+    """part / whole; NaN where whole = 0."""
     return float(part / whole) if whole else float("nan")

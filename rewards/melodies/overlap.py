@@ -1,9 +1,9 @@
-"""How close the distribution of a sample's features is to the data's.
+"""Overlap of the distributions of a sample's and the data's features.
 
 Source: Yang & Lerch 2020, "On the evaluation of generative models in music". For each feature the
 Euclidean distances between data melodies (intra-set) and those between sample and data melodies
-(inter-set) are smoothed by a Gaussian kernel each, and the area under the smaller of the two
-densities is the overlapping area: 1 where sample and data lie as the data lie among themselves.
+(inter-set) are each smoothed by a Gaussian kernel. The area under the smaller of the two densities
+is the overlapping area: 1 where the sample is as far from the data as the data from each other.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from scipy.spatial.distance import cdist, pdist
 
 from sequence_tutor.rewards.melodies.notes import Notes, find_notes
 
-OVERLAP_SAMPLE = 500
-BINS = 4096
-# steps: 1, 2, 3, 4, 5-6, 7-8, 9-12, 13 and more; a sixteenth, eighth, dotted eighth, quarter...
+OVERLAP_SAMPLE = 500  # most melodies of each set that are compared
+BINS = 4096  # of the histogram of distances
+# Classes of note lengths in steps: 1, 2, 3, 4, 5-6, 7-8, 9-12, 13 and more.
 LENGTH_EDGES = np.array([2, 3, 4, 5, 7, 9, 13])
 LENGTHS = len(LENGTH_EDGES) + 1
 
@@ -24,9 +24,9 @@ LENGTHS = len(LENGTH_EDGES) + 1
 def overlap_metrics(tokens: np.ndarray, data: np.ndarray) -> dict[str, float]:
     """Overlapping area in 0..1 of each feature: int [B,T] against data int [N,T].
 
-    Keys overlap_* with the names of `features`. As many melodies are taken of each set, spread
-    evenly over it: as the smaller one has, at most 500. With equal numbers the two bandwidths
-    differ by the distances' spread alone. NaN if either set has fewer than two melodies.
+    Keys overlap_* with the names of `features`. The same number of melodies is taken of each set,
+    spread evenly over it: that of the smaller set, at most 500. So the two bandwidths differ only
+    by the spread of the distances. NaN if either set has fewer than two melodies.
     """
     size = min(len(tokens), len(data), OVERLAP_SAMPLE)
     ours, theirs = (features(_spread(x, size)) for x in (tokens, data))
@@ -37,9 +37,9 @@ def features(tokens: np.ndarray) -> dict[str, np.ndarray]:
     """int [B,T] -> float64 [B,F] per feature; a row is NaN where it isn't defined.
 
     pitch_class: share of notes in each of 12 pitch classes; note_length: share of notes in each of
-    8 classes (see LENGTH_EDGES); pitch_range: highest - lowest, semitones, F = 1; those need a
-    note. pitch_transitions, note_length_transitions: share of steps from a note to the next in
-    each of 12 x 12 pairs of pitch classes, 8 x 8 of length classes; those need two notes.
+    8 classes (see LENGTH_EDGES); pitch_range: highest - lowest, semitones, F = 1. These are defined
+    from one note on. pitch_transitions, note_length_transitions: share of pairs of consecutive
+    notes in each of 12 x 12 pairs of pitch classes, 8 x 8 of length classes; from two notes on.
     """
     notes = find_notes(tokens)
     pitch_class, length = notes.pitch % 12, np.searchsorted(LENGTH_EDGES, notes.length, "right")
@@ -58,9 +58,9 @@ def features(tokens: np.ndarray) -> dict[str, np.ndarray]:
 def feature_overlap(sample: np.ndarray, data: np.ndarray) -> float:
     """Overlapping area of one feature: float64 [B,F] against [N,F].
 
-    Pairs with an undefined row have no distance. They count as one more outcome, so that silence
-    doesn't overlap with music: with a and b the shares of intra-set and inter-set pairs that have a
-    distance, integral of min(a p, b q) + min(1 - a, 1 - b).
+    Pairs with an undefined row have no distance. They count as a separate outcome, so that silence
+    doesn't overlap with music. With a and b the shares of intra-set and inter-set pairs that have a
+    distance, and p and q the densities, it is the integral of min(a p, b q) + min(1 - a, 1 - b).
     """
     if not len(sample) or len(data) < 2:
         return float("nan")
@@ -69,7 +69,7 @@ def feature_overlap(sample: np.ndarray, data: np.ndarray) -> float:
     b = len(ours) * len(theirs) / (len(sample) * len(data))
     area = 0.0
     if a > 0 and b > 0:
-        # each pair from both sides, as in the source, so that there are as many as between the sets
+        # each pair twice, as in the source, so that there are as many as between the sets
         intra = np.repeat(pdist(theirs), 2)
         area = overlapping_area(intra, cdist(ours, theirs).ravel(), a, b)
     return area + min(1 - a, 1 - b)

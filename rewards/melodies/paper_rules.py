@@ -1,6 +1,6 @@
-"""Profile `paper`: the nine rules as the original computes them, quirks and all.
+"""Profile `paper`: the nine rules as the authors' code computes them, errors included.
 
-Every rule takes `Melodies` and returns what each step earns, unweighted: float64 [B,T]. In the
+Every rule takes `Melodies` and returns the unweighted reward of each step, float64 [B,T]. In the
 equations a is the step's token, t its index, N the melody's length, p the last note-on before it
 and i = |a - p| their interval in semitones.
 
@@ -89,20 +89,20 @@ def repeated_motif(melodies: Melodies) -> Floats:
 
 
 def preferred_intervals(melodies: Melodies) -> Floats:
-    """What the interval i to p earns, by `interval_value`; 0 without p."""
+    """Reward of the interval i to p, see `interval_value`; 0 without p."""
     return _INTERVALS[melodies.pitch_before, melodies.tokens]
 
 
 def leaps(melodies: Melodies) -> Floats:
-    """Leaps of a fifth or more are to be resolved, by `resolved_leaps`; a leap back pays only if
-    more than 6 steps lie between the two."""
+    """Leaps of a fifth or more are to be resolved, see `resolved_leaps`; a leap back is paid only
+    if more than 6 steps lie between the two."""
     return resolved_leaps(melodies, quick_ones=False)
 
 
 def unique_extremes(melodies: Melodies) -> Floats:
     """t = N-1: +3 if the maximum of all tokens occurs once, +3 if the lowest note-on does."""
     paid = melodies.zeros()
-    # a melody without notes has a maximum too: with one hold among rests it is paid
+    # as in the authors' code, a melody without notes is paid for a single hold among note offs
     x = as_numbers(melodies.tokens)
     highest, lowest = occurs_once(x, highest=True), occurs_once(x, highest=False)
     paid[:, melodies.length - 1 :] = (3.0 * highest + 3.0 * lowest)[:, None]
@@ -115,7 +115,7 @@ def as_numbers(tokens: Ints) -> Ints:
 
 
 def occurs_once(x: Ints, *, highest: bool) -> Bools:
-    """[B,T] -> [B]: does the highest number, or the lowest note-on, occur exactly once?"""
+    """[B,T] -> [B]: whether the highest number, or the lowest note-on, occurs exactly once."""
     if highest:
         extreme = x.max(axis=1, initial=0)
     else:
@@ -127,7 +127,7 @@ def occurs_once(x: Ints, *, highest: bool) -> Bools:
 
 def repeats(melodies: Melodies) -> tuple[Ints, Bools]:
     """n int64 [B,T] and broken bool [B,T], over the steps before t and after the last note-on of
-    another pitch than a: the tokens equal to a; is there any other (a hold or a note off)?"""
+    another pitch than a: number of tokens equal to a; whether others, holds or note offs, occur."""
     tokens, note_on = melodies.tokens, melodies.note_on
     size, steps = tokens.shape
     # counted from 1, so that 0 stands for "before the melody"
@@ -135,7 +135,7 @@ def repeats(melodies: Melodies) -> tuple[Ints, Bools]:
     new_pitch = note_on & (tokens != melodies.pitch_before)
     other = np.maximum.accumulate(np.where(new_pitch, last_note, 0), axis=1)
     other = np.where(note_on, other, last_note)
-    # since `other` all note-ons before a note-on are equal to it: three kinds of tokens suffice
+    # after `other`, all note-ons before a note-on have its pitch, so three kinds of tokens suffice
     counts = np.zeros((size, 3, steps + 1), dtype=np.int64)
     kind = np.minimum(tokens, FIRST_PITCH)
     np.cumsum(kind[:, None] == np.arange(3)[:, None], axis=2, out=counts[:, :, 1:])
@@ -146,15 +146,15 @@ def repeats(melodies: Melodies) -> tuple[Ints, Bools]:
 
 
 def resolved_leaps(melodies: Melodies, quick_ones: bool) -> Floats:
-    """A leap (i >= 7) opens; until it is closed another in its direction earns -5.
+    """A leap (i >= 7) opens; until it is closed, another leap in its direction earns -5.
 
     It is closed, for +5, by the first step that is no leap and comes back to or beyond the pitch
-    it started from; or by a leap back, which earns +5 iff more than 6 steps lie between it and the
-    last leap. With `quick_ones` every leap back earns +5, and a leap that opens within 6 steps
-    after a leap back -5.
+    where the leap started; or by a leap back, which earns +5 iff more than 6 steps lie between it
+    and the last leap. With `quick_ones` every leap back earns +5, and a leap that opens within 6
+    steps after a leap back earns -5.
     """
     steps = melodies.tokens.shape[1]
-    # a step's melodies side by side, and small: the loop runs over steps
+    # time first and int8, since the loop below runs over steps
     tokens = np.ascontiguousarray(melodies.tokens.T, dtype=np.int8)
     previous = np.ascontiguousarray(melodies.pitch_before.T, dtype=np.int8)
     has_interval = (tokens >= FIRST_PITCH) & (previous > 0)
@@ -163,7 +163,7 @@ def resolved_leaps(melodies: Melodies, quick_ones: bool) -> Floats:
     moves = has_interval & (leap == 0)
     at = np.arange(steps)[:, None]
     last_leap = before(np.maximum.accumulate(np.where(leap != 0, at, 0), axis=0).T).T
-    late = at - last_leap - 1 > PATIENCE
+    apart = at - last_leap - 1 > PATIENCE
 
     earned = np.zeros(tokens.shape, dtype=np.int8)
     direction = origin = np.zeros(tokens.shape[1], dtype=np.int8)
@@ -172,9 +172,9 @@ def resolved_leaps(melodies: Melodies, quick_ones: bool) -> Floats:
         meets = leap[t] * direction  # 1: leaps on, -1: leaps back
         returned = moves[t] & (direction != 0) & (direction * (tokens[t] - origin) <= 0)
         opened = (direction == 0) & (leap[t] != 0)
-        earned[t] = (returned | (meets < 0) & (late[t] | quick_ones)) - (meets == 1).view(np.int8)
+        earned[t] = (returned | (meets < 0) & (apart[t] | quick_ones)) - (meets == 1).view(np.int8)
         if quick_ones:
-            earned[t] -= opened & leapt_back & ~late[t]
+            earned[t] -= opened & leapt_back & ~apart[t]
             leapt_back = (meets < 0) | (leapt_back & ~opened)
         origin = np.where(opened, previous[t], origin)
         direction = np.where(opened, leap[t], direction * ~(returned | (meets < 0)))
@@ -182,7 +182,7 @@ def resolved_leaps(melodies: Melodies, quick_ones: bool) -> Floats:
 
 
 def interval_value(p: int, a: int) -> float:
-    """What token a earns after pitch p.
+    """Reward of token a after pitch p.
 
     hold  1.5 if p is C or G, else 0.375        i = 7   0.5 if p is C or G, else 0.1
     off   0.75 if p is C or G, else 0.25        i = 4   0.75 if p is C or E, else 0.45

@@ -16,9 +16,11 @@ from sequence_tutor.rewards.melodies.notes import (
 )
 from sequence_tutor.rewards.melodies.spelling import parse
 
-# pixels
+# All sizes are in pixels.
 KEY = 6  # height of one pitch
-WIDEST, NARROWEST, ROOM = 20, 2, 1280  # a step: what fits into the room, within bounds
+# Width of a step: between NARROWEST and WIDEST, so that the longest melody is ROOM wide at most.
+WIDEST, NARROWEST, ROOM = 20, 2, 1280
+# Margins, the space for a title and for bar numbers, and the gap below each roll.
 LEFT, RIGHT, TITLE, BOTTOM, GAP = 34, 12, 22, 16, 14
 
 PAPER, IN_KEY, BEAT, BAR_LINE, OCTAVE = "#ffffff", "#eef3f8", "#d5dbe2", "#7b8794", "#b4bec9"
@@ -30,7 +32,7 @@ def write_piano_roll(
 ) -> None:
     """Draw one melody or several, each under its label, by default "melody 1", ...
 
-    Rows of C major are shaded; notes outside it are orange. Thin lines are beats, strong ones
+    Rows of C major are shaded; notes outside it are orange. Thin lines are beats, thick ones
     bars of 4/4, numbered. Raises ValueError for text that isn't a melody and for no melody.
     """
     texts = [melodies] if isinstance(melodies, str) else list(melodies)
@@ -61,7 +63,7 @@ def write_piano_roll(
 
 
 def _grid(draw: ImageDraw.ImageDraw, top: int, steps: int, step: int) -> None:
-    """Rows, lines and labels of one roll whose upper edge is at `top`."""
+    """Draw rows, lines and labels of one roll whose upper edge is at `top`."""
     font = ImageFont.load_default(11)
     right, bottom = LEFT + steps * step, top + PITCHES * KEY
     for pitch in range(PITCHES):

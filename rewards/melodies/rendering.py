@@ -1,4 +1,4 @@
-"""Melodies for ears and eyes: MIDI, WAV and pictures of what was generated."""
+"""Melodies as files to hear and see: MIDI, WAV and piano rolls."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sequence_tutor.rewards.melodies.spelling import parse
 QUARTERS_PER_MINUTE = 120
 STEP_S = 60 / QUARTERS_PER_MINUTE / STEPS_PER_BEAT
 LOWEST = 48  # MIDI pitch of the first note-on
-RATE = 22_050  # samples per second: the highest harmonic below lies at 3 kHz
-RELEASE_S = 1.0  # what a synthesizer may sound on after the last step
+RATE = 22_050  # samples per second, enough for the highest harmonic used, 3 kHz
+RELEASE_S = 1.0  # seconds after the last step in which a synthesizer's sound may fade
 SYNTHESIZERS = ("sine", "fluidsynth")
 
 
@@ -42,10 +42,10 @@ def render(melodies: Sequence[str], directory: Path, synthesizer: str = "sine") 
 
 
 def write_midi(text: str, path: Path, program: int = 0) -> None:
-    """One track of 120 quarter notes a minute; `program` is the General MIDI sound, 0..127.
+    """Write one track of 120 quarter notes a minute; `program` is the General MIDI sound, 0..127.
 
-    MIDI knows notes alone: silence at the end and the length aren't in the file. Raises
-    ValueError for text that isn't a melody.
+    MIDI stores only notes: silence at the end and the length aren't in the file. Raises ValueError
+    for text that isn't a melody.
     """
     _midi(_notes(text)[0], program).write(str(path))
 
@@ -57,10 +57,10 @@ def write_wav(
     soundfont: Path | None = None,
     program: int = 0,
 ) -> None:
-    """16-bit mono, as loud as can be: the melody's steps at 120 quarter notes a minute, and 1 s.
+    """Write 16-bit mono at full volume: the melody at 120 quarter notes a minute, and 1 s more.
 
-    "sine" needs nothing more and ignores the program; "fluidsynth" plays the program of a
-    soundfont (.sf2; without one, a small one that comes with pretty_midi). Raises ValueError.
+    "sine" needs no other software and ignores the program; "fluidsynth" plays the program of a
+    soundfont (.sf2; by default a small one that comes with pretty_midi). Raises ValueError.
     """
     if synthesizer not in SYNTHESIZERS:
         raise ValueError(f"unknown synthesizer {synthesizer!r}: use {' or '.join(SYNTHESIZERS)}")
@@ -74,7 +74,7 @@ def write_wav(
         font = None if soundfont is None else str(soundfont)
         sound = midi.fluidsynth(fs=RATE, synthesizer=font, normalize=False)
     else:
-        # each note starts at zero and ends in a fade of its own, so nothing clicks
+        # each note starts at zero and fades at its end, so there are no clicks
         sound = midi.synthesize(fs=RATE, wave=_timbre, normalize=False)
     samples = np.zeros(round((steps * STEP_S + RELEASE_S) * RATE))
     sound = sound[: len(samples)]
@@ -107,7 +107,7 @@ def _midi(notes: Notes, program: int) -> pretty_midi.PrettyMIDI:
 
 
 def _timbre(phase: np.ndarray) -> np.ndarray:
-    """A tone and two harmonics, which carry low notes on small loudspeakers; radians -> sound."""
+    """A tone and two harmonics, so that low notes are heard on small speakers; radians -> sound."""
     tone: np.ndarray = np.sin(phase) + 0.3 * np.sin(2 * phase) + 0.1 * np.sin(3 * phase)
     return tone
 
@@ -116,7 +116,7 @@ def lacks_fluidsynth() -> str:
     """Why FluidSynth can't be used here and what to do; empty where it can."""
     try:
         import_module("fluidsynth")
-    except (ImportError, OSError, AttributeError):  # the binding, or the library that it binds
+    except (ImportError, OSError, AttributeError):  # the Python package or its library is missing
         return (
             "FluidSynth is missing (install your system's fluidsynth package and "
             "`pip install pyfluidsynth`)"

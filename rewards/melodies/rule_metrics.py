@@ -1,9 +1,9 @@
-"""How far melodies follow the music-theory rules, as the paper counts it.
+"""Metrics of how far melodies follow the music-theory rules, counted as in the paper.
 
 Source: Jaques et al. 2017, "Sequence Tutor: conservative fine-tuning of sequence generation models
-with KL-control", table 1. The rules are those of the `paper` profile whatever is trained on, so the
-numbers stand beside the published ones. They don't tell music from noise: uniform random tokens
-have the highest share in motifs that there is.
+with KL-control", table 1. The rules are always those of the `paper` profile, so the numbers can be
+compared with the published ones. They don't separate music from noise: uniform random tokens have
+the highest possible share in motifs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a compiled reward needs of melodies; importing it registers the nine rules."""
+"""The functions that a compiled reward calls for melodies; importing this registers nine rules."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Gathered", "gather", "identify", "music_theory", "quiet", "read", "s
 
 
 def quiet() -> AbstractContextManager[None]:
-    """Nothing here writes a log."""
+    """A context that does nothing, since parsing melodies writes no log."""
     return nullcontext()
 
 
 def split(sequence: str) -> list[str]:
-    """The tokens of a melody; of text that isn't one, its characters."""
+    """The tokens of a melody; the characters of a text that isn't one."""
     try:
         return tokens_of(sequence)
     except ValueError:
@@ -31,20 +31,22 @@ def split(sequence: str) -> list[str]:
 
 
 def read(sequence: str, tokens: Sequence[str]) -> np.ndarray | None:
-    """The tokens of a melody, int64 [T]; None for text that isn't one, or too short or long."""
+    """The tokens of a melody, int64 [T]; None for a text that isn't one, or too short or long."""
     return None if identify(sequence).key is None else parse(sequence)
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """`size` melodies, those of equal length together, each with its place among all."""
+    """B melodies, grouped by length."""
 
     size: int
+    """Number of melodies B."""
     groups: list[tuple[np.ndarray, Melodies]]
+    """For each length, int64 [n] places of its melodies among all B, and these melodies."""
 
 
 def gather(melodies: Sequence[np.ndarray]) -> Gathered:
-    """Melodies int64 [T] by length, whole: T is their N."""
+    """Group whole melodies, int64 [T] each, by their length."""
     lengths = np.array([len(m) for m in melodies], dtype=np.int64)
     groups = []
     for length in np.unique(lengths):

@@ -1,4 +1,4 @@
-"""The text of a melody on the scoring side, token by token; for what tokens mean see `melody`.
+"""Conversion between the text and the tokens of a melody; for what tokens mean see `melody`.
 
 "-" is hold, "." note off, "C3", "C#3", ... "B5" are note-ons; nothing separates them.
 """
@@ -21,7 +21,7 @@ _TOKEN = re.compile("|".join(map(re.escape, TEXTS)))
 
 
 def tokens_of(text: str) -> list[str]:
-    """Split a melody into the texts of its tokens. Raises ValueError for what isn't a melody."""
+    """Split a melody into the texts of its tokens. Raises ValueError where it isn't a melody."""
     tokens = _TOKEN.findall(text)
     if "".join(tokens) != text:
         raise ValueError(f"{text[:60]!r} is not a melody")
@@ -29,7 +29,7 @@ def tokens_of(text: str) -> list[str]:
 
 
 def parse(text: str) -> NDArray[np.int64] | None:
-    """int64 [T], T >= 1, of a melody's text; None for text that isn't a melody."""
+    """The tokens int64 [T], T >= 1, of a melody's text; None for a text that isn't a melody."""
     tokens = _TOKEN.findall(text)
     if not tokens or "".join(tokens) != text:
         return None
@@ -37,7 +37,7 @@ def parse(text: str) -> NDArray[np.int64] | None:
 
 
 def identify(text: str) -> Identity:
-    """The text of a melody as its own key, or why it isn't a melody that can be judged."""
+    """The text of a melody as its key, or why it isn't a melody that can be scored."""
     melody = parse(text)
     if melody is None:
         return Identity(None, _fault(text))

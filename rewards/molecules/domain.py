@@ -1,4 +1,4 @@
-"""Molecules as the distributed part sees them: identity, respelling and metrics."""
+"""The domain of molecules, as `distributed` uses it: identity, respelling, metrics, pictures."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class MoleculeDomain:
     included; see `identity`."""
 
     name = "molecules"
-    isolated = True  # RDKit is C++: a text may hang or end the process that reads it
-    # remembered from Jaques et al. 2017, not checked; their SA is the negative
+    isolated = True  # RDKit is C++: a text may hang or crash the process that reads it
+    # from Jaques et al. 2017, quoted from memory and not checked; their SA has the other sign
     published = {
         "paper: before": {
             "valid": 0.303,
@@ -50,10 +50,10 @@ class MoleculeDomain:
         return identify(sequence).key
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
-        """A random SMILES of the same molecule, fixed by the generator's state.
+        """A random SMILES of the same molecule; the generator's state determines which.
 
-        None where the sequence isn't valid or RDKit can't spell it anew; the same text where there
-        is only one spelling.
+        None where the sequence isn't valid or RDKit finds no spelling; the same text where there is
+        only one.
         """
         seed = int(random.integers(1, 2**31 - 1))
         if (mol := read(sequence)[0]) is None:
@@ -67,7 +67,7 @@ class MoleculeDomain:
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
     ) -> dict[str, float]:
-        """Numbers that describe N sequences; NaN where nothing is there to average.
+        """Numbers that describe N sequences; NaN where there is nothing to average.
 
         valid: share of sequences; distinct: different keys per valid sequence; novel, only with
         `training` (keys): share of the distinct keys not in it; mean_*: over valid sequences,
@@ -96,16 +96,16 @@ class MoleculeDomain:
                 "internal_diversity": _diversity(list(distinct.values())),
             }
         if training is not None:
-            # one set, or a list of 250,000 keys would be searched for each molecule
+            # a set, since searching a list of 250,000 keys for each molecule is slow
             known = training if isinstance(training, (set, frozenset, dict)) else set(training)
             numbers["novel"] = _share(sum(k not in known for k in distinct), len(distinct))
         return numbers
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
-        """A picture of the molecules (SVG), in the order given, each under its number."""
+        """Draw the molecules in one picture (SVG), in the order given, each with its number."""
         try:
             from rdkit.Chem import Draw
-        except ImportError as error:  # it wants graphics libraries, which a server may lack
+        except ImportError as error:  # it needs graphics libraries, which a server may lack
             return f"molecules can't be drawn on this machine: {error}"
         with quiet():
             mols = [mol for mol, _ in map(read, sequences) if mol is not None]

@@ -1,13 +1,13 @@
-"""What molecule a text is: its canonical form, or the reason why it is none.
+"""The molecule of a text: its canonical form, or the reason why the text isn't valid.
 
-All parts that ask whether a SMILES is valid ask here, so they agree. A canonical form that is given
-out can be read back, and is its own canonical form; equal molecules have equal ones. The rule for
-what a SMILES may carry beside the molecule:
+Every part of the program decides here whether a SMILES is valid, so all agree. A canonical form can
+be read back and is its own canonical form; equal molecules have equal ones. Rules for what a SMILES
+may contain besides the molecule:
 
-- White space isn't part of a sequence, so names and CXSMILES extensions are cut off by the readers
-  of files, and a text that still has some is invalid.
+- White space isn't part of a sequence. The readers of files cut off names and CXSMILES extensions;
+  a text that still has white space is invalid.
 - Isotopes, charges and stereochemistry are part of the molecule.
-- Atom map numbers are labels: they are left out of the canonical form.
+- Atom map numbers are labels and are removed from the canonical form.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from functools import lru_cache
 
 from rdkit import Chem, rdBase
 
-# Greatest size of a molecule. RDKit's time grows with the square of the size or faster, and near
-# 20,000 atoms its recursion overflows the stack; at these sizes it needs less than half a second.
+# Limits of a molecule's size. RDKit's time grows with the square of the size or faster, and near
+# 20,000 atoms its recursion overflows the stack; within these limits it needs less than 0.5 s.
 MAX_ATOMS, MAX_RINGS, MAX_CHARACTERS = 1_000, 400, 10_000
-# How often a canonical form is read back in search of one that stays the same.
+# Times that a canonical form is read back in search of one that stays the same.
 MAX_ROUNDS = 8
-# Molecules that are remembered between finding the key and scoring; about 10 kB each.
+# Number of molecules cached between finding the key and scoring; about 10 kB each.
 REMEMBERED = 1_024
 
 _ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
@@ -35,19 +35,20 @@ _POSITION = re.compile(r"around position (\d+)")
 
 @dataclass(frozen=True)
 class Identified:
-    """A text that was looked at. mol: RDKit's sanitised Mol of the text as it is written, None
-    where it is invalid; key: the canonical form, None where it is invalid; reason: why it is
-    invalid, "" where it isn't."""
+    """The molecule of a text and its key, or why the text is invalid."""
 
     mol: Chem.Mol | None
+    """RDKit's sanitised molecule of the text as written; None where the text is invalid."""
     key: str | None
+    """Canonical SMILES; None where the text is invalid."""
     reason: str = ""
+    """Why the text is invalid, "" where it is valid."""
 
 
 def identify(smiles: str) -> Identified:
-    """The molecule of a text and its key, or why there is none. Raises MemoryError alone. The
-    molecule is remembered for later calls, so callers must not change it."""
-    if reason := _unreadable(smiles):
+    """Find the molecule of a text and its key, or why there is none. Raises only MemoryError. The
+    molecule is cached for later calls, so callers must not change it."""
+    if reason := _refusal(smiles):
         return Identified(None, None, reason)
     return _identify(smiles)
 
@@ -67,9 +68,9 @@ def _identify(smiles: str) -> Identified:
 
 
 def read(smiles: str) -> tuple[Chem.Mol | None, str]:
-    """The sanitised molecule of a text and "", or None and the reason. Without its key: some
-    molecules that can be read have none."""
-    if reason := _unreadable(smiles):
+    """The sanitised molecule of a text and "", or None and the reason. It may have no key: RDKit
+    can't write or read back the canonical form of some molecules."""
+    if reason := _refusal(smiles):
         return None, reason
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         try:
@@ -83,8 +84,8 @@ def read(smiles: str) -> tuple[Chem.Mol | None, str]:
     return (mol, "") if mol.GetNumAtoms() else (None, "it has no atoms")
 
 
-def _unreadable(smiles: str) -> str:
-    """Why RDKit isn't even asked, "" where it is."""
+def _refusal(smiles: str) -> str:
+    """Why a text is refused before RDKit reads it; "" where it isn't."""
     if not smiles:
         return "it is empty"
     if len(smiles) > MAX_CHARACTERS:
@@ -101,7 +102,8 @@ def _unreadable(smiles: str) -> str:
 
 
 def _stable(mol: Chem.Mol, smiles: str) -> tuple[str | None, str]:
-    """A canonical form that is its own, or the smallest of some that are each other's."""
+    """A canonical form that is its own canonical form. If reading back leads to a cycle of several,
+    the smallest of these; if it leads to none, None and the reason."""
     seen: list[str] = []
     try:
         key = str(Chem.MolToSmiles(mol))
@@ -123,16 +125,16 @@ def _stable(mol: Chem.Mol, smiles: str) -> tuple[str | None, str]:
 
 
 def _reason(messages: str) -> str:
-    """The first thing that RDKit complained of, without the time and without the text itself."""
+    """RDKit's first complaint, without the time and without the text itself."""
     lines = [_TIME.sub("", line) for line in messages.splitlines()]
     first = next((line for line in lines if line), "RDKit gives no reason")
     if not first.startswith("SMILES Parse Error"):
         return " ".join(first.split())
     if position := _POSITION.search(messages):
         return f"SMILES syntax error at character {position[1]}"
-    told = first.removeprefix("SMILES Parse Error: ").split(" for input:")[0]
-    told = told.split(" while parsing:")[0]
-    return f"SMILES syntax error: {told}"
+    detail = first.removeprefix("SMILES Parse Error: ").split(" for input:")[0]
+    detail = detail.split(" while parsing:")[0]
+    return f"SMILES syntax error: {detail}"
 
 
 def _one_line(error: Exception) -> str:

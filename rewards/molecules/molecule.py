@@ -1,4 +1,4 @@
-"""A parsed molecule, shared by all components so that it is parsed once.
+"""A parsed molecule, which all components of a reward share.
 
 RDKit reports each unreadable SMILES on stderr; `quiet` silences it while a batch is scored.
 """
@@ -17,7 +17,7 @@ from sequence_tutor.rewards.molecules.identity import read
 from sequence_tutor.rewards.molecules.qed import qed
 from sequence_tutor.rewards.molecules.sa import sa
 
-# one token each: bracket atom, two-letter halogen, %nn ring closure, any other character
+# tokens: bracket atom, two-letter halogen, %nn ring closure, any other single character
 _TOKEN = re.compile(r"\[[^\[\]]+\]|Br|Cl|%\d\d|.", re.DOTALL)
 _GENERATORS: dict[int, Any] = {}
 
@@ -28,27 +28,27 @@ def quiet() -> Any:
 
 
 def tokens_of(smiles: str) -> list[str]:
-    """SMILES tokens; whatever fits no rule counts one token per character."""
+    """SMILES tokens; a character that fits no rule is a token of its own."""
     return _TOKEN.findall(smiles)
 
 
 def parse(smiles: str) -> Chem.Mol | None:
-    """The sanitised molecule; None for text that isn't one, and for more than `identity` reads.
+    """The sanitised molecule; None for a text that isn't one, or exceeds the limits of `identity`.
 
-    Whether a sequence is valid is asked of `identity.identify`, which finds the key as well.
+    To find out whether a sequence is valid, call `identity.identify`, which also finds the key.
     """
     return read(smiles)[0]
 
 
 def morgan(radius: int) -> Any:
-    """The Morgan fingerprint generator of a radius (2 gives ECFP4), 2048 bits."""
+    """The Morgan fingerprint generator for a radius (2 gives ECFP4), 2048 bits."""
     if radius not in _GENERATORS:
         _GENERATORS[radius] = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=2048)
     return _GENERATORS[radius]
 
 
 class Molecule:
-    """A valid molecule with what components share, each computed at most once.
+    """A valid molecule with the properties that components share, each computed at most once.
 
     smiles: as written; tokens: the actions that spelled it; mol: RDKit's sanitised Mol.
     """
@@ -82,11 +82,11 @@ class Molecule:
 
     @cached_property
     def largest_ring(self) -> int:
-        """Atoms in it, rings as RDKit's smallest set; 0 where there is none."""
+        """Atoms in the largest ring of RDKit's smallest set; 0 where there is none."""
         return max(map(len, self.mol.GetRingInfo().AtomRings()), default=0)
 
     def fingerprint(self, radius: int = 2, counts: bool = False) -> Any:
-        """Morgan fingerprint: a bit vector of 2048, or sparse counts."""
+        """Morgan fingerprint: 2048 bits, or sparse counts."""
         key = (radius, counts)
         if key not in self._fingerprints:
             generator = morgan(radius)

@@ -7,8 +7,8 @@ In its authors' units a valid molecule earns 600 + 10 quality at the end and an 
 and both also -200 below 19 tokens, else -25 below 27, and -150 for a C after 12 straight Cs.
 Here reward = (raw - 600) / 10: quality for a valid molecule, -60 for an invalid one, and -20,
 -2.5 and -15. The policy that maximises reward against KL doesn't change when reward and
-temperature shrink together and a constant is taken off, so the authors' factor 0.35 belongs in
-the temperature.
+temperature are divided by the same number and a constant is subtracted, so the authors' factor 0.35
+belongs in the temperature.
 
 Known differences and choices: the chain penalty is charged once per sequence, however often the
 rule is broken; rings are RDKit's smallest set, where the authors took a cycle basis of the graph.
@@ -35,7 +35,7 @@ def quality(molecule: Molecule) -> float:
 
 
 def penalties(tokens: Sequence[str]) -> float:
-    """What length and carbon chains cost, in our units; 0 or negative."""
+    """Penalties for length and carbon chains, in units of the reward; 0 or negative."""
     cost = 0.0
     if len(tokens) < 19:
         cost -= 20.0
@@ -53,7 +53,7 @@ def invalid(tokens: Sequence[str]) -> float:
 
 @lru_cache(maxsize=20_000)
 def _prefix_term(text: str) -> float:
-    # the early prefixes of a batch are few and shared, so the cache saves much of the work
+    # sequences of a batch share their short prefixes, so the cache saves much of the work
     mol = parse(text)
     return -0.5 if mol is None else (5.0 + quality(Molecule(text, mol))) / 10.0
 
@@ -61,9 +61,9 @@ def _prefix_term(text: str) -> float:
 def prefixes(tokens: Sequence[str]) -> list[float]:
     """T rewards, one per token: entry t is for the first t tokens, that is, before action t.
 
-    (5 + quality) / 10 where they parse, else -0.5; 0 at t = 0. The whole sequence is missing
-    because the end token pays for it. So a reward depends on the state and on whether the
-    action ends it, and on nothing later.
+    (5 + quality) / 10 where they parse, else -0.5; 0 at t = 0. The whole sequence isn't among them,
+    since the terminal reward pays for it. So a reward depends only on the state and on whether the
+    action ends the sequence.
     """
     return [_prefix_term("".join(tokens[:t])) if t else 0.0 for t in range(len(tokens))]
 
@@ -72,6 +72,6 @@ def prefixes(tokens: Sequence[str]) -> list[float]:
 def sequence_tutor(molecule: Molecule, prefix_terms: bool = False) -> float:
     """Terminal reward of a valid molecule: quality and the penalties.
 
-    prefix_terms: pay along the way too (see `prefixes`); the compiled reward adds those.
+    prefix_terms: also pay for prefixes (see `prefixes`); the compiled reward adds these terms.
     """
     return quality(molecule) + penalties(molecule.tokens)

@@ -1,7 +1,7 @@
-"""SMARTS patterns, and a sentence for those that match nothing because they were written as SMILES.
+"""SMARTS patterns, and an error for those that match nothing because they were written as SMILES.
 
-RDKit holds molecules in one form: aromatic, hydrogens as counts, nitro groups with charges. A
-pattern isn't brought to that form, so phenol as `OC1=CC=CC=C1` would be found in no molecule.
+RDKit keeps molecules in one form: aromatic, hydrogens as counts, nitro groups with charges. It
+doesn't convert patterns to that form, so `OC1=CC=CC=C1` for phenol would match no molecule.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ from functools import lru_cache
 
 from rdkit import Chem, rdBase
 
-# What needs no brackets.
+# Atoms that need no brackets.
 _BARE = re.compile(r"Cl|Br|[BCNOPSFIbcnops*]")
-# Atoms of a nitro group without any further condition.
+# Atoms of a nitro group without further conditions.
 _PLAIN_N, _PLAIN_O = ("N", "[N]", "[#7]"), ("O", "[O]", "[#8]")
-# Parts of a text that are written in SMARTS, hardly in SMILES: such a pattern means what it says.
+# Text that occurs in SMARTS and hardly in SMILES; such a pattern isn't checked as a SMILES.
 _SMARTS_ALONE = re.compile(r"\[#|:(?![0-9]+\])")
 
 
 @lru_cache(maxsize=256)
 def pattern_of(smarts: str) -> Chem.Mol:
-    """The query; hydrogens that it names are conditions on their neighbours, as molecules have
-    them. Raises ValueError with one sentence where it is no pattern, or can't match anything."""
+    """The query of a SMARTS, in which hydrogen atoms become conditions on their neighbours. Raises
+    ValueError with one sentence where it isn't a pattern, or can't match anything."""
     with rdBase.BlockLogs():
         pattern = Chem.MolFromSmarts(smarts)
         if pattern is None or not pattern.GetNumAtoms():
             raise ValueError(f"smarts = {smarts!r} is not a valid pattern")
         if len(smarts.split()) > 1:
             raise ValueError(
-                f"smarts = {smarts!r} holds a blank, and what follows it is no part of the pattern"
+                f"smarts = {smarts!r} has a blank, and text after it isn't part of the pattern"
             )
         _check_form(smarts, pattern)
         return Chem.MergeQueryHs(pattern)
 
 
 def _check_form(smarts: str, pattern: Chem.Mol) -> None:
-    """Raises ValueError for a pattern that is also a SMILES and doesn't match its own molecule."""
+    """Raise ValueError for a pattern that is also a SMILES and doesn't match its own molecule."""
     molecule = None if _SMARTS_ALONE.search(smarts) else Chem.MolFromSmiles(smarts)
     if molecule is not None:
         for atom in molecule.GetAtoms():
-            atom.SetAtomMapNum(0)  # a hydrogen with a number would stay an atom
+            atom.SetAtomMapNum(0)  # RemoveHs keeps a hydrogen with a map number
         molecule = Chem.RemoveHs(molecule)
         if not molecule.HasSubstructMatch(pattern):
             suggested = _in_rdkits_form(molecule, pattern, smarts)
@@ -57,12 +57,12 @@ def _check_form(smarts: str, pattern: Chem.Mol) -> None:
 
 
 def _in_rdkits_form(molecule: Chem.Mol, pattern: Chem.Mol, smarts: str) -> str:
-    """A pattern that matches the molecule; where the text names hydrogens, as many or more are
-    asked for at the same atoms."""
+    """A pattern that matches the molecule. Where the text names hydrogens at an atom, it requires
+    at least that number of them."""
     written = Chem.MolFromSmiles(smarts, sanitize=False)
     symbols = [atom.GetSmarts() for atom in molecule.GetAtoms()]
     heavy = [atom for atom in written.GetAtoms() if not _is_hydrogen(atom)]
-    if len(heavy) == len(symbols):  # hydrogens are left out, the others keep their order
+    if len(heavy) == len(symbols):  # without hydrogens, the atoms are in the same order
         for i, atom in enumerate(heavy):
             named = sum(map(_is_hydrogen, atom.GetNeighbors()))
             if named or not atom.GetNoImplicit():
@@ -82,7 +82,7 @@ def _is_hydrogen(atom: Chem.Atom) -> bool:
 
 
 def _is_nitro_without_charges(atom: Chem.Atom) -> bool:
-    """Whether it is a plain N with two plain oxygens, each by a double bond."""
+    """Whether it is a plain N with two plain O, each by a double bond."""
     if atom.GetSmarts() not in _PLAIN_N:
         return False
     oxygens = [

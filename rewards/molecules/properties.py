@@ -1,4 +1,4 @@
-"""Properties of one molecule as components; each takes a `Molecule` and returns a float."""
+"""Components for properties of one molecule; each takes a `Molecule` and returns a float."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sequence_tutor.rewards.molecules.molecule import Molecule, parse
 from sequence_tutor.rewards.molecules.pattern import pattern_of
 from sequence_tutor.rewards.registry import component
 
-# means and standard deviations over ZINC250k, as the literature on penalised logP states them
+# means and standard deviations over ZINC250k, from the literature on penalised logP
 _LOGP = (2.4570953396190123, 1.434324401111988)
 _SA = (-3.0525811293166134, 0.8335207024513095)
 _RING = (-0.0485696876403053, 0.2860212110245455)
@@ -19,7 +19,7 @@ _RING = (-0.0485696876403053, 0.2860212110245455)
 
 @component("validity", domain="molecules", bounded=True)
 def validity(molecule: Molecule) -> float:
-    """1: invalid sequences never reach a component."""
+    """1, since components are called for valid sequences only."""
     return 1.0
 
 
@@ -51,7 +51,7 @@ def ring_penalty(molecule: Molecule) -> float:
 def penalised_logp(molecule: Molecule, normalized: bool = False) -> float:
     """logP - SA + ring penalty (Kusner et al. 2017).
 
-    normalized: each term less its mean, over its standard deviation, on ZINC250k.
+    normalized: from each term subtract its mean and divide by its standard deviation on ZINC250k.
     """
     parts = (molecule.logp, -molecule.sa, molecule.ring_penalty)
     if not normalized:
@@ -120,7 +120,7 @@ def _check_similarity(smiles: str, radius: int = 2, counts: bool = True) -> None
 def similarity(molecule: Molecule, *, smiles: str, radius: int = 2, counts: bool = True) -> float:
     """Tanimoto similarity of Morgan fingerprints to `smiles`; radius 2 is ECFP4.
 
-    counts: compare how often each environment occurs, else only whether (2048 bits).
+    counts: compare how often each environment occurs; else only whether it occurs (2048 bits).
     """
     other = _reference(smiles).fingerprint(radius, counts)
     return float(DataStructs.TanimotoSimilarity(molecule.fingerprint(radius, counts), other))
@@ -132,5 +132,5 @@ def _check_substructure(smarts: str, absent: bool = False) -> None:
 
 @component("substructure", domain="molecules", bounded=True, check=_check_substructure)
 def substructure(molecule: Molecule, *, smarts: str, absent: bool = False) -> float:
-    """1 where the pattern is found, else 0; the other way round with `absent`."""
+    """1 where the pattern is found, else 0; with `absent` 0 where it is found, else 1."""
     return float(molecule.mol.HasSubstructMatch(pattern_of(smarts)) != absent)

@@ -1,11 +1,11 @@
 """QED (Bickerton et al. 2012), equal to RDKit's to the last bit in a fraction of its time.
 
-Formula, parameters and patterns are RDKit's own; only the eight properties are got in another way:
+Formula, parameters and patterns are RDKit's; only the eight properties are computed differently:
 
-- logP is taken over from whoever has computed it;
-- of the structural alerts and acceptors only those are tried that the molecule can have
-  (`screen`), and the alerts in one call;
-- hydrogens are removed only where there are some.
+- logP is an argument, since another component may have computed it;
+- only those structural alerts and acceptors are tried that the molecule can have (`screen`), and
+  the alerts in one call;
+- molecules without hydrogen atoms skip their removal.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogEntry, SmartsMa
 
 from sequence_tutor.rewards.molecules.screen import Content, Needs, content
 
-# The version of RDKit's descriptor that this agrees with; any other is left to RDKit.
+# Version of RDKit's QED that this equals; with any other version RDKit's own function is called.
 VERSION = "1.1.0"
 
 
 def qed(mol: Chem.Mol, logp: float) -> float:
-    """Drug-likeness in [0, 1] of a sanitised molecule whose Crippen logP this is."""
-    # RDKit removes hydrogen atoms first. What isn't a heavy atom is one, or a dummy.
+    """Drug-likeness in [0, 1] of a sanitised molecule; logp: its Crippen logP."""
+    # RDKit removes hydrogen atoms first. An atom that isn't heavy is a hydrogen or a dummy.
     if mol.GetNumHeavyAtoms() != mol.GetNumAtoms() or _version() != VERSION:
         return float(QED.qed(mol))  # type: ignore[no-untyped-call]
     alerts, acceptors = _possible_patterns(content(mol))
@@ -60,10 +60,10 @@ def _acceptors() -> list[tuple[Needs, Chem.Mol]]:
     return [(Needs(pattern), pattern) for pattern in QED.Acceptors]
 
 
-# some 5 kB each; 2,000 are enough for nine molecules in ten of a drug-like library
+# about 5 kB each; 2,000 suffice for nine of ten molecules of a drug-like library
 @lru_cache(maxsize=2048)
 def _possible_patterns(content: Content) -> tuple[FilterCatalog, list[Chem.Mol]]:
-    """The alerts and acceptors that a molecule of this content may have."""
+    """The alerts and acceptors that a molecule with this content may have."""
     elements, kinds = content.elements(), content.kinds
     catalog = FilterCatalog()
     for needs, entry in _alerts():

@@ -1,7 +1,8 @@
 """Synthetic accessibility (Ertl and Schuffenhauer 2009), equal to RDKit's to the last bit.
 
-RDKit's `sascorer` makes a fingerprint that others have made before, and asks each atom in turn
-whether it is a stereocentre; half of its time goes there. The fragments' scores are its own.
+Half of the time of RDKit's `sascorer` goes into a fingerprint and a test of each atom for being a
+stereocentre. Here the fingerprint is an argument, since other components use it too, and one query
+finds the stereocentres. The scores of fragments are RDKit's.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from importlib import import_module
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors, rdqueries
 
-# What the score of an average molecule and the ends of the scale are, before it is turned round.
+# Ends of the raw scale, on which higher is easier, and the raw score of an unknown fragment.
 _LEAST, _MOST = -4.0, 2.5
 _UNKNOWN_FRAGMENT = -4
 _MACROCYCLE = 8
 
 
 def sa(mol: Chem.Mol, fragments: Mapping[int, int], largest_ring: int) -> float:
-    """1 easy to 10 hard. fragments: how often each Morgan environment of radius 2 occurs, in the
-    order of the fingerprint, in which they are summed; largest_ring: 0 where there is none."""
+    """Synthetic accessibility, 1 easy to 10 hard. fragments: count of each Morgan environment of
+    radius 2, summed in the fingerprint's order; largest_ring: its atoms, 0 without a ring."""
     scores = _fragment_scores()
     total, found = 0.0, 0
     for fragment, n in fragments.items():
@@ -55,7 +56,7 @@ def _fragment_scores() -> Mapping[int, float]:
 
 
 def _stereocentres(mol: Chem.Mol) -> int:
-    """How many `FindMolChiralCenters` finds, unassigned ones included."""
+    """Number of centres that `FindMolChiralCenters` finds, unassigned ones included."""
     if not Chem.GetUseLegacyStereoPerception():
         return len(Chem.FindMolChiralCenters(mol, includeUnassigned=True))  # type: ignore[no-untyped-call]
     Chem.AssignStereochemistry(mol, cleanIt=True, force=True, flagPossibleStereoCenters=True)

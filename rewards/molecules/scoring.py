@@ -1,4 +1,4 @@
-"""What a compiled reward needs of molecules; importing it registers their components."""
+"""The functions that a compiled reward calls for molecules; importing this registers components."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["identify", "objective", "properties", "quiet", "read", "split"]
 
 
 def read(sequence: str, tokens: Sequence[str]) -> Molecule | None:
-    """The molecule of a SMILES, None where it isn't valid."""
+    """The molecule of a SMILES; None where it isn't valid."""
     mol = identified(sequence).mol
     return None if mol is None else Molecule(sequence, mol, tokens)
 

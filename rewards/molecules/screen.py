@@ -1,15 +1,15 @@
-"""Which SMARTS patterns a molecule can't have, told from what it is made of.
+"""A quick test by elements and rare bonds for SMARTS patterns that a molecule can't match.
 
-A match sends the atoms of a pattern to different atoms of the molecule, and its bonds to bonds
-between those. So there is none
+A match maps the atoms of a pattern to different atoms of the molecule, and its bonds to bonds
+between these. So there is no match
 
-- where n atoms of the pattern take certain elements only, and the molecule has fewer of these;
+- where n atoms of the pattern match certain elements only, and the molecule has fewer of these;
 - where the pattern has an atom or bond of a rare kind, such as a triple bond, and the molecule
   has none.
 
-What an atom or bond of a pattern takes is read from RDKit's description of its query. Whatever is
-not understood there (a negation, a recursive SMARTS) is taken for "anything", so a misreading
-costs time and not a match.
+What an atom or bond of a pattern matches is read from RDKit's description of its query. A part that
+isn't understood (a negation, a recursive SMARTS) counts as "anything", which may cost time but
+never loses a match.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from typing import NamedTuple
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
-# By attribute, the only values that an atom or bond takes; an attribute that isn't there may have
-# any value.
+# Attribute -> all values that an atom or bond matches; a missing attribute may have any value.
 Possible = dict[str, frozenset[int]]
 
 _ATTRIBUTES = {
@@ -37,25 +36,25 @@ _ATTRIBUTES = {
 _EQUALS = re.compile(r"(\w+) (-?\d+) = val")
 _DOUBLE, _TRIPLE = int(Chem.BondType.DOUBLE), int(Chem.BondType.TRIPLE)
 _CARBON, _NITROGEN = 6, 7
-# Atoms of an element are counted as none, one or several: finer counts would exclude little more.
+# Atoms of an element are counted as 0, 1 or 2 for more: exact counts would exclude little more.
 _SEVERAL = 2
 _NUMBER = re.compile(r"\d+")
 _ELEMENT = re.compile(r"([A-Z][a-z]?|\*)(\d?)")
 
 
 def possible(description: str) -> Possible:
-    """What a query takes, from its `DescribeQuery`: a tree, a node a line, indented by depth."""
+    """What a query matches, from its `DescribeQuery`: a tree, one node per line, indented."""
     return _node(description.splitlines())
 
 
 def _node(lines: list[str]) -> Possible:
-    """lines: a node, and below it its descendants."""
+    """What a node matches; lines: the node, then its descendants."""
     if not lines:
         return {}
     head = lines[0].strip()
     if (leaf := _EQUALS.fullmatch(head)) and leaf[1] in _ATTRIBUTES:
         value = int(leaf[2])
-        if leaf[1] == "AtomType":  # the atomic number, and 1000 more for an aromatic atom
+        if leaf[1] == "AtomType":  # the atomic number, plus 1000 for an aromatic atom
             value %= 1000
         return {_ATTRIBUTES[leaf[1]]: frozenset([value])}
     both = head in ("AtomAnd", "BondAnd")
@@ -84,18 +83,18 @@ def _differs(what: Possible, attribute: str) -> bool:
 
 @dataclass(frozen=True)
 class _Bond:
-    """A bond of a pattern: itself and its ends."""
+    """A bond of a pattern and its two atoms."""
 
     itself: Possible
     ends: tuple[Possible, Possible]
 
     def elements(self, *values: int) -> int:
-        """How many of its ends take these elements only."""
+        """Number of its atoms that match these elements only."""
         return sum(_is(end, "element", *values) for end in self.ends)
 
 
-# Rare in drug-like molecules, needed by many patterns, and found quickly: a SMARTS each, and
-# whether an atom or bond of a pattern can be nothing else.
+# Kinds of atoms and bonds that are rare in drug-like molecules, needed by many patterns, and found
+# quickly: SMARTS -> whether an atom or bond of a pattern matches this kind only.
 _ATOM_KINDS: dict[str, Callable[[Possible], bool]] = {
     "[!+0]": lambda atom: _differs(atom, "charge"),
     "[!0*]": lambda atom: _differs(atom, "isotope"),
@@ -110,26 +109,27 @@ _KINDS = tuple(Chem.MolFromSmarts(smarts) for smarts in (*_ATOM_KINDS, *_BOND_KI
 
 
 class Content(NamedTuple):
-    """What a molecule is made of, equal for many. formula: its own, with 2 for any number above 1;
-    kinds: whether it has each rare kind of atom and bond."""
+    """Elements and rare kinds of a molecule, the same for many molecules."""
 
     formula: str
+    """Molecular formula with 2 for every number above 1."""
     kinds: tuple[bool, ...]
+    """For each of _KINDS, whether the molecule has such an atom or bond."""
 
     def elements(self) -> dict[str, int]:
-        """How many atoms of each there are: one, or 2 for several."""
+        """Symbol -> 1, or 2 for several atoms."""
         return {symbol: int(n or 1) for symbol, n in _ELEMENT.findall(self.formula)}
 
 
 def content(mol: Chem.Mol) -> Content:
-    """See `Content`."""
-    # the formula has the hydrogens that are no atoms of the molecule too, which excludes less
+    """The content of a molecule."""
+    # the formula also counts hydrogens that aren't atoms of the molecule, which excludes less
     formula = _NUMBER.sub(str(_SEVERAL), rdMolDescriptors.CalcMolFormula(mol))
     return Content(formula, tuple([mol.HasSubstructMatch(kind) for kind in _KINDS]))
 
 
 class Needs:
-    """What a molecule must have for a pattern to match it."""
+    """The elements and rare kinds that a molecule must have for a pattern to match it."""
 
     def __init__(self, pattern: Chem.Mol) -> None:
         atoms = [possible(atom.DescribeQuery()) for atom in pattern.GetAtoms()]
@@ -146,14 +146,14 @@ class Needs:
         )
         symbol = Chem.GetPeriodicTable().GetElementSymbol
         taken = [atom["element"] for atom in atoms if "element" in atom]
-        # atoms of any of these elements, and how many the pattern has that take nothing else
+        # elements, and the number of the pattern's atoms that match only these
         self._elements = [
             (tuple(map(symbol, own)), min(sum(other <= own for other in taken), _SEVERAL))
             for own in set(taken)
         ]
 
     def met(self, elements: Mapping[str, int], kinds: Sequence[bool]) -> bool:
-        """Whether a molecule of such `Content` may match; False only where it can't."""
+        """Whether a molecule with this `Content` may match; False only where it can't."""
         if any(need and not has for need, has in zip(self._kinds, kinds, strict=True)):
             return False
         return all(

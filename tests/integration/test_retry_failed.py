@@ -13,14 +13,14 @@ import pytest
 from rich.console import Console
 
 from sequence_tutor.distributed import training
-from sequence_tutor.distributed.bulk.results import GIVEN_UP, Judged, write_fragment
+from sequence_tutor.distributed.bulk.results import GIVEN_UP, LineResults, write_fragment
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.stop_signal import BrokenRewardError
 from sequence_tutor.distributed.types import Scored
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.base import Outcome, Status, scores_of
 
 BUDGET = 60
 MENDED = {"component": [{"name": "python", "function": "counted_rewards:mended"}]}
@@ -140,17 +140,9 @@ def test_failed_lines_of_a_file(
     assert results() == ["ok"] * 24 + ["invalid", "ok"] and outside.calls() == []
 
 
-def given_up(lines: list[str]) -> Judged:
-    n = len(lines)
-    return Judged(
-        sequences=lines,
-        keys=[""] * n,
-        rewards=np.full(n, np.nan),
-        status=np.full(n, Status.CRASHED, np.int8),
-        errors=[GIVEN_UP] * n,
-        seconds=np.zeros(n, np.float32),
-        raw={},
-    )
+def given_up(lines: list[str]) -> LineResults:
+    given_up = Outcome(np.nan, Status.CRASHED, 0.0, GIVEN_UP, {})
+    return LineResults(lines, [""] * len(lines), scores_of([given_up] * len(lines)))
 
 
 def test_there_must_be_something_to_retry(

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from sequence_tutor.distributed.replay.memory.key_index import KeyIndex
-from sequence_tutor.distributed.replay.messages import Outcomes
+from sequence_tutor.rewards.base import Scores
 
 _BITS = 16
 BLOCK_ROWS = 1 << _BITS
@@ -34,7 +34,7 @@ class _Block:
 
 
 class OutcomeIndex:
-    """Outcomes by key and by row number; rows are numbered as they come, and never change.
+    """Scores by key and by row number; rows are numbered as they come, and never change.
 
     Blocks have a fixed size, so growing copies nothing. A block has the components that were known
     when it was last written; the others are NaN. Only rows that have an error text take memory for
@@ -65,32 +65,33 @@ class OutcomeIndex:
         """Row numbers, int64 [B], of digests [B,2]; -1 for unknown ones."""
         return self._index.find(digests)
 
-    def extend(self, digests: np.ndarray, outcomes: Outcomes) -> None:
+    def extend(self, digests: np.ndarray, scores: Scores) -> None:
         """Add rows whose digests are all new and different."""
-        self._components += [name for name in outcomes.raw if name not in self._components]
-        values = np.full((len(outcomes), 1 + len(self._components)), np.nan)
-        values[:, 0] = outcomes.rewards
+        assert scores.seconds is not None
+        self._components += [name for name in scores.raw if name not in self._components]
+        values = np.full((len(scores), 1 + len(self._components)), np.nan)
+        values[:, 0] = scores.rewards
         for column, name in enumerate(self._components, start=1):
-            if name in outcomes.raw:
-                values[:, column] = outcomes.raw[name]
+            if name in scores.raw:
+                values[:, column] = scores.raw[name]
         done = 0
-        while done < len(outcomes):
+        while done < len(scores):
             block, first = self._next_place()
-            n = min(BLOCK_ROWS - first, len(outcomes) - done)
+            n = min(BLOCK_ROWS - first, len(scores) - done)
             block.values[first : first + n] = values[done : done + n]
-            block.seconds[first : first + n] = outcomes.seconds[done : done + n]
-            block.status[first : first + n] = outcomes.status[done : done + n]
+            block.seconds[first : first + n] = scores.seconds[done : done + n]
+            block.status[first : first + n] = scores.status[done : done + n]
             self._rows += n
             done += n
-        begin = self._rows - len(outcomes)
+        begin = self._rows - len(scores)
         self._index.insert(digests, np.arange(begin, self._rows))
-        for row, text in enumerate(outcomes.errors, start=begin):
+        for row, text in enumerate(scores.errors, start=begin):
             if text:
                 self._errors[row] = known = self._texts.setdefault(text, text)
                 self._text_bytes += sys.getsizeof(text) if known is text else 0
 
-    def read(self, rows: np.ndarray) -> Outcomes:
-        """Outcomes of the given row numbers, int64 [K], in that order."""
+    def read(self, rows: np.ndarray) -> Scores:
+        """Scores of the given row numbers, int64 [K], in that order."""
         values = np.full((len(rows), 1 + len(self._components)), np.nan)
         seconds, status = np.empty(len(rows), np.float32), np.empty(len(rows), np.int8)
         blocks = rows >> _BITS
@@ -101,7 +102,7 @@ class OutcomeIndex:
             seconds[at], status[at] = block.seconds[inside], block.status[inside]
         raw = {name: values[:, i].copy() for i, name in enumerate(self._components, start=1)}
         errors = [self._errors.get(row, "") for row in rows.tolist()]
-        return Outcomes(values[:, 0].copy(), status, seconds, errors, raw)
+        return Scores(values[:, 0].copy(), status, errors, raw, seconds=seconds)
 
     def _next_place(self) -> tuple[_Block, int]:
         """The block of the next row, with all components, and the row's place in it."""

@@ -15,20 +15,20 @@ from sequence_tutor.distributed.replay.memory.columns import Columns
 from sequence_tutor.distributed.replay.memory.kept_rows import TRAINABLE, VALID, KeptRows
 from sequence_tutor.distributed.replay.memory.key_index import digests
 from sequence_tutor.distributed.replay.memory.outcome_index import OutcomeIndex
-from sequence_tutor.distributed.replay.messages import BEST, FREE_SOURCES, Outcomes
+from sequence_tutor.distributed.replay.messages import BEST, FREE_SOURCES
 from sequence_tutor.distributed.replay.sampler import best_rows
 from sequence_tutor.distributed.types import Scored
-from sequence_tutor.rewards.base import Status, unpriced
+from sequence_tutor.rewards.base import Scores, Status, unpriced
 
 
 @dataclass(frozen=True)
-class Brief:
-    """B rows without their sequences."""
+class KeyedScores:
+    """B rows without their sequences: what is remembered of every key."""
 
     keys: list[str]
     """B keys."""
-    outcomes: Outcomes
-    """Outcomes of the B keys."""
+    scores: Scores
+    """What became of the B sequences."""
     lengths: np.ndarray
     """int [B] actions of each sequence."""
     free: np.ndarray
@@ -37,19 +37,19 @@ class Brief:
     """Whether the rows have per-step rewards."""
 
     @classmethod
-    def of(cls, scored: Scored) -> Brief:
+    def of(cls, scored: Scored) -> KeyedScores:
         return cls(
             scored.keys,
-            Outcomes(scored.rewards, scored.status, scored.seconds, scored.errors, scored.raw),
+            scored.scores,
             scored.lengths,
             np.array([source in FREE_SOURCES for source in scored.sources], bool),
             scored.step_rewards is not None,
         )
 
-    def select(self, rows: np.ndarray) -> Brief:
-        return Brief(
+    def select(self, rows: np.ndarray) -> KeyedScores:
+        return KeyedScores(
             [self.keys[i] for i in rows.tolist()],
-            self.outcomes.select(rows),
+            self.scores.select(rows),
             self.lengths[rows],
             self.free[rows],
             self.by_step,
@@ -98,31 +98,31 @@ class ShardMemory:
         """Hold rows with new keys, all different, whose digests are `named`. Keeps no reference to
         their arrays. Returns how many count against the score budget."""
         before = self.paid
-        for rows, slots in self.note(Brief.of(scored), named):
+        for rows, slots in self.note(KeyedScores.of(scored), named):
             self.columns.write(slots, scored.select(rows))
         return self.paid - before
 
-    def note(self, brief: Brief, named: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    def note(self, rows: KeyedScores, named: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Hold the outcomes of rows with new keys, all different. Returns which rows are to be held
         whole, and their slots: the caller writes them into `columns` in this order."""
-        outcomes = brief.outcomes
-        if brief.by_step and len(brief.keys):
+        scores = rows.scores
+        if rows.by_step and len(rows.keys):
             self.columns.pay_by_step()
-        self.outcomes.extend(named, outcomes)
-        valid, invalid = outcomes.status == Status.OK, outcomes.status == Status.INVALID
+        self.outcomes.extend(named, scores)
+        valid, invalid = scores.status == Status.OK, scores.status == Status.INVALID
         self.valid += int(valid.sum())
         self.failed += int((~valid & ~invalid).sum())
-        self.paid += int((~invalid & ~brief.free).sum())
-        finite = np.isfinite(outcomes.rewards)
-        best = np.concatenate([self.best, outcomes.rewards[valid & finite]])
+        self.paid += int((~invalid & ~rows.free).sum())
+        finite = np.isfinite(scores.rewards)
+        best = np.concatenate([self.best, scores.rewards[valid & finite]])
         self.best = best[best_rows(best, BEST)]
-        self.worst = float(outcomes.rewards[valid & finite].min(initial=self.worst))
-        highest = outcomes.rewards[invalid & finite].max(initial=self.best_invalid)
+        self.worst = float(scores.rewards[valid & finite].min(initial=self.worst))
+        highest = scores.rewards[invalid & finite].max(initial=self.best_invalid)
         self.best_invalid = float(highest)
-        lowest = unpriced(outcomes.rewards, outcomes.status)
-        ranked = np.where(lowest, -np.inf, outcomes.rewards)
+        lowest = unpriced(scores.rewards, scores.status)
+        ranked = np.where(lowest, -np.inf, scores.rewards)
         held = np.flatnonzero(finite | lowest)
-        flags = TRAINABLE * (brief.lengths[held] > 0) + VALID * valid[held]
+        flags = TRAINABLE * (rows.lengths[held] > 0) + VALID * valid[held]
         pieces = self.kept.extend(ranked[held], flags.astype(np.int8))
         return [(held[piece], slots) for piece, slots in pieces]
 

@@ -11,15 +11,13 @@ from sequence_tutor.distributed.replay.messages import (
     AddResult,
     Claim,
     ClaimAnswer,
-    Outcomes,
-    merge_outcomes,
 )
-from sequence_tutor.distributed.replay.record.reload import outcomes_of
+from sequence_tutor.distributed.replay.record.reload import scores_of_table
 from sequence_tutor.distributed.replay.record.retried import read_retried
 from sequence_tutor.distributed.replay.record.store import PartStore, Place
 from sequence_tutor.distributed.replay.record.writer import RecordWriter, readable, scan
 from sequence_tutor.distributed.types import Scored
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.base import Scores, Status, merge_scores
 
 _NEEDED = ("reward", "status", "error", "seconds")
 
@@ -34,7 +32,7 @@ class RecordAlone:
     def __init__(self, place: Place, reward_id: str) -> None:
         self._store, self._reward_id = PartStore(place), reward_id
         self._writer = RecordWriter(place, 0, 1, reward_id=reward_id)
-        self._known: dict[str, Outcomes] = {}
+        self._known: dict[str, Scores] = {}
 
     def look_up(self, keys: Iterable[str]) -> None:
         """Read the outcomes of these keys from the record, part by part, without void rows."""
@@ -43,7 +41,7 @@ class RecordAlone:
         columns = scan(self._store, reward_id=self._reward_id, wanted=_is_needed)
         for part, table, _ in columns:
             with readable(self._store, part):
-                found = outcomes_of(table)
+                found = scores_of_table(table)
                 names = table.column("key").to_pylist()
             void = retried.void(part.sequence, found.status, found.errors)
             for row, key in enumerate(names):
@@ -59,7 +57,7 @@ class RecordAlone:
         return ClaimAnswer(
             state=np.where(known, Claim.KNOWN, Claim.YOURS).astype(np.int8),
             losses=np.zeros(len(keys), np.int8),
-            known=merge_outcomes([self._known[key] for key in keys if key in self._known]),
+            known=merge_scores([self._known[key] for key in keys if key in self._known]),
             paid=None,
             already_scored_at=np.zeros(0, np.int64),
         )
@@ -69,9 +67,8 @@ class RecordAlone:
 
     def add(self, scored: Scored) -> AddResult:
         """Store rows with new keys. They are written together with later rows, or at `flush`."""
-        found = Outcomes(scored.rewards, scored.status, scored.seconds, scored.errors, scored.raw)
         for row, key in enumerate(scored.keys):
-            self._known[key] = found.select([row])
+            self._known[key] = scored.scores.select([row])
         self._writer.append(scored)
         valid = scored.status != Status.INVALID
         free = np.array([source in FREE_SOURCES for source in scored.sources], bool)

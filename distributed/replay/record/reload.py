@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sequence_tutor.distributed.replay.memory.columns import Column, Columns
-from sequence_tutor.distributed.replay.memory.shard_memory import Brief, ShardMemory
-from sequence_tutor.distributed.replay.messages import FREE_SOURCES, REPORT, Outcomes
+from sequence_tutor.distributed.replay.memory.shard_memory import KeyedScores, ShardMemory
+from sequence_tutor.distributed.replay.messages import FREE_SOURCES, REPORT
 from sequence_tutor.distributed.replay.record.retried import read_retried
 from sequence_tutor.distributed.replay.record.store import Part, PartStore
 from sequence_tutor.distributed.replay.record.writer import read_rows, readable, scan
 from sequence_tutor.distributed.types import Scored
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.base import Scores, Status
 
-_BRIEF = ("key", "reward", "status", "error", "source", "seconds", "tokens", "step_rewards")
+_REMEMBERED = ("key", "reward", "status", "error", "source", "seconds", "tokens", "step_rewards")
 _STATUS = [status.name.lower() for status in sorted(Status)]
 
 
@@ -87,13 +87,13 @@ def reload(
     # by slot: the part that its row is in, and the row's place there
     part_of, place_of = Column(np.int32), Column(np.int32)
     beyond: list[np.ndarray] = []  # by part: places of the rows that are recorded later
-    for part, table, places in scan(store, shard, shards, reward_id, _is_brief):
+    for part, table, places in scan(store, shard, shards, reward_id, _is_remembered):
         with readable(store, part):
-            brief = _brief(table)
+            found = _keyed_scores(table)
             reported = pc.equal(table.column("source"), REPORT).to_numpy()
-        void = retried.void(part.sequence, brief.outcomes.status, brief.outcomes.errors)
+        void = retried.void(part.sequence, found.scores.status, found.scores.errors)
         kept = np.flatnonzero(~void)
-        new, named = content.new_rows([brief.keys[i] for i in kept.tolist()])
+        new, named = content.new_rows([found.keys[i] for i in kept.tolist()])
         new = kept[new]
         is_live = np.ones(len(new), bool)
         if live_rows is not None:
@@ -103,7 +103,7 @@ def reload(
             is_live = (nth[new] <= live_rows) | reported[new]
         live = new[is_live]
         content.void += int(void.sum())
-        for rows, slots in content.note(brief.select(live), named[is_live]):
+        for rows, slots in content.note(found.select(live), named[is_live]):
             part_of.write(slots, np.full(len(slots), len(parts)))
             place_of.write(slots, places[live[rows]])
         parts.append(part)
@@ -121,19 +121,19 @@ def reload(
     return content, recorded_later
 
 
-def _is_brief(name: str) -> bool:
-    return name in _BRIEF or name.startswith("raw.")
+def _is_remembered(name: str) -> bool:
+    return name in _REMEMBERED or name.startswith("raw.")
 
 
-def outcomes_of(table: pa.Table) -> Outcomes:
-    """Outcomes of the rows. Raises what `readable` expects where it isn't a table of scores."""
+def scores_of_table(table: pa.Table) -> Scores:
+    """What became of the rows. Raises what `readable` expects where it isn't a table of scores."""
     status = pc.index_in(table.column("status"), pa.array(_STATUS, pa.string()))
     if status.null_count:
         raise ValueError("a status that isn't one of " + ", ".join(_STATUS))
     texts = [""] * len(table)
     for i in np.flatnonzero(pc.not_equal(table.column("error"), "").to_numpy()).tolist():
         texts[i] = table.column("error")[i].as_py()
-    return Outcomes(
+    return Scores(
         rewards=table.column("reward").to_numpy(),
         status=status.to_numpy().astype(np.int8),
         seconds=table.column("seconds").to_numpy(),
@@ -146,11 +146,11 @@ def outcomes_of(table: pa.Table) -> Outcomes:
     )
 
 
-def _brief(table: pa.Table) -> Brief:
+def _keyed_scores(table: pa.Table) -> KeyedScores:
     """Raises what `readable` expects where it isn't a table of scores."""
-    return Brief(
+    return KeyedScores(
         keys=table.column("key").to_pylist(),
-        outcomes=outcomes_of(table),
+        scores=scores_of_table(table),
         lengths=pc.fill_null(pc.list_value_length(table.column("tokens")), 0).to_numpy(),
         free=pc.is_in(table.column("source"), pa.array(FREE_SOURCES)).to_numpy(),
         by_step="step_rewards" in table.column_names,

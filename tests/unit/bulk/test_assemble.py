@@ -13,11 +13,11 @@ import pytest
 from sequence_tutor.distributed.bulk import assemble as module
 from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
 from sequence_tutor.distributed.bulk.lines import BulkError, batches
-from sequence_tutor.distributed.bulk.results import SCHEMA, Judged, done_ranges, write_fragment
+from sequence_tutor.distributed.bulk.results import SCHEMA, LineResults, done_ranges, write_fragment
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Status
 
-MakeJudged = Callable[..., Judged]
+MakeResults = Callable[..., LineResults]
 
 
 @pytest.fixture
@@ -44,17 +44,18 @@ def test_either_name_tells_both(name: str):
         Outputs.of(Path("a.txt"))
 
 
-def test_both_tables_have_every_value_in_order(outputs: Outputs, make_judged: MakeJudged):
-    odd = replace(
-        make_judged(0, 3, [Status.OK, Status.FAILED, Status.INVALID]),
-        sequences=['C,"N"\n', "", "Ω\r"],
+def test_both_tables_have_every_value_in_order(outputs: Outputs, make_results: MakeResults):
+    plain = make_results(0, 3, [Status.OK, Status.FAILED, Status.INVALID])
+    scores = replace(
+        plain.scores,
         rewards=np.array([0.1 + 0.2, np.nan, -np.inf]),
         errors=["", 'said "no",\r\ntwice', ""],
         raw={"z": np.array([1e22, np.nan, 5e-324])},
     )
-    write_fragment(outputs.fragments, 3, make_judged(3, 2, raw=["a", "z"]))
+    odd = replace(plain, sequences=['C,"N"\n', "", "Ω\r"], scores=scores)
+    write_fragment(outputs.fragments, 3, make_results(3, 2, raw=["a", "z"]))
     write_fragment(outputs.fragments, 0, odd)
-    write_fragment(outputs.fragments, 5, make_judged(5, 1))
+    write_fragment(outputs.fragments, 5, make_results(5, 1))
     assemble(outputs, 6)
     table = pq.read_table(outputs.parquet.path)
     assert table.schema.names == [*SCHEMA.names, "raw.z", "raw.a"]
@@ -98,16 +99,16 @@ def test_both_tables_have_every_value_in_order(outputs: Outputs, make_judged: Ma
     ],
 )
 def test_holes_are_refused(
-    outputs: Outputs, make_judged: MakeJudged, done: list[tuple[int, int]], message: str
+    outputs: Outputs, make_results: MakeResults, done: list[tuple[int, int]], message: str
 ):
     for first, n in done:
-        write_fragment(outputs.fragments, first, make_judged(first, n))
+        write_fragment(outputs.fragments, first, make_results(first, n))
     with pytest.raises(BulkError, match=message):
         assemble(outputs, 10)
     assert not outputs.csv.exists() and not outputs.parquet.exists()
 
 
-def test_a_resumed_file_is_whole(outputs: Outputs, make_judged: MakeJudged):
+def test_a_resumed_file_is_whole(outputs: Outputs, make_results: MakeResults):
     """Stopped with gaps, begun again with other batches: each line once, in order."""
     lines = [f"s{i}" for i in range(1000)]
 
@@ -115,7 +116,7 @@ def test_a_resumed_file_is_whole(outputs: Outputs, make_judged: MakeJudged):
         found = batches(lines, lambda: size, done_ranges(outputs.fragments))
         for number, batch in enumerate(found):
             if keep(number):
-                judged = make_judged(batch.first, len(batch.sequences))
+                judged = make_results(batch.first, len(batch.sequences))
                 assert judged.sequences == batch.sequences
                 write_fragment(outputs.fragments, batch.first, judged)
 
@@ -130,14 +131,14 @@ def test_a_resumed_file_is_whole(outputs: Outputs, make_judged: MakeJudged):
 
 
 def test_rows_are_grouped_and_not_held(
-    outputs: Outputs, make_judged: MakeJudged, monkeypatch: pytest.MonkeyPatch
+    outputs: Outputs, make_results: MakeResults, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "GROUP_ROWS", 1000)
     # many times what may be held; values that no encoding makes smaller
     sizes, first = [1, 999, 300, 300, 300, 300, 2500] + [500] * 200, 0
     long = "C" * 200
     for n in sizes:
-        judged = make_judged(first, n)
+        judged = make_results(first, n)
         sequences = [f"{i}{long}" for i in range(first, first + n)]
         write_fragment(outputs.fragments, first, replace(judged, sequences=sequences))
         first += n
@@ -159,9 +160,9 @@ def test_rows_are_grouped_and_not_held(
     assert held < whole / 2
 
 
-def test_what_fails_on_the_way_leaves_no_result(outputs: Outputs, make_judged: MakeJudged):
-    write_fragment(outputs.fragments, 0, make_judged(0, 50))
-    broken = write_fragment(outputs.fragments, 50, make_judged(50, 50, raw=["a"])).path
+def test_what_fails_on_the_way_leaves_no_result(outputs: Outputs, make_results: MakeResults):
+    write_fragment(outputs.fragments, 0, make_results(0, 50))
+    broken = write_fragment(outputs.fragments, 50, make_results(50, 50, raw=["a"])).path
     content = bytearray(broken.read_bytes())
     content[4:600] = bytes(596)  # the end, which tells the columns, is as it was
     broken.write_bytes(content)

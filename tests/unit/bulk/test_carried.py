@@ -15,13 +15,13 @@ from sequence_tutor.distributed.bulk import carried as module
 from sequence_tutor.distributed.bulk.assemble import Outputs, assemble
 from sequence_tutor.distributed.bulk.carried import UserColumns, free_names
 from sequence_tutor.distributed.bulk.lines import BulkError, batches, read_lines
-from sequence_tutor.distributed.bulk.results import SCHEMA, Judged, write_fragment
+from sequence_tutor.distributed.bulk.results import SCHEMA, LineResults, write_fragment
 
-MakeJudged = Callable[..., Judged]
+MakeResults = Callable[..., LineResults]
 
 
 @pytest.fixture
-def score(tmp_path: Path, make_judged: MakeJudged) -> Iterator[Callable[..., pa.Table]]:
+def score(tmp_path: Path, make_results: MakeResults) -> Iterator[Callable[..., pa.Table]]:
     """Scores a file in batches of three, and gives the results as both files have them."""
 
     def run(path: Path, column: str | None = None) -> pa.Table:
@@ -30,7 +30,7 @@ def score(tmp_path: Path, make_judged: MakeJudged) -> Iterator[Callable[..., pa.
         outputs.fragments.make()
         total = 0
         for batch in batches(read_lines(path, column), lambda: 3):
-            judged = make_judged(batch.first, len(batch.sequences), raw=["a"])
+            judged = make_results(batch.first, len(batch.sequences), raw=["a"])
             judged = replace(judged, sequences=batch.sequences)
             write_fragment(outputs.fragments, batch.first, judged)
             total += len(batch.sequences)
@@ -138,11 +138,11 @@ def test_rows_stay_aligned_however_they_are_cut(
 
 
 @pytest.mark.parametrize("after", ["CCO a\nCCC b\n", "CCO a\n", ""])
-def test_a_file_that_has_changed_is_refused(tmp_path: Path, make_judged: MakeJudged, after: str):
+def test_a_file_that_has_changed_is_refused(tmp_path: Path, make_results: MakeResults, after: str):
     path, outputs = tmp_path / "a.smi", Outputs.of(tmp_path / "out.csv")
     path.write_text("CCO a\nCCN b\n")
     outputs.fragments.make()
-    judged = replace(make_judged(0, 2), sequences=["CCO", "CCN"])
+    judged = replace(make_results(0, 2), sequences=["CCO", "CCN"])
     write_fragment(outputs.fragments, 0, judged)
     path.write_text(after)
     with pytest.raises(BulkError, match=f"{path} has changed since"):
@@ -166,7 +166,7 @@ def test_names_that_are_ours():
 
 
 def test_wide_rows_are_written_in_pieces(
-    tmp_path: Path, make_judged: MakeJudged, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_results: MakeResults, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "PIECE_BYTES", 1 << 20)
     path, outputs, n = tmp_path / "a.parquet", Outputs.of(tmp_path / "out.csv"), 100
@@ -175,7 +175,7 @@ def test_wide_rows_are_written_in_pieces(
     assert wide.nbytes > 7 << 20
     pq.write_table(pa.table({"smiles": ["C"] * n, "wide": wide}), path)
     outputs.fragments.make()
-    write_fragment(outputs.fragments, 0, replace(make_judged(0, n), sequences=["C"] * n))
+    write_fragment(outputs.fragments, 0, replace(make_results(0, n), sequences=["C"] * n))
     results = pq.read_table(outputs.fragments.path)
     pieces = list(UserColumns(path).beside([results]))
     assert max(piece.nbytes for piece in pieces) < 3 << 20

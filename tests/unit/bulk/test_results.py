@@ -16,7 +16,7 @@ from sequence_tutor.distributed.bulk.results import (
     GIVEN_UP,
     SCHEMA,
     Fragment,
-    Judged,
+    LineResults,
     done_ranges,
     forget,
     fragments,
@@ -27,22 +27,21 @@ from sequence_tutor.distributed.bulk.results import (
 from sequence_tutor.distributed.replay.claims import LOST
 from sequence_tutor.policies.files.atomic import atomic_file
 from sequence_tutor.policies.files.storage import Location
-from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.base import Scores, Status
 
-MakeJudged = Callable[..., Judged]
+MakeResults = Callable[..., LineResults]
 
 
 def test_results_come_back_as_they_were(tmp_path: Path):
-    judged = Judged(
-        sequences=["CC", "", "C\nΩ"],
-        keys=["CC", "", "C"],
+    scores = Scores(
         rewards=np.array([0.1 + 0.2, np.nan, -1e-300]),
         status=np.array([Status.OK, Status.TIMEOUT, Status.INVALID], np.int8),
         errors=["", "60 s", "bad \udcff byte"],
         seconds=np.array([0.1, 60, 0], np.float32),
         raw={"a": np.array([1.5, np.nan, np.inf])},
     )
-    path = write_fragment(tmp_path, 7, judged)
+    results = LineResults(["CC", "", "C\nΩ"], ["CC", "", "C"], scores)
+    path = write_fragment(tmp_path, 7, results)
     assert path.name == "lines-000000000007-000003.parquet"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     table = read_fragment(Location(tmp_path), Fragment(7, 3))
@@ -59,10 +58,10 @@ def test_results_come_back_as_they_were(tmp_path: Path):
     }
 
 
-def test_what_is_done_is_told_by_names(tmp_path: Path, make_judged: MakeJudged):
+def test_what_is_done_is_told_by_names(tmp_path: Path, make_results: MakeResults):
     assert done_ranges(Location(tmp_path)) == [] and done_ranges(Location(tmp_path / "none")) == []
     for first, n in [(10, 5), (0, 4), (15, 1), (4, 2), (999_999_999_990, 3)]:
-        write_fragment(tmp_path, first, make_judged(first, n))
+        write_fragment(tmp_path, first, make_results(first, n))
     (tmp_path / "lines-000000000006-000004.parquet.ab12cd34.tmp").write_bytes(b"half")
     (tmp_path / "notes.txt").touch()
     assert done_ranges(Location(tmp_path)) == [
@@ -72,24 +71,24 @@ def test_what_is_done_is_told_by_names(tmp_path: Path, make_judged: MakeJudged):
     ]
 
 
-def test_tallies(tmp_path: Path, make_judged: MakeJudged):
+def test_tallies(tmp_path: Path, make_results: MakeResults):
     assert tallies(Location(tmp_path)).total() == 0
     for first in range(0, 300, 3):
         status = [Status.OK, Status.INVALID, Status.OK if first % 2 else Status.CRASHED]
-        write_fragment(tmp_path, first, make_judged(first, 3, status))
+        write_fragment(tmp_path, first, make_results(first, 3, status))
     assert tallies(Location(tmp_path)) == {Status.OK: 150, Status.INVALID: 100, Status.CRASHED: 50}
 
 
-def test_only_lines_to_be_tried_again_are_forgotten(tmp_path: Path, make_judged: MakeJudged):
+def test_only_lines_to_be_tried_again_are_forgotten(tmp_path: Path, make_results: MakeResults):
     errors = ["", "not a number", GIVEN_UP, f"{LOST}3 scorers were lost while they had it"]
     for first, error in enumerate(errors):
-        judged = make_judged(first, 1, [Status.CRASHED if error else Status.OK])
-        judged.errors[:] = [error]
+        judged = make_results(first, 1, [Status.CRASHED if error else Status.OK])
+        judged.scores.errors[:] = [error]
         write_fragment(tmp_path, first, judged)
-    hiding = make_judged(10, 2, [Status.CRASHED] * 2)
-    hiding.errors[:] = [GIVEN_UP, ""]
+    hiding = make_results(10, 2, [Status.CRASHED] * 2)
+    hiding.scores.errors[:] = [GIVEN_UP, ""]
     write_fragment(tmp_path, 10, hiding)  # and a half of it, written after all
-    write_fragment(tmp_path, 11, make_judged(11, 1, [Status.INVALID]))
+    write_fragment(tmp_path, 11, make_results(11, 1, [Status.INVALID]))
     forget(Location(tmp_path), failures=False)
     assert fragments(Location(tmp_path)) == [Fragment(0, 1), Fragment(1, 1), Fragment(11, 1)]
     forget(Location(tmp_path), failures=True)
@@ -98,17 +97,17 @@ def test_only_lines_to_be_tried_again_are_forgotten(tmp_path: Path, make_judged:
 
 
 def test_halves_of_a_batch_that_was_written_after_all_are_left_aside(
-    tmp_path: Path, make_judged: MakeJudged
+    tmp_path: Path, make_results: MakeResults
 ):
     for first, n in [(0, 2), (2, 8), (2, 4), (6, 4), (6, 2), (10, 1)]:
-        write_fragment(tmp_path, first, make_judged(first, n))
+        write_fragment(tmp_path, first, make_results(first, n))
     assert fragments(Location(tmp_path)) == [Fragment(0, 2), Fragment(2, 8), Fragment(10, 1)]
     assert tallies(Location(tmp_path)).total() == 11
 
 
-def test_overlaps_are_refused(tmp_path: Path, make_judged: MakeJudged):
-    write_fragment(tmp_path, 2, make_judged(2, 4))
-    write_fragment(tmp_path, 5, make_judged(5, 2))
+def test_overlaps_are_refused(tmp_path: Path, make_results: MakeResults):
+    write_fragment(tmp_path, 2, make_results(2, 4))
+    write_fragment(tmp_path, 5, make_results(5, 2))
     names = "lines-000000000002-000004.parquet and lines-000000000005-000002.parquet"
     with pytest.raises(BulkError, match=f"{tmp_path}/{names} both have results of line 6; delete"):
         done_ranges(Location(tmp_path))
@@ -123,8 +122,8 @@ def test_a_name_that_tells_no_lines_is_refused(tmp_path: Path, name: str):
         done_ranges(Location(tmp_path))
 
 
-def test_broken_fragments_are_named(tmp_path: Path, make_judged: MakeJudged):
-    path = write_fragment(tmp_path, 0, make_judged(0, 50)).path
+def test_broken_fragments_are_named(tmp_path: Path, make_results: MakeResults):
+    path = write_fragment(tmp_path, 0, make_results(0, 50)).path
     whole = path.read_bytes()
     for content in (b"", b"no Parquet at all", whole[: len(whole) // 2]):
         path.write_bytes(content)
@@ -139,12 +138,12 @@ def test_broken_fragments_are_named(tmp_path: Path, make_judged: MakeJudged):
         tallies(Location(tmp_path))
 
 
-def test_batches_that_no_file_can_hold(tmp_path: Path, make_judged: MakeJudged):
+def test_batches_that_no_file_can_hold(tmp_path: Path, make_results: MakeResults):
     for first, n in [(0, 0), (-1, 1), (10**12, 1)]:
         with pytest.raises(BulkError, match="can't be one file"):
-            write_fragment(tmp_path, first, make_judged(0, n))
+            write_fragment(tmp_path, first, make_results(0, n))
     with pytest.raises(FileNotFoundError):
-        write_fragment(tmp_path / "none", 0, make_judged(0, 1))
+        write_fragment(tmp_path / "none", 0, make_results(0, 1))
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path):
@@ -174,7 +173,8 @@ from sequence_tutor.distributed.bulk import results
 if sys.argv[2] == "killed":  # once it is written, before it has its name
     os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
 empty = {name: results.np.zeros(2) for name in ("rewards", "status", "seconds")}
-judged = results.Judged(sequences=["a", "b"], keys=["", ""], errors=["", ""], raw={}, **empty)
+scores = results.Scores(errors=["", ""], **empty)
+judged = results.LineResults(["a", "b"], ["", ""], scores)
 results.write_fragment(Path(sys.argv[1]), 0, judged)
 """
 

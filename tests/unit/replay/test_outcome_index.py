@@ -6,7 +6,7 @@ import pytest
 from sequence_tutor.distributed.replay.memory import outcome_index as module
 from sequence_tutor.distributed.replay.memory.key_index import KeyIndex, digests
 from sequence_tutor.distributed.replay.memory.outcome_index import OutcomeIndex
-from sequence_tutor.distributed.replay.messages import Outcomes
+from sequence_tutor.rewards.base import Scores
 
 
 def test_digests_are_the_same_in_every_release():
@@ -60,9 +60,9 @@ def test_growing_moves_a_little_at_a_time():
     assert found.tolist() == list(range(40_000))
 
 
-def outcomes(rows: int, seed: int, names: tuple[str, ...]) -> Outcomes:
+def outcomes(rows: int, seed: int, names: tuple[str, ...]) -> Scores:
     random = np.random.default_rng(seed)
-    return Outcomes(
+    return Scores(
         rewards=random.normal(size=rows),
         status=random.integers(0, 5, rows).astype(np.int8),
         seconds=random.random(rows).astype(np.float32),

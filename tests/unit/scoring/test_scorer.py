@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES
-from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer, Outcomes
+from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
 from sequence_tutor.distributed.scoring.scorer import Identify, Scorer, invalid_key
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate, per_step
 from sequence_tutor.policies.encodings.base import Episodes, pad
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding
-from sequence_tutor.rewards.base import Identity, Reward, Scores, Status
+from sequence_tutor.rewards.base import Identity, Reward, Scores, Status, scores_of
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of
@@ -55,7 +55,7 @@ class FakeReplay:
         return ClaimAnswer(
             state=state,
             losses=np.array([self.losses.get(k, 0) for k in keys], dtype=np.int8),
-            known=outcomes(self.rows.select(found) if self.rows is not None else None),
+            known=scores_of([]) if self.rows is None else self.rows.select(found).scores,
             paid=None,
             already_scored_at=np.zeros(0, np.int64),
         )
@@ -69,12 +69,6 @@ class FakeReplay:
         self.held -= set(scored.keys)
         self.rows = scored if self.rows is None else concatenate([self.rows, scored])
         return AddResult(len(scored), 0, int((scored.status != Status.INVALID).sum()))
-
-
-def outcomes(rows: Scored | None) -> Outcomes:
-    if rows is None:
-        return Outcomes(np.zeros(0), np.zeros(0, np.int8), np.zeros(0, np.float32), [])
-    return Outcomes(rows.rewards, rows.status, rows.seconds, rows.errors, rows.raw)
 
 
 class Counting:
