@@ -18,7 +18,6 @@ from sequence_tutor.policies.files.corpus import read_corpus
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.molecules.properties import logp, molecular_weight, qed, sa, tpsa
-from sequence_tutor.rewards.molecules.scoring import read
 
 SAMPLES = 10_000
 PROPERTIES: dict[str, Callable[[Molecule], float]] = {
@@ -48,7 +47,9 @@ def main() -> None:
     )
     part = random.Random(0).sample(corpus, SAMPLES)
     groups = {"samples": keys, "data": part}
-    molecules = {n: [m for s in group if (m := read(s, []))] for n, group in groups.items()}
+    molecules = {
+        n: [m for s in group if (m := MoleculeDomain().read(s, []))] for n, group in groups.items()
+    }
     rows: list[list[object]] = []
     for label, measure in PROPERTIES.items():
         for source, group in molecules.items():

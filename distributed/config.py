@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from sequence_tutor.policies.encodings.registry import ENCODINGS
+from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.rewards.config import RewardConfig
 
 Positive = Annotated[int, Field(ge=1)]
@@ -240,8 +240,8 @@ class RunConfig(Section):
     @field_validator("encoding")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in ENCODINGS:
-            raise ValueError(f"unknown encoding {value!r}; there are: {', '.join(ENCODINGS)}")
+        if value not in encodings():
+            raise ValueError(f"unknown encoding {value!r}; there are: {', '.join(encodings())}")
         return value
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ has the key by which equal sequences are recognised, or says why a sequence is i
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from pathlib import Path
@@ -158,19 +159,43 @@ class Reward(Protocol):
 
 
 class Domain(Protocol):
-    """A kind of sequence on the scoring side, as `distributed` uses it."""
+    """A kind of sequence on the scoring side: what `distributed` and a compiled reward need of it.
+
+    Found by the name of its encoding (`domains.domain_of`). Another package adds one as an entry
+    point of the group "sequence_tutor.domains".
+    """
 
     name: str
-    # whether parsing a sequence may crash or hang the process; see `rewards.isolation`
+    """The domain that components are registered for."""
     isolated: bool
-    # column name -> published results, under the keys of `metrics`
+    """Whether parsing a sequence may crash or hang the process; see `rewards.isolation`."""
     published: Mapping[str, Mapping[str, float]]
+    """Published results by the name of their column, under the keys of `metrics`."""
+    example: str
+    """A valid sequence, scored once at a start so that components load their tables."""
+    cheapest: str
+    """A component that costs next to nothing, for processes that only find keys."""
+
+    def load_components(self) -> None:
+        """Import the modules that register this domain's own components."""
 
     def identify(self, sequence: str) -> Identity:
         """The canonical form of a sequence, or why it has none."""
 
     def key(self, sequence: str) -> str | None:
-        """Only the canonical form, the same for all spellings; None for an invalid sequence."""
+        """The canonical form alone; None for an invalid sequence."""
+
+    def split(self, sequence: str) -> list[str]:
+        """The text of each action of a sequence; of an invalid one, anything that joins to it."""
+
+    def read(self, sequence: str, tokens: Sequence[str]) -> Any | None:
+        """What components judge; None for an invalid sequence. `tokens`: texts of the actions."""
+
+    def gather(self, things: Sequence[Any]) -> Any:
+        """What components that judge by the step are given: all that was read of a batch."""
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """A context in which libraries print nothing about invalid sequences."""
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """Another spelling of the same thing; None where there is none."""
@@ -178,7 +203,7 @@ class Domain(Protocol):
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
     ) -> dict[str, float]:
-        """Numbers that describe a sample; those that compare it with data need `training` keys."""
+        """Numbers that describe a sample. `training`: keys of data to compare with."""
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
         """Write pictures or sounds of the valid sequences; returns a sentence on the files."""

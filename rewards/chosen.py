@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from pydantic import ValidationError
 
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
+from sequence_tutor.rewards.domains import domain_named
 from sequence_tutor.rewards.registry import (
     Bundle,
     Component,
@@ -16,20 +15,11 @@ from sequence_tutor.rewards.registry import (
     unknown,
 )
 
-# Domain -> module that registers its components and has its `read`, `split`, `quiet`, `identify`
-# and, for components that judge by the step, `gather`.
-DOMAINS = {
-    "melodies": "sequence_tutor.rewards.melodies.scoring",
-    "molecules": "sequence_tutor.rewards.molecules.scoring",
-}
-
 
 def chosen_components(config: RewardConfig, domain: str) -> list[ComponentConfig]:
     """The components in their order; each is "python" or registered for the domain. A user's
     function isn't imported. Raises ValueError with one sentence on what is wrong."""
-    if domain not in DOMAINS:
-        raise ValueError(unknown("domain", domain, DOMAINS))
-    import_module(DOMAINS[domain])
+    domain_named(domain).load_components()
     known, groups = components(domain), bundles(domain)
     chosen: list[ComponentConfig] = []
     for one in config.component:

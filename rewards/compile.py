@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from sequence_tutor.rewards import python_function
 from sequence_tutor.rewards.bounds import worth_of_invalid
-from sequence_tutor.rewards.chosen import DOMAINS, chosen_components, sole_component
+from sequence_tutor.rewards.chosen import chosen_components, sole_component
 from sequence_tutor.rewards.compiled_reward import Judge, Objective, Part
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
+from sequence_tutor.rewards.domains import domain_named
 from sequence_tutor.rewards.registry import Component, check_options, components
 from sequence_tutor.rewards.returned import one_for_each
-
-# Domain -> a valid sequence, for the warm-up.
-EXAMPLES = {"melodies": "C4-------", "molecules": "CC(N)=O"}
 
 
 def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
     """Compile the [reward] section. Raises ValueError with one sentence on what is wrong."""
     chosen = chosen_components(config, domain)
-    module, known = import_module(DOMAINS[domain]), components(domain)
+    known = components(domain)
     parts: list[Part] = []
     for one in chosen:
         parts.append(_compile(one, known.get(one.name), _key(one, [p.key for p in parts])))
@@ -39,7 +36,7 @@ def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
             )
     with_prefixes = bool(chosen[0].options.get("prefix_terms", False))
     worth = worth_of_invalid(config, domain).value
-    return Objective(config, parts, module, sole, worth, with_prefixes)
+    return Objective(config, parts, domain_named(domain), sole, worth, with_prefixes)
 
 
 def _key(one: ComponentConfig, taken: list[str]) -> str:

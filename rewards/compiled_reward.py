@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sequence_tutor.rewards.aggregate import AGGREGATES, LINEAR, Values
-from sequence_tutor.rewards.base import Identity, Scores, Status, unpriced
+from sequence_tutor.rewards.base import Domain, Identity, Scores, Status, unpriced
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
 from sequence_tutor.rewards.returned import number_of, numbers_per_action
@@ -64,7 +64,7 @@ def _is_table(judged: Any, actions: list[int]) -> bool:
 class Objective:
     """A compiled reward; see `Reward`.
 
-    room: the domain's module, see `chosen.DOMAINS`; sole: the only component, if it is registered
+    domain: what its sequences are; sole: the only component, if it is registered
     and has no transform. worth_of_invalid: the reward of invalid sequences, unless `sole` gives
     one; NaN where they get the worst reward of a valid one (see `unpriced`).
     keys: the names of its components, in order; step_keys: of those that judge by the step;
@@ -76,14 +76,14 @@ class Objective:
         self,
         config: RewardConfig,
         parts: list[Part],
-        room: Any,
+        domain: Domain,
         sole: Component | None,
         worth_of_invalid: float,
         with_prefixes: bool = False,
     ) -> None:
         self.keys = tuple(p.key for p in parts)
         self.step_keys = tuple(p.key for p in parts if p.steps)
-        self._config, self._parts, self._domain, self._sole = config, parts, room, sole
+        self._config, self._parts, self._domain, self._sole = config, parts, domain, sole
         self._worth_of_invalid = worth_of_invalid
         self._weights = np.array([p.weight for p in parts])
         self._prefixes = sole.prefixes if sole is not None and with_prefixes else None
@@ -102,9 +102,10 @@ class Objective:
             bool(self.step_keys) and not one_by_one
         )
 
-    def warm_up(self, sequence: str) -> None:
+    def warm_up(self) -> None:
         """Let this package's components load their tables, by judging a valid sequence. A user's or
         plug-in's function isn't called."""
+        sequence = self._domain.example
         with self._domain.quiet():
             parsed = self._domain.read(sequence, self._domain.split(sequence))
             for part in self._parts:
@@ -113,7 +114,7 @@ class Objective:
 
     def identify(self, sequence: str) -> Identity:
         """The identity of a sequence; no component is called."""
-        return self._domain.identify(sequence)  # type: ignore[no-any-return]
+        return self._domain.identify(sequence)
 
     def score(
         self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None

@@ -1,20 +1,52 @@
-"""All domains, by the encoding of their sequences."""
+"""All domains, by the encoding of their sequences: the shipped ones and those of other packages.
+
+Another package adds a class that implements `base.Domain` as an entry point of the group
+"sequence_tutor.domains", under the name of its encoding.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from sequence_tutor.rewards.base import Domain
+from sequence_tutor.rewards.registry import unknown
 
-# Encoding -> module and class, imported on first use: scoring molecules needs no MIDI library.
-_DOMAINS = {
-    "melody": ("sequence_tutor.rewards.melodies.domain", "MelodyDomain"),
-    "smiles": ("sequence_tutor.rewards.molecules.domain", "MoleculeDomain"),
+GROUP = "sequence_tutor.domains"
+# Imported on first use: scoring molecules needs no library of melodies.
+_SHIPPED = {
+    "melody": "sequence_tutor.rewards.melodies.domain:MelodyDomain",
+    "smiles": "sequence_tutor.rewards.molecules.domain:MoleculeDomain",
 }
+# Domain -> encoding, so that a shipped domain is found without importing the other.
+_ENCODINGS = {"melodies": "melody", "molecules": "smiles"}
+
+
+@cache
+def _classes() -> dict[str, EntryPoint]:
+    """Encoding -> class. Raises ValueError where a package takes a name that is there already."""
+    found = {name: EntryPoint(name, value, GROUP) for name, value in _SHIPPED.items()}
+    for entry in entry_points(group=GROUP):
+        if entry.name in found:
+            raise ValueError(f"domain {entry.value}: encoding {entry.name!r} has a domain already")
+        found[entry.name] = entry
+    return found
 
 
 def domain_of(encoding: str) -> Domain:
-    """The domain of an encoding's sequences. Raises KeyError for an unknown encoding."""
-    module, name = _DOMAINS[encoding]
-    return cast(Domain, getattr(import_module(module), name)())
+    """The domain of an encoding's sequences. Raises ValueError for an unknown encoding."""
+    if encoding not in _classes():
+        raise ValueError(unknown("encoding", encoding, _classes()))
+    return cast(Domain, _classes()[encoding].load()())
+
+
+def domain_named(name: str) -> Domain:
+    """The domain of this name. Raises ValueError for an unknown one."""
+    if name in _ENCODINGS:
+        return domain_of(_ENCODINGS[name])
+    others = [domain_of(encoding) for encoding in _classes() if encoding not in _SHIPPED]
+    by_name = {domain.name: domain for domain in others}
+    if name not in by_name:
+        raise ValueError(unknown("domain", name, [*_ENCODINGS, *by_name]))
+    return by_name[name]

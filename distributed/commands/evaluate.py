@@ -19,7 +19,7 @@ from sequence_tutor.distributed.report.summary import print_rewards
 from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.policies.encodings.base import Encoding
-from sequence_tutor.policies.encodings.registry import ENCODINGS
+from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.corpus import CorpusError
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior, load_prior
@@ -93,8 +93,8 @@ def _encoding(request: Request, place: Location, prior: Prior | None) -> str:
         return prior.encoding.name
     if request.encoding is None:
         return guess_encoding(place, request.column)
-    if request.encoding not in ENCODINGS:
-        there = ", ".join(ENCODINGS)
+    if request.encoding not in encodings():
+        there = ", ".join(encodings())
         raise ValueError(f"unknown encoding {request.encoding!r}; there are: {there}")
     return request.encoding
 
@@ -129,7 +129,7 @@ def _read(
 
     with where.fetched() as path:
         try:
-            corpus = ENCODINGS[encoding].read(path, check, length, column)
+            corpus = encodings()[encoding].read(path, check, length, column)
         except CorpusError as error:
             raise CorpusError(str(error).replace(str(path), str(where))) from error
         for remark in corpus.remarks():

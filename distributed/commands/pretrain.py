@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sequence_tutor.distributed.report.evaluation import describe
-from sequence_tutor.policies.encodings.registry import ENCODINGS
+from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.corpus import Corpus
 from sequence_tutor.policies.pretrain import Pretraining
 from sequence_tutor.policies.pretrain import Progress as TrainingProgress
@@ -38,13 +38,13 @@ def pretrain_prior(
 
     Returns metrics by column name. Raises ValueError for what the user can mend.
     """
-    if encoding not in ENCODINGS:
-        raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(ENCODINGS)}")
+    if encoding not in encodings():
+        raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(encodings())}")
     if out.exists() and any(out.iterdir()) and not resume:
         raise ValueError(f"{out} exists already; choose another --out, or --resume it")
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device here; use --device cpu")
-    domain, kind = domain_of(encoding), ENCODINGS[encoding]
+    domain, kind = domain_of(encoding), encodings()[encoding]
     longest = max_length or kind.usual_length
     keys: dict[str, str] = {}  # of each usable sequence
 

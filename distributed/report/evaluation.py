@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.policies.encodings.base import FOLDER, Encoding
-from sequence_tutor.policies.encodings.registry import ENCODINGS
+from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.files.table_reader import read_sequences
 from sequence_tutor.rewards.base import Domain, Reward
@@ -121,12 +121,12 @@ def guess_encoding(place: Location, column: str | None = None) -> str:
     for a file that can't be read."""
     default: str = RunConfig.model_fields["encoding"].default
     suffix = "".join(place.suffixes[-1:]).lower()
-    own = next((n for n, kind in ENCODINGS.items() if suffix in kind.own_files), None)
+    own = next((n for n, kind in encodings().items() if suffix in kind.own_files), None)
     if place.is_dir() or own is not None:
-        return own or next(n for n, kind in ENCODINGS.items() if FOLDER in kind.own_files)
+        return own or next(n for n, kind in encodings().items() if FOLDER in kind.own_files)
     first = [text for _, text in islice(read_sequences(place, column), GUESSED_FROM) if text]
-    valid = {name: sum(domain_of(name).key(s) is not None for s in first) for name in ENCODINGS}
-    best = max(ENCODINGS, key=lambda name: valid[name])
+    valid = {name: sum(domain_of(name).key(s) is not None for s in first) for name in encodings()}
+    best = max(encodings(), key=lambda name: valid[name])
     return best if valid[best] > valid[default] else default
 
 

@@ -16,7 +16,7 @@ import sys
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
-from sequence_tutor.rewards.compile import EXAMPLES, build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.compiled_reward import Objective
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation import linux
@@ -97,7 +97,7 @@ def serve(file: int, settings: Settings) -> None:
     try:
         config = RewardConfig.model_validate(settings.config)
         objective = build_reward(config, settings.domain)
-        objective.warm_up(EXAMPLES[settings.domain])
+        objective.warm_up()
     except ValueError as error:
         return channel.send(Broken(str(error)))
     except BaseException as error:  # sent, not printed: the standard error isn't shown

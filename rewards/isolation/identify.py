@@ -13,9 +13,6 @@ from sequence_tutor.rewards.base import Domain, Identity, Reward
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
-# Domain -> a component that costs nothing, for processes that only find keys.
-_NO_REWARD = {"molecules": "validity"}
-
 
 def identifier(domain: Domain, reward: Reward) -> Callable[[Sequence[str]], Sequence[Identity]]:
     """A function that finds keys: in the reward's processes if needed, else in this one."""
@@ -28,7 +25,7 @@ def identify_all(domain: Domain, sequences: Sequence[str]) -> Sequence[Identity]
     """The identity of each sequence, for callers without a reward."""
     if not domain.isolated:
         return _identify_here(domain, sequences)
-    config = RewardConfig(component=[ComponentConfig(name=_NO_REWARD[domain.name])])
+    config = RewardConfig(component=[ComponentConfig(name=domain.cheapest)])
     with IsolatedReward(config, domain.name) as processes:
         return processes.identify(sequences)
 

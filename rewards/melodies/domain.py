@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sequence_tutor.rewards.base import Identity
-from sequence_tutor.rewards.melodies.metrics import melody_metrics
-from sequence_tutor.rewards.melodies.rendering import lacks_fluidsynth, render
 from sequence_tutor.rewards.melodies.rule_metrics import PAPER_COLUMNS
-from sequence_tutor.rewards.melodies.spelling import identify, parse
+from sequence_tutor.rewards.melodies.spelling import identify, parse, tokens_of
 
 
 class MelodyDomain:
     """See `Domain`. A melody has one spelling, which is its key."""
 
     name = "melodies"
+    example, cheapest = "C4-------", "stay_in_key"
     isolated = False  # plain Python
     published = PAPER_COLUMNS
+
+    def load_components(self) -> None:
+        """Register the nine rules."""
+        import_module("sequence_tutor.rewards.melodies.components")
 
     def identify(self, sequence: str) -> Identity:
         """The text itself, or why it isn't a melody."""
@@ -28,6 +34,27 @@ class MelodyDomain:
     def key(self, sequence: str) -> str | None:
         """The text itself; None where it isn't a melody."""
         return identify(sequence).key
+
+    def split(self, sequence: str) -> list[str]:
+        """The tokens of a melody; the characters of a text that isn't one."""
+        try:
+            return tokens_of(sequence)
+        except ValueError:
+            return list(sequence)
+
+    def read(self, sequence: str, tokens: Sequence[str]) -> np.ndarray | None:
+        """The tokens of a melody, int64 [T]; None for a text that isn't one of usual length."""
+        return None if identify(sequence).key is None else parse(sequence)
+
+    def gather(self, things: Sequence[np.ndarray]) -> Any:
+        """The melodies grouped by their length, as the rules take them."""
+        from sequence_tutor.rewards.melodies.components import gather
+
+        return gather(things)
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """A context that does nothing, since parsing melodies writes no log."""
+        return nullcontext()
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """None: there is no other spelling."""
@@ -40,6 +67,8 @@ class MelodyDomain:
 
         Raises ValueError for melodies of several lengths: their metrics can't be compared.
         """
+        from sequence_tutor.rewards.melodies.metrics import melody_metrics  # it takes SciPy
+
         melodies = [m for m in map(parse, sequences) if m is not None]
         numbers = {"valid": len(melodies) / len(sequences) if sequences else float("nan")}
         if not melodies:
@@ -59,6 +88,8 @@ class MelodyDomain:
     def render(self, sequences: Sequence[str], directory: Path) -> str:
         """Write MIDI and WAV of each melody, and a picture of all piano rolls. The sound is
         FluidSynth's where it is installed, else plain tones."""
+        from sequence_tutor.rewards.melodies.rendering import lacks_fluidsynth, render
+
         melodies = [s for s in sequences if parse(s) is not None]
         if not melodies:
             return "no melody to render"

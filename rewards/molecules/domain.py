@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ class MoleculeDomain:
     included; see `identity`."""
 
     name = "molecules"
+    example, cheapest = "CC(N)=O", "validity"
     isolated = True  # RDKit is C++: a text may hang or crash the process that reads it
     # from Jaques et al. 2017, quoted from memory and not checked; their SA has the other sign
     published = {
@@ -40,6 +43,10 @@ class MoleculeDomain:
         },
     }
 
+    def load_components(self) -> None:
+        """Register the components of molecules."""
+        import_module("sequence_tutor.rewards.molecules.components")
+
     def identify(self, sequence: str) -> Identity:
         """Canonical SMILES, or why there is none."""
         found = identify(sequence)
@@ -48,6 +55,23 @@ class MoleculeDomain:
     def key(self, sequence: str) -> str | None:
         """Canonical SMILES; None for an invalid or empty sequence."""
         return identify(sequence).key
+
+    def split(self, sequence: str) -> list[str]:
+        """The tokens of a SMILES."""
+        return tokens_of(sequence)
+
+    def read(self, sequence: str, tokens: Sequence[str]) -> Molecule | None:
+        """The molecule of a SMILES; None where it isn't valid."""
+        mol = identify(sequence).mol
+        return None if mol is None else Molecule(sequence, mol, tokens)
+
+    def gather(self, things: Sequence[Molecule]) -> list[Molecule]:
+        """The molecules as they are: no component judges them by the step."""
+        return list(things)
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """RDKit's log is off."""
+        return quiet()  # type: ignore[no-any-return]
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """A random SMILES of the same molecule; the generator's state determines which.

@@ -1,9 +1,8 @@
-"""The functions that a compiled reward calls for melodies; importing this registers nine rules."""
+"""The nine rules as components; importing this registers them, and the bundle of all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,28 +10,7 @@ import numpy as np
 
 from sequence_tutor.rewards.melodies.melody import Melodies
 from sequence_tutor.rewards.melodies.rules import RULE_NAMES, RULES, Profile
-from sequence_tutor.rewards.melodies.spelling import identify, parse, tokens_of
 from sequence_tutor.rewards.registry import bundle, component, unknown
-
-__all__ = ["Gathered", "gather", "identify", "music_theory", "quiet", "read", "split"]
-
-
-def quiet() -> AbstractContextManager[None]:
-    """A context that does nothing, since parsing melodies writes no log."""
-    return nullcontext()
-
-
-def split(sequence: str) -> list[str]:
-    """The tokens of a melody; the characters of a text that isn't one."""
-    try:
-        return tokens_of(sequence)
-    except ValueError:
-        return list(sequence)
-
-
-def read(sequence: str, tokens: Sequence[str]) -> np.ndarray | None:
-    """The tokens of a melody, int64 [T]; None for a text that isn't one, or too short or long."""
-    return None if identify(sequence).key is None else parse(sequence)
 
 
 @dataclass(frozen=True)
