@@ -18,7 +18,7 @@ class Corpus:
     path: Path | Location
     """The file or folder that was read."""
     parts: str = "lines"
-    """What the input consists of, as error texts name it: "lines" or "files"."""
+    """Word for the parts of the input in error texts: "lines" or "files"."""
     shown: int = 5
     """Most entries in `broken`."""
     sequences: list[str] = field(default_factory=list)

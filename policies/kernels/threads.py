@@ -2,7 +2,7 @@
 
 PyTorch's own threads split every operation and busy-wait for each other after it. Where another
 process uses one of the cores, all of them wait for the slowest, and a step takes ten times as long.
-Threads with pieces of their own wait for each other once.
+Threads with separate pieces wait for each other once.
 """
 
 from __future__ import annotations

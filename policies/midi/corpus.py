@@ -97,7 +97,7 @@ def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def _members(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """The same for the MIDI members of a .zip; they are unpacked in memory, never to disk."""
+    """Yield the same as `_files` for the members of a .zip; they are unpacked in memory only."""
     if not path.is_file():
         raise CorpusError(f"there is no file or folder {path}")
     try:

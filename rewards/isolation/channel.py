@@ -23,7 +23,7 @@ _NOW, _NO_INHERITING = int(socket.MSG_DONTWAIT), int(socket.MSG_CMSG_CLOEXEC)
 
 
 class Channel:
-    """One end of a connection. Not for two threads at once."""
+    """One end of a connection. Only one thread may use it at a time."""
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end

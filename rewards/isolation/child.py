@@ -51,7 +51,7 @@ class Ending(NamedTuple):
     out_of_memory: bool = False
     """Whether the unit needed more memory than it may have."""
     error: str = ""
-    """What the unit raised, if the process can't go on after it; else ""."""
+    """The exception that the unit raised, if the process must end after it; else ""."""
     guilty: bool = False
     """Whether the unit alone is the cause of that: earlier units had left enough memory."""
 

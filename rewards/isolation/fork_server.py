@@ -26,7 +26,7 @@ from sequence_tutor.rewards.isolation.work import Shape
 
 
 class Settings(NamedTuple):
-    """What the fork server has to build."""
+    """The reward to build, and the process that asks for it."""
 
     config: dict[str, Any]
     """The [reward] section as plain values."""
@@ -54,7 +54,7 @@ class Ready(NamedTuple):
     """Answer, once: the reward is built."""
 
     shape: Shape
-    """What the reward's scores have."""
+    """The form of the reward's scores."""
 
 
 class Broken(NamedTuple):

@@ -36,7 +36,7 @@ RULES: dict[str, dict[str, Rule]] = {
 def rule_rewards_batch(
     tokens: ArrayLike, length: int = 32, profile: str = "corrected"
 ) -> dict[str, Floats]:
-    """What each rule pays each step, unweighted: tokens int [B,T] -> float64 [B,T] per rule.
+    """Unweighted rewards of each rule by the step: tokens int [B,T] -> float64 [B,T] per rule.
 
     T may be less than the melodies' `length`: the rewards of a prefix are the prefix of the
     rewards. Raises ValueError for an unknown profile and for what `Melodies` refuses.
