@@ -16,6 +16,7 @@ from common import load_prior, markdown
 
 from sequence_tutor.policies.files.corpus import read_corpus
 from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.molecules.domain import MoleculeDomain  # noqa: E402
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.molecules.properties import logp, molecular_weight, qed, sa, tpsa
 
@@ -47,9 +48,8 @@ def main() -> None:
     )
     part = random.Random(0).sample(corpus, SAMPLES)
     groups = {"samples": keys, "data": part}
-    molecules = {
-        n: [m for s in group if (m := MoleculeDomain().read(s, []))] for n, group in groups.items()
-    }
+    read = MoleculeDomain().read
+    molecules = {n: [m for s in group if (m := read(s, []))] for n, group in groups.items()}
     rows: list[list[object]] = []
     for label, measure in PROPERTIES.items():
         for source, group in molecules.items():

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sequence_tutor.rewards.base import Scores, Status
-from sequence_tutor.rewards.compile import EXAMPLES, build_reward
+from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.domains import domain_named
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 from sequence_tutor.rewards.melodies.spelling import tokens_of as melody_tokens
 from sequence_tutor.rewards.molecules.molecule import tokens_of
@@ -129,7 +130,7 @@ def test_a_crash_is_paid_by_the_last_action_if_at_all(failed: float | None, plug
 def test_the_examples_are_valid() -> None:
     for domain, component in (("molecules", "qed"), ("melodies", "music_theory")):
         config = RewardConfig.model_validate({"component": [{"name": component}]})
-        scores = build_reward(config, domain).score([EXAMPLES[domain]])
+        scores = build_reward(config, domain).score([domain_named(domain).example])
         assert scores.status.tolist() == [Status.OK]
 
 

@@ -14,7 +14,7 @@ from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.bounds import UNKNOWN, reward_range
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.molecules import scoring
+from sequence_tutor.rewards.molecules.domain import MoleculeDomain
 from sequence_tutor.rewards.registry import component
 
 INF = math.inf
@@ -46,7 +46,7 @@ drawn: dict[str, float] = {}
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Components that return what `drawn` says, of each kind of range."""
-    assert scoring.read("C", ["C"]) is not None  # our own components are registered by now
+    MoleculeDomain().load_components()
     monkeypatch.setattr(registry, "_COMPONENTS", dict(registry._COMPONENTS))
     for name, (least, most) in LIMITS.items():
         if (least, most) == (0.0, 1.0):

@@ -337,7 +337,7 @@ def test_imports_without_torch_and_ray() -> None:
     code = (
         "import sys; sys.modules['torch'] = sys.modules['ray'] = None\n"
         "from sequence_tutor.rewards import compile\n"
-        "from sequence_tutor.rewards.molecules import domain, scoring\n"
+        "from sequence_tutor.rewards.molecules import domain, components\n"
         "assert not any(n.startswith('sequence_tutor.policies') for n in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""Domains by their encoding, and those of other packages by entry point: a third kind of sequence."""
+"""Domains by their encoding, and a third kind of sequence that another package brings."""
 
 from __future__ import annotations
 
@@ -81,12 +81,10 @@ def bits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def entry_points(group: str) -> list[EntryPoint]:
         return [EntryPoint("bits", f"bits_package:{groups[group]}", group)]
 
-    for module, cached in (
-        (domains_module, domains_module._classes),
-        (encodings_module, encodings),
-    ):
+    for module in (domains_module, encodings_module):
         monkeypatch.setattr(module, "entry_points", entry_points)
-        cached.cache_clear()
+    domains_module._classes.cache_clear()
+    encodings.cache_clear()
     yield
     domains_module._classes.cache_clear()
     encodings.cache_clear()
