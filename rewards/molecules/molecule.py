@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import import_module
 from typing import Any
 
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
+from rdkit.Chem import QED, rdFingerprintGenerator, rdMolDescriptors
 
 from sequence_tutor.rewards.molecules.identity import read
-from sequence_tutor.rewards.molecules.qed import qed
-from sequence_tutor.rewards.molecules.sa import sa
 
 # tokens: bracket atom, two-letter halogen, %nn ring closure, any other single character
 _TOKEN = re.compile(r"\[[^\[\]]+\]|Br|Cl|%\d\d|.", re.DOTALL)
@@ -47,6 +46,12 @@ def morgan(radius: int) -> Any:
     return _GENERATORS[radius]
 
 
+@cache
+def _sascorer() -> Any:
+    """RDKit's module for synthetic accessibility; loading its table takes a second."""
+    return import_module("rdkit.Contrib.SA_Score.sascorer")
+
+
 class Molecule:
     """A valid molecule with the properties that components share, each computed at most once.
 
@@ -67,13 +72,12 @@ class Molecule:
     @cached_property
     def qed(self) -> float:
         """Drug-likeness in [0, 1] (Bickerton et al. 2012)."""
-        return qed(self.mol, self.logp)
+        return float(QED.qed(self.mol))  # type: ignore[no-untyped-call]
 
     @cached_property
     def sa(self) -> float:
         """Synthetic accessibility, 1 easy to 10 hard (Ertl and Schuffenhauer 2009)."""
-        fragments = self.fingerprint(radius=2, counts=True).GetNonzeroElements()
-        return sa(self.mol, fragments, self.largest_ring)
+        return float(_sascorer().calculateScore(self.mol))
 
     @cached_property
     def ring_penalty(self) -> float:
