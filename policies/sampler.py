@@ -13,7 +13,7 @@ from sequence_tutor.policies.kernels.stepper import stepper_of
 from sequence_tutor.policies.network import RecurrentNetwork
 
 if TYPE_CHECKING:
-    from sequence_tutor.policies.kernels.cuda_sampler import CudaSampler
+    from sequence_tutor.policies.cuda_sampler import CudaSampler
 
 
 class Sampler:
@@ -95,7 +95,7 @@ class Sampler:
     def _cuda_sampler(self, dtype: torch.dtype) -> CudaSampler:
         if self._on_gpu is None:
             # its kernels need Triton, which only a PyTorch for CUDA includes
-            from sequence_tutor.policies.kernels.cuda_sampler import CudaSampler
+            from sequence_tutor.policies.cuda_sampler import CudaSampler
 
             self._on_gpu = CudaSampler(self.networks, self.encoding, dtype)
         return self._on_gpu

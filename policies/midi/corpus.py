@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from sequence_tutor.policies.encodings.melody import TOKENS
 from sequence_tutor.policies.files.corpus import Corpus, CorpusError
+from sequence_tutor.policies.melody_tokens import TOKENS
 from sequence_tutor.policies.midi.line import windows
 from sequence_tutor.policies.midi.read import MAX_BYTES, MidiError, MidiMelodies, read_midi
 

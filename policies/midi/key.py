@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sequence_tutor.policies.encodings.melody import HIGH, LOW
+from sequence_tutor.policies.melody_tokens import HIGH, LOW
 from sequence_tutor.policies.midi.line import Note
 
 # Shares of the sounding time. Among scales that differ by less than TIE, correlation decides; a key

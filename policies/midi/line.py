@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sequence_tutor.policies.encodings.melody import FIRST_NOTE, HIGH, LOW, OFF
+from sequence_tutor.policies.melody_tokens import FIRST_NOTE, HIGH, LOW, OFF
 
 BAR = 16  # steps of 4/4
 CHORD = 0.25  # onsets at most this far apart are one chord: 31 ms at 120 quarter notes a minute

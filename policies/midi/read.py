@@ -12,7 +12,7 @@ import mido
 import numpy as np
 import pretty_midi
 
-from sequence_tutor.policies.encodings.melody import HIGH, LOW, STEPS_PER_QUARTER
+from sequence_tutor.policies.melody_tokens import HIGH, LOW, STEPS_PER_QUARTER
 from sequence_tutor.policies.midi.key import octave_fit, pitch_classes, scale, shift_to_c
 from sequence_tutor.policies.midi.line import Note, quantise, skyline, split
 

@@ -21,9 +21,10 @@ from sequence_tutor.distributed.replay.record.writer import read_record, read_ta
 from sequence_tutor.distributed.report.summary import RunSummary, print_summary
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.types import Scored
-from sequence_tutor.policies.encodings.melody import TOKENS, MelodyEncoding
+from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.kl_control_model import KLControlModel
+from sequence_tutor.policies.melody_tokens import TOKENS
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings
 from sequence_tutor.policies.prior import Prior, load_prior
 from sequence_tutor.policies.sampler import Sampler

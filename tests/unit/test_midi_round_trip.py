@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequence_tutor.policies.encodings.melody import HOLD, OFF, TOKENS, MelodyEncoding
+from sequence_tutor.policies.encodings.melody import MelodyEncoding
+from sequence_tutor.policies.melody_tokens import HOLD, OFF, TOKENS
 from sequence_tutor.policies.midi.line import notes_to_tokens, quantise, skyline
 from sequence_tutor.policies.midi.read import melody_notes, read_instruments, read_midi
 from sequence_tutor.rewards.melodies.rendering import write_midi

@@ -23,8 +23,8 @@ from sequence_tutor.policies.network import (
 
 pytest.importorskip("triton", reason="Triton has no build for this machine")
 
+from sequence_tutor.policies.cuda_sampler import CudaSampler  # noqa: E402
 from sequence_tutor.policies.kernels.cuda_kernels import Progress, draw, step_layer  # noqa: E402
-from sequence_tutor.policies.kernels.cuda_sampler import CudaSampler  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 ROWS, HIDDEN = 20, 40  # neither is a whole number of tiles

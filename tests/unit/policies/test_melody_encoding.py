@@ -6,7 +6,8 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from sequence_tutor.policies.encodings.melody import TOKENS, MelodyEncoding, tokenize
+from sequence_tutor.policies.encodings.melody import MelodyEncoding
+from sequence_tutor.policies.melody_tokens import TOKENS, tokenize
 
 ENCODING = MelodyEncoding.fit([])
 

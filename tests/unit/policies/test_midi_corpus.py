@@ -11,8 +11,8 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from sequence_tutor.policies.encodings.melody import TOKENS
 from sequence_tutor.policies.files.corpus import Corpus, CorpusError
+from sequence_tutor.policies.melody_tokens import TOKENS
 from sequence_tutor.policies.midi.corpus import is_midi, read_midi_corpus
 from sequence_tutor.policies.midi.read import MAX_BYTES, read_midi
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sequence_tutor.policies.encodings.melody import TOKENS, tokenize
+from sequence_tutor.policies.melody_tokens import TOKENS, tokenize
 from sequence_tutor.policies.midi.line import (
     Note,
     notes_to_tokens,

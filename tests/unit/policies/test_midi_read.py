@@ -8,7 +8,7 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from sequence_tutor.policies.encodings.melody import TOKENS
+from sequence_tutor.policies.melody_tokens import TOKENS
 from sequence_tutor.policies.midi.read import MAX_BYTES, MidiError, read_instruments, read_midi
 
 TICKS = 480
