@@ -158,7 +158,7 @@ def sampling(rows: int, hashings: int = 8, batches: int = 64) -> None:
                     held[shard].add(part)
                 for shard in held:
                     for _ in range(round(batches * shard.stats().trainable_rows / rows)):
-                        batch = shard.sample(64, int(random.integers(2**62)))[1]
+                        batch = shard.sample(64, int(random.integers(2**62)))
                         drawn.append(rows - 1 - batch.rewards.sum(1))
         return np.concatenate(drawn)
 

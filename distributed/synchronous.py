@@ -24,7 +24,7 @@ SIDE_BY_SIDE = ("prepare", "score")
 LOST = (RayActorError, OwnerDiedError, ObjectLostError, UnknownTicketError)
 # Seconds before a lost scorer is asked again; seconds after which a process that doesn't come back
 # is an error.
-RETRY_S, PATIENCE_S = 0.5, 300.0
+RETRY_S, RESTART_PATIENCE_S = 0.5, 300.0
 # An actor's report, and a list with the reference to its `Generated`.
 Batch = tuple[ActorReport, list[Any]]
 
@@ -63,7 +63,7 @@ def one_batch_each(group: Any, workers: Sequence[int], iteration: int) -> list[B
     RuntimeError for one that doesn't come back."""
     missing = set(workers)
     found: list[Batch] = []
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + RESTART_PATIENCE_S
     while missing:
         results = group.foreach_env_runner(
             "sample",
@@ -123,7 +123,7 @@ class _Round:
 
     def finish(self, i: int, step: str, call: ray.ObjectRef) -> Any:
         """The step's result; where it was lost, all steps of this batch up to it are repeated."""
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + RESTART_PATIENCE_S
         while True:
             try:
                 return ray.get(call)

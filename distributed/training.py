@@ -184,7 +184,7 @@ class Training:
         try:
             if run.mode == "synchronous":
                 self.replay.stats()  # how much each shard has, so how often it is drawn from
-                batches = [reference for _, reference in self.replay.sample(*draw)]
+                batches = self.replay.sample(*draw)
             else:  # that's known as of the last metrics; shards may take their time to spell anew
                 batches = self.replay.start_sampling(*draw)
         except EmptyReplayError:

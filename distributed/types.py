@@ -202,18 +202,6 @@ class TrainingBatch:
     """int32 [B] version of the behaviour policy, in updates."""
 
 
-@dataclass(frozen=True)
-class SampleMeta:
-    """What the driver sees of a sampled batch."""
-
-    rows: int
-    """Rows in the batch."""
-    mean_reward: float
-    """Mean reward of the rows."""
-    mean_version: float
-    """Mean version of the behaviour policy, in updates."""
-
-
 def per_step(scored: Scored) -> np.ndarray:
     """float32 [B,T] rewards per step: `step_rewards` where there are such, else the terminal reward
     at the last action. Rows without a reward or without actions are all zero."""

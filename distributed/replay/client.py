@@ -23,7 +23,7 @@ from sequence_tutor.distributed.replay.messages import AddResult, EmptyReplayErr
 from sequence_tutor.distributed.replay.record.writer import shard_of
 from sequence_tutor.distributed.replay.sampler import best_rows
 from sequence_tutor.distributed.replay.shard_calls import ShardCalls, ShardUnavailableError
-from sequence_tutor.distributed.types import SampleMeta, Scored, concatenate
+from sequence_tutor.distributed.types import Scored, concatenate
 
 
 def owners(keys: Sequence[str], shards: int) -> dict[int, np.ndarray]:
@@ -76,9 +76,8 @@ class ReplayClient:
         self.calls.call("rewind", {i: (rows,) for i, rows in enumerate(live_rows_per_shard)})
         self._stats = {}
 
-    def sample(self, n: int, seed: int, batches: int = 1) -> list[tuple[SampleMeta, Any]]:
-        """`batches` batches of n trainable rows: (SampleMeta, reference to a TrainingBatch) each.
-        The batches stay on the nodes of their shards.
+    def sample(self, n: int, seed: int, batches: int = 1) -> list[Any]:
+        """References to `batches` batches of n trainable rows, which stay on their shards' nodes.
 
         All rows of a batch come from one shard, drawn in proportion to its trainable rows in the
         last `stats`, which this calls where there are none: a hash spreads the keys, so a shard's
@@ -88,12 +87,12 @@ class ReplayClient:
         Raises EmptyReplayError where no shard has a trainable row.
         """
         random = np.random.default_rng(seed)
-        sampled: list[tuple[SampleMeta, Any]] = []
+        sampled: list[Any] = []
         while len(sampled) < batches:
-            for shard, meta, batch in self._draw(n, random, batches - len(sampled)):
+            for shard, drawn, batch in self._draw(n, random, batches - len(sampled)):
                 try:
-                    answer = self.calls.get(shard, "sample", meta, self.calls.patience_s)
-                    sampled.append((answer, batch))
+                    self.calls.get(shard, "sample", drawn, self.calls.patience_s)
+                    sampled.append(batch)
                 except EmptyReplayError:  # it has restarted with fewer rows than in its last stats
                     self._stats[shard] = replace(self._stats[shard], trainable_rows=0)
                 except (ShardUnavailableError, TimeoutError):
@@ -131,7 +130,7 @@ class ReplayClient:
     def _draw(
         self, n: int, random: np.random.Generator, batches: int
     ) -> list[tuple[int, Any, Any]]:
-        """Start drawing batches of n rows: (shard, reference to meta, reference to batch) each."""
+        """Start drawing batches of n rows: (shard, reference that tells of it, its batch) each."""
         deadline = time.monotonic() + self.calls.deadline_s
         while not (weights := self._weights()).any():
             if not all(s.live for s in self.stats()) and time.monotonic() < deadline:

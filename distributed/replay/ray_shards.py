@@ -15,10 +15,11 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError
 
 from sequence_tutor.distributed.replay.client import ReplayClient
-from sequence_tutor.distributed.replay.record.store import PartStore, Place
+from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.replay.shard_calls import Arguments, ShardUnavailableError
-from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.distributed.types import TrainingBatch
+from sequence_tutor.policies.files.storage import Location, Where
 
 
 class _ShardActor(ReplayShard):
@@ -26,13 +27,17 @@ class _ShardActor(ReplayShard):
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
         super().__init__(*arguments, restarted=restarted, **options)
 
+    def sample_in_two(self, *arguments: Any) -> tuple[None, TrainingBatch]:
+        """`sample` as two results: the first, for the driver, tells whether there is a second."""
+        return None, self.sample(*arguments)
+
     def __ray_shutdown__(self) -> None:
         self.flush()  # Ray calls this when the last handle is gone, not when it kills the actor
 
 
 def create_shards(
     count: int,
-    place: Place,
+    place: Where,
     *,
     num_cpus: float = 0.01,
     resources: Mapping[str, float] | None = None,
@@ -150,9 +155,10 @@ class RayShardCalls:
         return call(*arguments)
 
     def start_sample(self, shard: int, *arguments: Any) -> tuple[ray.ObjectRef, ray.ObjectRef]:
-        """References to the two results of `sample`; the batch stays on the shard's node."""
-        meta, batch = self.handles[shard].sample.options(num_returns=2).remote(*arguments)
-        return meta, batch
+        """A reference that resolves, or raises, once the shard has drawn a batch; and one to it."""
+        method = self.handles[shard].sample_in_two.options(num_returns=2)
+        drawn, batch = method.remote(*arguments)
+        return drawn, batch
 
     def get(self, shard: int, method: str, ref: ray.ObjectRef, seconds: float) -> Any:
         try:

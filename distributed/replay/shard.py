@@ -33,16 +33,16 @@ from sequence_tutor.distributed.replay.messages import (
     floor_of,
 )
 from sequence_tutor.distributed.replay.record.reload import reload
-from sequence_tutor.distributed.replay.record.store import PartStore, Place
+from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import RecordWriter, shard_of
 from sequence_tutor.distributed.replay.sampler import RowSampler, round_at_random
 from sequence_tutor.distributed.types import (
-    SampleMeta,
     Scored,
     TrainingBatch,
     concatenate,
     per_step,
 )
+from sequence_tutor.policies.files.storage import Where
 from sequence_tutor.rewards.base import Status, unpriced
 
 # From a sequence to another spelling of it as int16 [T] actions, or None where there is none.
@@ -70,7 +70,7 @@ class ReplayShard:
 
     def __init__(
         self,
-        place: Place,
+        place: Where,
         shard: int = 0,
         shards: int = 1,
         *,
@@ -191,9 +191,7 @@ class ReplayShard:
         self._writer.flush()
         self._memory, self._recorded_later = reload(*self._source, live_rows)
 
-    def sample(
-        self, n: int, seed: int, worst: float = math.inf
-    ) -> tuple[SampleMeta, TrainingBatch]:
+    def sample(self, n: int, seed: int, worst: float = math.inf) -> TrainingBatch:
         """n >= 1 trainable rows of those held whole, T their greatest length; a function of the
         content, the seed and `worst`, the lowest reward of a valid row of any shard. Invalid rows
         without a reward of their own get `worst`, or a lower one that this shard has.
@@ -215,8 +213,7 @@ class ReplayShard:
         scored = _priced(scored, floor_of(min(self._memory.worst, worst)))
         if self._rewrite is not None and scored.step_rewards is None:
             scored = self._respell(scored, self._rewrite, random)
-        meta = SampleMeta(n, float(scored.rewards.mean()), float(scored.versions.mean()))
-        return meta, TrainingBatch(scored.tokens, scored.lengths, per_step(scored), scored.versions)
+        return TrainingBatch(scored.tokens, scored.lengths, per_step(scored), scored.versions)
 
     def top(self, n: int) -> Scored:
         """The up to n best valid rows of those held whole, best first; no rows while there is

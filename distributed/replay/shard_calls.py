@@ -52,7 +52,7 @@ class ShardCalls(Protocol):
         """Call one shard; returns a reference."""
 
     def start_sample(self, shard: int, *arguments: Any) -> tuple[Any, Any]:
-        """References to the two results of a shard's `sample`."""
+        """A reference that resolves, or raises, once a shard has drawn a batch; and one to it."""
 
     def get(self, shard: int, method: str, ref: Any, seconds: float) -> Any:
         """The answer. Raises TimeoutError, ShardUnavailableError, or what the shard raised."""
@@ -90,8 +90,7 @@ class LocalShardCalls:
         return getattr(self._shards[shard], method)(*arguments)
 
     def start_sample(self, shard: int, *arguments: Any) -> tuple[Any, Any]:
-        meta, batch = self._shards[shard].sample(*arguments)
-        return meta, batch
+        return None, self._shards[shard].sample(*arguments)
 
     def get(self, shard: int, method: str, ref: Any, seconds: float) -> Any:
         return ref

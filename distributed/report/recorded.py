@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from sequence_tutor.distributed.config import ReplayConfig
 from sequence_tutor.distributed.replay.messages import FREE_SOURCES
-from sequence_tutor.distributed.replay.record.store import PartStore, Place
+from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import readable, scan
 from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.policies.files.storage import Location, Where
@@ -37,7 +37,7 @@ def record_of(replay: ReplayConfig, out: Where) -> Location:
     return Location(replay.record or Location(out) / "scores")
 
 
-def read_rewards(place: Place, reward_id: str) -> Recorded:
+def read_rewards(place: Where, reward_id: str) -> Recorded:
     """Read a record part by part, holding at most ENDS rows of each end and BEST rows. Means are
     over valid rows that count against the budget, by the time of their scores; each end is at most
     half of them. Raises RecordError where the record can't be read."""

@@ -13,7 +13,7 @@ from rich.console import Console
 # Seconds between two sentences about the same failure.
 SAY_EVERY_S = 300.0
 # In `retry_storage`: seconds between two attempts, and seconds after which the error is raised.
-RETRY_S, PATIENCE_S = 5.0, 120.0
+RETRY_S, STORAGE_PATIENCE_S = 5.0, 120.0
 
 T = TypeVar("T")
 
@@ -61,8 +61,8 @@ class FailureReporter:
 
 
 def retry_storage(action: Callable[[], T], what: str, console: Console) -> T:
-    """Repeat an action while it raises OSError; raises it once that has lasted PATIENCE_S."""
-    failures = FailureReporter(what, console, PATIENCE_S)
+    """Repeat an action while it raises OSError, at most for STORAGE_PATIENCE_S."""
+    failures = FailureReporter(what, console, STORAGE_PATIENCE_S)
     while True:
         with failures.instead_of_error():
             return action()

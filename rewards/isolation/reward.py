@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 
 from sequence_tutor.rewards.base import Identity, Scores
@@ -12,7 +12,7 @@ from sequence_tutor.rewards.isolation.pool import Pool
 from sequence_tutor.rewards.isolation.work import Job
 
 # Seconds between two checks of the pool while a caller waits.
-_TICK_S = 0.1
+_LOOK_EVERY_S = 0.1
 
 
 class IsolatedReward:
@@ -30,21 +30,18 @@ class IsolatedReward:
         self._close = weakref.finalize(self, self._pool.close)
 
     def score(
-        self,
-        sequences: Sequence[str],
-        tokens: Sequence[Sequence[str]] | None = None,
-        tick: Callable[[], None] | None = None,
+        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
     ) -> Scores:
         """Score B sequences; a failure of one doesn't raise but becomes its status.
 
-        `tick` is called several times a second while this waits. Raises ValueError only where
-        `tokens` isn't one entry per sequence, RuntimeError where this is closed.
+        Raises ValueError only where `tokens` isn't one entry per sequence, RuntimeError where this
+        is closed.
         """
         if tokens is not None and len(tokens) != len(sequences):
             raise ValueError(f"{len(sequences)} sequences came with {len(tokens)} token lists")
         self._pool.check()
         job = self._pool.submit(sequences, tokens)
-        self._await(job, tick)
+        self._await(job)
         return job.scores(self._config)
 
     def identify(self, sequences: Sequence[str]) -> list[Identity]:
@@ -56,12 +53,10 @@ class IsolatedReward:
         self._await(job)
         return job.identities()
 
-    def _await(self, job: Job, tick: Callable[[], None] | None = None) -> None:
+    def _await(self, job: Job) -> None:
         try:
-            while not job.done.wait(_TICK_S):
+            while not job.done.wait(_LOOK_EVERY_S):
                 self._pool.check()
-                if tick is not None:
-                    tick()
         except BaseException:
             job.abandoned = True
             raise

@@ -124,7 +124,6 @@ class Job:
         self.left = size
         self.done = threading.Event()
         self.abandoned = False
-        self.trouble: BaseException | None = None
         self._table = np.full((1 + 2 * len(shape.keys), size), np.nan)
         self._steps: list[tuple[list[int], np.ndarray]] = []
         self._layers = int(shape.pays_steps) + len(shape.step_keys)

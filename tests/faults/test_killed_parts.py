@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import ray
+from records import read_record
 
 from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.ray_cluster.join import ResourceError, check_resources
-from sequence_tutor.distributed.replay.record.writer import read_record
 
 BUDGET, DEADLINE_S = 300, 240.0
 

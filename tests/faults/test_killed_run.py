@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import read_record
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.prior import load_prior

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from records import read_record
 
 from sequence_tutor.distributed.config_file import load_config
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.run_directory.resume import check_directory
 from sequence_tutor.policies.prior import load_prior

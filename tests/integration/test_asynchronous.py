@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from records import read_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, load_config, parse_config
 from sequence_tutor.distributed.metrics.tally import Metrics
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.report.summary import RunSummary, print_summary
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.scoring.pool import WAITING_PER_SCORER

@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from records import read_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import optimize
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.record.writer import read_record, read_table
+from sequence_tutor.distributed.replay.record.writer import read_table
 from sequence_tutor.distributed.report.summary import RunSummary, print_summary
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.types import Scored

@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from records import read_record
 
 from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.config import RunConfig
@@ -32,7 +33,6 @@ from sequence_tutor.distributed.metrics.prometheus_series import (
     run_values,
 )
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.types import DURATIONS
 from sequence_tutor.rewards.base import Status
 

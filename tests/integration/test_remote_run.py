@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from records import read_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands import optimize as run_module
@@ -19,7 +20,6 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.metrics.writer import MetricsWriter
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.run_directory import checkpoint, working_copy
 from sequence_tutor.distributed.run_directory import storage_retry as patience
 from sequence_tutor.distributed.run_directory.resume import check_directory
@@ -172,7 +172,7 @@ def test_what_can_not_be_uploaded_stays(
     far: Location, s3: Any, quiet: Console, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(patience, "RETRY_S", 0.01)
-    monkeypatch.setattr(patience, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(patience, "STORAGE_PATIENCE_S", 0.05)
     with pytest.raises(StorageError, match="can't write"), WorkingCopy(far, quiet) as work:
         (work.path / "a").write_bytes(b"1")
         s3.refuses = lambda request: request.startswith("PUT")

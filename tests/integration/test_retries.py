@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from records import read_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands import retries as retrying
@@ -18,7 +19,6 @@ from sequence_tutor.distributed.commands.optimize import Options
 from sequence_tutor.distributed.commands.retries import optimize_with_retries
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.ray_cluster.join import ResourceError
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.stop_signal import BrokenRewardError, RunError, StoppedError
 
 BUDGET, DEADLINE_S = 200, 120.0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from records import read_record
 from rich.console import Console
 
 from sequence_tutor.distributed import training
@@ -17,7 +18,6 @@ from sequence_tutor.distributed.bulk.results import GIVEN_UP, LineResults, write
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.stop_signal import BrokenRewardError
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Outcome, Status, scores_of

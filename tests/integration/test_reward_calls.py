@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from records import read_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.report import report_samples
 from sequence_tutor.distributed.report.reward_table import evaluated_rewards
 from sequence_tutor.distributed.stop_signal import StopRequest

@@ -9,11 +9,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import ray
+from records import read_record
 
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import Claim, combine
 from sequence_tutor.distributed.replay.ray_shards import create_shards, ray_replay
-from sequence_tutor.distributed.replay.record.writer import read_record, shard_of
+from sequence_tutor.distributed.replay.record.writer import shard_of
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+from records import read_record
 
 from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.local import LocalRun
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.files.storage import Location
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from records import read_record
 from rich.console import Console
 
 import sequence_tutor.distributed as tutor
@@ -18,7 +19,6 @@ from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.local import LocalRun
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Status

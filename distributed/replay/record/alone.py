@@ -14,9 +14,10 @@ from sequence_tutor.distributed.replay.messages import (
 )
 from sequence_tutor.distributed.replay.record.reload import scores_of_table
 from sequence_tutor.distributed.replay.record.retried import read_retried
-from sequence_tutor.distributed.replay.record.store import PartStore, Place
+from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import RecordWriter, readable, scan
 from sequence_tutor.distributed.types import Scored
+from sequence_tutor.policies.files.storage import Where
 from sequence_tutor.rewards.base import Scores, Status, merge_scores
 
 _NEEDED = ("reward", "status", "error", "seconds")
@@ -29,7 +30,7 @@ class RecordAlone:
     RecordError where the record can't be read.
     """
 
-    def __init__(self, place: Place, reward_id: str) -> None:
+    def __init__(self, place: Where, reward_id: str) -> None:
         self._store, self._reward_id = PartStore(place), reward_id
         self._writer = RecordWriter(place, 0, 1, reward_id=reward_id)
         self._known: dict[str, Scores] = {}

@@ -15,8 +15,6 @@ import pyarrow.parquet as pq
 
 from sequence_tutor.policies.files.storage import Location, Where
 
-Place = Where
-
 
 class RecordError(RuntimeError):
     """A part, or the directory of parts, can't be used. The text names it."""
@@ -26,7 +24,7 @@ class Part(NamedTuple):
     """The fields of a part's name. Names in alphabetical order are parts in writing order."""
 
     sequence: int
-    """Place in the writing order, from 0."""
+    """Where in the writing order, from 0."""
     shard: int
     """Number of the shard that wrote it."""
     shards: int
@@ -53,7 +51,7 @@ class PartStore:
     fail, not start empty.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Where) -> None:
         self.location = _location(place)
         try:
             self.location.check_reachable()
@@ -69,7 +67,7 @@ class PartStore:
         return str(self.location)
 
     @staticmethod
-    def make(place: Place) -> None:
+    def make(place: Where) -> None:
         """Make the directory where it is missing; object stores need none."""
         _location(place).make()
 
@@ -105,7 +103,7 @@ class PartStore:
             raise RecordError(f"broken part {self.path(part)}: {error}") from error
 
 
-def _location(place: Place) -> Location:
+def _location(place: Where) -> Location:
     try:
         return Location(place)
     except OSError as error:

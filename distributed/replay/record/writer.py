@@ -21,14 +21,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sequence_tutor.distributed.replay.record.store import Part, PartStore, Place, RecordError
+from sequence_tutor.distributed.replay.record.store import Part, PartStore, RecordError
 from sequence_tutor.distributed.types import Scored, concatenate, from_table, to_table
+from sequence_tutor.policies.files.storage import Where
 
 # Where writing to a remote record fails: seconds between two attempts, and seconds after which the
 # error is raised.
-RETRY_S, PATIENCE_S = 30.0, 600.0
+RETRY_S, WRITE_PATIENCE_S = 30.0, 600.0
 
-__all__ = ["RecordError", "RecordWriter", "read_parts", "read_record", "read_table", "shard_of"]
+__all__ = ["RecordError", "RecordWriter", "read_table", "shard_of"]
 
 
 def shard_of(key: str, shards: int) -> int:
@@ -49,7 +50,7 @@ class RecordWriter:
     flush_seconds plus the time to the next call.
 
     Where the record isn't on this machine, `append` and `tick` repeat a write that fails after
-    RETRY_S, and raise its error only once writing has failed for PATIENCE_S; more rows wait
+    RETRY_S, and raise its error only once writing has failed for WRITE_PATIENCE_S; more rows wait
     meanwhile. `flush` writes at once and always raises the error.
 
     Raises ValueError for a limit that can never be met, RecordError without a directory.
@@ -57,7 +58,7 @@ class RecordWriter:
 
     def __init__(
         self,
-        place: Place,
+        place: Where,
         shard: int,
         shards: int = 1,
         *,
@@ -122,7 +123,7 @@ class RecordWriter:
             self._tried = self._clock()
             if self._failing_since is None:
                 self._failing_since = self._tried
-            if self._tried - self._failing_since >= PATIENCE_S:
+            if self._tried - self._failing_since >= WRITE_PATIENCE_S:
                 raise
 
     def flush(self) -> None:
@@ -184,34 +185,13 @@ def readable(store: PartStore, part: Part) -> Iterator[None]:
         raise RecordError(f"part {path} isn't a table of scores: {error!r}") from error
 
 
-def read_parts(
-    place: Place, shard: int = 0, shards: int = 1, reward_id: str | None = None
-) -> Iterator[Scored]:
-    """The rows that shard `shard` of `shards` owns, part by part in writing order; see `scan`."""
-    store = PartStore(place)
-    for part, table, _ in scan(store, shard, shards, reward_id):
-        with readable(store, part):
-            scored = from_table(table)
-        yield scored
-
-
 def read_rows(store: PartStore, part: Part, rows: np.ndarray) -> Scored:
     """Rows of a part by their places in it (int [B]), in the order given."""
     with readable(store, part):
         return from_table(store.read(part).take(rows))
 
 
-def read_record(
-    place: Place, shard: int | None = None, shards: int = 1, reward_id: str | None = None
-) -> Scored | None:
-    """All rows in writing order, or those that shard `shard` of `shards` owns, or those of one
-    reward configuration; None where there are none. Two rows of a reward_id can have the same key
-    only where a shard that was taken for dead went on writing."""
-    batches = list(read_parts(place, shard or 0, 1 if shard is None else shards, reward_id))
-    return concatenate(batches) if batches else None
-
-
-def read_table(place: Place) -> pa.Table:
+def read_table(place: Where) -> pa.Table:
     """All rows as one table (see `to_table`; and reward_id), in writing order; a column that a part
     lacks is null there. A table without columns where there are no rows."""
     store = PartStore(place)

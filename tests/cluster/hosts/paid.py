@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from machines import Machine
+from records import read_record
 from slow_reward import NOTES
 
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.domains import domain_of
 

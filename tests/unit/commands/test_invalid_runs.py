@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import read_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.local import LocalRun
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.distributed.report.summary import print_summary
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Status

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import read_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.record.writer import read_record
 from sequence_tutor.policies.prior import load_prior
 
 

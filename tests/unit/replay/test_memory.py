@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from records import read_record
 
 from sequence_tutor.distributed.replay.messages import Claim
-from sequence_tutor.distributed.replay.record.writer import RecordError, read_record
+from sequence_tutor.distributed.replay.record.writer import RecordError
 from sequence_tutor.distributed.replay.sampler import FreshMix, UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.types import concatenate, to_table
@@ -36,7 +37,7 @@ def feed(shard: ReplayShard, rows, first: int = 0, last: int = 3000, batch: int 
 
 
 def same_samples(a: ReplayShard, b: ReplayShard) -> bool:
-    pairs = [(a.sample(32, seed)[1], b.sample(32, seed)[1]) for seed in range(5)]
+    pairs = [(a.sample(32, seed), b.sample(32, seed)) for seed in range(5)]
     return all(
         np.array_equal(getattr(x, name), getattr(y, name))
         for x, y in pairs
@@ -56,7 +57,7 @@ def test_whole_rows_are_bounded_and_outcomes_are_not(new_shard, rows):
     assert known.errors == rows.errors
     judged = rows.rewards[rows.status == Status.OK]
     assert shard.top(50).rewards.tolist() == np.sort(judged)[::-1][:50].tolist()
-    drawn = shard.sample(64, 0)[1]
+    drawn = shard.sample(64, 0)
     assert len(drawn.lengths) == 64
 
 
@@ -100,7 +101,7 @@ def test_a_restart_brings_back_the_same_sample(new_shard, rows, batch):
 def test_going_back_to_a_checkpoint_and_doing_the_same_again(new_shard, rows, tmp_path):
     first = new_shard(flush_rows=100)
     feed(first, rows, 0, 1000)
-    at_checkpoint = [first.sample(32, seed)[1].tokens for seed in range(5)]
+    at_checkpoint = [first.sample(32, seed).tokens for seed in range(5)]
     paid = first.stats().paid_rows
     feed(first, rows, 1000, 2000)
     first.flush()
@@ -110,7 +111,7 @@ def test_going_back_to_a_checkpoint_and_doing_the_same_again(new_shard, rows, tm
     stats = shard.stats()
     assert (stats.rows, stats.recorded_later_rows, stats.paid_rows) == (1000, 1000, paid)
     for seed, tokens in enumerate(at_checkpoint):
-        np.testing.assert_array_equal(shard.sample(32, seed)[1].tokens, tokens)
+        np.testing.assert_array_equal(shard.sample(32, seed).tokens, tokens)
 
     asked = ["new", *KEYS[1501:1510:3], KEYS[3], KEYS[1500], KEYS[1501]]
     claims = shard.claim("a", asked)

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from records import read_record
 
 from sequence_tutor.distributed.replay.record.writer import (
-    PATIENCE_S,
     RETRY_S,
+    WRITE_PATIENCE_S,
     RecordError,
     RecordWriter,
-    read_record,
     read_table,
     shard_of,
 )
@@ -159,9 +159,9 @@ def test_a_bucket_that_fails_is_tried_again_and_then_told(s3, make_scored):
     assert writer.waiting == 2 and len(s3.requests) == 1
     with pytest.raises(OSError, match="can't write s3://fails-for-a-while/part-"):
         writer.flush()  # who asks is told
-    for clock[0] in np.arange(0.0, PATIENCE_S, RETRY_S):
+    for clock[0] in np.arange(0.0, WRITE_PATIENCE_S, RETRY_S):
         writer.tick()
-    clock[0] = PATIENCE_S + RETRY_S
+    clock[0] = WRITE_PATIENCE_S + RETRY_S
     with pytest.raises(OSError, match="ACCESS_DENIED"):
         writer.tick()
     s3.refuses = lambda request: False

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from records import read_record
 
 from sequence_tutor.distributed.replay.claims import LOST
 from sequence_tutor.distributed.replay.messages import FREE_SOURCES, REPORT, Claim
 from sequence_tutor.distributed.replay.record.alone import RecordAlone
 from sequence_tutor.distributed.replay.record.retried import Retried, read_retried, retry
 from sequence_tutor.distributed.replay.record.store import PartStore
-from sequence_tutor.distributed.replay.record.writer import RecordError, RecordWriter, read_record
+from sequence_tutor.distributed.replay.record.writer import RecordError, RecordWriter
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.types import Scored

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
+from records import read_record
 
 from sequence_tutor.distributed.replay.record.store import Part, PartStore, RecordError
-from sequence_tutor.distributed.replay.record.writer import RecordWriter, read_record, read_table
+from sequence_tutor.distributed.replay.record.writer import RecordWriter, read_table
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 

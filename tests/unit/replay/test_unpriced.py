@@ -23,7 +23,7 @@ def new_shard(tmp_path):
 
 def by_version(shard: ReplayShard, n: int, **options) -> dict[int, np.ndarray]:
     """The step rewards of the rows, each drawn once, by their version."""
-    batch = shard.sample(n, 0, **options)[1]
+    batch = shard.sample(n, 0, **options)
     rows = zip(batch.versions.tolist(), batch.rewards, batch.lengths, strict=True)
     return {version: rewards[:length] for version, rewards, length in rows}
 
@@ -43,7 +43,7 @@ def test_it_is_the_worst_valid_reward_paid_by_the_last_action(new_shard, make_sc
     drawn = by_version(shard, 4)
     assert drawn[1][-1] == -7.0 and not drawn[1][:-1].any()
     assert (drawn[0][-1], drawn[2][-1], drawn[3][-1]) == (-2.0, -7.0, 3.0)  # these have their own
-    assert shard.sample(4, 0)[0].mean_reward == (-2 - 7 - 7 + 3) / 4
+    assert shard.sample(4, 0).rewards.sum() == -2 - 7 - 7 + 3
     assert np.isnan(shard.claim("x", ["b"]).known.rewards).all()  # on record it has none
 
 
@@ -88,7 +88,7 @@ def test_they_rank_below_all_others_and_are_let_go_first(new_shard, make_scored)
     held = shard._memory.columns.read(shard._memory.kept.slots)
     old = held.select(np.flatnonzero(held.versions < 2000))
     assert len(old) and (old.status == OK).all()
-    versions = shard.sample(400, 0)[1].versions
+    versions = shard.sample(400, 0).versions
     assert (versions % 2 == 0).all()
 
 
@@ -96,17 +96,17 @@ def test_a_reload_and_a_shelf_know_the_same(new_shard, make_scored):
     shard = new_shard()
     rewards = [-1.0, math.nan, -7.0, math.nan]
     shard.add(numbered(make_scored(list("abcd"), rewards, [OK, INVALID, OK, INVALID])))
-    before = shard.sample(64, 3)[1]
+    before = shard.sample(64, 3)
     shard.flush()
     again = new_shard()
     assert again.stats().worst == -7.0 and again.stats().trainable_rows == 4
-    np.testing.assert_array_equal(again.sample(64, 3)[1].rewards, before.rewards)
+    np.testing.assert_array_equal(again.sample(64, 3).rewards, before.rewards)
     again.rewind(2)
     assert again.stats().worst == -1.0 and by_version(again, 2)[1][-1] == -1.0
     claims = again.claim("x", ["c", "d"])
     assert np.isnan(claims.paid.rewards[1])
     again.add(claims.paid, "x")
-    np.testing.assert_array_equal(again.sample(64, 3)[1].rewards, before.rewards)
+    np.testing.assert_array_equal(again.sample(64, 3).rewards, before.rewards)
 
 
 def test_numbers_of_all_shards(new_shard, make_scored):

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from records import read_record
 
 from sequence_tutor.distributed.replay.messages import Claim
-from sequence_tutor.distributed.replay.record.writer import RecordWriter, read_record
+from sequence_tutor.distributed.replay.record.writer import RecordWriter
 from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.run_directory.warm_start import read_scored, to_scored
