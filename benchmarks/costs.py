@@ -39,7 +39,7 @@ def seconds(width: int, batch: int, length: int, rounds: int) -> tuple[float, fl
     network = RecurrentNetwork(Architecture("lstm", 63, 128, width, 3)).eval()
     sampler = Sampler(network, SmilesEncoding(VOCABULARY, max_length=length))
     episodes = sampler.sample(batch)
-    model = KLControlModel(network, "path", KLControlSettings())
+    model = KLControlModel(network, "path", KLControlSettings(), target_rate=0.05)
     actions = torch.from_numpy(episodes.tokens.astype(np.int64))
     lengths = torch.from_numpy(episodes.lengths.astype(np.int64))
     rewards = torch.zeros(actions.shape)

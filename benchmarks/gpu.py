@@ -78,7 +78,9 @@ class Captured:
     """The learner's update, as distributed/learning/learner.py makes it, without Ray."""
 
     def __init__(self) -> None:
-        self.model = KLControlModel(load_prior("zinc250k").network, "path", KLControlSettings())
+        self.model = KLControlModel(
+            load_prior("zinc250k").network, "path", KLControlSettings(), target_rate=0.05
+        )
         self.model.to(DEVICE)
         policy, level = [*self.model.online.network.parameters()], self.model.online.level
         groups = [{"params": policy}, {"params": [level], "lr": 0.1}]

@@ -24,6 +24,7 @@ from typing import TypeVar
 import numpy as np
 from scipy.stats import chi2_contingency
 
+from sequence_tutor.distributed.config import ReplayConfig
 from sequence_tutor.distributed.replay.client import split
 from sequence_tutor.distributed.replay.sampler import (
     FreshMix,
@@ -31,7 +32,7 @@ from sequence_tutor.distributed.replay.sampler import (
     RowSampler,
     UniformSampler,
 )
-from sequence_tutor.distributed.replay.shard import ReplayShard
+from sequence_tutor.distributed.replay.shard import ReplayShard, ShardSettings
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Status
 
@@ -73,7 +74,16 @@ def made_up(rows: int, random: np.random.Generator) -> Scored:
 
 
 def new_shards(count: int, directory: Path, sampler: RowSampler = SAMPLER) -> list[ReplayShard]:
-    return [ReplayShard(directory, i, count, sampler=sampler) for i in range(count)]
+    settings = ShardSettings(
+        sampler,
+        rewrite=None,
+        rewrite_share=0.0,
+        reward_id="",
+        memory_rows=ReplayConfig().memory_rows,
+        lease_s=ReplayConfig().lease_s,
+        flush_seconds=ReplayConfig().flush_s,
+    )
+    return [ReplayShard(directory, settings, i, count) for i in range(count)]
 
 
 def fill(shards: list[ReplayShard], rows: int, seed: int) -> Iterator[int]:

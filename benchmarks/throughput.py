@@ -135,7 +135,7 @@ def learner_row(
 ) -> list[str]:
     """`updates` updates a turn, of both on the same batches."""
     prior = load_prior("zinc250k").network
-    model = KLControlModel(prior, "path", KLControlSettings())
+    model = KLControlModel(prior, "path", KLControlSettings(), target_rate=0.05)
     groups = [{"params": [*model.online.network.parameters()]}, {"params": [model.online.level]}]
     optimizer = torch.optim.Adam(groups, lr=1e-5, fused=True)
     cache = PriorCache(model.prior_of_actions, torch.device("cpu"))

@@ -90,7 +90,7 @@ def open_replay(run: RunConfig, record: Location, encoding: Encoding | None) -> 
     """The shards of a record in this process, which reload what is there."""
     PartStore.make(record.uri)
     settings, count = shard_settings(run, encoding), run.replay.shards
-    shards = [ReplayShard(record.uri, shard, count, **settings) for shard in range(count)]
+    shards = [ReplayShard(record.uri, settings, shard, count) for shard in range(count)]
     return ReplayClient(LocalShardCalls(shards))
 
 

@@ -63,7 +63,7 @@ def start_shards(
     return create_shards(
         run.replay.shards,
         record,
-        **shard_settings(run, encoding),
+        shard_settings(run, encoding),
         num_cpus=shard_cpus(run),
         resources=run.replay.resources,
     )

@@ -31,6 +31,7 @@ from sequence_tutor.policies.kl_control import (
     g_loss,
     one_step_errors,
     path_loss,
+    policy_log_probs,
     polyak_update,
     psi_loss,
     q_loss,
@@ -88,20 +89,19 @@ class Online(nn.Module):
         self.value = ValueHead(prior.architecture.hidden) if with_values else None
         self.level = nn.Parameter(torch.zeros(()))
 
-    def logits(self, batch: Trajectories) -> Tensor:
-        """Unnormalised log policy, float32 [B,T,V]."""
+    def log_policy(self, batch: Trajectories) -> Tensor:
+        """log pi(a|s), float32 [B,T,V]."""
         with autocast(batch.actions.device.type):
             out = self.network(batch.actions, batch.lengths)
-        return out + batch.log_prior if self.algorithm == "g" else out  # type: ignore[no-any-return]
+        return policy_log_probs(self.algorithm, out, batch.log_prior)
 
     def values(self, features: Tensor) -> Tensor:
         """V(s), float32 [B,T], from the prior's features [B,T,H]."""
         assert self.value is not None
         return self.level + self.value(features)  # type: ignore[no-any-return]
 
-    def advantages(self, logits: Tensor, log_prior: Tensor) -> Tensor:
+    def advantages(self, log_policy: Tensor, log_prior: Tensor) -> Tensor:
         """A(s,a), float32 [B,T,V]."""
-        log_policy = logits.log_softmax(-1)
         return log_policy - log_prior if self.algorithm == "g" else log_policy
 
 
@@ -117,7 +117,8 @@ class KLControlModel(nn.Module):
         algorithm: Algorithm,
         settings: KLControlSettings,
         learned_log_z: bool = True,
-        target_rate: float = 0.01,
+        *,
+        target_rate: float,
     ) -> None:
         super().__init__()
         if algorithm not in ALGORITHMS:
@@ -172,16 +173,16 @@ class KLControlModel(nn.Module):
         elif not self.actions_suffice:
             raise ValueError("this loss needs the prior's log-probability of every action")
         batch = Trajectories(actions, lengths, rewards, log_prior)
-        logits = self.online.logits(batch)
+        log_policy = self.online.log_policy(batch)
         if freeze_policy:  # a zero gradient, not None: DDP waits for every parameter
-            logits = logits.detach() + 0 * logits
+            log_policy = log_policy.detach() + 0 * log_policy
         mask = step_mask(lengths, actions.shape[1])
-        self._find_level(logits, batch)
+        self._find_level(log_policy, batch)
         if self.algorithm == "path":
-            loss, residual, start = self._path(logits, features, batch)
+            loss, residual, start = self._path(log_policy, features, batch)
         else:
             assert features is not None
-            loss, residual, start = self._action_values(logits, features, batch)
+            loss, residual, start = self._action_values(log_policy, features, batch)
         counted = mask if self.online.value is not None else mask[:, :1]
         mean_residual = residual.abs().sum() / counted.sum()
         return LossReport(loss, mean_residual, start.detach())
@@ -194,14 +195,13 @@ class KLControlModel(nn.Module):
             return self.prior.outputs(features).log_softmax(-1), features
 
     def _path(
-        self, logits: Tensor, features: Tensor | None, batch: Trajectories
+        self, log_policy: Tensor, features: Tensor | None, batch: Trajectories
     ) -> tuple[Tensor, Tensor, Tensor]:
         values = None
         if self.online.value is not None:
             assert features is not None
             values = self.online.values(features)
         log_z = self.online.level if self.learned_log_z and values is None else None
-        log_policy = logits.log_softmax(-1)
         loss, residual = path_loss(log_policy, batch, self.settings, values, log_z)
         start = self.online.level if values is None else values[:, 0].mean()
         if log_z is None and values is None:
@@ -209,28 +209,28 @@ class KLControlModel(nn.Module):
         return loss, residual, start
 
     def _action_values(
-        self, logits: Tensor, features: Tensor, batch: Trajectories
+        self, log_policy: Tensor, features: Tensor, batch: Trajectories
     ) -> tuple[Tensor, Tensor, Tensor]:
         assert self.target is not None
         losses = {"q": q_loss, "psi": psi_loss, "g": g_loss}
         values = self.online.values(features)
-        x = values.unsqueeze(-1) + self.online.advantages(logits, batch.log_prior)
+        x = values.unsqueeze(-1) + self.online.advantages(log_policy, batch.log_prior)
         with torch.no_grad():
-            target_logits = self.target.logits(batch)
+            target_policy = self.target.log_policy(batch)
             target = self.target.values(features).unsqueeze(-1)
-            target = target + self.target.advantages(target_logits, batch.log_prior)
+            target = target + self.target.advantages(target_policy, batch.log_prior)
         loss, residual = losses[self.algorithm](x, target, batch, self.settings)
         return loss, residual, values[:, 0].mean()
 
     @torch.no_grad()
-    def _find_level(self, logits: Tensor, batch: Trajectories) -> None:
+    def _find_level(self, log_policy: Tensor, batch: Trajectories) -> None:
         """Set V's level, the same in all states, so that the first batch's one-step errors have
         mean zero. A level of 1 lowers the error of the last step by 1, that of each other step by
         1 - gamma."""
         self._level_found = self._level_found or bool(self.level_known)
         if self._level_found:
             return
-        x = self.online.advantages(logits, batch.log_prior)
+        x = self.online.advantages(log_policy, batch.log_prior)
         taken = x.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
         paid = batch.rewards
         if self.algorithm != "g":

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError, create_model
 
 ENTRY_POINTS = "sequence_tutor.rewards"
 # keys of [[reward.component]] that are its own fields, so no option may have these names
@@ -106,24 +106,27 @@ def signature_options(
 def check_options(
     kind: str, name: str, given: Mapping[str, Any], function: Any, judges: bool = True
 ) -> None:
-    """Raise ValueError naming an option that is unknown, missing or of the wrong type."""
+    """Raises ValueError naming an option that is unknown, missing or of the wrong type."""
     options, required = signature_options(function, judges)
     try:
         hints = get_type_hints(function)
-    except NameError:  # a plug-in may import its types under TYPE_CHECKING only
+    except NameError:  # a plug-in may import its types for checkers alone
         hints = {}
-    for key, value in given.items():
-        if key not in options:
-            raise ValueError(unknown(f"option of {kind} {name!r}:", key, options))
-        try:
-            TypeAdapter(hints.get(key, Any)).validate_python(value, strict=True)
-        except ValidationError as error:
-            detail = error.errors()[0]["msg"]
-            message = f"option {key!r} of {kind} {name!r}: {detail}, got {value!r}"
-            raise ValueError(message) from None
-    missing = sorted(required - set(given))
-    if missing:
-        raise ValueError(f"{kind} {name!r} needs the option {missing[0]!r}")
+    fields: dict[str, Any] = {
+        option: (hints.get(option, Any), ... if option in required else None) for option in options
+    }
+    strict = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    try:
+        create_model("Options", __config__=strict, **fields).model_validate(dict(given))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            raise ValueError(unknown(f"option of {kind} {name!r}:", option, options)) from None
+        if problem["type"] == "missing":
+            raise ValueError(f"{kind} {name!r} needs the option {option!r}") from None
+        message = f"option {option!r} of {kind} {name!r}: {problem['msg']}, got {given[option]!r}"
+        raise ValueError(message) from None
 
 
 def component(

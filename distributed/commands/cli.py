@@ -257,28 +257,15 @@ def pretrain(
     report_samples: Annotated[int, typer.Option(min=0, help="Sample size of the report.")] = 1000,
 ) -> None:
     """Train a prior by maximum likelihood."""
-    from sequence_tutor.distributed.commands.pretrain import pretrain_prior
+    from sequence_tutor.distributed.commands.pretrain import Request, pretrain_prior
     from sequence_tutor.distributed.report.evaluation import print_table
 
     given = locals()
     settings = PretrainSettings(
         **{f.name: given[f.name] for f in fields(PretrainSettings) if f.name in given}
     )
-    columns = pretrain_prior(
-        data,
-        out,
-        encoding,
-        settings,
-        column=column,
-        resume=resume,
-        licence=licence,
-        max_length=max_length,
-        validation_data=validation_data,
-        include_data=include_data,
-        device=device,
-        report_samples=report_samples,
-        console=console,
-    )
+    request = Request(**{f.name: given[f.name] for f in fields(Request)})
+    columns = pretrain_prior(request, settings, console)
     print_table(columns, console)
 
 

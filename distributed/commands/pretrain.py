@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,34 +19,50 @@ from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.domains import domain_of
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is asked of pretrain, beside the settings of the training."""
+
+    data: Path
+    """File or folder of sequences."""
+    out: Path
+    """Directory of the prior."""
+    encoding: str = "smiles"
+    """Encoding of the sequences."""
+    column: str | None = None
+    """Column of the sequences in the files."""
+    validation_data: Path | None = None
+    """Data to validate with; None for a share of `data`."""
+    resume: bool = False
+    """Go on with the training in `out`."""
+    licence: str = ""
+    """Licence of the data, for the model card."""
+    max_length: int | None = None
+    """Longest sequence in tokens; None for what is usual for the encoding."""
+    include_data: bool = False
+    """Put the data beside the weights."""
+    device: str = "cpu"
+    """"cpu" or "cuda"."""
+    report_samples: int = 1000
+    """Sample size of the report; 0 for no report."""
+
+
 def pretrain_prior(
-    data: Path,
-    out: Path,
-    encoding: str,
-    settings: PretrainSettings,
-    *,
-    console: Console,
-    column: str | None = None,
-    validation_data: Path | None = None,
-    resume: bool = False,
-    licence: str = "",
-    max_length: int | None = None,
-    include_data: bool = False,
-    device: str = "cpu",
-    report_samples: int = 1000,
+    request: Request, settings: PretrainSettings, console: Console
 ) -> dict[str, dict[str, float]]:
     """Train a prior from a file and describe it beside its data.
 
     Returns metrics by column name. Raises ValueError for what the user can mend.
     """
+    data, out, encoding = request.data, request.out, request.encoding
     if encoding not in encodings():
         raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(encodings())}")
-    if out.exists() and any(out.iterdir()) and not resume:
-        raise ValueError(f"{out} exists already; choose another --out, or --resume it")
-    if device == "cuda" and not torch.cuda.is_available():
+    if out.exists() and any(out.iterdir()) and not request.resume:
+        raise ValueError(f"{out} exists already; choose another --out, or --request.resume it")
+    if request.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device here; use --device cpu")
     domain, kind = domain_of(encoding), encodings()[encoding]
-    longest = max_length or kind.usual_length
+    longest = request.max_length or kind.usual_length
     keys: dict[str, str] = {}  # of each usable sequence
 
     def check(sequence: str) -> str | None:
@@ -65,20 +82,22 @@ def pretrain_prior(
         return None
 
     console.print(f"reading {data}", markup=False, highlight=False, soft_wrap=True)
-    corpus = kind.read(data, check, longest, column)
+    corpus = kind.read(data, check, longest, request.column)
     held_out: list[str] = []
-    if validation_data is not None:
-        validation = kind.read(validation_data, check, longest, column)
+    if request.validation_data is not None:
+        validation = kind.read(request.validation_data, check, longest, request.column)
         validation.make_distinct(keys)
         held_out = validation.sequences
         _tell(validation, console)
     corpus.make_distinct(keys, {keys[s] for s in held_out})
     _tell(corpus, console)
     if not corpus.sequences:
-        raise ValueError(f"{data} has nothing that is not in {validation_data} as well")
+        raise ValueError(f"{data} has nothing that isn't in {request.validation_data} as well")
     fitted = kind.fit(corpus.sequences + held_out, longest)
-    training = Pretraining(fitted, corpus.sequences, settings, device, corpus.groups, held_out)
-    if resume:
+    training = Pretraining(
+        fitted, corpus.sequences, settings, request.device, corpus.groups, held_out
+    )
+    if request.resume:
         training.restore(out)
     columns = [BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()]
     with Progress(*columns, console=console) as bar:
@@ -97,20 +116,20 @@ def pretrain_prior(
     best = load_prior(out)
     best.card |= {
         "data": data.name,
-        "licence": licence,
+        "licence": request.licence,
         "sequences": len(training.data.training),
         "validation_nll": training.best_nll,
     }
-    if include_data:
+    if request.include_data:
         best.data = training.data
     best.save(out)
-    if not report_samples:
+    if not request.report_samples:
         return {}
-    samples = best.sample(report_samples, settings.seed)
+    samples = best.sample(request.report_samples, settings.seed)
     known = {keys[s] for s in training.data.training}
     return {
         "held-out data": describe(
-            training.data.held_out[:report_samples], domain, training=known, prior=best
+            training.data.held_out[: request.report_samples], domain, training=known, prior=best
         ),
         "prior": describe(samples, domain, training=known, prior=best),
     }

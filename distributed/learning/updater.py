@@ -32,7 +32,7 @@ def build_model(prior: RecurrentNetwork, learner: LearnerConfig, seed: int) -> K
         learner.algorithm,
         KLControlSettings(learner.gamma, learner.mixing, learner.huber),
         learner.log_z == "learned",
-        learner.target_rate,
+        target_rate=learner.target_rate,
     )
 
 

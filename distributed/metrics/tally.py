@@ -214,8 +214,7 @@ class Tally:
         """Continue from the counters of a checkpoint."""
         for name in COUNTERS:
             setattr(self, name, counters[name])
-        # older checkpoints may lack these
-        self.statuses = np.array([counters.get(name, 0) for name in STATUSES], np.int64)
+        self.statuses = np.array([counters[name] for name in STATUSES], np.int64)
         self.earlier_s, self.started = elapsed_s, time.monotonic()
         self.at_checkpoint = counters
 

@@ -16,7 +16,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutErro
 
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.record.store import PartStore
-from sequence_tutor.distributed.replay.shard import ReplayShard
+from sequence_tutor.distributed.replay.shard import ReplayShard, ShardSettings
 from sequence_tutor.distributed.replay.shard_calls import Arguments, ShardUnavailableError
 from sequence_tutor.distributed.types import TrainingBatch
 from sequence_tutor.policies.files.storage import Location, Where
@@ -38,15 +38,15 @@ class _ShardActor(ReplayShard):
 def create_shards(
     count: int,
     place: Where,
+    settings: ShardSettings,
     *,
     num_cpus: float = 0.01,
     resources: Mapping[str, float] | None = None,
-    **settings: Any,
 ) -> list[ActorHandle]:
     """Start the shards of a record, which reload the rows that are there; makes the directory where
     it is missing.
 
-    num_cpus, resources: what a shard asks Ray for. settings: keyword arguments of `ReplayShard`.
+    num_cpus, resources: what a shard asks Ray for.
     The shards end when the last handle is gone. Returns before they are up: `ReplayClient.stats`
     waits for them, and raises the error of a shard that can't start.
     """
@@ -62,7 +62,7 @@ def create_shards(
             max_restarts=-1,
             max_task_retries=0,  # `wait` repeats calls: Ray would repeat one that kills a shard
             scheduling_strategy="DEFAULT",  # else it would take a place in Tune's placement group
-        ).remote(place, shard, count, **settings)
+        ).remote(place, settings, shard, count)
         for shard in range(count)
     ]
 

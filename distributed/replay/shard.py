@@ -17,7 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from sequence_tutor.distributed.replay.messages import (
 )
 from sequence_tutor.distributed.replay.record.reload import reload
 from sequence_tutor.distributed.replay.record.store import PartStore
-from sequence_tutor.distributed.replay.record.writer import RecordWriter, shard_of
+from sequence_tutor.distributed.replay.record.writer import FLUSH_ROWS, RecordWriter, shard_of
 from sequence_tutor.distributed.replay.sampler import RowSampler, round_at_random
 from sequence_tutor.distributed.types import (
     Scored,
@@ -49,17 +49,39 @@ from sequence_tutor.rewards.base import Status, unpriced
 Rewrite = Callable[[str, np.random.Generator], np.ndarray | None]
 
 
+@dataclass(frozen=True)
+class ShardSettings:
+    """What is the same for all shards of a record. Raises ValueError for a share outside 0..1."""
+
+    sampler: RowSampler
+    """The sampler for all rows; each shard uses its `per_shard`."""
+    rewrite: Rewrite | None
+    """Makes other spellings; None where nothing is spelled anew."""
+    rewrite_share: float
+    """Share of the sampled valid rows that get another spelling; none where there are per-step
+    rewards, which belong to a spelling."""
+    reward_id: str
+    """The reward configuration of these scores; rows of others in the directory are ignored."""
+    memory_rows: int
+    """Rows held whole, the newest and the best (`KeptRows`); only these are sampled."""
+    lease_s: float
+    """See `ClaimTable`."""
+    flush_seconds: float
+    """See `RecordWriter`."""
+    flush_rows: int = FLUSH_ROWS
+    """See `RecordWriter`."""
+
+    def __post_init__(self) -> None:
+        share = self.rewrite_share
+        if not 0 <= share <= 1 or (share > 0 and self.rewrite is None):
+            raise ValueError(f"rewrite_share {share} must be 0 to 1 and needs a rewrite")
+
+
 class ReplayShard:
     """Stores rows, answers claims, samples, and reloads itself after a restart.
 
-    place: the directory of the record. sampler: the sampler for all rows; the shard uses its
-    `per_shard`. rewrite_share: share of the sampled valid rows that are replaced by another
-    spelling, which `rewrite` makes; none where there are per-step rewards, which belong to a
-    spelling. reward_id: the reward configuration of these scores; rows of others in the same
-    directory are ignored. memory_rows: how many rows are held whole, the newest and the best
-    (`KeptRows`); only these are sampled. lease_s: see `ClaimTable`. restarted: whether holders from
-    before a restart may be alive; they have half a lease to renew their claims. flush_rows,
-    flush_seconds: see `RecordWriter`. clock: seconds, monotonic.
+    place: the directory of the record. restarted: whether holders from before a restart may be
+    alive; they have half a lease to renew their claims. clock: seconds, monotonic.
 
     Rows with a finite reward and at least one action are trainable, and so are invalid ones without
     a reward of their own. Failed rows have a reward only where the config gives them one; of those
@@ -71,36 +93,28 @@ class ReplayShard:
     def __init__(
         self,
         place: Where,
+        settings: ShardSettings,
         shard: int = 0,
         shards: int = 1,
         *,
-        sampler: RowSampler,
-        rewrite: Rewrite | None = None,
-        rewrite_share: float = 0.0,
-        reward_id: str = "",
-        memory_rows: int = 100_000,
-        lease_s: float = 10.0,
         restarted: bool = False,
-        flush_rows: int = 4096,
-        flush_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not 0 <= rewrite_share <= 1 or (rewrite_share > 0 and rewrite is None):
-            raise ValueError(f"rewrite_share {rewrite_share} must be 0 to 1 and needs a rewrite")
         self._shard, self._shards = shard, shards
-        self._sampler = sampler.per_shard(shards)
-        self._rewrite, self._rewrite_share = rewrite, rewrite_share
-        self._source = PartStore(place), shard, shards, reward_id, memory_rows
+        self._sampler = settings.sampler.per_shard(shards)
+        self._rewrite, self._rewrite_share = settings.rewrite, settings.rewrite_share
+        self._source = PartStore(place), shard, shards, settings.reward_id, settings.memory_rows
         self._memory, self._recorded_later = reload(*self._source)
         self._writer = RecordWriter(
             place,
             shard,
             shards,
-            reward_id=reward_id,
-            flush_rows=flush_rows,
-            flush_seconds=flush_seconds,
+            reward_id=settings.reward_id,
+            flush_rows=settings.flush_rows,
+            flush_seconds=settings.flush_seconds,
             clock=clock,
         )
+        lease_s = settings.lease_s
         self._epoch = uuid.uuid4().hex
         self._accepted = 0  # rows in this epoch
         self._written = 0  # rows accepted in this epoch before the first one that isn't written

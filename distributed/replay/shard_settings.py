@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.respelling import Respeller
 from sequence_tutor.distributed.replay.sampler import (
@@ -12,22 +10,23 @@ from sequence_tutor.distributed.replay.sampler import (
     RowSampler,
     UniformSampler,
 )
+from sequence_tutor.distributed.replay.shard import ShardSettings
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.rewards.domains import domain_of
 
 
-def shard_settings(run: RunConfig, encoding: Encoding | None) -> dict[str, Any]:
-    """Keyword arguments of `ReplayShard`; without an encoding no row is respelled."""
+def shard_settings(run: RunConfig, encoding: Encoding | None) -> ShardSettings:
+    """The settings of a run's shards; without an encoding nothing is spelled anew."""
     replay = run.replay
     sampler: RowSampler = (
         RankSampler(replay.top, replay.rank_k) if replay.sampling == "rank" else UniformSampler()
     )
-    return {
-        "sampler": FreshMix(sampler, replay.fresh, replay.fresh_window),
-        "rewrite": None if encoding is None else Respeller(encoding, domain_of(run.encoding)),
-        "rewrite_share": 0.0 if encoding is None else replay.rewrite,
-        "memory_rows": replay.memory_rows,
-        "flush_seconds": replay.flush_s,
-        "lease_s": replay.lease_s,
-        "reward_id": run.reward.identity(),
-    }
+    return ShardSettings(
+        sampler=FreshMix(sampler, replay.fresh, replay.fresh_window),
+        rewrite=None if encoding is None else Respeller(encoding, domain_of(run.encoding)),
+        rewrite_share=0.0 if encoding is None else replay.rewrite,
+        reward_id=run.reward.identity(),
+        memory_rows=replay.memory_rows,
+        lease_s=replay.lease_s,
+        flush_seconds=replay.flush_s,
+    )

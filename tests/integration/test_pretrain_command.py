@@ -71,4 +71,4 @@ def test_too_little_to_split_names_the_other_way(command: Command, tmp_path: Pat
     validation = tmp_path / "validation.smi"
     validation.write_text("OCC\nCCC\n")
     done = pretrain(command, tmp_path, ["CCO", "CCC"], "--validation-data", validation)
-    done.refused("has nothing that is not in", "validation.smi")
+    done.refused("has nothing that isn't in", "validation.smi")

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import ray
 from records import read_record
+from shards import settings
 
 from sequence_tutor.distributed.replay.client import split
 from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.ray_shards import create_shards, ray_replay
 from sequence_tutor.distributed.replay.record.writer import shard_of
-from sequence_tutor.distributed.replay.sampler import RankSampler, UniformSampler
+from sequence_tutor.distributed.replay.sampler import RankSampler
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 from sequence_tutor.distributed.replay.shard_calls import ShardUnavailableError
 from sequence_tutor.distributed.types import concatenate
@@ -34,7 +35,7 @@ def test_split_keeps_every_row_with_its_shard(make_scored, assert_same):
 
 @pytest.fixture
 def replay(local_ray, tmp_path):
-    handles = create_shards(2, tmp_path, sampler=UniformSampler(), flush_rows=1)
+    handles = create_shards(2, tmp_path, settings(flush_rows=1))
     yield ray_replay(handles, deadline_s=60.0)
     for handle in handles:
         ray.kill(handle)
@@ -156,13 +157,15 @@ def test_shards_go_back_to_a_checkpoint(replay, make_scored, assert_same):
 def test_a_broken_part_keeps_the_shard_down_and_is_named(local_ray, tmp_path):
     name = "part-00000000-0000-of-0001-00000000.parquet"
     (tmp_path / name).write_bytes(b"nonsense")
-    replay = ray_replay(create_shards(1, tmp_path, sampler=RankSampler()), deadline_s=30.0)
+    replay = ray_replay(
+        create_shards(1, tmp_path, settings(sampler=RankSampler())), deadline_s=30.0
+    )
     with pytest.raises(RuntimeError, match=f"(?s)can't be brought back.*{name}"):
         replay.stats()
 
 
 def test_shards_nobody_holds_any_more_flush_what_waits(local_ray, tmp_path, make_scored):
-    replay = ray_replay(create_shards(2, tmp_path, sampler=UniformSampler()))
+    replay = ray_replay(create_shards(2, tmp_path, settings()))
     replay.add(make_scored(KEYS))
     assert read_record(tmp_path) is None
     del replay

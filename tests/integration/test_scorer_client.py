@@ -10,24 +10,25 @@ import numpy as np
 import pytest
 import ray
 from records import read_record
+from shards import settings
 
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import Claim, combine
 from sequence_tutor.distributed.replay.ray_shards import create_shards, ray_replay
 from sequence_tutor.distributed.replay.record.writer import shard_of
-from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 
 KNOWN, YOURS, BUSY = Claim
 KEYS = [f"key {i}" for i in range(300)]
+# Shards that write nothing by themselves.
+NEVER = {"flush_rows": 10**6, "flush_seconds": 1e6}
 
 
 @pytest.fixture(scope="module")
 def unharmed(local_ray, tmp_path_factory):
     """A replay for tests that kill nobody and clean up after themselves."""
     directory = tmp_path_factory.mktemp("record")
-    never = {"flush_rows": 10**6, "flush_seconds": 1e6}
-    handles = create_shards(2, directory, sampler=UniformSampler(), lease_s=60.0, **never)
+    handles = create_shards(2, directory, settings(lease_s=60.0, **NEVER))
     yield ray_replay(handles)
     for handle in handles:
         ray.kill(handle)
@@ -42,10 +43,7 @@ def start(local_ray, tmp_path):
             create_shards(
                 2,
                 tmp_path,
-                sampler=UniformSampler(),
-                lease_s=lease_s,
-                flush_rows=10**6,  # never by themselves
-                flush_seconds=1e6,
+                settings(lease_s=lease_s, **NEVER),
             )
         )
         replay = ray_replay(handles, deadline_s=60.0)

@@ -5,7 +5,7 @@ two processes write for one shard because the first was taken for dead; names in
 are parts in writing order (for one shard; among shards nearly so).
 
 A row has the score of one key by one reward configuration, which its column `reward_id` names, so
-runs with different rewards can share a directory. Parts without this column have reward_id "".
+runs with different rewards can share a directory.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from sequence_tutor.distributed.replay.record.store import Part, PartStore, Reco
 from sequence_tutor.distributed.types import Scored, concatenate, from_table, to_table
 from sequence_tutor.policies.files.storage import Where
 
+# Rows that are written together at the latest, and seconds after which fewer are.
+FLUSH_ROWS, FLUSH_S = 4096, 10.0
 # Where writing to a remote record fails: seconds between two attempts, and seconds after which the
 # error is raised.
 RETRY_S, WRITE_PATIENCE_S = 30.0, 600.0
@@ -63,8 +65,8 @@ class RecordWriter:
         shards: int = 1,
         *,
         reward_id: str = "",
-        flush_rows: int = 4096,
-        flush_seconds: float = 10.0,
+        flush_rows: int = FLUSH_ROWS,
+        flush_seconds: float = FLUSH_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         _check_shard(shard, shards)
@@ -201,7 +203,5 @@ def read_table(place: Where) -> pa.Table:
 
 def _scored_by(table: pa.Table, reward_id: str) -> np.ndarray:
     """bool [B]: which rows have this reward_id."""
-    if "reward_id" not in table.column_names:
-        return np.full(len(table), reward_id == "")
     same = pc.equal(table.column("reward_id").cast(pa.string()), reward_id)
     return pc.fill_null(same, reward_id == "").to_numpy()  # type: ignore[no-any-return]

@@ -70,7 +70,9 @@ def make_batch(rows: int, steps: int, seed: int) -> dict[str, Tensor]:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_captured_updates_are_the_updates(algorithm: Algorithm):
     def learner() -> tuple[KLControlModel, torch.optim.Optimizer]:
-        model = KLControlModel(make_network("lstm", 0), algorithm, KLControlSettings()).cuda()
+        model = KLControlModel(
+            make_network("lstm", 0), algorithm, KLControlSettings(), target_rate=0.05
+        ).cuda()
         online = [p for p in model.online.parameters() if p.requires_grad]
         return model, torch.optim.Adam(online, lr=1e-3, fused=True, capturable=True)
 

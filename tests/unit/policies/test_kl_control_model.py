@@ -55,7 +55,7 @@ def log_probs(logits, actions, lengths):
 def policy_log_probs(model, actions, lengths):
     log_prior = model.prior(actions).log_softmax(-1)
     batch = Trajectories(actions, lengths, torch.zeros(actions.shape), log_prior)
-    return log_probs(model.online.logits(batch), actions, lengths)
+    return log_probs(model.online.log_policy(batch), actions, lengths)
 
 
 def test_enumeration_is_whole(prior, everything):
@@ -67,7 +67,7 @@ def test_enumeration_is_whole(prior, everything):
 @pytest.mark.parametrize("algorithm", ["q", "psi", "g", "path"])
 def test_the_first_policy_is_the_prior(algorithm, prior, everything):
     actions, lengths, rewards = everything
-    model = KLControlModel(prior, algorithm, KLControlSettings())
+    model = KLControlModel(prior, algorithm, KLControlSettings(), target_rate=0.05)
     torch.testing.assert_close(
         policy_log_probs(model, actions, lengths),
         log_probs(prior(actions), actions, lengths),
@@ -134,12 +134,12 @@ def test_a_discounted_level_starts_where_one_step_errors_have_mean_zero(
     actions, lengths, _ = everything
     rewards = torch.where(step_mask(lengths, T), 7.0, 0.0)
     settings = KLControlSettings(gamma=0.5, lam=0.0)
-    model = KLControlModel(prior, algorithm, settings)
+    model = KLControlModel(prior, algorithm, settings, target_rate=0.05)
     log_prior = prior(actions).log_softmax(-1)
     batch = Trajectories(actions, lengths, rewards, log_prior)
     model.loss(actions, lengths, rewards)
     x = model.online.values(model.prior.features(actions).transpose(0, 1)).unsqueeze(-1)
-    x = x + model.online.advantages(model.online.logits(batch), log_prior)
+    x = x + model.online.advantages(model.online.log_policy(batch), log_prior)
     values = x.amax(-1) if algorithm == "q" else model.online.level.expand(actions.shape)
     taken = x.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     paid = rewards if algorithm == "g" else rewards + action_log_probs(log_prior, actions)
@@ -150,7 +150,7 @@ def test_a_discounted_level_starts_where_one_step_errors_have_mean_zero(
 
 @pytest.mark.parametrize("algorithm", ["q", "psi", "g"])
 def test_a_frozen_policy_keeps_still_while_values_learn(algorithm, prior, everything):
-    model = KLControlModel(prior, algorithm, KLControlSettings(lam=0.9))
+    model = KLControlModel(prior, algorithm, KLControlSettings(lam=0.9), target_rate=0.05)
     model.loss(*everything, freeze_policy=True).loss.backward()
     assert all(p.grad.abs().max() == 0 for p in model.online.network.parameters())
     assert model.online.value.outer.weight.grad.abs().max() > 0
@@ -173,7 +173,7 @@ def test_targets_follow_and_nothing_else_moves_them(prior, everything):
 
 def test_an_unknown_algorithm_is_named(prior):
     with pytest.raises(ValueError, match="one of q, psi, g, path, not 'sarsa'"):
-        KLControlModel(prior, "sarsa", KLControlSettings())
+        KLControlModel(prior, "sarsa", KLControlSettings(), target_rate=0.05)
 
 
 @pytest.mark.parametrize("learned", [True, False])
@@ -181,7 +181,7 @@ def test_known_log_probs_of_the_prior_make_the_same_loss(learned, prior, everyth
     actions, lengths, rewards = everything
     losses = []
     for known in (False, True):
-        model = KLControlModel(prior, "path", KLControlSettings(), learned)
+        model = KLControlModel(prior, "path", KLControlSettings(), learned, target_rate=0.05)
         log_prior = model.prior_of_actions(actions, lengths) if known else None
         report = model.loss(actions, lengths, rewards, log_prior=log_prior)
         report.loss.backward()
@@ -189,8 +189,8 @@ def test_known_log_probs_of_the_prior_make_the_same_loss(learned, prior, everyth
         losses.append((report.loss.detach(), report.residual, model.online.level.detach(), grad))
     for own, given in zip(*losses, strict=True):
         torch.testing.assert_close(own, given)
-    with_values = KLControlModel(prior, "path", KLControlSettings(lam=0.5))
+    with_values = KLControlModel(prior, "path", KLControlSettings(lam=0.5), target_rate=0.05)
     assert not with_values.actions_suffice
-    assert not KLControlModel(prior, "psi", KLControlSettings()).actions_suffice
+    assert not KLControlModel(prior, "psi", KLControlSettings(), target_rate=0.05).actions_suffice
     with pytest.raises(ValueError, match="every action"):
         with_values.loss(actions, lengths, rewards, log_prior=log_prior)

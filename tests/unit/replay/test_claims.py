@@ -4,11 +4,10 @@ import threading
 from collections import Counter
 
 import pytest
+from shards import open_shard
 
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES, ClaimTable
 from sequence_tutor.distributed.replay.messages import Claim
-from sequence_tutor.distributed.replay.sampler import UniformSampler
-from sequence_tutor.distributed.replay.shard import ReplayShard
 
 KNOWN, YOURS, BUSY = Claim
 
@@ -119,7 +118,7 @@ def test_refuses_what_makes_no_sense(leases):
 
 
 def test_a_shard_answers_with_outcomes_and_claims(tmp_path, make_scored, clock):
-    shard = ReplayShard(tmp_path, sampler=UniformSampler(), clock=clock)
+    shard = open_shard(tmp_path, clock=clock)
     scored = make_scored(["a", "b"])
     shard.add(scored)
     claims = shard.claim("me", ["x", "b", "a", "x", "b"])
@@ -147,9 +146,7 @@ def test_a_shard_answers_with_outcomes_and_claims(tmp_path, make_scored, clock):
 
 
 def test_a_restarted_shard_gives_half_a_lease_of_grace(tmp_path, clock):
-    shard = ReplayShard(
-        tmp_path, sampler=UniformSampler(), lease_s=4.0, restarted=True, clock=clock
-    )
+    shard = open_shard(tmp_path, lease_s=4.0, restarted=True, clock=clock)
     shard.renew("a", ["x"])
     assert shard.claim("b", ["x", "y"]).state.tolist() == [BUSY, BUSY]
     clock.now += 2.0
@@ -157,7 +154,7 @@ def test_a_restarted_shard_gives_half_a_lease_of_grace(tmp_path, clock):
 
 
 def test_claimants_in_a_crowd_never_hold_the_same_key(tmp_path, make_scored):
-    shard = ReplayShard(tmp_path, sampler=UniformSampler())
+    shard = open_shard(tmp_path)
     turn = threading.Lock()  # a shard does one thing at a time
     paid: Counter[str] = Counter()
     keys = [f"key {i}" for i in range(200)]

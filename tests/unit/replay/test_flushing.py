@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from shards import open_shard
 
 from sequence_tutor.distributed.replay.messages import Claim, combine
-from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 
 KEYS = [f"key {i}" for i in range(150)]
@@ -14,7 +14,7 @@ KEYS = [f"key {i}" for i in range(150)]
 @pytest.fixture
 def new_shard(tmp_path):
     def new(**options) -> ReplayShard:
-        return ReplayShard(tmp_path, sampler=UniformSampler(), **options)
+        return open_shard(tmp_path, **options)
 
     return new
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from records import read_record
+from shards import open_shard
 
 from sequence_tutor.distributed.replay.messages import Claim
 from sequence_tutor.distributed.replay.record.writer import RecordError
@@ -21,7 +22,7 @@ SAMPLER = FreshMix(UniformSampler(), 0.25, 64)  # the draw depends on all that i
 @pytest.fixture
 def new_shard(tmp_path):
     def new(**options) -> ReplayShard:
-        return ReplayShard(tmp_path, **({"sampler": SAMPLER, "memory_rows": 200} | options))
+        return open_shard(tmp_path, **({"sampler": SAMPLER, "memory_rows": 200} | options))
 
     return new
 
@@ -187,7 +188,7 @@ def test_step_rewards_survive_eviction_and_restart(new_shard, make_scored):
 
 def test_a_part_that_is_no_table_of_scores_is_named(new_shard, rows, tmp_path):
     name = "part-00000000-0000-of-0001-00000000.parquet"
-    table = to_table(rows)
+    table = to_table(rows).append_column("reward_id", pa.array([""] * len(rows)))
     status = pa.array(["splendid"] * len(table))
     for broken in (
         table.drop_columns(["reward"]),

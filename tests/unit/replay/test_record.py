@@ -137,16 +137,14 @@ def test_rows_know_which_reward_scored_them(tmp_path, make_scored, assert_same):
     assert column.to_pylist() == ["qed"] * 12 + ["logp"] * 15
 
 
-def test_parts_from_before_there_were_reward_ids(tmp_path, make_scored):
-    pq.write_table(
-        to_table(make_scored(KEYS[:5])), tmp_path / "part-00000000-0000-of-0001-00000000.parquet"
-    )
+def test_a_part_without_reward_ids_is_refused(tmp_path, make_scored):
     writer = RecordWriter(tmp_path, 0, reward_id="qed")
-    writer.append(make_scored(KEYS[5:9]))
+    writer.append(make_scored(KEYS[:5]))
     writer.flush()
-    assert read_record(tmp_path, reward_id="").keys == KEYS[:5]
-    assert read_record(tmp_path, reward_id="qed").keys == KEYS[5:9]
-    assert read_table(tmp_path).column("reward_id").to_pylist() == [None] * 5 + ["qed"] * 4
+    [path] = tmp_path.glob("*.parquet")
+    pq.write_table(pq.read_table(path).drop_columns(["reward_id"]), path)
+    with pytest.raises(RecordError, match="isn't a table of scores: .*reward_id"):
+        read_record(tmp_path, reward_id="qed")
 
 
 def test_a_bucket_that_fails_is_tried_again_and_then_told(s3, make_scored):

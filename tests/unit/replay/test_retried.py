@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from records import read_record
+from shards import open_shard
 
 from sequence_tutor.distributed.replay.claims import LOST
 from sequence_tutor.distributed.replay.messages import FREE_SOURCES, REPORT, Claim
@@ -14,7 +15,6 @@ from sequence_tutor.distributed.replay.record.alone import RecordAlone
 from sequence_tutor.distributed.replay.record.retried import Retried, read_retried, retry
 from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import RecordError, RecordWriter
-from sequence_tutor.distributed.replay.sampler import UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Status
@@ -31,7 +31,7 @@ def written(place: Path, scored: Scored, reward_id: str = "qed", source: str = "
 
 
 def shard(place: Path, reward_id: str = "qed") -> ReplayShard:
-    return ReplayShard(place, sampler=UniformSampler(), reward_id=reward_id, flush_rows=1)
+    return open_shard(place, reward_id=reward_id, flush_rows=1)
 
 
 def forgive(place: Path, failures: bool, reward_id: str = "qed") -> int:

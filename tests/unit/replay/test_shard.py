@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from shards import open_shard
 
 from sequence_tutor.distributed.replay.messages import BEST, WARM_START, Claim, EmptyReplayError
 from sequence_tutor.distributed.replay.record.writer import shard_of
@@ -17,7 +18,7 @@ ALL_STATUS = [Status(i % 5) for i in range(3000)]
 @pytest.fixture
 def new_shard(tmp_path):
     def new(**options) -> ReplayShard:
-        return ReplayShard(tmp_path, **({"sampler": UniformSampler()} | options))
+        return open_shard(tmp_path, **({"sampler": UniformSampler()} | options))
 
     return new
 
@@ -239,7 +240,7 @@ def test_columns_that_do_not_fit_are_refused_whole(new_shard, make_scored, asser
 
 
 def test_rows_of_another_shard_are_refused(tmp_path, make_scored):
-    shard = ReplayShard(tmp_path, 0, 2, sampler=UniformSampler())
+    shard = open_shard(tmp_path, 0, 2, sampler=UniformSampler())
     others = [k for k in KEYS[:20] if shard_of(k, 2) == 1]
     with pytest.raises(ValueError, match="for shard 1"):
         shard.add(make_scored(others))

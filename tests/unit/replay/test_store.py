@@ -8,11 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 from records import read_record
+from shards import open_shard
 
 from sequence_tutor.distributed.replay.record.store import Part, PartStore, RecordError
 from sequence_tutor.distributed.replay.record.writer import RecordWriter, read_table
-from sequence_tutor.distributed.replay.sampler import UniformSampler
-from sequence_tutor.distributed.replay.shard import ReplayShard
 
 PART = Part(3, 0, 1, "0123abcd")
 TABLE = pa.table({"x": [1, 2, 3]})
@@ -55,10 +54,10 @@ def test_what_is_written_is_read(place):
 
 def test_a_shard_lives_anywhere(place, make_scored, assert_same):
     scored = make_scored([f"key {i}" for i in range(30)])
-    shard = ReplayShard(place, sampler=UniformSampler())
+    shard = open_shard(place)
     shard.add(scored.select(range(20)))
     shard.flush()
-    again = ReplayShard(place, sampler=UniformSampler())
+    again = open_shard(place)
     again.add(scored)
     assert again.stats().waiting_rows == 10
     again.flush()

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from shards import open_shard
 
 from sequence_tutor.distributed.replay.messages import combine, floor_of
 from sequence_tutor.distributed.replay.sampler import FreshMix, RankSampler, UniformSampler
@@ -16,7 +17,7 @@ OK, INVALID, FAILED = Status.OK, Status.INVALID, Status.FAILED
 @pytest.fixture
 def new_shard(tmp_path):
     def new(**options) -> ReplayShard:
-        return ReplayShard(tmp_path, **({"sampler": UniformSampler()} | options))
+        return open_shard(tmp_path, **({"sampler": UniformSampler()} | options))
 
     return new
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from records import read_record
+from shards import open_shard
 
 from sequence_tutor.distributed.replay.messages import Claim
 from sequence_tutor.distributed.replay.record.writer import RecordWriter
 from sequence_tutor.distributed.replay.sampler import UniformSampler
-from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.run_directory.warm_start import read_scored, to_scored
 from sequence_tutor.distributed.types import Scored, concatenate
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
@@ -178,13 +178,13 @@ def test_a_shard_knows_what_can_not_be_learned_from(tmp_path: Path):
     scored, _ = to_scored(["CO", "NN"], np.ones(2), encoding, Keys(), 0.0)  # type: ignore[arg-type]
     (tmp_path / "scores").mkdir()
     options = {"sampler": UniformSampler(), "flush_seconds": 0.0}
-    ReplayShard(tmp_path / "scores", **options).add(scored)  # type: ignore[arg-type]
-    shard = ReplayShard(tmp_path / "scores", **options)  # type: ignore[arg-type]
+    open_shard(tmp_path / "scores", **options).add(scored)  # type: ignore[arg-type]
+    shard = open_shard(tmp_path / "scores", **options)  # type: ignore[arg-type]
     claims = shard.claim("me", ["CO", "NN", "S"])
     assert claims.state.tolist() == [Claim.KNOWN, Claim.KNOWN, Claim.YOURS]
     stats = shard.stats()
     assert (stats.rows, stats.trainable_rows, stats.paid_rows) == (2, 1, 0)
-    _, batch = shard.sample(20, seed=1)
+    batch = shard.sample(20, seed=1)
     assert batch.lengths.tolist() == [len(encoding.encode("CO"))] * 20
 
 

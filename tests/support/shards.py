@@ -1,0 +1,32 @@
+"""Shards with settings that a test needn't name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sequence_tutor.distributed.replay.sampler import UniformSampler
+from sequence_tutor.distributed.replay.shard import ReplayShard, ShardSettings
+from sequence_tutor.policies.files.storage import Where
+
+OF_SHARD = {"restarted", "clock"}
+
+
+def settings(**changes: Any) -> ShardSettings:
+    """Uniform sampling, nothing spelled anew, nothing written until it's asked for."""
+    plain: dict[str, Any] = {
+        "sampler": UniformSampler(),
+        "rewrite": None,
+        "rewrite_share": 0.0,
+        "reward_id": "",
+        "memory_rows": 100_000,
+        "lease_s": 10.0,
+        "flush_seconds": 10.0,
+    }
+    return ShardSettings(**plain | changes)
+
+
+def open_shard(place: Where, shard: int = 0, shards: int = 1, **options: Any) -> ReplayShard:
+    """A shard of the record at a place; options of `settings`, `restarted` and `clock`."""
+    own = {name: value for name, value in options.items() if name in OF_SHARD}
+    changes = {name: value for name, value in options.items() if name not in OF_SHARD}
+    return ReplayShard(place, settings(**changes), shard, shards, **own)
