@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from sequence_tutor.policies.encodings.base import Episodes
 from sequence_tutor.rewards.base import Scores, Status
@@ -255,93 +253,3 @@ def _joined(values: Sequence[np.ndarray | None], batches: Sequence[Scored]) -> n
             value = np.pad(value.astype(np.float32), gap, constant_values=np.nan)
         parts.append(value)
     return np.concatenate(parts)
-
-
-def to_table(scored: Scored) -> pa.Table:
-    """Rows for Parquet. Component values become columns `raw.NAME` and `transformed.NAME`; those by
-    action become lists in columns `steps.NAME`."""
-    columns = {
-        "sequence": pa.array(scored.sequences, pa.string()),
-        "key": pa.array(scored.keys, pa.string()),
-        "reward": pa.array(scored.rewards, pa.float64()),
-        "status": pa.array([Status(s).name.lower() for s in scored.status], pa.string()),
-        "error": pa.array(scored.errors, pa.string()),
-        "source": pa.array(scored.sources, pa.string()),
-        "version": pa.array(scored.versions, pa.int32()),
-        "actor": pa.array(scored.actors, pa.string()),
-        "scored_at": pa.array(
-            np.rint(scored.scored_at * 1e6).astype(np.int64), pa.timestamp("us", "UTC")
-        ),
-        "seconds": pa.array(scored.seconds, pa.float32()),
-        "log_prob": pa.array(scored.log_probs, pa.float32()),
-        "tokens": _lists(scored.tokens, scored.lengths, pa.int16()),
-    }
-    if scored.step_rewards is not None:
-        columns["step_rewards"] = _lists(scored.step_rewards, scored.lengths, pa.float32())
-    columns |= {f"raw.{k}": pa.array(v, pa.float64()) for k, v in scored.raw.items()}
-    columns |= {
-        f"transformed.{k}": pa.array(v, pa.float64()) for k, v in scored.transformed.items()
-    }
-    columns |= {
-        f"steps.{k}": _lists(v, scored.lengths, pa.float32()) for k, v in scored.step_raw.items()
-    }
-    return pa.table(columns)
-
-
-def from_table(table: pa.Table) -> Scored:
-    """The inverse of `to_table`."""
-
-    def texts(name: str) -> list[str]:
-        return list(table.column(name).to_pylist())
-
-    def numbers(name: str) -> np.ndarray:
-        return table.column(name).to_numpy()  # type: ignore[no-any-return]
-
-    def components(prefix: str) -> dict[str, np.ndarray]:
-        names = [n for n in table.column_names if n.startswith(prefix)]
-        return {n.removeprefix(prefix): numbers(n) for n in names}
-
-    tokens, lengths = _padded(table.column("tokens"), np.int16)
-
-    def by_action(name: str, empty: float) -> np.ndarray:
-        return _padded(table.column(name), np.float32, tokens.shape[1], empty)[0]
-
-    steps = [n for n in table.column_names if n.startswith("steps.")]
-    has_steps = "step_rewards" in table.column_names
-    return Scored(
-        tokens=tokens,
-        lengths=lengths,
-        log_probs=numbers("log_prob"),
-        rewards=numbers("reward"),
-        step_rewards=by_action("step_rewards", 0.0) if has_steps else None,
-        status=np.array([Status[s.upper()] for s in texts("status")], dtype=np.int8),
-        versions=numbers("version"),
-        scored_at=table.column("scored_at").cast(pa.int64()).to_numpy() / 1e6,
-        seconds=numbers("seconds"),
-        sequences=texts("sequence"),
-        keys=texts("key"),
-        errors=texts("error"),
-        sources=texts("source"),
-        actors=texts("actor"),
-        raw=components("raw."),
-        transformed=components("transformed."),
-        step_raw={n.removeprefix("steps."): by_action(n, np.nan) for n in steps},
-    )
-
-
-def _lists(padded: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:
-    """[B,T] with zeros after the end -> B lists of their own length."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    values = padded[np.arange(padded.shape[1]) < lengths[:, None]]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, dtype))
-
-
-def _padded(
-    column: pa.ChunkedArray, dtype: type, width: int = 1, empty: float = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of `_lists`: [B,T], at least `width` wide, and int32 lengths [B]."""
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int32)
-    shape = (len(lengths), int(lengths.max(initial=width)))
-    padded: np.ndarray = np.full(shape, empty, dtype=dtype)
-    padded[np.arange(padded.shape[1]) < lengths[:, None]] = pc.list_flatten(column).to_numpy()
-    return padded, lengths

@@ -36,12 +36,7 @@ from sequence_tutor.distributed.replay.record.reload import reload
 from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import FLUSH_ROWS, RecordWriter, shard_of
 from sequence_tutor.distributed.replay.sampler import RowSampler, round_at_random
-from sequence_tutor.distributed.types import (
-    Scored,
-    TrainingBatch,
-    concatenate,
-    per_step,
-)
+from sequence_tutor.distributed.types import Scored, TrainingBatch, concatenate, per_step
 from sequence_tutor.policies.files.storage import Where
 from sequence_tutor.rewards.base import Status, unpriced
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sequence_tutor.distributed.arrow_schema import from_table
 from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import readable, scan
-from sequence_tutor.distributed.types import Scored, concatenate, from_table
+from sequence_tutor.distributed.types import Scored, concatenate
 from sequence_tutor.policies.files.storage import Where
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sequence_tutor.distributed.types import Scored, concatenate, from_table, to_table
+from sequence_tutor.distributed.arrow_schema import from_table, to_table
+from sequence_tutor.distributed.types import Scored, concatenate
 from sequence_tutor.rewards.base import Status
 
 NAN = np.nan

@@ -21,8 +21,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sequence_tutor.distributed.arrow_schema import from_table, to_table
 from sequence_tutor.distributed.replay.record.store import Part, PartStore, RecordError
-from sequence_tutor.distributed.types import Scored, concatenate, from_table, to_table
+from sequence_tutor.distributed.types import Scored, concatenate
 from sequence_tutor.policies.files.storage import Where
 
 # Rows that are written together at the latest, and seconds after which fewer are.

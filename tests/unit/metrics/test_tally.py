@@ -16,12 +16,7 @@ from sequence_tutor.distributed.metrics.prometheus_series import (
 )
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
 from sequence_tutor.distributed.scoring.scorer import count_durations, count_statuses
-from sequence_tutor.distributed.types import (
-    DURATIONS,
-    SCORE_SECONDS,
-    LearnerReport,
-    ScoreReport,
-)
+from sequence_tutor.distributed.types import DURATIONS, SCORE_SECONDS, LearnerReport, ScoreReport
 from sequence_tutor.rewards.base import Status
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"

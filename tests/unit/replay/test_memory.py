@@ -7,11 +7,12 @@ import pytest
 from records import read_record
 from shards import open_shard
 
+from sequence_tutor.distributed.arrow_schema import to_table
 from sequence_tutor.distributed.replay.messages import Claim
 from sequence_tutor.distributed.replay.record.writer import RecordError
 from sequence_tutor.distributed.replay.sampler import FreshMix, UniformSampler
 from sequence_tutor.distributed.replay.shard import ReplayShard
-from sequence_tutor.distributed.types import concatenate, to_table
+from sequence_tutor.distributed.types import concatenate
 from sequence_tutor.rewards.base import Status
 
 KEYS = [f"key {i}" for i in range(3000)]

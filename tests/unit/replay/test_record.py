@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from records import read_record
 
+from sequence_tutor.distributed.arrow_schema import from_table, to_table
 from sequence_tutor.distributed.replay.record.writer import (
     RETRY_S,
     WRITE_PATIENCE_S,
@@ -17,7 +18,7 @@ from sequence_tutor.distributed.replay.record.writer import (
     read_table,
     shard_of,
 )
-from sequence_tutor.distributed.types import concatenate, from_table, per_step, to_table
+from sequence_tutor.distributed.types import concatenate, per_step
 from sequence_tutor.rewards.base import Status
 
 KEYS = [f"key {i}" for i in range(20)]
