@@ -1,4 +1,4 @@
-"""Rows of the record as Arrow tables, the form in which they rest. Reading gives back what was written."""
+"""Rows of the record as Arrow tables, the form in which they rest: written and read back."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The carriers that travel between processes, and the tables that the record keeps them in.
+"""The carriers that travel between processes.
 
-Between processes they are NumPy arrays, on record they are Arrow tables. A row of the record is one
+Between processes they are NumPy arrays, on record Arrow tables (`arrow_schema`). A row of the record is one
 scored sequence.
 """
 
