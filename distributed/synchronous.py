@@ -26,7 +26,7 @@ LOST = (RayActorError, OwnerDiedError, ObjectLostError, UnknownTicketError)
 # is an error.
 RETRY_S, RESTART_PATIENCE_S = 0.5, 300.0
 # An actor's report, and a list with the reference to its `Generated`.
-Batch = tuple[ActorReport, list[Any]]
+Made = tuple[ActorReport, list[Any]]
 
 # Seconds between two checks of whether an actor is back.
 PROBE_S = 0.05
@@ -57,12 +57,12 @@ def generate_and_score(
     return [report for report, _ in batches], scores
 
 
-def one_batch_each(group: Any, workers: Sequence[int], iteration: int) -> list[Batch]:
+def one_batch_each(group: Any, workers: Sequence[int], iteration: int) -> list[Made]:
     """A batch of each of these actors of an EnvRunnerGroup, in the order of their numbers. An actor
     that is lost is asked again after its restart, and generates the same batch then. Raises
     RuntimeError for one that doesn't come back."""
     missing = set(workers)
-    found: list[Batch] = []
+    found: list[Made] = []
     until = time.monotonic() + RESTART_PATIENCE_S
     while missing:
         results = group.foreach_env_runner(

@@ -118,7 +118,7 @@ class ReplayShard:
 
     def claim(self, holder: str, keys: Sequence[str]) -> ClaimAnswer:
         """The state of each key. Unknown keys that no other scorer holds become the holder's."""
-        self._writer.tick()
+        self._writer.flush_if_due()
         keys = list(keys)
         rows = self._memory.find(keys)
         unknown = np.flatnonzero(rows < 0)
@@ -145,7 +145,7 @@ class ReplayShard:
     def renew(self, holder: str, keys: Sequence[str]) -> Beat:
         """A sign of life, with all keys that the holder has on this shard by its own account."""
         with suppress(OSError):  # `add` raises the error of a full disk
-            self._writer.tick()
+            self._writer.flush_if_due()
         rows = self._memory.find(list(keys))
         self._claims.renew(holder, [keys[i] for i in np.flatnonzero(rows < 0).tolist()])
         return Beat(self._epoch, self._durable(), self._lease_s)
@@ -176,7 +176,7 @@ class ReplayShard:
             self._written = self._accepted
         self._accepted += len(rows)
         self._writer.append(unwritten)
-        self._writer.tick()
+        self._writer.flush_if_due()
         return AddResult(
             added=len(rows),
             duplicates=len(scored) - len(rows),
@@ -207,7 +207,7 @@ class ReplayShard:
 
         Raises EmptyReplayError while there is no trainable row.
         """
-        self._writer.tick()
+        self._writer.flush_if_due()
         if n < 1:
             raise ValueError(f"can't sample {n} rows")
         slots, rewards = self._memory.kept.trainable()
@@ -230,7 +230,7 @@ class ReplayShard:
         return self._memory.top(n)
 
     def stats(self) -> ShardStats:
-        self._writer.tick()
+        self._writer.flush_if_due()
         content = self._memory
         return ShardStats(
             shard=self._shard,

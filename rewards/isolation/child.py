@@ -21,7 +21,7 @@ from sequence_tutor.rewards.isolation.work import UnitResult, pack, pack_identit
 LOOK_EVERY, LOOK_AFTER_S = 16, 1e-3
 
 
-class Task(NamedTuple):
+class UnitOrder(NamedTuple):
     """Message to a child: a unit of work."""
 
     number: int
@@ -112,7 +112,7 @@ class Child:
             if self._done is not None:
                 self._send()
 
-    def _next(self) -> Task | None:
+    def _next(self) -> UnitOrder | None:
         """Wait for the next unit; None ends the child. Results are sent before a wait."""
         self._rounds += 1
         if self._rounds % LOOK_EVERY == 0 or (self._done and self._done.seconds > LOOK_AFTER_S):
@@ -129,13 +129,13 @@ class Child:
             if self._done is not None:
                 self._send()
             task, _ = self._channel.receive()
-        return None if task is None else Task(*task)
+        return None if task is None else UnitOrder(*task)
 
     def _send(self, started: Started | None = None, ending: Ending | None = None) -> None:
         self._channel.send(Report(self._done, started, ending).plain())
         self._done = None
 
-    def _score(self, task: Task) -> UnitResult | Ending:
+    def _score(self, task: UnitOrder) -> UnitResult | Ending:
         started = time.perf_counter()
         try:
             if task.identifies:

@@ -13,7 +13,7 @@ from enum import Enum
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
-from sequence_tutor.rewards.isolation.child import Ending, Report, Started, Task
+from sequence_tutor.rewards.isolation.child import Ending, Report, Started, UnitOrder
 from sequence_tutor.rewards.isolation.launcher import StderrTail
 from sequence_tutor.rewards.isolation.work import Unit, UnitResult
 
@@ -93,7 +93,7 @@ class Worker:
             while True:
                 task, _ = self.far.receive(wait=False)
                 if task is not None:
-                    units.append(self.sent.pop(Task(*task).number))
+                    units.append(self.sent.pop(UnitOrder(*task).number))
         return units
 
     def dismiss(self) -> list[Unit]:

@@ -48,11 +48,11 @@ def _check_shard(shard: int, shards: int) -> None:
 class RecordWriter:
     """Collects the rows of one shard and writes them as parts.
 
-    `append` and `tick` write a part when `flush_rows` rows wait or the oldest has waited for
+    `append` and `flush_if_due` write a part when `flush_rows` rows wait or the oldest has waited for
     `flush_seconds`. A crash can lose the rows that wait: at most flush_rows - 1, none older than
     flush_seconds plus the time to the next call.
 
-    Where the record isn't on this machine, `append` and `tick` repeat a write that fails after
+    Where the record isn't on this machine, `append` and `flush_if_due` repeat a write that fails after
     RETRY_S, and raise its error only once writing has failed for WRITE_PATIENCE_S; more rows wait
     meanwhile. `flush` writes at once and always raises the error.
 
@@ -92,7 +92,7 @@ class RecordWriter:
             self._waiting_since = self._clock()
         self._waiting.append(scored)
         self.waiting += len(scored)
-        self.tick()
+        self.flush_if_due()
 
     @property
     def age_s(self) -> float:
@@ -110,7 +110,7 @@ class RecordWriter:
             if isinstance(v, np.ndarray | list)
         )
 
-    def tick(self) -> None:
+    def flush_if_due(self) -> None:
         """Write if `flush_rows` rows wait or the oldest one has waited for `flush_seconds`."""
         if not self._waiting:
             return

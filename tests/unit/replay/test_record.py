@@ -72,10 +72,10 @@ def test_flushes_on_rows_or_clock(tmp_path, make_scored):
     writer = RecordWriter(tmp_path, 0, flush_rows=10, flush_seconds=5.0, clock=lambda: now)
     writer.append(make_scored(KEYS[:9]))
     now = 4.9
-    writer.tick()
+    writer.flush_if_due()
     assert (len(parts(tmp_path)), writer.waiting) == (0, 9)
     now = 5.0
-    writer.tick()
+    writer.flush_if_due()
     assert (len(parts(tmp_path)), writer.waiting) == (1, 0)
     now = 100.0  # the clock starts with the first row, not with the last flush
     writer.append(make_scored(KEYS[:9]))
@@ -159,11 +159,11 @@ def test_a_bucket_that_fails_is_tried_again_and_then_told(s3, make_scored):
     with pytest.raises(OSError, match="can't write s3://fails-for-a-while/part-"):
         writer.flush()  # who asks is told
     for clock[0] in np.arange(0.0, WRITE_PATIENCE_S, RETRY_S):
-        writer.tick()
+        writer.flush_if_due()
     clock[0] = WRITE_PATIENCE_S + RETRY_S
     with pytest.raises(OSError, match="ACCESS_DENIED"):
-        writer.tick()
+        writer.flush_if_due()
     s3.refuses = lambda request: False
     clock[0] += RETRY_S
-    writer.tick()
+    writer.flush_if_due()
     assert writer.waiting == 0 and read_record(place).keys == ["a", "b"]
