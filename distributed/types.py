@@ -1,7 +1,7 @@
 """The carriers that travel between processes.
 
-Between processes they are NumPy arrays, on record Arrow tables (`arrow_schema`). A row of the record
-is one scored sequence.
+Between processes they are NumPy arrays, on record Arrow tables (`arrow_schema`). A row of the
+record is one scored sequence.
 """
 
 from __future__ import annotations

@@ -48,13 +48,13 @@ def _check_shard(shard: int, shards: int) -> None:
 class RecordWriter:
     """Collects the rows of one shard and writes them as parts.
 
-    `append` and `flush_if_due` write a part when `flush_rows` rows wait or the oldest has waited for
-    `flush_seconds`. A crash can lose the rows that wait: at most flush_rows - 1, none older than
-    flush_seconds plus the time to the next call.
+    `append` and `flush_if_due` write a part when `flush_rows` rows wait or the oldest has waited
+    for `flush_seconds`. A crash can lose the rows that wait: at most flush_rows - 1, none older
+    than flush_seconds plus the time to the next call.
 
-    Where the record isn't on this machine, `append` and `flush_if_due` repeat a write that fails after
-    RETRY_S, and raise its error only once writing has failed for WRITE_PATIENCE_S; more rows wait
-    meanwhile. `flush` writes at once and always raises the error.
+    Where the record isn't on this machine, both repeat a write that fails after RETRY_S, and raise
+    its error only once writing has failed for WRITE_PATIENCE_S; more rows wait meanwhile. `flush`
+    writes at once and always raises the error.
 
     Raises ValueError for a limit that can never be met, RecordError without a directory.
     """
