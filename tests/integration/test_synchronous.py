@@ -22,7 +22,7 @@ ROUNDS, STOP_AFTER = 4, 2
 Outcome = tuple[dict[str, np.ndarray], Scored]
 
 
-def rounds(algorithm: SequenceTutor, until: int) -> None:
+def rounds(algorithm: SequenceTutor | LocalRun, until: int) -> None:
     while algorithm.tally.rounds < until:
         algorithm.train()
     algorithm.drain()
@@ -74,11 +74,13 @@ def equal_weights(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 def test_a_resumed_run_that_loses_an_actor_and_a_scorer_is_the_undisturbed_run(
     wide: RunConfig, uninterrupted: Outcome, build: Any, weights_of: Any, tmp_path: Path
 ):
+    """Its first half was made by the local engine."""
     weights, record = uninterrupted
-    with build(wide, tmp_path) as algorithm:
-        rounds(algorithm, STOP_AFTER)
-        checkpoint = algorithm.save_run_checkpoint()
-        halfway = weights_of(algorithm)
+    local = LocalRun(wide, Location(tmp_path))
+    rounds(local, STOP_AFTER)
+    checkpoint = local.save_run_checkpoint()
+    halfway = local.newest_weights()[1]
+    local.stop()
     first = rows(tmp_path)
     assert 0 < len(first) < len(record)
     assert not equal_weights(halfway, weights)
@@ -100,8 +102,7 @@ def test_the_local_engine_makes_the_same_run(
 ):
     weights, record = uninterrupted
     run = LocalRun(wide, Location(tmp_path))
-    while run.tally.rounds < ROUNDS:
-        run.train()
+    rounds(run, ROUNDS)
     run.stop()
     assert equal_weights(run.newest_weights()[1], weights)
     assert same(by_key(rows(tmp_path)), by_key(record))
