@@ -16,13 +16,15 @@ import torch
 from records import read_record
 from rich.console import Console
 
-from sequence_tutor.distributed.commands.optimize import optimize
+from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.local import LocalRun
 from sequence_tutor.distributed.replay.record.writer import read_table
 from sequence_tutor.distributed.report.summary import RunSummary, print_summary
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
+from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.kl_control_model import KLControlModel
 from sequence_tutor.policies.melody_tokens import TOKENS
@@ -105,30 +107,29 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(
-    local_ray: None,
     melody_run: Callable[..., RunConfig],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Finished:
     out = tmp_path_factory.mktemp("run") / "melodies"
-    return Finished(out, optimize(melody_run(), out, Console(quiet=True)))
+    return Finished(out, optimize(melody_run(), out, Console(quiet=True), Options(local=True)))
 
 
 def test_a_synchronous_run_repeats_bit_for_bit(
     finished: Finished,
     melody_run: Callable[..., RunConfig],
     melody_prior: Path,
-    build: Any,
     weights_of: Any,
     tmp_path: Path,
 ):
     expected, weights, records = finished.weights, [], []
     for seed in (1, 2):
         out = tmp_path / str(seed)
-        with build(melody_run(seed=seed), out) as algorithm:
-            while not algorithm.out_of_budget():
-                algorithm.train()
-            algorithm.drain()
-            weights.append(weights_of(algorithm))
+        run = LocalRun(melody_run(seed=seed), Location(out))
+        while not run.out_of_budget():
+            run.train()
+        run.drain()
+        weights.append(weights_of(run))
+        run.stop()
         records.append(read_record(out / "scores"))
 
     def equal(network: dict[str, np.ndarray]) -> bool:

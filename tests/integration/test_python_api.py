@@ -111,7 +111,8 @@ def test_what_is_given_and_returned(
     assert len(result.policy().sample(3)) == 3
     assert "tuned policy" in result.comparison
     more = run.model_copy(update={"stop": run.stop.model_copy(update={"scores": 60})})
-    assert optimize(more, tmp_path / "a", resume=True, quiet=True).metrics.scores_used == 60
+    again = optimize(more, tmp_path / "a", resume=True, local=True, quiet=True)
+    assert again.metrics.scores_used == 60
     with pytest.raises(ConfigError, match="exists already"):
         optimize(run, tmp_path / "a")
     with pytest.raises(ConfigError, match="no config file"):

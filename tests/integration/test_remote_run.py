@@ -28,6 +28,7 @@ from sequence_tutor.policies.files.storage import Location, StorageError
 from sequence_tutor.policies.prior import load_prior
 
 MakeRun = Callable[..., RunConfig]
+LOCAL = Options(local=True)
 
 
 @pytest.fixture
@@ -45,7 +46,6 @@ def ticks(place: Location) -> list[int]:
 
 
 def test_a_run_in_a_bucket_goes_on_elsewhere_as_on_disk(
-    local_ray: None,
     make_run: MakeRun,
     far: Location,
     s3: Any,
@@ -58,12 +58,12 @@ def test_a_run_in_a_bucket_goes_on_elsewhere_as_on_disk(
         make_run(stop={"updates": updates, "scores": 10**6}, checkpoint={"updates": 8})
         for updates in (8, 16)
     )
-    optimize(whole, near, quiet)
-    optimize(half, far, quiet)
+    optimize(whole, near, quiet, LOCAL)
+    optimize(half, far, quiet, LOCAL)
     # what is not of the checkpoint is cut off: as if the driver had been killed later on
     lines = (far / "metrics.jsonl").read()
     (far / "metrics.jsonl").write(lines + lines.splitlines()[-1][:-9])
-    summary = optimize(whole, far, quiet, Options(resume=True))
+    summary = optimize(whole, far, quiet, Options(resume=True, local=True))
     found = ["best", "checkpoints", "config.toml", "metrics.jsonl", "policy", "samples", "scores"]
     assert far.names() == near.names() == [*found, "tensorboard", "top.csv"]
     assert (far / "top.csv").read() == (near / "top.csv").read()
@@ -92,12 +92,11 @@ def test_a_run_in_a_bucket_goes_on_elsewhere_as_on_disk(
     table = command("evaluate", far.uri, "-n", 50)
     assert table.code == 0 and "tuned policy" in table.out, table
     again = make_run(prior=(far / "policy").uri, actors={"count": 0}, stop={"updates": 2})
-    optimize(again, tmp_path / "again", quiet, Options(warm_start=far.uri))
+    optimize(again, tmp_path / "again", quiet, Options(warm_start=far.uri, local=True))
     assert "sequences are new to the replay" in quiet.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_storage_that_fails_for_a_while_does_not_end_a_run(
-    local_ray: None,
     make_run: MakeRun,
     far: Location,
     s3: Any,
@@ -119,7 +118,7 @@ def test_storage_that_fails_for_a_while_does_not_end_a_run(
         return True
 
     s3.refuses = refuses
-    optimize(make_run(checkpoint={"updates": 2}), far, quiet)
+    optimize(make_run(checkpoint={"updates": 2}), far, quiet, LOCAL)
     assert len(refused) == 6 and any("part-" in r for r in refused)
     said = quiet.file.getvalue()  # type: ignore[attr-defined]
     assert "can't write a checkpoint at present" in said and "can write a checkpoint again" in said

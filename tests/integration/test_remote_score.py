@@ -20,7 +20,6 @@ from sequence_tutor.policies.files.storage import Location
 
 
 def test_from_bucket_to_bucket(
-    local_ray: None,
     make_run: Callable[..., RunConfig],
     s3: Any,
     molecules: list[str],
@@ -39,13 +38,13 @@ def test_from_bucket_to_bucket(
     with monkeypatch.context() as patch:
         patch.setattr(module, "assemble", broken)
         with pytest.raises(RuntimeError, match="assembling"):
-            score_file(run, file, out, None, False, quiet)
+            score_file(run, file, out, None, False, quiet, local=True)
     assert bucket.names() == ["file.smi.gz", "result.parts", "result.record"]
     with pytest.raises(BulkError, match="result.parts.* exists already"):
-        score_file(run, file, out, None, False, quiet)
+        score_file(run, file, out, None, False, quiet, local=True)
     done = (bucket / "result.parts").names()
     (bucket / "result.parts" / done[len(done) // 2]).remove()
-    summary = score_file(run, file, out, None, True, quiet)
+    summary = score_file(run, file, out, None, True, quiet, local=True)
     assert summary.finished and summary.counts.sum() == len(lines)
     assert bucket.names() == ["file.smi.gz", "result.csv", "result.parquet", "result.record"]
     with (bucket / "result.parquet").open() as source:

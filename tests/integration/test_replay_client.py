@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import ray
+from ray.exceptions import ActorUnavailableError
 from records import read_record
 from shards import settings
 
@@ -17,7 +18,6 @@ from sequence_tutor.distributed.replay.ray_shards import create_shards, ray_repl
 from sequence_tutor.distributed.replay.record.writer import shard_of
 from sequence_tutor.distributed.replay.sampler import RankSampler
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
-from sequence_tutor.distributed.replay.shard_calls import ShardUnavailableError
 from sequence_tutor.distributed.types import concatenate
 from sequence_tutor.rewards.base import Status
 
@@ -122,7 +122,7 @@ def test_a_call_in_flight_is_repeated(replay, make_scored, monkeypatch):
             try:
                 ray.get(ref)
                 ref = start(shard, method, *arguments)
-            except ShardUnavailableError:
+            except ActorUnavailableError:
                 killed.append(shard)
         return ref
 

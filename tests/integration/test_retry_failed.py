@@ -83,19 +83,19 @@ def test_a_run_goes_on_once_its_reward_works(
     assert metrics.scores_used == before and outside.calls() == [] and "count" not in said()
 
     outside.mended.write_text("all")
-    again = BUDGET + 30
-    metrics = optimize(run_of(again), out, quiet, replace(again, retry_failed=True)).metrics
+    more = BUDGET + 30
+    metrics = optimize(run_of(more), out, quiet, replace(again, retry_failed=True)).metrics
     assert f"{len(nitrogen)} failures don't count" in said()
     calls = outside.calls()
-    assert metrics.scores_used == again and len(calls) == 30 + len(nitrogen)
+    assert metrics.scores_used == more and len(calls) == 30 + len(nitrogen)
     assert metrics.failed == metrics.scores_failed == 0
     rows = paid(out)
     ok = {key for key, status in zip(rows.keys, rows.status, strict=True) if status == Status.OK}
-    assert len(ok) == again and np.isfinite(rows.rewards[rows.status == Status.OK]).all()
+    assert len(ok) == more and np.isfinite(rows.rewards[rows.status == Status.OK]).all()
 
 
 def test_failed_lines_of_a_file(
-    local_ray: None,
+    plugins: Path,
     make_run: Callable[..., RunConfig],
     outside: Any,
     command: Callable[..., Any],
@@ -108,7 +108,7 @@ def test_failed_lines_of_a_file(
     library.write_text("\n".join(lines))
     nitrogen = [smiles for smiles in molecules[:24] if "N" in smiles]
     assert 0 < len(nitrogen) < 24
-    score = ("score", config, library, "--out", out)
+    score = ("score", config, library, "--out", out, "--local")
     resume, retry = (*score, "--resume"), (*score, "--resume", "--retry-failed")
 
     def results() -> list[str]:

@@ -163,7 +163,6 @@ def test_a_report_that_is_stopped_keeps_what_was_scored(
 
 def test_scoring_a_file(
     plugins: Path,
-    local_ray: None,
     outside: Any,
     command: Callable[..., Any],
     molecules: list[str],
@@ -173,7 +172,7 @@ def test_scoring_a_file(
     config, library = tmp_path / "run.toml", tmp_path / "library.smi"
     config.write_text(to_toml(make_run(reward=COUNTED)))
     library.write_text("\n".join([*molecules[:30], "C(", "", *molecules[:30]]))
-    assert command("score", config, library, "--out", tmp_path / "out.csv").code == 0
+    assert command("score", config, library, "--out", tmp_path / "out.csv", "--local").code == 0
     assert keys_of(outside.calls()) == keys_of(molecules[:30])
 
 
