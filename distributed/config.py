@@ -167,8 +167,8 @@ class StopConfig(Section):
     """The run ends at the first of these limits."""
 
     scores: Positive | None = 10_000
-    """Distinct valid sequences given to the reward, never more. The updates that they have earned
-    are made before the run ends."""
+    """Distinct valid sequences given to the reward. The updates that they have earned are made
+    before the run ends."""
     updates: Positive | None = None
     """Updates of the policy."""
     seconds: Rate | None = None
@@ -211,7 +211,7 @@ class RunConfig(Section):
     """A whole run."""
 
     encoding: str = "smiles"
-    """How sequences become tokens: smiles or melody."""
+    """How sequences become tokens: smiles, melody, or what another package brings."""
     prior: str = "zinc250k"
     """A shipped prior's name, or a prior's or run's directory."""
     max_length: Annotated[int | None, Field(ge=2)] = None

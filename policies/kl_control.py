@@ -44,8 +44,7 @@ class Trajectories:
     rewards: Tensor
     """float32 [B,T], divided by the temperature."""
     log_prior: Tensor
-    """float32 [B,T,V] log p(a
-    s) of every action, normalised, in nats; or [B,T] of the actions
+    """float32 [B,T,V] log p(a|s) of every action, normalised, in nats; or [B,T] of the actions
     taken, which is enough for `path_loss`."""
 
 

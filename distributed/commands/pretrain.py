@@ -58,7 +58,7 @@ def pretrain_prior(
     if encoding not in encodings():
         raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(encodings())}")
     if out.exists() and any(out.iterdir()) and not request.resume:
-        raise ValueError(f"{out} exists already; choose another --out, or --request.resume it")
+        raise ValueError(f"{out} exists already; choose another --out, or --resume it")
     if request.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device here; use --device cpu")
     domain, kind = domain_of(encoding), encodings()[encoding]

@@ -14,7 +14,11 @@ from sequence_tutor.distributed.commands import cli
 from sequence_tutor.distributed.config import RunConfig
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "cluster/README.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("*.md"))]
+# A path of the repository, as text in a page: folder/file.py, or folder/.
+FOLDERS = "distributed|policies|rewards|tests|benchmarks|cluster"
+PATH = re.compile(rf"(?<![\w./-])((?:{FOLDERS})/[\w/.-]*\w\.(?:py|toml|yaml|md|json))\b")
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 # Options of others that a text may mention by themselves: of Ray, pip, benchmarks and `ray submit`.
 OF_OTHERS = {"--real", "--runtime-env-json", "--working-dir", "--no-wait", "--require-hashes"}
@@ -96,3 +100,16 @@ def test_control_what_is_not_there_is_seen():
     assert wrong_keys("`learner.temprature`") == ["learner.temprature"]
     assert wrong_keys("| `actors.count`, `.bath` | 1 |") == ["actors.bath"]
     assert wrong_keys("see tests/learner.py, `learner.batch` and `actors.count`, `.gpus`") == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_paths_that_a_page_names_exist(page: Path):
+    named = set(PATH.findall(page.read_text(encoding="utf-8")))
+    assert not sorted(name for name in named if not (ROOT / name).exists())
+
+
+def test_control_a_path_that_is_not_there_is_found():
+    assert PATH.findall("see policies/kl_control.py, `tests/none.py`.") == [
+        "policies/kl_control.py",
+        "tests/none.py",
+    ]

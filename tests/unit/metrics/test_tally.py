@@ -105,10 +105,11 @@ def test_counts_go_on_from_a_checkpoint():
     assert (resumed.tick().scores_ok, resumed.tick().scores_timeout) == (3, 1)
 
 
-def test_a_checkpoint_from_before_statuses_were_counted():
-    old = {name: n for name, n in Tally().counters().items() if not name.startswith("scores_")}
+def test_a_checkpoint_without_a_counter_raises():
+    whole = Tally().counters() | {"scores_used": 7}
     tally = Tally()
-    tally.restore(old | {"scores_used": 7}, 5.0)
+    tally.restore(whole, 5.0)
     assert (tally.tick().scores_ok, tally.scores_used) == (0, 7)
-    with pytest.raises(KeyError):
-        tally.restore({}, 5.0)
+    for name in ("scores_ok", "updates"):
+        with pytest.raises(KeyError, match=name):
+            tally.restore({key: n for key, n in whole.items() if key != name}, 5.0)
