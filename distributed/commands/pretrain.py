@@ -27,7 +27,7 @@ class Request:
     """File or folder of sequences."""
     out: Path
     """Directory of the prior."""
-    encoding: str = "smiles"
+    encoding: str
     """Encoding of the sequences."""
     column: str | None = None
     """Column of the sequences in the files."""
