@@ -112,13 +112,13 @@ def optimize_rounds(
         work = stack.enter_context(WorkingCopy(out, console))
         engine.enter(run, console, stop)
         if options.resume:
-            _forgive(run, out, options.retry_failed, console)
+            _void_failures(run, out, options.retry_failed, console)
         out.make()
         (out / "config.toml").write(to_toml(run))
         training = engine.build(run, out)
         try:
             if options.resume:
-                _take_up(training, out)
+                _load_or_start(training, out)
             if known is not None:
                 added = training.replay.add(known).added
                 console.print(
@@ -151,7 +151,7 @@ def optimize_rounds(
         return replace(summary, shown=[*summary.shown, *filter(None, [unlearned])])
 
 
-def _forgive(run: RunConfig, out: Location, failures: bool, console: Console) -> None:
+def _void_failures(run: RunConfig, out: Location, failures: bool, console: Console) -> None:
     """Void the rows of a resumed run that it scores again: those that failed without a fault of the
     sequence, and all failed ones if `failures`. Raises RunError if the record can't be read."""
     record = record_of(run.replay, out)
@@ -178,7 +178,7 @@ def _read_known(
         _print_plainly(console, remark)
     learnable = int((known.lengths > 0).sum())
     if not len(known) or not (learnable or run.actors.count):
-        raise ConfigError(f"nothing in {start.where} can be learned from with {run.prior!r}")
+        raise ConfigError(f"the run can't learn from {start.where} with the prior {run.prior!r}")
     for warning in scale_warnings(known.rewards, start.where, run, domain.name):
         _print_plainly(console, f"warning: {warning}")
     return known
@@ -194,7 +194,7 @@ def _print_warnings(training: Any, console: Console) -> None:
         _print_plainly(console, f"warning: {warning}")
 
 
-def _take_up(training: Any, out: Location) -> None:
+def _load_or_start(training: Any, out: Location) -> None:
     if saved := checkpoint.complete(out / "checkpoints"):
         training.load_checkpoint(saved[-1].uri)
     else:

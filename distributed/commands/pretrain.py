@@ -88,9 +88,9 @@ def pretrain_prior(
         validation = kind.read(request.validation_data, check, longest, request.column)
         validation.make_distinct(keys)
         held_out = validation.sequences
-        _tell(validation, console)
+        _print_remarks(validation, console)
     corpus.make_distinct(keys, {keys[s] for s in held_out})
-    _tell(corpus, console)
+    _print_remarks(corpus, console)
     if not corpus.sequences:
         raise ValueError(f"{data} has nothing that isn't in {request.validation_data} as well")
     fitted = kind.fit(corpus.sequences + held_out, longest)
@@ -135,6 +135,6 @@ def pretrain_prior(
     }
 
 
-def _tell(corpus: Corpus, console: Console) -> None:
+def _print_remarks(corpus: Corpus, console: Console) -> None:
     for remark in corpus.remarks():
         console.print(remark, markup=False, highlight=False, soft_wrap=True)

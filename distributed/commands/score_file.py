@@ -114,7 +114,7 @@ def score_file(
     (record / SOURCE).write(source)
     (record / "config.toml").write(to_toml(run))
     if resume:
-        _forgive(run, outputs, retry_failed, console)
+        _forget_retried(run, outputs, retry_failed, console)
     done = done_ranges(outputs.fragments)
     before = tallies(outputs.fragments)
     counts = np.array([before[status] for status in Status], dtype=np.int64)
@@ -149,7 +149,7 @@ def print_score_summary(summary: ScoreSummary, out: Where, console: Console) -> 
         console.print(f"stopped on request; {go_on}", soft_wrap=True)
 
 
-def _forgive(run: RunConfig, outputs: Outputs, failures: bool, console: Console) -> None:
+def _forget_retried(run: RunConfig, outputs: Outputs, failures: bool, console: Console) -> None:
     """Delete the results of the lines that a resumed command scores again."""
     try:
         retried = retry(PartStore(outputs.record), run.reward.identity(), failures)
