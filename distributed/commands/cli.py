@@ -275,7 +275,7 @@ def pretrain(
 def main() -> None:
     """Entry point. A user's mistake prints one sentence and exits with 2; a run that can't go on
     exits with 1."""
-    for stream in (sys.stdout, sys.stderr):  # print \\u escapes where a terminal lacks a letter
+    for stream in (sys.stdout, sys.stderr):  # escape letters that a terminal lacks
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     sys.path.append(os.getcwd())  # a user's own reward functions are in the working directory
