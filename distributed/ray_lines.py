@@ -38,11 +38,11 @@ class LineBatch:
     lines: Batch
     """The lines."""
     directory: str
-    """Where their results are written."""
+    """Directory or URI to which the results are written."""
     allowance: int = 0
-    """How many of the lines may be scored, set when the batch is handed out."""
+    """Number of lines that may be scored, set when the batch is handed out."""
     attempts: int = 0
-    """How often the batch was lost while it couldn't be cut."""
+    """Number of losses of the batch since it can't be cut any smaller."""
     given_up: bool = False
     """Whether to write the lines as crashed instead of scoring them."""
 

@@ -63,7 +63,7 @@ def patience_s(reward: RewardConfig) -> float:
 
 
 def shares_of_budget(rows: list[int], left: int | None) -> list[int]:
-    """How many valid sequences of each batch of a round may be scored, given the rows of each. A
+    """Number of valid sequences that may be scored of each batch of a round, given their rows. A
     share doesn't depend on the scores of other batches, so the batches can be scored in parallel.
     """
     shares: list[int] = []

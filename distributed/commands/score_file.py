@@ -201,6 +201,6 @@ def _source(path: Location, column: str | None) -> str:
 
 
 def _by_status(counts: np.ndarray) -> str:
-    """Such as "9,000 ok, 12 invalid, 3 timeout"."""
+    """Numbers of lines by status, such as "9,000 ok, 12 invalid, 3 timeout"."""
     shown = [(s, int(n)) for s, n in zip(Status, counts, strict=True) if n or s == Status.OK]
     return ", ".join(f"{n:,} {status.name.lower()}" for status, n in shown)

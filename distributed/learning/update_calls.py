@@ -26,13 +26,13 @@ MOST_CALLS = 2
 
 
 class Manager(Protocol):
-    """What is used of RLlib's FaultTolerantActorManager."""
+    """The part of RLlib's FaultTolerantActorManager that is used here."""
 
     def actors(self) -> dict[int, ActorHandle]: ...
 
 
 class Group(Protocol):
-    """What is used of RLlib's LearnerGroup."""
+    """The part of RLlib's LearnerGroup that is used here."""
 
     _worker_manager: Manager
 

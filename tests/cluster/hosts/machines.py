@@ -148,7 +148,7 @@ class Machine:
         return subprocess.CompletedProcess(command, process.returncode, out, "")
 
     def ask(self, command: str, timeout_s: float = PATIENCE_S) -> str:
-        """What a command prints; raises AssertionError with all of it if it fails."""
+        """The output of a command; raises AssertionError with the output if it fails."""
         done = self.run(command, timeout_s)
         assert done.returncode == 0, f"{self.name}: {command}: {done.returncode}\n{done.stdout}"
         return done.stdout

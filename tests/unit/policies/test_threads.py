@@ -37,7 +37,7 @@ def threads() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def prior() -> Prior:
-    """Of random weights; its sequences have from 1 to 20 tokens."""
+    """A prior with random weights; its sequences have 1 to 20 tokens."""
     torch.manual_seed(5)
     encoding = SmilesEncoding.fit(CORPUS, max_length=20)
     sizes = Architecture("lstm", encoding.vocabulary.size, 8, 16, 2)

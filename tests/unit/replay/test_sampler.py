@@ -127,7 +127,7 @@ def by_age(rows: np.ndarray) -> np.ndarray:
 
 
 def p_value(a: np.ndarray, b: np.ndarray) -> float:
-    """Of the hypothesis that two samples' counts are of one distribution."""
+    """p-value of the hypothesis that two samples' counts are of one distribution."""
     counts = np.stack([a, b])
     return float(chi2_contingency(counts[:, counts.any(0)]).pvalue)
 
