@@ -1,11 +1,11 @@
-"""What one more actor costs: 1 to 64 of them, each a process of its own, on this machine.
+"""The cost of one more actor: 1 to 64 actors, each in its own process, on this machine.
 
     python benchmarks/actors.py
 
 A small network, a reward that costs nothing and a learner with little to do, so that generating is
-the work. "Cores" is how many of the machine's the driver and Ray's own processes take; memory is
-what an actor has to itself. Batches are of 256 episodes; a sequence's share of the driver's time
-should not depend on the number of actors.
+the work. "Cores" is the number of cores that the driver and Ray's own processes use; memory is that
+of one actor alone. Batches have 256 episodes. The driver's time per sequence should not depend on
+the number of actors.
 """
 
 from __future__ import annotations

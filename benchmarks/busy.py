@@ -1,9 +1,9 @@
-"""What commands take where another process uses one of the cores, and where none does.
+"""Duration of commands while another process uses one of the cores, and without that.
 
     python benchmarks/busy.py
 
-Each figure is a whole process, the median of the rounds. Beside the command as shipped: the same
-with each operation of PyTorch's shared by that many of its own threads, as they come.
+Each figure is the time of a whole process, the median of the rounds. The command as shipped stands
+beside the same command with PyTorch's own threads in each operation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ THREADS = {"1 thread": 1, "2 threads": 2, SHIPPED: None}
 
 
 def commands(data: Path, out: Path) -> dict[str, list[str]]:
-    """Arguments by name; each run needs an `out` that isn't there yet."""
+    """Arguments by command name; each run needs an `out` that doesn't exist."""
     few = ["--report-samples", "500", "--epochs", "1"]
     return {
         "sample -n 2000": ["sample", PRIOR, "-n", "2000", "--seed", "0", "--out", str(out)],
@@ -42,7 +42,7 @@ def commands(data: Path, out: Path) -> dict[str, list[str]]:
 
 
 def with_own_threads(threads: int, arguments: list[str]) -> None:
-    """The command in this process, its operations shared by so many threads of PyTorch's."""
+    """Run the command in this process with this number of PyTorch's own threads."""
     import torch
 
     from sequence_tutor.distributed.commands import cli
@@ -56,7 +56,7 @@ def with_own_threads(threads: int, arguments: list[str]) -> None:
 
 
 def seconds(threads: int | None, arguments: list[str]) -> float:
-    """Of a whole process; None is the command as it comes."""
+    """Seconds of a whole process; None is the command as shipped."""
     command = ["sequence-tutor"]
     if threads is not None:
         command = [sys.executable, __file__, "--own-threads", str(threads), "--"]

@@ -1,11 +1,11 @@
-"""Breaking things on purpose, and what is lost by it: nothing.
+"""Faults made on purpose, and the scores that they lose or repeat.
 
-    python benchmarks/chaos.py rewards --molecules FILE    a reward that does everything wrong
+    python benchmarks/chaos.py rewards --molecules FILE    a reward with every kind of fault
     python benchmarks/chaos.py kills                       random kills of all kinds of processes
     python benchmarks/chaos.py driver                      kill -9 of the driver, and resume
 
-What was really scored is counted by the reward itself, in a file outside the system. The exit code
-is 1 where something was lost or paid twice.
+The reward counts its own calls in a file outside the system. The exit code is 1 if a score was lost
+or a sequence was scored twice.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ lease_s = 5
 
 @dataclass
 class Counts:
-    """What the reward wrote down: times of the calls begun and ended, by key."""
+    """The reward's own notes: times at which calls began and ended, by key."""
 
     start: dict[str, list[float]] = field(default_factory=dict)
     done: dict[str, list[float]] = field(default_factory=dict)
@@ -67,8 +67,8 @@ class Counts:
 
 
 def rewards(molecules: Path, rows: int, scorers: int, out: Path, baseline: bool) -> bool:
-    """One molecule in a hundred each does something bad: the good ones are scored exactly once.
-    baseline: whether to score them with a reward that does nothing bad, too, and compare."""
+    """One molecule in a hundred has each fault; the good ones must be scored exactly once.
+    baseline: whether to compare with a reward without faults."""
     import gzip
 
     out.mkdir(parents=True)
@@ -97,7 +97,7 @@ def rewards(molecules: Path, rows: int, scorers: int, out: Path, baseline: bool)
         expected = STATUS.get(fault, "ok") if fault else "ok"
         calls = Counter(len(counts.start.get(k, [])) for k in keys)
         right = status[expected] == len(keys)
-        # who runs out of memory after others may get a second try with all of it
+        # one that ran out of memory after others may get a second attempt in a new process
         held &= right and set(calls) <= ({1, 2} if fault == "memory" else {1})
         lines_.append(
             [
@@ -116,7 +116,7 @@ def rewards(molecules: Path, rows: int, scorers: int, out: Path, baseline: bool)
 
 
 def _score(function: str, file: Path, scorers: int, out: Path) -> float:
-    """Seconds that `sequence-tutor score` takes, from its start to the finished table."""
+    """Seconds of `sequence-tutor score` from its start to the finished table."""
     config = out / f"{function}.toml"
     config.write_text(f"[scorers]\ncount = {scorers}\n" + REWARD.format(function=function))
     environment = os.environ | {COUNTER: str(out / f"{function}.counter")}
@@ -184,7 +184,7 @@ def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed:
 
 @dataclass
 class Monkey:
-    """Kills something at random, but not the learner's node, without which a run is over."""
+    """Kills a random process or node, but not the learner's node, without which a run ends."""
 
     algorithm: Any
     cluster: Any
@@ -196,7 +196,7 @@ class Monkey:
     due: float = 0.0
 
     def maybe(self) -> None:
-        """Kill something if it is time."""
+        """Kill a process or node if one is due."""
         import ray
 
         if time.monotonic() < self.due:
@@ -248,13 +248,13 @@ def report_losses(
     flush_s: float,
     until: float = float("inf"),
 ) -> bool:
-    """Compare what the reward counted until some time with what is on record."""
+    """Compare the calls that the reward counted until some time with the record."""
     counts = Counts.read(counter, until)
     table = read_table(record)
     scored_at = table["scored_at"].cast("int64").to_numpy() / 1e6
     committed = dict(zip(table["key"].to_pylist(), scored_at.tolist(), strict=True))
     lost = {k: at for k, at in counts.done.items() if k not in committed}
-    # rows that were handed over longer than the flush bound before anything was killed
+    # rows that a shard got longer before the first kill than the time between two flushes
     beyond = [
         k for k, at in lost.items() if not any(0 <= t - at[-1] <= flush_s + 5 for t in kills_at)
     ]
@@ -283,7 +283,7 @@ def report_losses(
 
 
 def driver(times: int, budget: int, prior: str, out: Path, seed: int) -> bool:
-    """kill -9 of the driver at a random moment, then --resume; what was on record stays."""
+    """kill -9 of the driver at a random moment, then --resume; the rows on record must stay."""
     out.mkdir(parents=True)
     dice = random.Random(seed)
     environment = os.environ | {COUNTER: str(out / "counter")}
@@ -314,13 +314,13 @@ def driver(times: int, budget: int, prior: str, out: Path, seed: int) -> bool:
             process.kill()
             kills_at.append(time.time())
         code = process.wait()
-        time.sleep(2)  # what the driver's death ends is ending
+        time.sleep(2)  # wait while the driver's processes end
         found = set(read_table(run / "scores")["key"].to_pylist())
         rows.append([attempt + 1, code, len(committed), len(found), len(committed - found)])
         held &= committed <= found
         committed |= found
     print(markdown(["start", "exit code", "on record before", "after", "lost"], rows))
-    # what comes after the table of the best is the summary, which scores samples of its own
+    # after top.csv comes the summary, which scores samples of its own
     until = (run / "top.csv").stat().st_mtime
     unharmed = report_losses(out / "counter", run / "scores", kills_at, 5.0, until)
     return unharmed and held and code == 0

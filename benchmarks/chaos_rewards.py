@@ -1,4 +1,4 @@
-"""Rewards for chaos.py: a dear one, and one that by the molecule does all that a reward shouldn't.
+"""Rewards for chaos.py: a slow one, and one with a fault that depends on the molecule.
 
 Each call is counted in a file outside the system, named by COUNTER: "start TIME KEY" before the
 work, "done TIME KEY" after it, each one atomic append.
@@ -15,9 +15,9 @@ from rdkit import Chem
 from rdkit.Chem import Descriptors
 
 COUNTER = "CHAOS_COUNTER"
-# Of a hundred molecules one each; the others are good.
+# One molecule in a hundred has each of these; the others are good.
 FAULTS = ("nan", "raise", "segfault", "exit", "memory", "sleep", "print")
-# What the record must say of each; what is printed is nobody's business.
+# The status that the record must have for each; printing isn't a fault.
 STATUS = {
     "nan": "failed",
     "raise": "failed",
@@ -30,7 +30,7 @@ STATUS = {
 
 
 def fault_of(smiles: str) -> str | None:
-    """What this molecule's reward does wrong; the same for every spelling."""
+    """The fault of this molecule's reward, the same for every spelling; None if it has none."""
     number = int.from_bytes(blake2b(key_of(smiles).encode(), digest_size=8).digest(), "little")
     return FAULTS[number % 100] if number % 100 < len(FAULTS) else None
 
@@ -41,7 +41,7 @@ def key_of(smiles: str) -> str:
 
 
 def dear(smiles: str) -> float:
-    """All of RDKit's descriptors: some ten milliseconds of real work."""
+    """All of RDKit's descriptors: about ten milliseconds of work."""
     key = key_of(smiles)
     _count("start", key)
     value = _work(smiles)
@@ -50,7 +50,7 @@ def dear(smiles: str) -> float:
 
 
 def bad(smiles: str) -> float:
-    """As `dear`, but for the unlucky molecules."""
+    """As `dear`, except for molecules with a fault."""
     key, fault = key_of(smiles), fault_of(smiles)
     _count("start", key)
     value = _work(smiles)

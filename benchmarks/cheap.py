@@ -1,4 +1,4 @@
-"""What costs next to nothing, so that a benchmark measures the rest: molecules, a prior of them."""
+"""Cheap molecules and a cheap prior, so that a benchmark measures the rest of the system."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def molecules() -> Iterator[str]:
 
 
 def small_prior(out: Path) -> Path:
-    """A prior that costs little to sample and to tune, made where it isn't there yet."""
+    """A prior that costs little to sample and to tune; trained if it doesn't exist yet."""
     data = out / "data.smi"
     if (out / "prior").is_dir():
         return out / "prior"

@@ -1,4 +1,4 @@
-"""What the benchmarks share: running a config, reading its record, describing its policy."""
+"""Functions of several benchmarks: run a config, read its record, describe its policy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def last_metrics(out: Path) -> dict[str, float]:
 
 
 def metrics_so_far(out: Path) -> dict[str, float]:
-    """The last tick of a run that goes on, or that it has made no update yet."""
+    """The last tick of a run under way; without updates if there is none yet."""
     path = out / "metrics.jsonl"
     return last_metrics(out) if path.is_file() and path.stat().st_size else {"updates": 0}
 
@@ -56,7 +56,7 @@ def rewards_in_order(out: Path, budget: int) -> np.ndarray:
 def auc_top10(rewards: np.ndarray, budget: int, every: int = 100) -> float:
     """Mean of the top-10 mean over the budget, by trapezoids each `every` scores.
 
-    As PMO (Gao et al. 2022) computes it; what was not spent counts at the last value.
+    As PMO (Gao et al. 2022) computes it; an unused rest of the budget counts at the last value.
     """
     marks = np.arange(every, len(rewards) + 1, every)
     curve = [float(np.sort(rewards[:m])[-10:].mean()) for m in marks]
@@ -77,7 +77,7 @@ def describe_policy(
 
 
 def training_keys(prior: Prior) -> set[str] | None:
-    """The keys of the data that a prior brings, None where it brings none."""
+    """The keys of the training data in a prior's directory; None without data."""
     if prior.data is None:
         return None
     domain = domain_of(prior.encoding.name)

@@ -34,7 +34,7 @@ SIZES: dict[str, Sequence[int]] = {
 
 
 def seconds(width: int, batch: int, length: int, rounds: int) -> tuple[float, float]:
-    """Of sampling a batch, and of an update on it."""
+    """Seconds of sampling a batch, and of an update on it."""
     torch.manual_seed(0)
     network = RecurrentNetwork(Architecture("lstm", 63, 128, width, 3)).eval()
     sampler = Sampler(network, SmilesEncoding(VOCABULARY, max_length=length))

@@ -1,9 +1,9 @@
-"""Broken configs, SMILES and tables, thousands of each: what is wrong with one is a sentence.
+"""Thousands of broken configs, SMILES and tables: every mistake must raise one sentence.
 
     python benchmarks/fuzz.py --cases 10000
 
-prints of each kind how many were accepted, how many were refused with a sentence (ValueError or
-OSError, which the commands print and end with exit code 2), and the first that ended otherwise.
+prints for each kind the number accepted, the number refused with a sentence (ValueError or OSError,
+which the commands print with exit code 2), and the first that ended otherwise.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-# Values that are put where others were.
+# Values that replace others.
 VALUES = [*'"" "x" 0 -1 1.5 1e400 -1e400 nan inf -inf true false [] [1,2] {} [[]] [{}]'.split()]
 VALUES += ["{ type = 1 }", '{ type = "sigmoid" }', "1979-05-27", "07:32:00", "9" * 400]
 VALUES += ['"\\u0000"', '"\\ud7ff"', "'''\n'''", "0x7fffffffffffffffff", f'"{"x" * 5000}"']
@@ -79,7 +79,7 @@ def config_text(examples: list[str], random_: random.Random) -> str:
 
 
 def table_bytes(random_: random.Random) -> bytes:
-    """Something like a CSV, often not quite."""
+    """The bytes of a table that is often a malformed CSV."""
     rows = [[random_.choice(HEADERS) for _ in range(random_.randint(1, 4))]]
     for _ in range(random_.randint(0, 8)):
         rows.append([random_.choice(CELLS) for _ in range(random_.randint(1, 5))])
@@ -121,7 +121,7 @@ def try_table(folder: Path, random_: random.Random) -> Callable[[], object]:
 
 
 def report(kind: str, outcomes: list[str], slowest_s: float, found: list[str]) -> bool:
-    """One line of the table, and the first failure. Returns whether there was none."""
+    """Print one line of the table and the first failure. Returns whether there was no failure."""
     counts = {name: outcomes.count(name) for name in ("accepted", "refused", "traceback")}
     row = "".join(f"{counts[name]:>12,}" for name in counts)
     print(f"{kind:<10}{len(outcomes):>10,}{row}{slowest_s:>14.2f}", flush=True)
@@ -150,7 +150,7 @@ def fuzz(kind: str, cases: int, make: Callable[[], Callable[[], object]]) -> boo
 
 
 def fuzz_smiles(cases: int, random_: random.Random) -> bool:
-    """Of each an identity and a score, in processes that may die."""
+    """Compute an identity and a score of each, in processes that may die."""
     config = RewardConfig.model_validate(
         {"component": [{"name": n} for n in ("qed", "sa", "logp", "tpsa", "ring_count")]}
     )

@@ -1,8 +1,8 @@
-"""Sampler and learner on a GPU against what one would write first, and against the GPU's limits.
+"""Sampler and learner on a GPU against a plain implementation and against the GPU's limits.
 
     python benchmarks/gpu.py
 
-Prints what the card does at best, two tables and what an update's time goes to. Ours and the peer
+Prints the card's best rates, two tables and the parts of an update's time. Ours and the peer
 (plain.py: PyTorch's own layers in float32, each operation launched from Python) take turns in one
 process; medians. The batches of episodes are the shipped molecule prior's own.
 """
@@ -31,7 +31,7 @@ DEVICE = torch.device("cuda")
 
 
 def seconds(run: Any, times: int = 20) -> float:
-    """Median of a GPU's own clock."""
+    """Median seconds by the GPU's own clock."""
     found = []
     for _ in range(times + 3):
         before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -147,7 +147,7 @@ def learner(batches: list[int], rounds: int, rate: float, updates: int = 8) -> N
 def make_batch(
     episodes: Episodes, size: int, seed: int
 ) -> tuple[dict[str, Tensor], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """What the learner and what the peer gets of the same episodes."""
+    """The same episodes as a batch for the learner and as one for the peer."""
     random = np.random.default_rng(seed)
     rows = random.choice(len(episodes.lengths), size, replace=False)
     lengths, returns = episodes.lengths[rows], random.normal(10.0, 2.0, size)
@@ -167,7 +167,7 @@ def actions_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def profiled(run: Any, updates: int, most: int = 8) -> str:
-    """Microseconds an update in the kernels that take most."""
+    """Microseconds per update of the slowest kernels."""
     activities = [torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profiler:
         run()

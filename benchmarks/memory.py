@@ -1,9 +1,9 @@
-"""What each process of a long run holds, from start to end.
+"""Memory of each process of a long run, from start to end.
 
     python benchmarks/memory.py
 
-100,000 updates of a small prior that is trained on the spot; the record grows all the time. What
-counts is the memory that is the process's own (USS), in MB; of each kind the largest.
+100,000 updates of a small prior that is trained first; the record grows all the time. Shows the
+memory that is the process's own (USS), in MB; the largest process of each kind.
 """
 
 from __future__ import annotations

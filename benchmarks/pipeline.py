@@ -1,4 +1,4 @@
-"""The whole run against a plain loop, and what its processor time went into.
+"""The whole run against a plain loop, and the parts of its processor time.
 
     python benchmarks/pipeline.py
     python benchmarks/pipeline.py --set replay.ratio=1
@@ -35,7 +35,7 @@ from sequence_tutor.policies.kernels.device import keep_freed_memory
 
 
 def ours(config: Path, out: Path, overrides: list[str], seconds: float) -> tuple[float, Counter]:
-    """Sequences/s, and processor seconds by stage, from a quarter minute after the first update."""
+    """Sequences/s, and processor seconds by stage, starting 15 s after the first update."""
     shutil.rmtree(out, ignore_errors=True)
     limits = [f"stop.seconds={seconds + 60}", "stop.scores=1000000"]
     command = optimize_command(config, out, [*overrides, *limits])

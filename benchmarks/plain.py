@@ -1,4 +1,4 @@
-"""What one would write first: the peer that the benchmarks of speed measure against.
+"""A plain implementation: the peer that the benchmarks of speed measure against.
 
 Sampling steps PyTorch's own layers until the last sequence of the batch is over, as REINVENT4
 does; an update pads its batch to the longest; scoring calls RDKit once for each component. The
@@ -57,7 +57,7 @@ def log_probs(network: RecurrentNetwork, actions: Tensor, mask: Tensor) -> Tenso
 
 
 class Learner:
-    """Path consistency with a learned log Z, and Adam as it comes."""
+    """Path consistency with a learned log Z, and Adam with its defaults."""
 
     def __init__(self, prior: RecurrentNetwork, policy: RecurrentNetwork, rate: float) -> None:
         self.prior, self.policy = prior, policy
@@ -98,7 +98,7 @@ def _similarity(mol: Chem.Mol, to: str) -> float:
     return float(DataStructs.TanimotoSimilarity(first, second))
 
 
-# each by its component's name; arguments beyond the molecule are the component's options
+# functions by component name; arguments after the molecule are the component's options
 COMPONENTS: Mapping[str, Callable[..., float]] = {
     "logp": Crippen.MolLogP,  # type: ignore[attr-defined]
     "qed": QED.qed,
@@ -110,7 +110,7 @@ COMPONENTS: Mapping[str, Callable[..., float]] = {
 
 
 def score(smiles: list[str], components: Mapping[str, tuple[str, ...]]) -> np.ndarray:
-    """float64 [B,C], NaN for what isn't valid: each component reads the SMILES for itself."""
+    """Scores float64 [B,C], NaN for invalid SMILES; each component parses the SMILES again."""
     out = np.full((len(smiles), len(components)), np.nan)
     with rdBase.BlockLogs():
         for column, (name, options) in enumerate(components.items()):

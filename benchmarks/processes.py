@@ -1,4 +1,4 @@
-"""What the processes of a run take, by what they do for it."""
+"""Processor time and memory of a run's processes, by stage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import psutil
 
-# by what a process calls itself; RLlib's wrapper is the learner
+# by the process title; RLlib's wrapper is the learner
 STAGES = {
     "ray::SequenceActor": "actor",
     "ray::ScorerProcess": "scorer",
@@ -37,7 +37,7 @@ def cpu_seconds(root: psutil.Process) -> Counter[str]:
 
 
 def own_megabytes(root: psutil.Process) -> dict[str, list[float]]:
-    """By stage, what each process has to itself (USS), of a process and all its descendants."""
+    """Each process's own memory (USS) in MB by stage, of a process and all its descendants."""
     found: dict[str, list[float]] = defaultdict(list)
     for process in _family(root):
         try:

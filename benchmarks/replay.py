@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/replay.py
     OMP_NUM_THREADS=1 python benchmarks/replay.py --tables growth --rows 10000000
 
-Shards without Ray in one process, which is what a shard's process does; each table in a process of
-its own, so that resident memory is the shards'. Rows are made up: keys and sequences of 45
+Shards without Ray in one process, with the work of a shard's process; each table in its own
+process, so that resident memory is the shards'. Rows are made up: keys and sequences of 45
 characters, 48 actions, three components.
 """
 
@@ -48,7 +48,7 @@ def texts(rows: int, random: np.random.Generator, length: int = 45) -> list[str]
 
 
 def made_up(rows: int, random: np.random.Generator) -> Scored:
-    """Rows as molecules have them; one of ten has no reward."""
+    """Rows like those of molecules; one of ten has no reward."""
     lengths = random.integers(30, 49, rows).astype(np.int32)
     tokens = random.integers(1, 40, (rows, 48)).astype(np.int16)
     tokens[np.arange(48) >= lengths[:, None]] = 0
@@ -87,7 +87,7 @@ def new_shards(count: int, directory: Path, sampler: RowSampler = SAMPLER) -> li
 
 
 def fill(shards: list[ReplayShard], rows: int, seed: int) -> Iterator[int]:
-    """Add rows; says after each batch how many have been."""
+    """Add rows; yields their number after each batch."""
     random = np.random.default_rng(seed)
     for done in range(0, rows, BATCH):
         batch = made_up(min(BATCH, rows - done), random)
@@ -140,7 +140,7 @@ def memory(rows: int) -> None:
 
 
 class Undivided:
-    """The control: each shard samples as if it were alone."""
+    """The control: each shard samples as if it were the only one."""
 
     def __init__(self, sampler: RowSampler) -> None:
         self.choose = sampler.choose
@@ -150,7 +150,7 @@ class Undivided:
 
 
 def sampling(rows: int, hashings: int = 8, batches: int = 64) -> None:
-    rows, top = min(rows, 20_000), 1024  # all are held whole
+    rows, top = min(rows, 20_000), 1024  # all rows are kept whole
     scored = made_up(rows, np.random.default_rng(0))
     rewards = np.random.default_rng(1).permutation(rows).astype(float)
 
@@ -212,7 +212,7 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def latencies(shard: ReplayShard, shards: int, repeats: int) -> dict[str, list[float]]:
-    """Milliseconds of calls with 64 rows, as they come in turn when a run goes on."""
+    """Milliseconds of calls with 64 rows, in the order in which a run makes them."""
     random = np.random.default_rng(time.monotonic_ns())
     times: dict[str, list[float]] = {n: [] for n in ("claim new", "add", "claim known", "sample")}
     for seed in range(repeats):
@@ -285,7 +285,7 @@ def reload(rows: int) -> None:
 
 
 def in_own_process(call: Callable[[], T]) -> T:
-    """What a call returns in a fork of this process: the memory it took is given back."""
+    """Result of a call in a fork of this process, so that its memory is freed."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=lambda: sender.send(call()))

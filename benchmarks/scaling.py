@@ -4,14 +4,14 @@
     python benchmarks/scaling.py driver      the driver with 1 to 1,000 simulated scorers
 
 `rewards` is the whole system as `sequence-tutor score` runs it: fleet, pool, tasks, scorers,
-claims, record. The reward sleeps, so that cores don't bind; and so that 64 processes' own idling
-doesn't bind two cores either, a few processes have all the scorers, each of which scores one
-sequence at a time, in its own process. `--real` has a process with an isolated reward for each, as
-a run has. Efficiency is seconds slept / (scorers x seconds) from when the last scorer has begun
-until the last sequence is done: on machines of their own they would start at the same time.
+claims, record. The reward sleeps, so that cores are no limit. A few processes host all scorers, as
+64 idle processes would use two cores; each scorer scores one sequence at a time in its host's
+process. With `--real` each scorer has a process with an isolated reward, as in a run. Efficiency is
+seconds slept / (scorers x seconds), from the start of the last scorer until the last sequence is
+done: on machines of their own the scorers would start at the same time.
 
-`driver` is the real fleet and pool; in place of scorers there are a few Ray actors that answer for
-a thousand and only wait, so what is measured is the driver's own work.
+`driver` is the real fleet and pool; instead of scorers a few Ray actors answer for a thousand
+scorers and only wait, so that the driver's own work is measured.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class OneAtATime:
 
 
 class ScorersHost:
-    """A process with some scorers, real but for their reward."""
+    """A process that hosts some scorers, real except for their reward."""
 
     def __init__(self, run: RunConfig, shards: list[ActorHandle]) -> None:
         process_module.IsolatedReward = OneAtATime  # type: ignore[attr-defined]
@@ -102,7 +102,7 @@ class LocalFleet(ScorerFleet):
 def hosted(
     run: RunConfig, shards: list[ActorHandle], least: int, most: int, handed: int
 ) -> ScorerFleet:
-    """In place of `start_scorers`."""
+    """Replaces `start_scorers`."""
     actor = ray.remote(ScorersHost).options(max_concurrency=1 + handed * most)
     hosts = [actor.remote(run, shards) for _ in range(min(HOSTS, most))]
     simulated = (Simulated(hosts[i % len(hosts)], i) for i in count())
@@ -110,7 +110,7 @@ def hosted(
 
 
 def measure(scorers: int, seconds: float, out: Path) -> tuple[int, float, float]:
-    """Rows, seconds it took, and the efficiency."""
+    """Rows, seconds, and the efficiency."""
     work_s = WORK_S + (STARTING_S * scorers if bulk_run.start_scorers is not hosted else 0)
     rows = min(MOST_ROWS, max(ROWS_EACH * scorers, round(work_s * scorers / seconds)))
     source = out / f"{scorers}-{seconds}.smi"
@@ -120,7 +120,7 @@ def measure(scorers: int, seconds: float, out: Path) -> tuple[int, float, float]
         {
             "reward": {
                 "timeout_s": 60,
-                "waiting": 0,  # or a scorer would sleep for several at a time
+                "waiting": 0,  # a scorer must not sleep for several sequences at a time
                 "component": [{"name": "python", "function": function}],
             },
             "scorers": {"count": scorers},
@@ -174,7 +174,7 @@ class Waited:
 
 
 class Waiting:
-    """Answers for many scorers, and only waits."""
+    """A Ray actor that answers for many scorers and only waits."""
 
     def __init__(self) -> None:
         self.turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -183,7 +183,7 @@ class Waiting:
         return "here"
 
     async def wait(self, scorer: int, rows: int, seconds: float) -> Waited:
-        async with self.turns[scorer]:  # one after the other, as in a scorer
+        async with self.turns[scorer]:  # one task after the other, as in a scorer
             await asyncio.sleep(seconds)
         return Waited(rows, seconds)
 
@@ -201,13 +201,13 @@ class Simulated:
 
     @property
     def score_lines(self) -> Any:
-        """As of an actor handle: `.remote(...)` calls it."""
+        """A method like that of an actor handle: `.remote(...)` calls it."""
         return SimpleNamespace(remote=partial(self.host.score_lines.remote, self.number))
 
 
 @dataclass
 class Wait:
-    """Sequences of 100 ms each."""
+    """A task of sequences that take 100 ms each."""
 
     rows: int
     allowance: int = 0
@@ -225,7 +225,7 @@ class Wait:
 
 
 def drive(hosts: list[ActorHandle], scorers: int, tasks_per_s: float, seconds: float) -> list[str]:
-    """The driver's share of a core, and how busy it keeps the scorers."""
+    """The driver's share of a core, and the share of time that the scorers are busy."""
     pool_module.TASKS_PER_S = tasks_per_s
     simulated = (Simulated(hosts[i % len(hosts)], i) for i in count())
     fleet = ScorerFleet(lambda: next(simulated), scorers, scorers, handed=2, idle_s=60)
@@ -255,7 +255,7 @@ def drive(hosts: list[ActorHandle], scorers: int, tasks_per_s: float, seconds: f
 
 
 def _cpu_s() -> float:
-    """This process's, all threads."""
+    """CPU seconds of all threads of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 

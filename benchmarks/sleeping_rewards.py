@@ -1,4 +1,4 @@
-"""Rewards that cost time and no CPU, as one does that asks another machine."""
+"""Rewards that cost time and no CPU, like one that calls another machine."""
 
 import time
 

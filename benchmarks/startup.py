@@ -1,4 +1,4 @@
-"""From the command to the first scored molecule, and where the seconds go.
+"""Seconds from the command to the first scored molecule, and CPU seconds by kind of process.
 
     python benchmarks/startup.py
 
@@ -21,7 +21,7 @@ from common import EXAMPLES, markdown, optimize_command
 
 from sequence_tutor.distributed.replay.record.writer import read_table
 
-# each starts what the one before it starts, and something more
+# each starts all parts of the one before it, and one more
 STEPS = {
     "Python and the command line": "import sequence_tutor.distributed.commands.cli",
     "PyTorch and RLlib, and Ray's own processes beside them": (
@@ -31,11 +31,11 @@ STEPS = {
     ),
 }
 REST = "actors, scorers and shards; the first molecules"
-# CPU seconds are told by what a process's command line has in it, or else it's Ray's own
+# the kind of a process by a text in its command line; all others are Ray's own
 KINDS = {
     "ray::SequenceActor": "actor",
     "ray::_WrappedExecutable": "learner",
-    "ray::IDLE": "learner",  # before it is told what it is
+    "ray::IDLE": "learner",  # a worker before it has an actor
     "ray::ScorerProcess": "scorer",
     "ray::_ShardActor": "shards",
     "ray::WeightBoard": "board",
@@ -52,12 +52,12 @@ def timed(command: list[str]) -> float:
 
 
 def cpu_seconds(root: psutil.Process) -> dict[int, tuple[str, float]]:
-    """Kind and CPU seconds of a process and all below it, by its number."""
+    """Kind and CPU seconds of a process and all its descendants, by process id."""
     found = {}
     for process in (root, *root.children(recursive=True)):
         try:
             line, times = " ".join(process.cmdline()), process.cpu_times()
-        except psutil.Error:  # it has ended
+        except psutil.Error:  # the process has ended
             continue
         kind = next((kind for part, kind in KINDS.items() if part in line), "Ray's own")
         found[process.pid] = (kind, times.user + times.system)
@@ -65,8 +65,8 @@ def cpu_seconds(root: psutil.Process) -> dict[int, tuple[str, float]]:
 
 
 def first_score(config: Path, out: Path) -> tuple[float, Counter[str]]:
-    """Seconds from the command until the first molecule had its score, and the CPU seconds of
-    each kind of process till then."""
+    """Seconds from the command until the first molecule has its score, and the CPU seconds of each
+    kind of process until then."""
     shutil.rmtree(out, ignore_errors=True)
     started = time.time()
     command = optimize_command(config, out, ["stop.scores=64"])

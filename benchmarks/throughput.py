@@ -1,4 +1,4 @@
-"""Speed of each stage against what one would write first, and against the machine's own limit.
+"""Speed of each stage against a plain implementation and against the machine's own limit.
 
     python benchmarks/throughput.py sampler      sequences/s, batches 128 to 2,048
     python benchmarks/throughput.py learner      updates/s
@@ -50,7 +50,7 @@ def in_turns(rounds: int, *calls: Callable[[], Any]) -> list[float]:
 
 
 class Rows:
-    """How many rows a sampler steps, step by step, and how long their products alone take."""
+    """Rows that a sampler steps at each step, and the seconds of their products alone."""
 
     def __init__(self) -> None:
         self.widths: list[int] = []
@@ -68,7 +68,7 @@ class Rows:
         Stepper.step = self._step  # type: ignore[method-assign]
 
     def products(self, sizes: Architecture) -> Callable[[], None]:
-        """The same matrix products as the steps', and nothing else."""
+        """Only the matrix products of the steps."""
         dtype = torch.bfloat16 if bfloat16_is_fast("cpu") else torch.float32
         gates, h = (4 if sizes.cell == "lstm" else 3) * sizes.hidden, sizes.hidden
         first = torch.randn(gates, h, dtype=dtype)
@@ -114,7 +114,7 @@ def sampler(threads: list[int], batches: list[int], rounds: int) -> None:
 
 
 def replayed(size: int = 1024) -> Episodes:
-    """Episodes of the shipped prior, to learn from."""
+    """Training batches with episodes of the shipped prior."""
     prior = load_prior("zinc250k")
     return Sampler(prior.network, prior.encoding).sample(size, torch.Generator().manual_seed(0))
 
@@ -133,7 +133,7 @@ def learner(threads: list[int], batches: list[int], rounds: int) -> None:
 def learner_row(
     episodes: Episodes, returns: np.ndarray, batch: int, rounds: int, updates: int = 3
 ) -> list[str]:
-    """`updates` updates a turn, of both on the same batches."""
+    """Row of the table: `updates` updates a turn by both, on the same batches."""
     prior = load_prior("zinc250k").network
     model = KLControlModel(prior, "path", KLControlSettings(), target_rate=0.05)
     groups = [{"params": [*model.online.network.parameters()]}, {"params": [model.online.level]}]
@@ -219,7 +219,8 @@ def molecules(n: int) -> list[str]:
 
 
 def scoring(rounds: int, size: int = 1000) -> None:
-    """On one core; a turn scores all molecules with each component or sum of components."""
+    """Print the table of scoring on one core; a turn scores all molecules with one component or
+    sum of components."""
     aspirin = "CC(=O)Oc1ccccc1C(=O)O"
     single: dict[str, dict[str, tuple[str, ...]]] = {
         name: {name: (aspirin,) if name == "similarity" else ()} for name in plain.COMPONENTS
@@ -242,7 +243,7 @@ def scoring(rounds: int, size: int = 1000) -> None:
         )
 
         def score_anew() -> None:
-            identity._identify.cache_clear()  # or a second round would find every molecule parsed
+            identity._identify.cache_clear()  # or the second round would find all molecules parsed
             reward.score(smiles)  # noqa: B023
 
         one, other = in_turns(

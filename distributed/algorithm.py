@@ -1,10 +1,10 @@
-"""The algorithm: actors generate, scorers judge, replay shards remember, the learner updates.
+"""The algorithm on Ray: actors generate, scorers score, shards store, the learner updates.
 
 The driver only passes references and reports between Ray actors:
 
     actors --refs--> scorers --rows--> replay shards --refs--> learner --weights--> board --> actors
 
-Asynchronous mode keeps everybody busy and holds the replay ratio by pacing actors and learner.
+Asynchronous mode keeps all of them busy and holds the replay ratio by pacing actors and learner.
 Synchronous mode does the same work in rounds, in a fixed order, and is repeatable bit for bit.
 """
 
@@ -47,9 +47,9 @@ from sequence_tutor.distributed.types import ActorReport, ScoreReport, Weights
 from sequence_tutor.distributed.weight_board import prior_parts
 from sequence_tutor.policies.files.storage import Location
 
-# Scorers asked for, for each that the actors would keep busy.
+# Scorers to ask for, as a multiple of the scorers that the actors keep busy.
 SPARE_SCORERS = 1.25
-# Seconds the driver waits for news when it has nothing to hand on.
+# Seconds the driver waits for a report, after a pass of the loop that found nothing to learn from.
 IDLE_WAIT_S = 0.05
 
 
@@ -69,25 +69,25 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         if config.run is None:
             raise ValueError("call SequenceTutorConfig.tutor(run) before building")
         run, run_id = config.run, uuid.uuid4().hex[:12]
-        config = self.config = config.copy(copy_frozen=False)  # RLlib hands it over frozen
+        config = self.config = config.copy(copy_frozen=False)  # RLlib's copy is frozen
         config.run_id = run_id
-        # Under Tune RLlib must start the actors: after the learners, their bundles would be taken.
-        ours = get_current_placement_group() is None
-        if ours:
+        # Under Tune RLlib must start the actors first, or the learners would take their bundles.
+        starts_actors = get_current_placement_group() is None
+        if starts_actors:
             config.num_env_runners = 0
         config.freeze()
         check_resources(run)
         self.begin(run, starting_prior(run), Location(config.directory or self.logdir))
         self.prior_reference = ray.put(prior_parts(self.prior))
         self.board = start_board(run_id, self.prior_reference)
-        if run.learner.algorithm != "g":  # all others start with the prior as their policy
+        if run.learner.algorithm != "g":  # the policy of all other algorithms starts as the prior
             publish_prior(self.board, self.prior)
         record = record_of(run.replay, self.directory).uri
         self.shards = start_shards(run, record, self.prior.encoding)
-        # In synchronous mode a slow shard is waited for: going on without it isn't repeatable.
+        # Synchronous mode waits for a slow shard: a run without it would not be repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
         self.replay = ray_replay(self.shards, **patience)
-        # without actors there is nothing to score
+        # a run without actors has nothing to score
         least, most = (run.scorers.least, run.scorers.count) if run.actors.count else (0, 0)
         self.scorers: ScorerPool[ScoreReport] = ScorerPool(
             start_scorers(run, self.shards, least, most, self.prior.encoding)
@@ -96,7 +96,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         self.exporter = RunExporter(run, self.directory.name, run_id)
         self.saves_itself = True
         super().setup(config)
-        if ours:
+        if starts_actors:
             start_actors(self.env_runner_group, run.actors.least)
         self.scaler = ActorScaler(self.env_runner_group, run.actors.least, run.actors.count)
         self.learning = LearnerCalls(self.learner_group)
@@ -115,36 +115,36 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
             self.scorers.dispatch(self.budget_left())
             self._take_scores()
             if not self._keep_learning():
-                self._wait_for_news()
+                self._wait_for_report()
 
     def step(self) -> dict[str, Any]:
-        """One iteration for `train()` and Tune: RLlib's results, and ours under "tutor"; Tune
-        ends the trial when the budget is used."""
+        """One iteration for `train()` and Tune. Returns RLlib's results, with our metrics under
+        "tutor" and, for Tune, whether the run is finished under "done"."""
         results: dict[str, Any] = super().step()
         before = self.last_metrics.elapsed_s
         self.last_metrics = self.read_metrics()
         seconds = self.last_metrics.elapsed_s - before
-        if not self.out_of_budget():  # after that actors have nothing to do
+        if not self.out_of_budget():  # afterwards actors have nothing to do
             self.scaler.look(self.last_metrics, seconds, self.scorers.full)
         done = self.finished()
         if done and self.saves_itself:
             self.drain(patience_s(self.run_config.reward))
             self.save_run()
-            self.saves_itself = False  # the next time there is nothing new
+            self.saves_itself = False  # a later iteration has nothing new to save
         return results | {"tutor": asdict(self.last_metrics), "done": done}
 
     def learners_are_there(self) -> bool:
-        """Whether they have started. Raises what kept them from it."""
+        """Whether the learners have started. Raises the error that prevented it."""
         group = self.learner_group
         return group.are_there() if isinstance(group, PendingLearnerGroup) else True
 
     def _generate(self) -> None:
-        """Take finished batches; ask for more unless scorers or learner are behind."""
+        """Take finished batches; ask for more unless the scorers or the learner are behind."""
         group, tally = self.env_runner_group, self.tally
         batch = self.run_config.actors.largest_batch
         under_way = self.scorers.waiting + self.scorers.scoring
         may_insert = self.rate.may_insert(tally.inserted + under_way, tally.sampled, batch)
-        may_insert = may_insert or self._nothing_to_learn  # the learner has to wait for actors
+        may_insert = may_insert or self._nothing_to_learn  # the learner waits for the actors
         if may_insert and not self.scorers.full and not self.out_of_budget():
             results = group.foreach_env_runner_async_fetch_ready(
                 "sample", tag="sample", mark_healthy=True, return_actor_ids=True
@@ -157,7 +157,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
             self._seconds_per_episode = report.seconds / report.rows
 
     def _ask_for_scorers(self) -> None:
-        """As many as keep up with the actors, where the present ones don't."""
+        """If the scorers are behind, ask for enough of them to keep up with the actors."""
         generated_per_s = self.env_runner_group.num_remote_env_runners() / self._seconds_per_episode
         busy = generated_per_s * self.scorers.batch_size.seconds_per_row
         self.scorers.fleet.want(math.ceil(SPARE_SCORERS * busy) if self.scorers.full else 0)
@@ -167,9 +167,9 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
             self.count_scores(report)
 
     def _keep_learning(self) -> bool:
-        """Count what the learner has done and give it more where it may have more. Returns whether
-        there was anything."""
-        news = self.take_learned(0.0)
+        """Count finished updates and start more where the replay ratio allows. Returns whether
+        either happened."""
+        learned = self.take_learned(0.0)
         learner, stop, tally = self.run_config.learner, self.run_config.stop, self.tally
         updates = learner.updates_per_call
         if stop.updates is not None:
@@ -177,17 +177,17 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         if self.out_of_budget():
             updates = min(updates, self.updates_owed())
         if updates < 1 or self.learning.full or not self.learners_are_there():
-            return news
+            return learned
         rows = learner.batch * learner.count
         sampled = tally.sampled + self.learning.updates * rows
-        # without actors there is no ratio to keep
+        # a run without actors has no ratio to keep
         if self.run_config.actors.count and not self.rate.may_sample(
             tally.inserted, sampled, updates * rows
         ):
-            return news
-        return self.learn(updates) or news
+            return learned
+        return self.learn(updates) or learned
 
-    def _wait_for_news(self) -> None:
+    def _wait_for_report(self) -> None:
         started = time.perf_counter()
         if self.scorers.scoring:
             self._take_scores(IDLE_WAIT_S)
@@ -198,10 +198,10 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         self.tally.waited_s += time.perf_counter() - started
 
     def restore_env_runners(self, env_runner_group: Any) -> list[int]:
-        """Let restarted actors back in; they fetch weights from the board by themselves."""
+        """Use restarted actors again; they fetch their weights from the board."""
         return list(env_runner_group.probe_unhealthy_env_runners())
 
-    # -- what others ask ----------------------------------------------------------------------
+    # -- what `Training` and the callers ask --------------------------------------------------
 
     def generate_and_score(self) -> tuple[list[ActorReport], list[ScoreReport]]:
         """A batch of each actor for this round, scored and stored in order."""
@@ -215,40 +215,40 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         )
 
     def newest_weights(self) -> tuple[int, Weights]:
-        """What is on the board, and its version."""
+        """The version and the policy's weights on the board."""
         version, reference = ray.get(self.board.newest.remote(-1))
         return version, ray.get(reference[0])
 
     def part_gauges(self) -> dict[str, Any]:
-        """Fields of `Metrics` that tell of actors and scorers."""
+        """Fields of `Metrics` about actors and scorers."""
         fleet = self.scorers.fleet
         return {
             "actors_alive": self.env_runner_group.num_healthy_remote_workers(),
-            # synchronous rounds wait for every scorer
+            # a synchronous round waits for every scorer
             "scorers_up": len(fleet) if self.run_config.mode == "synchronous" else fleet.up,
             **scorer_gauges(self.scorers),
         }
 
     def read_metrics(self) -> Metrics:
-        """Metrics since the last call, exported."""
+        """Metrics since the last call; exports them to Prometheus as well."""
         metrics = super().read_metrics()
         self.exporter.export(self.tally)
         return metrics
 
     def drain(self, timeout: float = 60.0) -> None:
-        """Let what is being scored finish and reach the record and the metrics; what no scorer has
-        yet costs nothing and is dropped."""
+        """Wait at most `timeout` seconds for the scores under way, then for the updates; flush the
+        record and read the last metrics. Drops the batches that no scorer has begun."""
         self.scorers.drop_waiting()
         deadline = time.monotonic() + timeout
         while self.scorers.scoring and time.monotonic() < deadline:
             self._take_scores(IDLE_WAIT_S)
-            self.scorers.drop_waiting()  # what came back from a lost scorer
+            self.scorers.drop_waiting()  # batches that came back from a lost scorer
         self.take_learned(None)
         self.replay.flush()
         self.last_metrics = self.read_metrics()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """What Tune asks for: the same content, no pickles."""
+        """A checkpoint for Tune, with the content of the run directory's and without pickles."""
         checkpoint.write(checkpoint_dir, self.snapshot())
 
     def cleanup(self) -> None:

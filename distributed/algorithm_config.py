@@ -1,4 +1,4 @@
-"""RLlib's view of a run."""
+"""RLlib's settings of a run, all derived from its `RunConfig`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sequence_tutor.distributed.ray_cluster.join import start_ray
 
 
 class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
-    """RLlib's view of a run: `SequenceTutorConfig().tutor(run, directory)`.
+    """RLlib's settings of a run: `SequenceTutorConfig().tutor(run, directory)`.
 
-    Everything that is ours is in `run`; RLlib's own settings are derived from it.
+    Our own settings are all in `run`; RLlib's are derived from it.
     """
 
     def __init__(self, algo_class: type | None = None) -> None:
-        if algo_class is None:  # the two classes name each other
+        if algo_class is None:  # imported here: the two modules import each other
             from sequence_tutor.distributed.algorithm import SequenceTutor
 
             algo_class = SequenceTutor
@@ -36,13 +36,13 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         self.env_runner_cls = SequenceActor
 
     def tutor(self, run: RunConfig, directory: str | Path | None = None) -> SequenceTutorConfig:
-        """Set the run; the record goes under `directory`, by default Tune's trial directory."""
+        """Set the run. The record goes under `directory`, by default Tune's trial directory."""
         self.run = run
         self.directory = None if directory is None else str(directory)
-        # RLlib warns at each start of things that are as we want them, from this logger alone
+        # this logger warns at each start about settings that we have chosen
         logging.getLogger("ray.rllib").setLevel(logging.ERROR)
         learner, actors = run.learner, run.actors
-        # no seed: actors and learners seed what they use themselves, see choose_repeatable_kernels
+        # no seed for RLlib: actors and learners seed their own generators
         self.framework("torch").debugging(log_level="ERROR")
         self.env_runners(
             num_env_runners=actors.least,
@@ -78,15 +78,15 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         return self
 
     def build_algo(self, *args: Any, **kwargs: Any) -> Any:
-        """The algorithm; starts or joins Ray, as the command does, if that is not done yet."""
+        """Build the algorithm; starts or joins Ray first, unless Ray runs already."""
         if self.run is not None:
             start_ray(self.run)
         return super().build_algo(*args, **kwargs)
 
     def build_learner_group(self, **kwargs: Any) -> LearnerGroup | PendingLearnerGroup:
-        """The learners, which may take their time: the others can begin without them.
+        """Start the learners in the background, so that generating and scoring begin without them.
 
-        Not under Tune: a thread doesn't see the placement group in which they are to be.
+        Under Tune they start in the foreground: a thread doesn't see the trial's placement group.
         """
         build = super().build_learner_group
         if get_current_placement_group() is not None:
@@ -94,7 +94,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         return PendingLearnerGroup(lambda: build(**kwargs))
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """The networks; they fetch the prior from the run's board."""
+        """The module with the networks; it fetches the prior from the run's board."""
         return RLModuleSpec(
             module_class=KLControlModule,
             model_config={"run": self.run, "run_id": self.run_id},

@@ -1,4 +1,4 @@
-"""The TOML file of a run, read and written: a sentence for every mistake."""
+"""Reads and writes the TOML file of a run. Every mistake in a file raises one sentence."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ class ConfigError(ValueError):
     """A config that can't be run; the message names the file, the key and what is allowed."""
 
 
-# What a text begins with that is in another encoding than UTF-8, or in UTF-8 and says so. UTF-32
-# first: its mark begins as that of UTF-16 does.
+# Text encodings by byte order mark. UTF-32 comes first, as its mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -41,8 +40,8 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> RunConf
 
 
 def read_toml(content: bytes, origin: str) -> dict[str, Any]:
-    """The tables of a TOML file in UTF-8, or in what its byte order mark says: Windows writes such.
-    Raises ConfigError."""
+    """The tables of a TOML file. The text is in UTF-8, or in the encoding of its byte order mark,
+    which Windows programs write. Raises ConfigError."""
     encoding = next((e for mark, e in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
@@ -70,7 +69,7 @@ def parse_config(data: dict[str, Any], origin: str = "config") -> RunConfig:
 
 
 def synchronous(run: RunConfig) -> RunConfig:
-    """The same run in synchronous mode. Raises ConfigError where it can't be."""
+    """The same run in synchronous mode. Raises ConfigError if its settings don't allow that."""
     fields = {name: getattr(run, name) for name in RunConfig.model_fields}
     try:
         return RunConfig(**fields | {"mode": "synchronous"})
@@ -85,7 +84,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
-        parsed = value  # a bare word is a string, so that shells need no double quoting
+        parsed = value  # a bare word is a string, so that shells need no second pair of quotes
     *tables, last = key.strip().split(".")
     for table in tables:
         data = data.setdefault(table, {})

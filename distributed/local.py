@@ -1,7 +1,7 @@
 """The local engine: the parts of a run as objects of this process, driven in synchronous rounds.
 
-No Ray, no other process: breakpoints, profilers and notebooks work anywhere, also in a user's
-reward. The same seed gives the same updates and the same record as synchronous mode on Ray does.
+There is no Ray and no other process, so breakpoints, profilers and notebooks work everywhere, also
+in a user's reward. The same seed gives the same updates and record as synchronous mode on Ray.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ from sequence_tutor.policies.kernels.device import choose_repeatable_kernels
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.in_process import INTERRUPTED, LocalReward
 
-# What the record says of the rows: which actor made them, and which scorer scored them.
+# Names of the actor and of the scorer in the record's rows.
 ACTOR, SCORER = "actor-{worker}-local", "scorer-local"
 
 
 class LocalEngine:
-    """Runs of this process; what `optimize --local` uses instead of Ray."""
+    """Makes runs in this process; `optimize --local` uses it instead of Ray."""
 
-    # what is imported in the background while the files are checked: modules that take seconds
+    # modules that take seconds to import; imported in the background while files are checked
     heavy = ("sequence_tutor.policies.prior", "sequence_tutor.distributed.metrics.writer")
-    # what its parts raise where a run can't go on
+    # errors that its parts raise if a run can't go on
     errors: tuple[type[Exception], ...] = (RuntimeError, OSError)
 
     def prepare(self, run: RunConfig) -> RunConfig:
-        """The run in synchronous mode, which is the only one here. Raises ConfigError."""
+        """The run in synchronous mode, the only one here. Raises ConfigError."""
         if run.learner.count > 1:
             raise ConfigError("a local run has one learner: set learner.count = 1")
         try:
@@ -71,11 +71,11 @@ class LocalEngine:
             raise ConfigError(f"a local run is synchronous: {error}") from error
 
     def reward(self, run: RunConfig) -> LocalReward:
-        """The reward in this process, once for checks, scores and the report."""
+        """The reward in this process, for checks and the report."""
         return LocalReward(run.reward, domain_of(run.encoding).name, [os.getcwd()])
 
     def enter(self, run: RunConfig, console: Console, stop: StopRequest) -> None:
-        """Nothing to start."""
+        """Do nothing: there is no process to start."""
 
     def build(self, run: RunConfig, out: Location) -> LocalRun:
         return LocalRun(run, out)
@@ -87,7 +87,7 @@ class LocalEngine:
 
 
 def open_replay(run: RunConfig, record: Location, encoding: Encoding | None) -> ReplayClient:
-    """The shards of a record in this process, which reload what is there."""
+    """The shards of a record in this process; they reload the rows on record."""
     PartStore.make(record.uri)
     settings, count = shard_settings(run, encoding), run.replay.shards
     shards = [ReplayShard(record.uri, settings, shard, count) for shard in range(count)]
@@ -95,7 +95,7 @@ def open_replay(run: RunConfig, record: Location, encoding: Encoding | None) -> 
 
 
 class LocalScorer(Scorer):
-    """Scores in this process. What is interrupted leaves its scores on record first."""
+    """Scores in this process. If the reward is interrupted, the finished scores go on record."""
 
     def __init__(
         self, run: RunConfig, replay: ReplayClient, encoding: Encoding | None = None
@@ -106,7 +106,8 @@ class LocalScorer(Scorer):
         super().__init__(self._local.identify, self._local, client, encoding)
 
     def score(self, work: Work) -> Scored | None:
-        """Raises what interrupted the reward, such as KeyboardInterrupt."""
+        """As `Scorer.score`. Raises the exception that interrupted the reward, such as
+        KeyboardInterrupt."""
         scored = super().score(work)
         if self._local.interrupt is not None:
             if scored is not None:
@@ -118,8 +119,10 @@ class LocalScorer(Scorer):
 
 
 class LocalLearning:
-    """Makes updates where a cluster calls its learners. weights: those published last, and after
-    how many updates."""
+    """Makes the updates of a run in this process; see `UpdateCalls`.
+
+    weights: the number of updates and the policy's weights, as published last.
+    """
 
     updates, full = 0, False
 
@@ -192,12 +195,12 @@ class LocalRun(Training):
         return [report for report, _ in made], reports
 
     def newest_weights(self) -> tuple[int, Weights]:
-        """What the policy has learned, and after how many updates."""
+        """The version and the policy's weights that were published last."""
         learning: LocalLearning = self.learning
         return learning.weights
 
     def part_gauges(self) -> dict[str, Any]:
-        """Fields of `Metrics` that tell of actors and scorers."""
+        """Fields of `Metrics` about actors and scorers."""
         return {
             "actors_alive": len(self._generators),
             "scorers_up": 1,
@@ -212,12 +215,12 @@ class LocalRun(Training):
         return True
 
     def drain(self, timeout: float = 0.0) -> None:
-        """Put all on record and read the last metrics."""
+        """Flush the record and read the last metrics."""
         self.replay.flush()
         self.last_metrics = self.read_metrics()
 
     def stop(self) -> None:
-        """Put on record what isn't yet, and leave PyTorch to the caller as it was."""
+        """Flush the record and restore the caller's PyTorch settings."""
         self.replay.flush()
         self._before.restore()
 
@@ -241,7 +244,7 @@ class LocalLineScorers:
                 return
 
     def tell(self, estimate: Estimate, counts: np.ndarray) -> None:
-        """Nothing else listens."""
+        """Do nothing: no other process needs the numbers."""
 
     def flush(self) -> None:
         self._replay.flush()
@@ -254,7 +257,7 @@ class LocalLineScorers:
 
 
 class _TorchState:
-    """PyTorch's settings of this process, which belong to the caller."""
+    """PyTorch's settings of this process, to restore for the caller."""
 
     def __init__(self) -> None:
         self._threads, self._random = torch.get_num_threads(), torch.get_rng_state()

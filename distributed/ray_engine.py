@@ -1,4 +1,4 @@
-"""Runs on Ray: on an existing cluster, or on one that is started on this machine."""
+"""The engine on Ray: makes runs on a cluster that exists, or on one started on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class RayEngine:
-    """Runs whose parts are Ray actors; what `optimize` uses by default."""
+    """Makes runs whose parts are Ray actors; `optimize` uses it by default."""
 
     # modules that take seconds to import; imported in the background while files are checked
     heavy = (
@@ -31,11 +31,11 @@ class RayEngine:
         "sequence_tutor.distributed.algorithm",
         "sequence_tutor.distributed.metrics.writer",
     )
-    # errors that its parts raise where a run can't go on
+    # errors that its parts raise if a run can't go on
     errors: tuple[type[Exception], ...] = (RayError, RuntimeError, OSError)
 
     def prepare(self, run: RunConfig) -> RunConfig:
-        """The run, unchanged. Raises ClusterError where the cluster doesn't answer."""
+        """The run, unchanged. Raises ClusterError if the cluster doesn't answer."""
         check_cluster()
         return run
 
@@ -57,7 +57,7 @@ class RayEngine:
     def line_scorers(
         self, run: RunConfig, outputs: Outputs, console: Console, stop: StopRequest
     ) -> RayLineScorers:
-        """Shards and scorers on the cluster; waits for their resources."""
+        """Wait for the resources of shards and scorers, and start them."""
         from sequence_tutor.distributed.ray_lines import RayLineScorers
 
         enter_cluster(run, console, stop, scoring_only=True)

@@ -1,4 +1,7 @@
-"""Scores lines of a file on the scorers of a cluster."""
+"""Scores the lines of a file with Ray: hands batches of lines to scorers, yields their reports.
+
+Scorers write the results themselves; the driver never sees the lines' scores.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,9 @@ from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.start_processes import start_scorers, start_shards
 from sequence_tutor.distributed.stop_signal import StopRequest
 
-# Most batches that a scorer has at a time; many, as lines don't get stale.
+# Most batches that a scorer has at a time. More than in a run, as lines don't get stale.
 HANDED_PER_SCORER = 4
-# Longest wait of the driver for a report, in seconds.
+# Seconds the driver waits for a report, at most.
 WAIT_S = 0.5
 
 
@@ -35,11 +38,11 @@ class LineBatch:
     lines: Batch
     """The lines."""
     directory: str
-    """Where their results are written."""
+    """Directory or URI to which the results are written."""
     allowance: int = 0
-    """How many of the lines may be scored, set when the batch is handed out."""
+    """Number of lines that may be scored, set when the batch is handed out."""
     attempts: int = 0
-    """How often the batch was lost while it couldn't be cut."""
+    """Number of losses of the batch since it can't be cut any smaller."""
     given_up: bool = False
     """Whether to write the lines as crashed instead of scoring them."""
 
@@ -92,7 +95,7 @@ class RayLineScorers:
 
     def tell(self, estimate: Estimate, counts: np.ndarray) -> None:
         left_s = ((estimate.total or 0) - estimate.done) * self.batch_size.seconds_per_row
-        # as many scorers as have work for idle_s each
+        # each scorer should have work for idle_s seconds
         self._pool.fleet.want(math.ceil(left_s / self._idle_s))
         self._exporter.export(estimate, counts)
 

@@ -1,6 +1,6 @@
-"""The state of a run as a checkpoint, and a run's return from one.
+"""Turns the state of a run into a checkpoint, and restores a run from one.
 
-The record is no part of a checkpoint: it may be ahead of it, and what it holds has been paid for.
+The record is no part of a checkpoint. It may hold later rows, whose scores have been paid for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sequence_tutor.distributed.types import Weights
 
 
 class Learning(Protocol):
-    """What is needed of the learners: their state as arrays by name."""
+    """What a checkpoint needs of the learners: their state as arrays by name."""
 
     def export_tensors(self) -> Weights: ...
 
@@ -25,7 +25,7 @@ class Learning(Protocol):
 def take_snapshot(
     learning: Learning, replay: ReplayClient, tally: Tally, config: str
 ) -> Checkpoint:
-    """The state of a run whose rows are on record and whose updates are all counted; `config` is
+    """The state of a run. All its rows must be on record and all its updates counted. `config` is
     its TOML."""
     stats = replay.stats()
     whole = combine(stats)
@@ -48,17 +48,17 @@ def restore(saved: Checkpoint, learning: Learning, tally: Tally) -> None:
 def take_up_record(
     replay: ReplayClient, tally: Tally, live_rows: list[int], synchronous: bool
 ) -> ShardStats:
-    """Count what the record holds. live_rows: by shard, those that were there at the checkpoint.
+    """Count the rows of the record in `tally`; returns the numbers of all shards together.
 
-    In synchronous mode later rows come back one by one as the same episodes are generated again, so
-    that the run is the uninterrupted one; else they're simply there. What has become void since the
-    checkpoint counts no longer. Returns the numbers of all shards together.
+    live_rows: rows of each shard at the checkpoint. In synchronous mode later rows are hidden until
+    the same episodes are generated again, so that the run equals an uninterrupted one. In
+    asynchronous mode they count at once. Rows that became void since the checkpoint don't count.
     """
     if synchronous:
         replay.rewind(live_rows)
     stats = combine(replay.stats())
     tally.take_up(stats.paid_rows, stats.void_rows, stats.failed_rows, not synchronous)
     if not synchronous:
-        # what came after the checkpoint has yet to be learned from
+        # the learner has yet to use the rows that came after the checkpoint
         tally.inserted = max(tally.inserted, stats.paid_rows)
     return stats

@@ -1,4 +1,4 @@
-"""Starting the Ray actors of a run that RLlib doesn't: weight board, replay shards and scorers."""
+"""Starts the Ray actors of a run: the weight board, the shards, the scorers, the first actors."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sequence_tutor.distributed.weight_board import WeightBoard, board_name, pac
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.prior import Prior
 
-# Tasks that a scorer has been handed, those that take unusually long not counted: enough to never
-# idle, few enough to stay fresh.
+# Most tasks that a scorer has at a time, overdue ones not counted. With more, episodes would be
+# older when they are scored; with fewer, scorers would idle.
 HANDED_PER_SCORER = 2
 
 
 def start_board(run_id: str, prior: ray.ObjectRef) -> ActorHandle:
-    """The run's weight board, on the driver's node: without that the run is over anyway. `prior`
-    refers to `PriorParts`; keep it as long as the board."""
+    """The run's weight board. It is on the driver's node, without which the run would end anyway.
+    `prior` refers to `PriorParts`; keep the reference as long as the board."""
     here = ray.get_runtime_context().get_node_id()
     return (
         ray.remote(WeightBoard)
@@ -42,24 +42,24 @@ def start_board(run_id: str, prior: ray.ObjectRef) -> ActorHandle:
 
 
 def start_actors(group: EnvRunnerGroup, count: int) -> None:
-    """The first actors of RLlib's group; returns when they are there. Their config goes with each:
-    RLlib would hand on a reference, and Ray prints an error about arguments in the object store,
-    which a restarted actor may find lost."""
+    """Start the first actors of RLlib's group and wait for them. Each gets the config itself: RLlib
+    would pass a reference, which may be lost when an actor restarts, and Ray prints an error about
+    that."""
     group._remote_config_obj_ref = group._remote_config
     group.add_workers(count, validate=True)
 
 
 def publish_prior(board: ActorHandle, prior: Prior) -> None:
-    """The weights that a policy has before its first update; actors needn't wait for a learner to
-    say so."""
+    """Publish the prior's weights as the policy's first, so that actors needn't wait for the
+    learner."""
     board.publish.remote(0, [ray.put(prior_parts(prior).weights)])
 
 
 def start_shards(
     run: RunConfig, record: str | Path, encoding: Encoding | None
 ) -> list[ActorHandle]:
-    """The shards of a record, which reload what is there; without an encoding nothing is spelled
-    anew."""
+    """Start the shards of a record; they reload the rows on record. Without an encoding they don't
+    spell sequences anew."""
     return create_shards(
         run.replay.shards,
         record,
@@ -77,15 +77,15 @@ def start_scorers(
     encoding: Encoding | None = None,
     handed: int = HANDED_PER_SCORER,
 ) -> ScorerFleet:
-    """Scorers over all nodes, from `least` to `most` of them; those that are to decode episodes
-    need an encoding."""
+    """From `least` to `most` scorers, spread over all nodes. To score episodes they need the
+    encoding. handed: most tasks that a scorer has at a time."""
     actor = ray.remote(ScorerProcess).options(
         num_cpus=1,
         resources=run.scorers.resources,
         max_restarts=-1,
         max_task_retries=0,
         max_concurrency=MAX_TASKS,
-        # outside any placement group: under Tune its bundles have no room for scorers
+        # outside any placement group: the bundles of a Tune trial have no CPUs for scorers
         scheduling_strategy="SPREAD",
     )
     here, handles = os.getcwd(), packed(shards)

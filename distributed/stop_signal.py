@@ -1,4 +1,4 @@
-"""How a command ends before its time: in order when asked to, with its cause when it must."""
+"""The ways a command ends early: a stop on request, or an error that says why."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class RunError(RuntimeError):
 
 
 class BrokenRewardError(RunError):
-    """The reward has never worked, and won't by itself."""
+    """The reward has never worked, so another try is of no use."""
 
 
 class StoppedError(RunError):
-    """It was asked to stop before there was anything to keep."""
+    """A stop was requested before the run had anything to save."""
 
 
 class ResourceError(ValueError):
@@ -27,8 +27,11 @@ class ResourceError(ValueError):
 
 
 class StopRequest:
-    """Turns the first Ctrl-C or SIGTERM into a wish to stop; the second one interrupts. Only the
-    main thread gets signals: in another one, as some notebooks have, nothing is changed."""
+    """The first Ctrl-C or SIGTERM sets `wanted`; the second raises KeyboardInterrupt.
+
+    Python delivers signals to the main thread only. In another thread, as in some notebooks, the
+    handlers stay as they are.
+    """
 
     def __init__(self) -> None:
         self.wanted = False
@@ -41,7 +44,7 @@ class StopRequest:
         return self
 
     def listen(self) -> None:
-        """Take the signals; once more after `ray.init`, which takes SIGTERM for itself."""
+        """Set the signal handlers; call it again after `ray.init`, which sets one for SIGTERM."""
         for number in self._previous:
             signal.signal(number, self._handle)
 

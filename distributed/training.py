@@ -1,7 +1,8 @@
-"""What every run does, wherever its parts are: rounds, budget, metrics, checkpoints, results.
+"""The part of a run that is the same with and without Ray: rounds, budget, metrics, checkpoints.
 
-`algorithm.SequenceTutor` drives Ray actors with it, `local.LocalRun` objects of this process. Both
-make the same rounds in synchronous mode: the same seed gives the same record and the same weights.
+`algorithm.SequenceTutor` drives Ray actors with it; `local.LocalRun` drives objects of this
+process. In synchronous mode both make the same rounds: the same seed gives the same record and the
+same weights.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of
 
-# Seconds that a run waits at its end for scores under way, beyond what a reward's deadlines allow.
+# Seconds a run waits at its end for scores under way, on top of the reward's own deadlines.
 DRAIN_S = 60.0
-# A reward that has failed this many times without one success ends the run.
+# The run ends if the reward fails this many times before its first success.
 FAILED_AT_FIRST = 100
 
 
 class UpdateCalls(Learning, Protocol):
-    """What starts updates and says when they are done.
+    """Starts updates and returns their reports.
 
-    updates: those under way. full: whether no more should be started now.
+    updates: number of updates under way. full: whether to start no more for the moment.
     """
 
     @property
@@ -57,13 +58,14 @@ class UpdateCalls(Learning, Protocol):
 
 
 def patience_s(reward: RewardConfig) -> float:
-    """Seconds in which all scores under way must have come."""
+    """Seconds to wait for the scores under way: time for all attempts of a reward, and DRAIN_S."""
     return DRAIN_S + reward.timeout_s * (1 + reward.retries)
 
 
 def shares_of_budget(rows: list[int], left: int | None) -> list[int]:
-    """How many valid sequences each batch of a round may have scored, given the rows of each. It
-    doesn't depend on how the batches before it fare, so that they can be scored side by side."""
+    """Number of valid sequences that may be scored of each batch of a round, given their rows. A
+    share doesn't depend on the scores of other batches, so the batches can be scored in parallel.
+    """
     shares: list[int] = []
     for size in rows:
         shares.append(size if left is None else min(left, size))
@@ -74,15 +76,15 @@ def shares_of_budget(rows: list[int], left: int | None) -> list[int]:
 class Training:
     """The state of a run and its synchronous round.
 
-    A subclass sets `replay` and `learning`, and knows where generators, scorers and the newest
-    weights are.
+    A subclass sets `replay` and `learning`, and reaches the generators, the scorers and the newest
+    weights.
     """
 
     replay: ReplayClient
     learning: Any  # UpdateCalls; RLlib's Algorithm leaves subclasses untyped
 
     def begin(self, run: RunConfig, prior: Prior, directory: Location) -> None:
-        """Set what both kinds of run count and decide with."""
+        """Set the state that both kinds of run share."""
         self.run_config, self.prior, self.directory = run, prior, directory
         self.tally = Tally()
         self.invalid = InvalidWatch(worth_of_invalid(run.reward, domain_of(run.encoding).name))
@@ -97,25 +99,25 @@ class Training:
             insert_rows=run.actors.largest_batch,
         )
 
-    # -- where the parts are --------------------------------------------------------------------
+    # -- for subclasses -------------------------------------------------------------------------
 
     def generate_and_score(self) -> tuple[list[ActorReport], list[ScoreReport]]:
         """A batch of each actor for this round, scored and stored in order."""
         raise NotImplementedError
 
     def newest_weights(self) -> tuple[int, Weights]:
-        """The policy's weights that were published last, and their version."""
+        """The version and the policy's weights that were published last."""
         raise NotImplementedError
 
     def part_gauges(self) -> dict[str, Any]:
-        """Fields of `Metrics` that tell of actors and scorers."""
+        """Fields of `Metrics` about actors and scorers."""
         raise NotImplementedError
 
     # -- budget ---------------------------------------------------------------------------------
 
     def finished(self) -> bool:
-        """Whether the budget is used, and the updates are made that its scores have earned, unless
-        a limit of [stop] on updates or seconds came first."""
+        """Whether the budget is used and the updates that its scores allow are made. A limit of
+        [stop] on updates or seconds ends the run without these updates."""
         stop, tally = self.run_config.stop, self.tally
         return self.out_of_budget() and (
             (stop.updates is not None and tally.updates >= stop.updates)
@@ -124,9 +126,9 @@ class Training:
         )
 
     def updates_owed(self) -> int:
-        """Updates to make where nothing more is scored, besides those under way, until the samples
-        are drawn that the scores have earned; see `ReplayRatio`. Synchronous rounds learn by
-        themselves, and without actors there is no ratio to keep."""
+        """Updates still to start, once scoring has ended, until the replay ratio is reached; see
+        `ReplayRatio`. 0 in synchronous mode, where a round has a fixed number of updates, and
+        without actors, where there is no ratio."""
         run, tally = self.run_config, self.tally
         if run.mode == "synchronous" or not run.actors.count or not self.trainable_rows:
             return 0
@@ -134,23 +136,24 @@ class Training:
         return self.rate.owed(tally.inserted, tally.sampled + self.learning.updates * rows, rows)
 
     def out_of_budget(self) -> bool:
-        """Whether a limit of [stop] is reached: nothing new is generated then."""
+        """Whether a limit of [stop] is reached; nothing is generated after that."""
         return bool(self.limit_reached())
 
     def limit_reached(self) -> str:
-        """The limit of [stop] that is reached, such as "stop.scores"; "" while there is none."""
+        """The limit of [stop] that is reached, such as "stop.scores"; "" before that."""
         t = self.tally
         return self.run_config.stop.reached(t.scores_used, t.updates, t.elapsed_s, t.sequences)
 
     def budget_left(self) -> int | None:
-        """Distinct valid sequences that may still be scored; None where that isn't limited."""
+        """Number of distinct valid sequences that may still be scored; None without a limit."""
         stop = self.run_config.stop
         return None if stop.scores is None else max(0, stop.scores - self.tally.scores_used)
 
     # -- one round ------------------------------------------------------------------------------
 
     def round(self) -> None:
-        """Synchronous: every actor generates, all is scored, stored in order, learned from."""
+        """One synchronous round: every actor generates, the scorers score, the shards store in a
+        fixed order, the learner updates."""
         run, tally, started = self.run_config, self.tally, time.perf_counter()
         generated, scored = self.generate_and_score()
         for report in generated:
@@ -166,7 +169,8 @@ class Training:
         tally.rounds += 1
 
     def count_scores(self, report: ScoreReport) -> None:
-        """Raises BrokenRewardError for a reward that can score nothing: better now than later."""
+        """Add a report to the tally. Raises BrokenRewardError if the reward fails FAILED_AT_FIRST
+        times before its first success."""
         self.tally.add_scored(report)
         self.invalid.add(report.valid + report.failed, report.rows)
         if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
@@ -176,16 +180,16 @@ class Training:
             )
 
     def learn(self, updates: int) -> bool:
-        """Begin `updates` updates on as many batches per learner, and then new weights on the
-        board. Returns False where there is nothing to learn from yet, as no score has succeeded;
-        raises EmptyReplayError where there never will be."""
+        """Start `updates` updates, with one batch per update and learner, then publish the weights.
+        Returns False if the replay has nothing to sample yet. Raises EmptyReplayError if it has
+        nothing and there are no actors to fill it."""
         run, started = self.run_config, time.perf_counter()
         draw = run.learner.batch, self._sample_seed(), updates * run.learner.count
         try:
             if run.mode == "synchronous":
-                self.replay.stats()  # how much each shard has, so how often it is drawn from
+                self.replay.stats()  # the rows of each shard set how often it is drawn from
                 batches = self.replay.sample(*draw)
-            else:  # that's known as of the last metrics; shards may take their time to spell anew
+            else:  # with the rows as of the last metrics; don't wait for shards that spell anew
                 batches = self.replay.start_sampling(*draw)
         except EmptyReplayError:
             if not run.actors.count:
@@ -198,20 +202,20 @@ class Training:
         return True
 
     def take_learned(self, timeout_s: float | None) -> bool:
-        """Count the updates that are done; None waits for all under way, so that networks and
-        counts belong together. Returns whether there were any."""
+        """Count the updates that are done and return whether there were any. With `timeout_s` None
+        wait for all updates under way, so that networks and counts match."""
         reports = self.learning.finished(timeout_s)
         for report in reports:
             self.tally.add_learned(report)
         return bool(reports)
 
     def _sample_seed(self) -> int:
-        """Depends on the run's seed and the updates so far, those under way included, alone."""
+        """A seed from the run's seed and the number of updates made or under way, nothing else."""
         updates = self.tally.updates + self.learning.updates
         sequence = np.random.SeedSequence([self.run_config.seed, updates])
         return int(sequence.generate_state(1)[0])
 
-    # -- what others ask ------------------------------------------------------------------------
+    # -- metrics, policy, checkpoints -----------------------------------------------------------
 
     def read_metrics(self) -> Metrics:
         """Metrics since the last call."""
@@ -219,7 +223,7 @@ class Training:
         stats = combine(shards)
         self.invalid.look(stats)
         self.trainable_rows = stats.trainable_rows
-        # synchronous rounds wait for every scorer, and keep the replay ratio by themselves
+        # a synchronous round waits for every scorer and has a fixed number of updates
         paced = self.run_config.mode == "asynchronous" and self.run_config.actors.count > 0
         balance = self.rate.balance_share(tally.inserted, tally.sampled) if paced else math.nan
         return tally.tick(
@@ -232,7 +236,7 @@ class Training:
         )
 
     def policy(self) -> Prior:
-        """The newest policy, as a prior that can be saved, sampled or tuned further."""
+        """The newest policy as a `Prior`, to save, sample or tune."""
         version, weights = self.newest_weights()
         card = {"tuned_from": self.run_config.prior, "updates": version}
         network = build_prior(self.prior.metadata(), as_tensors(weights)).network
@@ -240,7 +244,7 @@ class Training:
         return Prior(self.prior.encoding, network, card, base)
 
     def save_run(self) -> Location:
-        """Leave in the run's directory what `sample`, `evaluate` and `--resume` take: the config,
+        """Write what `sample`, `evaluate` and `--resume` read into the run directory: the config,
         the policy, the best sequences and a checkpoint. Returns the directory. Raises OSError."""
         (self.directory / "config.toml").write(to_toml(self.run_config))
         self.save_run_checkpoint()
@@ -249,18 +253,18 @@ class Training:
         return self.directory
 
     def save_run_checkpoint(self) -> Location:
-        """A checkpoint in the run directory; the record is its own."""
+        """Write a checkpoint into the run directory; the record is stored separately."""
         root, keep = self.directory / "checkpoints", self.run_config.checkpoint.keep
         return checkpoint.save(root, self.snapshot(), keep)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        """Go on from a checkpoint; the shards have reloaded the record by themselves."""
+        """Continue from a checkpoint; the shards have reloaded the record already."""
         saved = checkpoint.read(checkpoint_dir)
         restore(saved, self.learning, self.tally)
         self._take_up_record(saved.live_rows)
 
     def start_anew(self) -> None:
-        """Go on with a record whose run ended before its first checkpoint."""
+        """Continue with the record of a run that ended before its first checkpoint."""
         self._take_up_record([0] * self.run_config.replay.shards)
 
     def _take_up_record(self, live_rows: list[int]) -> None:
@@ -269,7 +273,7 @@ class Training:
         self.trainable_rows = 0 if synchronous else stats.trainable_rows
 
     def snapshot(self) -> checkpoint.Checkpoint:
-        """The run as it is once the updates under way are done, its rows on record."""
+        """Wait for the updates under way, flush the record, and return the run's state."""
         self.take_learned(None)
         self.replay.flush()
         config = to_toml(self.run_config)

@@ -1,6 +1,6 @@
-"""What all tests share: a tiny prior, small runs of it, the command line, and a real Ray on demand.
+"""Fixtures of all tests: a tiny prior, small runs of it, the command line, and Ray on demand.
 
-Nothing here imports Ray or RLlib before a test asks for it: `tests/unit` runs without.
+This module imports Ray and RLlib only for tests that need them; `tests/unit` runs without.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("scored_fixtures", "s3_fixtures")
 
-# Any of these after any other is valid SMILES.
+# Parts of SMILES that are valid in any order.
 FRAGMENTS = ("C", "N", "O", "CC", "C(C)", "C(=O)", "C(N)", "C1CCCC1", "C(O)")
 
 # Logical CPUs: the largest test run has 2 actors, 2 scorers and 2 learners.
 CPUS = 8
-# All processes of a small run: fast to start, fast to end.
+# Settings of a small run, which starts and ends fast.
 BASE: dict[str, Any] = {
     "seed": 1,
     "mode": "synchronous",
@@ -63,8 +63,7 @@ BASE: dict[str, Any] = {
 }
 
 
-# Tests that start processes, and wait for them, take longest: they come first, and the others fill
-# the gaps they leave.
+# Tests that start processes and wait for them take longest, so they come first.
 LONGEST = ("faults", "cluster", "integration", "project")
 
 
@@ -78,8 +77,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def tiny_corpus(n: int = 600) -> list[str]:
     """Valid molecules of two to six fragments."""
-    dice = random.Random(0)
-    return ["".join(dice.choices(FRAGMENTS, k=dice.randint(2, 6))) for _ in range(n)]
+    rng = random.Random(0)
+    return ["".join(rng.choices(FRAGMENTS, k=rng.randint(2, 6))) for _ in range(n)]
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +91,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def short_summaries() -> Iterator[None]:
-    """A run's summary samples few sequences, or it would take longer than the small run itself."""
+    """Make summaries sample few sequences; otherwise they take longer than a small run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(summary, "SUMMARY_SAMPLES", 60)
         yield
@@ -103,7 +102,7 @@ def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a prior that learned `tiny_corpus` in seconds."""
     place = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        place = place.parent  # where all of pytest's processes find it
+        place = place.parent  # shared by all of pytest's processes
     directory = place / "tiny_prior"
     with FileLock(place / "tiny_prior.lock"):
         if not directory.exists():
@@ -182,20 +181,20 @@ def prior_weights(tiny_prior: Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def quiet() -> Console:
-    """A console that nobody sees; its text is in `quiet.file.getvalue()`."""
+    """A console that prints to memory; its text is in `quiet.file.getvalue()`."""
     return Console(file=io.StringIO(), width=200)
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left: exit code, standard output and error."""
+    """Exit code, standard output and standard error of a command."""
 
     code: int
     out: str
     err: str
 
     def refused(self, *parts: str) -> None:
-        """It was one sentence with these parts, exit code 2, no traceback."""
+        """Assert exit code 2 and one sentence with these parts, without a traceback."""
         assert self.code == 2, self
         assert self.err.startswith("error: ") and self.err.count("\n") == 1, self.err
         for part in parts:
@@ -232,14 +231,14 @@ def plugins() -> Path:
 
 @dataclass(frozen=True)
 class Outside:
-    """What the functions in `counted_rewards` see and leave: `counter`, a line for each call, and
-    `mended`, a file that decides what works."""
+    """Files of the functions in `counted_rewards`: `counter` has a line for each call, and `mended`
+    decides which calls work."""
 
     counter: Path
     mended: Path
 
     def calls(self) -> list[str]:
-        """What they were called with since the last time."""
+        """The arguments of all calls since the last time."""
         lines = self.counter.read_text().split() if self.counter.exists() else []
         self.counter.unlink(missing_ok=True)
         return lines
@@ -257,7 +256,7 @@ def outside_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Out
 
 @pytest.fixture
 def outside(outside_of_session: Outside) -> Outside:
-    """No call yet, and nothing mended."""
+    """The files before the first call, without `mended`."""
     outside_of_session.calls()
     outside_of_session.mended.unlink(missing_ok=True)
     return outside_of_session
@@ -270,7 +269,7 @@ def local_ray(plugins: Path, outside_of_session: Outside) -> Iterator[None]:
 
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(plugins), before]))
-    # "local", or what a crashed cluster left behind would be joined
+    # "local", so that Ray doesn't join the remains of a crashed cluster
     ray.init(
         address="local",
         num_cpus=CPUS,
@@ -288,7 +287,7 @@ def local_ray(plugins: Path, outside_of_session: Outside) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """Finds a TCP port that is free and stays so: none that Ray or the system gives away."""
+    """Finds a free TCP port outside the ranges that Ray and the system assign."""
 
     def find() -> int:
         for port in random.SystemRandom().sample(range(32000, 32768), 768):

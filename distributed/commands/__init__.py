@@ -1,1 +1,1 @@
-"""What `sequence-tutor` does: `cli` parses arguments, and each command has a module."""
+"""The commands of `sequence-tutor`: `cli` parses their arguments, and each has a module."""

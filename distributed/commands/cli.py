@@ -1,4 +1,7 @@
-"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate."""
+"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate.
+
+It parses arguments and imports a command's modules only when that command runs.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from sequence_tutor.policies.pretrain_settings import PretrainSettings
 
 DEFAULT = PretrainSettings()
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = Console(markup=False)  # a [ in a name is one
+console = Console(markup=False)  # without markup, so that a [ in a name is printed as it is
 
 PriorArgument = Annotated[
     str, typer.Argument(help="A shipped prior, a prior's directory or a run; a path or URI.")
@@ -73,7 +76,7 @@ def optimize(
         bool, typer.Option(help="What --warm-start has is a cost: take it with the opposite sign.")
     ] = False,
     retries: Annotated[
-        int, typer.Option(min=0, help="Go on by itself after so many failures.")
+        int, typer.Option(min=0, help="Number of failures after which the run goes on by itself.")
     ] = 0,
     retry_failed: RetryOption = False,
     report_samples: Annotated[
@@ -81,7 +84,7 @@ def optimize(
         typer.Option(
             min=0,
             help="Score this number of sequences each of prior and policy at the end, beyond the "
-            "budget; what it costs is said first.",
+            "budget; prints the cost first.",
         ),
     ] = 0,
     local: LocalOption = False,
@@ -207,7 +210,7 @@ def evaluate(
         typer.Option(
             min=0,
             help="Of a run that nothing else writes to: score this number of sequences each of its "
-            "prior and policy; what it costs is said first.",
+            "prior and policy; prints the cost first.",
         ),
     ] = 0,
 ) -> None:
@@ -270,11 +273,12 @@ def pretrain(
 
 
 def main() -> None:
-    """Entry point: what a user did wrong is one sentence and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter ends no command
+    """Entry point. A user's mistake prints one sentence and exits with 2; a run that can't go on
+    exits with 1."""
+    for stream in (sys.stdout, sys.stderr):  # escape letters that a terminal lacks
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.path.append(os.getcwd())  # where a user's own reward functions are
+    sys.path.append(os.getcwd())  # a user's own reward functions are in the working directory
     try:
         app()
     except (ValueError, OSError) as error:

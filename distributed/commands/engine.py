@@ -1,6 +1,6 @@
-"""Where the parts of a run are: Ray actors of a cluster, or objects of this process.
+"""The engine of a run: it keeps the parts as Ray actors of a cluster or as objects of this process.
 
-Commands are the same with both. Ray is imported for its own runs alone.
+Commands are the same with both engines. Only a run on Ray imports Ray.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """`ray_engine.RayEngine` or `local.LocalEngine`.
 
-    heavy: modules to import in the background; errors: what its parts raise where a run can't go
-    on.
+    heavy: modules to import in the background; errors: types that its parts raise if a run can't
+    go on.
     """
 
     @property
@@ -32,25 +32,25 @@ class Engine(Protocol):
     def errors(self) -> tuple[type[Exception], ...]: ...
 
     def prepare(self, run: RunConfig) -> RunConfig:
-        """The run as it can be made here. Raises what the caller can mend."""
+        """The run with settings that this engine supports. Raises ConfigError or ClusterError."""
 
     def reward(self, run: RunConfig) -> Any:
-        """The reward, to check it and for the report; a context manager with `close`."""
+        """The reward, for checks and the report; a context manager with `close`."""
 
     def enter(self, run: RunConfig, console: Console, stop: StopRequest) -> None:
-        """Have room for the run's processes."""
+        """Wait until the cluster has the resources of the run."""
 
     def build(self, run: RunConfig, out: Location) -> Any:
-        """The run's parts, started: a `training.Training` with `train`, `drain` and `stop`."""
+        """Start the run's parts: a `training.Training` with `train`, `drain` and `stop`."""
 
     def line_scorers(
         self, run: RunConfig, outputs: Outputs, console: Console, stop: StopRequest
     ) -> LineScorers:
-        """What scores a file, once there is room for it."""
+        """Wait for the resources of the scorers of a file, and start them."""
 
 
 def engine_of(local: bool) -> Engine:
-    """The engine for this process, or that of Ray."""
+    """The local engine or the one on Ray."""
     if local:
         from sequence_tutor.distributed.local import LocalEngine
 

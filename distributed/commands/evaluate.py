@@ -1,4 +1,5 @@
-"""The evaluate command: a prior, a run's policy or a file in numbers, beside data and noise."""
+"""The evaluate command: describes a prior, a run's policy or a file in numbers, and prints them as
+columns of a table, beside those of data and of noise."""
 
 from __future__ import annotations
 
@@ -29,12 +30,12 @@ from sequence_tutor.rewards.isolation.identify import identify_all
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of evaluate."""
+    """The arguments of evaluate."""
 
     source: str
     """A prior, a run or a file."""
     against: str | None = None
-    """Data to compare with; None for what the prior brings."""
+    """Data to compare with; None for the data in the prior's directory."""
     n: int = 10_000
     """Sample size."""
     seed: int = 0
@@ -42,15 +43,15 @@ class Request:
     column: str | None = None
     """Column of the sequences in the files."""
     encoding: str | None = None
-    """Encoding of a file; None for what it looks like."""
+    """Encoding of a file; None to guess it from the file."""
     published: bool | None = None
-    """Whether a paper's results are shown beside; None: not beside a file's."""
+    """Whether to show a paper's results as well; None: yes, except for a file."""
     report_samples: int = 0
-    """Of a run: number of sequences each of prior and policy to score."""
+    """Number of sequences to score, each of a run's prior and policy."""
 
 
 def evaluate_source(request: Request, console: Console) -> None:
-    """Print the tables. Raises ValueError or OSError for what the user can mend."""
+    """Print the tables. Raises ValueError or OSError for a mistake of the user."""
     place = Location(request.source)
     is_run = (place / "policy").is_dir()
     prior: Prior | None = None
@@ -88,20 +89,20 @@ def evaluate_source(request: Request, console: Console) -> None:
 
 
 def _encoding(request: Request, place: Location, prior: Prior | None) -> str:
-    """The prior's, else what the user says, else what the file looks like."""
+    """Name of the encoding: the prior's, else the requested one, else a guess from the file."""
     if prior is not None:
         return prior.encoding.name
     if request.encoding is None:
         return guess_encoding(place, request.column)
     if request.encoding not in encodings():
-        there = ", ".join(encodings())
-        raise ValueError(f"unknown encoding {request.encoding!r}; there are: {there}")
+        known = ", ".join(encodings())
+        raise ValueError(f"unknown encoding {request.encoding!r}; there are: {known}")
     return request.encoding
 
 
 def _sequences(place: Location, encoding: str, column: str | None) -> list[str]:
-    """All sequences of a file, also invalid ones: how many there are is one of the numbers. Those
-    that would crash or hang the process that reads them are empty, which is invalid too."""
+    """All sequences of a file, also invalid ones, as their share is one of the numbers. A sequence
+    that crashes or hangs the process that reads it becomes "", which is invalid too."""
     sequences = _read(place, encoding, column, None, valid=False)
     found = identify_all(domain_of(encoding), sequences)
     if all(one.key is None for one in found):
@@ -112,7 +113,7 @@ def _sequences(place: Location, encoding: str, column: str | None) -> list[str]:
 
 
 def _is_data(path: Location) -> bool:
-    """Whether a path is a file, or a folder that is no prior and no run."""
+    """Whether a path is a file, or a folder that holds neither a prior nor a run."""
     other = any((path / name).is_file() for name in ("prior.json", "config.toml"))
     return path.is_file() or (path.is_dir() and not other)
 
@@ -120,8 +121,8 @@ def _is_data(path: Location) -> bool:
 def _read(
     where: Location, encoding: str, column: str | None, length: int | None, valid: bool
 ) -> list[str]:
-    """Sequences of a file or folder, only `valid` ones or all; complains on standard error about
-    the rest."""
+    """Sequences of a file or folder, only the valid ones if `valid`. Prints a remark about skipped
+    ones on standard error."""
     domain = domain_of(encoding)
 
     def check(sequence: str) -> str | None:
@@ -138,7 +139,7 @@ def _read(
 
 
 def _check_vocabulary(encoding: Encoding, sequences: list[str], path: str) -> None:
-    """Raises ValueError where the vocabulary lacks a token of some sequence."""
+    """Raises ValueError if the vocabulary lacks a token of a sequence."""
     lacking = []
     for sequence in sequences:
         try:

@@ -1,7 +1,10 @@
-"""One run from config to finished run directory, on Ray or in this process.
+"""One run from its config to a finished run directory, on Ray or in this process.
 
 RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/
       top.csv  best/  samples/
+
+Every mistake in the config or the files raises before a cluster is started. A run that fails leaves
+its scores on record, and `--resume` continues it.
 """
 
 from __future__ import annotations
@@ -48,30 +51,30 @@ if TYPE_CHECKING:
     from sequence_tutor.distributed.metrics.tally import Metrics
     from sequence_tutor.policies.prior import Prior
 
-# Seconds until a checkpoint that failed is tried again, and until the run ends over it.
+# Seconds between two attempts at a checkpoint, and seconds of failures after which the run ends.
 SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is made, beside its config."""
+    """Options of a run that its config doesn't have."""
 
     resume: bool = False
-    """Go on from what the run directory holds."""
+    """Whether to continue the run in the run directory."""
     warm_start: WarmStart | Where | None = None
-    """Sequences with rewards to begin with."""
+    """Sequences with rewards, to learn from at once."""
     retry_failed: bool = False
-    """A resumed run tries failed sequences again."""
+    """Whether a resumed run scores failed sequences again."""
     report_samples: int = 0
-    """Number of sequences each of prior and policy scored at the end, beyond the budget."""
+    """Sequences each of prior and policy to score at the end, beyond the budget."""
     local: bool = False
-    """In this process, without Ray."""
+    """Whether to run in this process, without Ray."""
 
 
 def optimize(
     run: RunConfig, where: Where, console: Console, options: Options | None = None
 ) -> RunSummary:
-    """`optimize_rounds` to its end."""
+    """Run `optimize_rounds` to its end and return the summary."""
     rounds = optimize_rounds(run, where, console, options)
     while True:
         try:
@@ -84,19 +87,19 @@ def optimize(
 def optimize_rounds(
     run: RunConfig, where: Where, console: Console, options: Options | None = None
 ) -> Generator[Any, None, RunSummary]:
-    """Run to the end of the budget or until asked to stop, and leave a complete run directory.
+    """Run until the budget is used or a stop is requested, and write a complete run directory.
     Yields the run, a `Training`, after each round, or each second on Ray; returns the summary.
-    Closed before its end, it saves a checkpoint.
+    A generator that is closed early saves a checkpoint.
 
-    Raises RunError, once the record is safe, where a part that can't be replaced dies or storage
-    fails for longer than the run waits for it; OSError where what is left can't be uploaded.
+    Raises RunError, after flushing the record, if a part dies that can't be replaced or if storage
+    fails for too long; OSError if the files that are left can't be uploaded.
     """
     options = options or Options()
     engine = engine_of(options.local)
     run = engine.prepare(run)
     import_in_background(*engine.heavy)
     out = Location(where)
-    # Whatever is wrong with the files should be said before a cluster is started.
+    # A mistake in the files should raise before a cluster is started.
     check_prior(run)
     check_directory(run, out, options.resume)
     with ExitStack() as stack:
@@ -109,13 +112,13 @@ def optimize_rounds(
         work = stack.enter_context(WorkingCopy(out, console))
         engine.enter(run, console, stop)
         if options.resume:
-            _forgive(run, out, options.retry_failed, console)
+            _void_failures(run, out, options.retry_failed, console)
         out.make()
         (out / "config.toml").write(to_toml(run))
         training = engine.build(run, out)
         try:
             if options.resume:
-                _take_up(training, out)
+                _load_or_start(training, out)
             if known is not None:
                 added = training.replay.add(known).added
                 console.print(
@@ -130,7 +133,7 @@ def optimize_rounds(
             retry_storage(lambda: policy.save(out / "policy"), f"write {out / 'policy'}", console)
             retry_storage(lambda: write_top(top, best), f"write {best}", console)
         except engine.errors as error:
-            with suppress(Exception):  # what can't be saved any more mustn't hide the cause
+            with suppress(Exception):  # a failed flush mustn't hide the cause
                 training.replay.flush()
             kind = type(error) if isinstance(error, RunError) else RunError
             raise kind(
@@ -148,12 +151,12 @@ def optimize_rounds(
         return replace(summary, shown=[*summary.shown, *filter(None, [unlearned])])
 
 
-def _forgive(run: RunConfig, out: Location, failures: bool, console: Console) -> None:
-    """Before a run goes on: what failed for no fault of the sequence, or is to be tried again.
-    Raises RunError where the record can't be read."""
+def _void_failures(run: RunConfig, out: Location, failures: bool, console: Console) -> None:
+    """Void the rows of a resumed run that it scores again: those that failed without a fault of the
+    sequence, and all failed ones if `failures`. Raises RunError if the record can't be read."""
     record = record_of(run.replay, out)
     if not (record.is_object_store or record.is_dir()):
-        return  # it ended before anything was on record
+        return  # the run ended before a row was on record
     try:
         retried = retry(PartStore(record), run.reward.identity(), failures)
     except RecordError as error:
@@ -165,7 +168,7 @@ def _forgive(run: RunConfig, out: Location, failures: bool, console: Console) ->
 def _read_known(
     given: WarmStart | Where, run: RunConfig, prior: Prior, domain: Domain, console: Console
 ) -> Scored:
-    """What a warm start brings. Raises ConfigError where the run can do nothing with it."""
+    """The rows of a warm start. Raises ConfigError if the run can't use any of them."""
     start = WarmStart.of(given)
     sequences, rewards, remarks = read_scored(
         start.where, start.column, start.reward_column, start.lower_is_better
@@ -175,14 +178,14 @@ def _read_known(
         _print_plainly(console, remark)
     learnable = int((known.lengths > 0).sum())
     if not len(known) or not (learnable or run.actors.count):
-        raise ConfigError(f"nothing in {start.where} can be learned from with {run.prior!r}")
+        raise ConfigError(f"the run can't learn from {start.where} with the prior {run.prior!r}")
     for warning in scale_warnings(known.rewards, start.where, run, domain.name):
         _print_plainly(console, f"warning: {warning}")
     return known
 
 
 def _print_plainly(console: Console, text: str) -> None:
-    """A line as it is: unbroken, uncoloured, with its brackets."""
+    """Print a text without line breaks, colours or markup."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -191,7 +194,7 @@ def _print_warnings(training: Any, console: Console) -> None:
         _print_plainly(console, f"warning: {warning}")
 
 
-def _take_up(training: Any, out: Location) -> None:
+def _load_or_start(training: Any, out: Location) -> None:
     if saved := checkpoint.complete(out / "checkpoints"):
         training.load_checkpoint(saved[-1].uri)
     else:
@@ -201,10 +204,10 @@ def _take_up(training: Any, out: Location) -> None:
 def _train(
     training: Any, run: RunConfig, work: WorkingCopy, console: Console, stop: StopRequest
 ) -> Generator[Any, None, None]:
-    """The loop, with metrics and checkpoints on the way and at the end."""
+    """Train until the run is finished; write metrics and checkpoints during it and at the end."""
     from sequence_tutor.distributed.metrics.writer import MetricsWriter
 
-    # in asynchronous mode the first checkpoint waits for the learner, and scoring begins without it
+    # in asynchronous mode the first checkpoint waits until the learner has started
     saved_at_first = run.mode == "synchronous"
     if saved_at_first:
         retry_storage(training.save_run_checkpoint, "write a checkpoint", console)
@@ -213,7 +216,7 @@ def _train(
     writer = MetricsWriter(work.path, tally.iteration, tally.updates)
 
     def save() -> None:
-        # metrics first: a run goes on from a checkpoint with all that was before it
+        # metrics first: a checkpoint must not be newer than the metrics beside it
         writer.flush()
         work.upload()
         training.save_run_checkpoint()
@@ -247,7 +250,7 @@ def _train(
                     saves.save_if_due(metrics.updates)
                 try:
                     yield training
-                except GeneratorExit:  # the caller has had enough; what there is can be resumed
+                except GeneratorExit:  # the caller left the loop; the run can be resumed
                     end()
                     raise
         end()
@@ -256,7 +259,7 @@ def _train(
 
 
 class _Saves:
-    """Checkpoints when they are due. Storage that fails for a while doesn't end the run."""
+    """Saves checkpoints when they are due. Storage that fails for a while doesn't end the run."""
 
     def __init__(
         self,
@@ -272,7 +275,7 @@ class _Saves:
         self._failures = FailureReporter("write a checkpoint", console, SAVE_PATIENCE_S)
 
     def save_if_due(self, updates: int) -> None:
-        """Raises OSError where it has failed for SAVE_PATIENCE_S."""
+        """Save if due. Raises OSError once saving has failed for SAVE_PATIENCE_S."""
         now = time.monotonic()
         due = now - self._at >= self._when.seconds or updates - self._updates >= self._when.updates
         if not due or now < self._next_try:
@@ -284,7 +287,7 @@ class _Saves:
 
 
 def _reason(limit: str, metrics: Metrics) -> str:
-    """Why a run has ended, given the limit that it has reached, or "" where it was asked to end."""
+    """Why a run ended. limit: the limit that it has reached; "" if it was stopped on request."""
     if not limit:
         return "stopped on request"
     if limit == "stop.scores":
@@ -295,7 +298,7 @@ def _reason(limit: str, metrics: Metrics) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """The cause of an error, not the tracebacks that Ray puts into its text."""
+    """Type and first line of an error's cause, without the tracebacks that Ray adds to its text."""
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return f"{type(cause).__name__}: {lines[0] if lines else ''}"

@@ -1,4 +1,4 @@
-"""The pretrain command: corpus in, prior and report out."""
+"""The pretrain command: trains a prior on a corpus and reports on it beside held-out data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sequence_tutor.rewards.domains import domain_of
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of pretrain, beside the settings of the training."""
+    """The arguments of pretrain, without the settings of the training."""
 
     data: Path
     """File or folder of sequences."""
@@ -34,13 +34,13 @@ class Request:
     validation_data: Path | None = None
     """Data to validate with; None for a share of `data`."""
     resume: bool = False
-    """Go on with the training in `out`."""
+    """Whether to continue the training in `out`."""
     licence: str = ""
     """Licence of the data, for the model card."""
     max_length: int | None = None
-    """Longest sequence in tokens; None for what is usual for the encoding."""
+    """Longest sequence in tokens; None for the encoding's usual length."""
     include_data: bool = False
-    """Put the data beside the weights."""
+    """Whether to save the data beside the weights."""
     device: str = "cpu"
     """"cpu" or "cuda"."""
     report_samples: int = 1000
@@ -52,7 +52,7 @@ def pretrain_prior(
 ) -> dict[str, dict[str, float]]:
     """Train a prior from a file and describe it beside its data.
 
-    Returns metrics by column name. Raises ValueError for what the user can mend.
+    Returns metrics by column name. Raises ValueError for a mistake of the user.
     """
     data, out, encoding = request.data, request.out, request.encoding
     if encoding not in encodings():
@@ -63,7 +63,7 @@ def pretrain_prior(
         raise ValueError("no CUDA device here; use --device cpu")
     domain, kind = domain_of(encoding), encodings()[encoding]
     longest = request.max_length or kind.usual_length
-    keys: dict[str, str] = {}  # of each usable sequence
+    keys: dict[str, str] = {}  # key of each usable sequence
 
     def check(sequence: str) -> str | None:
         try:
@@ -88,9 +88,9 @@ def pretrain_prior(
         validation = kind.read(request.validation_data, check, longest, request.column)
         validation.make_distinct(keys)
         held_out = validation.sequences
-        _tell(validation, console)
+        _print_remarks(validation, console)
     corpus.make_distinct(keys, {keys[s] for s in held_out})
-    _tell(corpus, console)
+    _print_remarks(corpus, console)
     if not corpus.sequences:
         raise ValueError(f"{data} has nothing that isn't in {request.validation_data} as well")
     fitted = kind.fit(corpus.sequences + held_out, longest)
@@ -135,6 +135,6 @@ def pretrain_prior(
     }
 
 
-def _tell(corpus: Corpus, console: Console) -> None:
+def _print_remarks(corpus: Corpus, console: Console) -> None:
     for remark in corpus.remarks():
         console.print(remark, markup=False, highlight=False, soft_wrap=True)

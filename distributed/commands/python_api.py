@@ -1,4 +1,4 @@
-"""A run from Python, as the command makes it: one call, and a whole run directory."""
+"""The Python functions that make a run as the command does, with the same run directory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
 
 Config = str | Path | dict[str, Any] | RunConfig
-# What Ray is started with here, and mustn't be left to a Ray that the caller starts later.
+# Variables that this module's Ray sets and that a Ray started later by the caller mustn't see.
 _ENVIRONMENT = ("RAY_AUTH_MODE",)
 
 
@@ -40,9 +40,9 @@ class Result:
     directory: Location
     """The run directory."""
     reason: str
-    """Why it ended, such as "budget used"."""
+    """Why the run ended, such as "budget used"."""
     metrics: Metrics
-    """Its last metrics."""
+    """The run's last metrics."""
     top: list[dict[str, Any]]
     """The best distinct sequences, best first, each with its `key`, `sequence`, `reward`, the value
     of each component (`raw.NAME`), `version` and `source`."""
@@ -63,14 +63,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Round:
-    """A run as it is after a round."""
+    """A run after one of its rounds; methods read the run's present state."""
 
     metrics: Metrics
     """Metrics of the round."""
     _training: Training
 
     def policy(self) -> Prior:
-        """The policy as it is now: `policy().sample(10)`."""
+        """The newest policy: `policy().sample(10)`."""
         return self._training.policy()
 
     def top(self, n: int = 10) -> list[dict[str, Any]]:
@@ -94,11 +94,11 @@ def optimize(
 
     config: a TOML file, its content as nested dicts, or a RunConfig. A `python` component of a dict
     takes a function itself. The others are the command's options; quiet: print nothing on the way.
-    Works in any thread; in the main one Ctrl-C stops cleanly. Ray is left as it was found: started
-    here, it is ended here; with `local` it isn't even imported.
+    Works in any thread; in the main thread Ctrl-C stops the run cleanly. If this function starts
+    Ray, it ends it as well; with `local` Ray isn't imported.
 
-    Raises ConfigError and other ValueErrors for what the caller can mend, RunError where the run
-    can't go on, OSError where storage fails.
+    Raises ConfigError and other ValueErrors for a mistake of the caller, RunError if the run can't
+    go on, OSError if storage fails.
     """
     run, directory = _parsed(config), Location(out)
     console = Console(quiet=quiet, markup=False)
@@ -122,8 +122,8 @@ def optimize_rounds(
     """Tune a policy in this process, without Ray, and yield after each round.
 
     The arguments, the run directory and the errors are those of `optimize` with `local`. Between
-    rounds the run may be looked at. A loop that is left early leaves a run that `resume` goes on
-    with.
+    rounds the caller may inspect the run. After a loop that is left early, `resume` continues the
+    run.
     """
     options = Options(resume, warm_start, retry_failed, local=True)
     console = Console(quiet=quiet, markup=False)
@@ -142,12 +142,12 @@ def _parsed(config: Config) -> RunConfig:
 def _ray_as_it_was() -> Iterator[None]:
     import ray
 
-    was_there = ray.is_initialized()
+    was_running = ray.is_initialized()
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     try:
         yield
     finally:
-        if not was_there:
+        if not was_running:
             ray.shutdown()
         for name, value in before.items():
             if value is None:
@@ -155,7 +155,7 @@ def _ray_as_it_was() -> Iterator[None]:
 
 
 def _rows(table: str) -> list[dict[str, Any]]:
-    """The rows of top.csv, what is a number there as one."""
+    """The rows of top.csv, with numbers as floats."""
     texts = ("key", "sequence", "source")
     return [
         {name: value if name in texts else float(value) for name, value in row.items()}

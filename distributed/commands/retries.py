@@ -1,4 +1,4 @@
-"""A run that goes on by itself after a failure: on a cluster, that is mostly a lost node."""
+"""Repeats a run after a failure, which on a cluster is mostly a lost node."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sequence_tutor.distributed.stop_signal import (
 )
 from sequence_tutor.policies.files.storage import Where
 
-# Seconds before another try: as long as a lost node takes to be noticed, or replaced.
+# Seconds before another attempt: a cluster needs them to notice a lost node or to replace it.
 PAUSE_S = 30.0
 
 
@@ -30,10 +30,10 @@ def optimize_with_retries(
     retries: int = 0,
     pause_s: float = PAUSE_S,
 ) -> RunSummary:
-    """`optimize`, and up to `retries` times again from the last checkpoint where it failed.
+    """`optimize`, and after a failure up to `retries` times again from the last checkpoint.
 
-    Not for what the user has to mend: that propagates at once, as does the last failure. A cluster
-    that is too small counts as such only at first; later it may have lost a node for a while.
+    A mistake of the user raises at once, and so does the last failure. A cluster that is too small
+    raises at once only in the first attempt; later it may lack a node for a while.
     """
     options = options or Options()
     for failures in range(retries):
@@ -50,6 +50,6 @@ def optimize_with_retries(
                 soft_wrap=True,
             )
         time.sleep(pause_s)
-        # its sequences are on record by now, and failures since then are no news
+        # the sequences of the warm start are on record, and failed ones have been tried again
         options = replace(options, resume=True, warm_start=None, retry_failed=False)
     return optimize(run, out, console, options)

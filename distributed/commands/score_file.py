@@ -1,8 +1,8 @@
-"""The score command: a file of any size through the scorers of a cluster.
+"""The score command: scores a file of any size, on Ray or in this process.
 
-OUT.csv and OUT.parquet are the results. While it goes on OUT.parts/ has what is done; OUT.record/
-has every distinct sequence that was scored, as a run's scores/ does, with the config and what the
-file is like.
+OUT.csv and OUT.parquet are the results, one row per line. OUT.parts/ holds the results of finished
+batches until all are done. OUT.record/ holds every distinct sequence that was scored, as a run's
+scores/ does, with the config and the fingerprint of the file.
 """
 
 from __future__ import annotations
@@ -42,28 +42,30 @@ from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.base import Status
 
-# The file in the record that says what was scored, and how much of either end tells it.
+# Name of the record's file that identifies the scored file; bytes that are hashed at either end.
 SOURCE, SAMPLED_BYTES = "source.json", 1 << 20
 
 
 class LineScorers(AbstractContextManager["LineScorers"], Protocol):
-    """What scores lines: `ray_lines.RayLineScorers` or `local.LocalLineScorers`."""
+    """Scores lines: `ray_lines.RayLineScorers` or `local.LocalLineScorers`."""
 
     @property
     def batch_size(self) -> BatchSize:
-        """How many lines a batch should have."""
+        """The number of lines that a batch should have."""
 
     def reports(
         self, left: Iterator[Batch], directory: str, stop: StopRequest
     ) -> Iterator[LinesReport]:
-        """Score batches and write their results into `directory`, reading no further ahead than
-        that takes; once a stop is wanted, no more are begun."""
+        """Score the batches that are `left`, write their results into `directory` and yield a
+        report of each. Takes a batch only when a scorer needs one, and none after a stop request.
+        """
 
     def tell(self, estimate: Estimate, counts: np.ndarray) -> None:
-        """How far it is: lines to do and done, and how many there are of each status."""
+        """Take the progress: estimate of the lines to do, and int64 [len(Status)] lines done by
+        status."""
 
     def flush(self) -> None:
-        """Put all scores on record."""
+        """Write all scores to the record."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class ScoreSummary:
     finished: bool
     """Whether all lines have a result."""
     seconds: float
-    """Wall-clock time of this start."""
+    """Wall-clock seconds since this start of the command."""
 
 
 def score_file(
@@ -88,13 +90,12 @@ def score_file(
     retry_failed: bool = False,
     local: bool = False,
 ) -> ScoreSummary:
-    """Score every line; stops cleanly when asked to, and goes on with `resume`.
+    """Score every line; stops cleanly on request, and continues with `resume`.
 
-    Lines that failed have a result as well: `resume` doesn't score them again, but for those whose
-    scorers died, and where the reward has never worked. With `retry_failed` it does, also where all
-    lines have a result: that is replaced when the new one is whole. `local` runs in this process,
-    without Ray. Raises ConfigError, BulkError,
-    CorpusError or OSError for what the user can mend.
+    A line that failed has a result too. `resume` scores it again only if its scorer died or if the
+    reward has never worked. `retry_failed` scores all failed lines again, also in a finished
+    result, which is replaced once the new one is complete. `local` runs in this process, without
+    Ray. Raises ConfigError, BulkError, CorpusError or OSError for a mistake of the user.
     """
     engine = engine_of(local)
     run = engine.prepare(run)
@@ -113,7 +114,7 @@ def score_file(
     (record / SOURCE).write(source)
     (record / "config.toml").write(to_toml(run))
     if resume:
-        _forgive(run, outputs, retry_failed, console)
+        _forget_retried(run, outputs, retry_failed, console)
     done = done_ranges(outputs.fragments)
     before = tallies(outputs.fragments)
     counts = np.array([before[status] for status in Status], dtype=np.int64)
@@ -127,7 +128,7 @@ def score_file(
             for report in scorers.reports(left, outputs.fragments.uri, stop):
                 counts += report.counts
                 estimate.add(report.rows, report.seconds)
-                display.show(f"{estimate}: {_told(counts)}")
+                display.show(f"{estimate}: {_by_status(counts)}")
                 scorers.tell(estimate, counts)
         scorers.flush()
     if finished := int(counts.sum()) >= total and not stop.wanted:
@@ -137,10 +138,10 @@ def score_file(
 
 
 def print_score_summary(summary: ScoreSummary, out: Where, console: Console) -> None:
-    """How many lines came out how, and where they are."""
+    """Print the number of lines by status, and where the results are."""
     outputs = Outputs.of(out)
     rate = summary.counts.sum() / max(summary.seconds, 1e-9)
-    console.print(f"{_told(summary.counts)} in {summary.seconds:.0f} s ({rate:.0f}/s)")
+    console.print(f"{_by_status(summary.counts)} in {summary.seconds:.0f} s ({rate:.0f}/s)")
     if summary.finished:
         console.print(f"the results are in {outputs.csv} and {outputs.parquet}", soft_wrap=True)
     else:
@@ -148,8 +149,8 @@ def print_score_summary(summary: ScoreSummary, out: Where, console: Console) -> 
         console.print(f"stopped on request; {go_on}", soft_wrap=True)
 
 
-def _forgive(run: RunConfig, outputs: Outputs, failures: bool, console: Console) -> None:
-    """Before it goes on: lines that are tried again lose their results."""
+def _forget_retried(run: RunConfig, outputs: Outputs, failures: bool, console: Console) -> None:
+    """Delete the results of the lines that a resumed command scores again."""
     try:
         retried = retry(PartStore(outputs.record), run.reward.identity(), failures)
     except RecordError as error:
@@ -167,7 +168,7 @@ def _check(
     resume: bool,
     retry_failed: bool,
 ) -> None:
-    # it may have ended while it was assembled
+    # with fragments the results may be incomplete: the command may have ended while writing them
     unfinished = resume and (retry_failed or outputs.fragments.is_dir())
     for path in (outputs.csv, outputs.parquet):
         if path.exists() and not unfinished:
@@ -188,18 +189,18 @@ def _check(
 
 
 def _source(path: Location, column: str | None) -> str:
-    """What tells a file from another, without reading all of it."""
+    """JSON that identifies a file: its size, the column and a digest of both ends."""
     digest = blake2b(digest_size=16)
     size = path.size()
     with path.open() as file:
         digest.update(file.read(SAMPLED_BYTES))
         file.seek(max(0, size - SAMPLED_BYTES))
         digest.update(file.read(SAMPLED_BYTES))
-    seen = {"bytes": size, "column": column, "ends": digest.hexdigest()}
-    return json.dumps(seen, indent=1) + "\n"
+    identity = {"bytes": size, "column": column, "ends": digest.hexdigest()}
+    return json.dumps(identity, indent=1) + "\n"
 
 
-def _told(counts: np.ndarray) -> str:
-    """Such as "9,000 ok, 12 invalid, 3 timeout"."""
+def _by_status(counts: np.ndarray) -> str:
+    """Numbers of lines by status, such as "9,000 ok, 12 invalid, 3 timeout"."""
     shown = [(s, int(n)) for s, n in zip(Status, counts, strict=True) if n or s == Status.OK]
     return ", ".join(f"{n:,} {status.name.lower()}" for status, n in shown)

@@ -1,1 +1,1 @@
-"""Where sequences come from: actors that sample the newest policy, and how many there are."""
+"""Generates episodes: actors sample the newest policy, and `actor_scaling` sets their number."""

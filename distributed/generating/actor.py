@@ -1,4 +1,7 @@
-"""Actors: pull the newest weights, generate a batch of episodes, hand on a reference to it."""
+"""The actor: fetches the newest weights, generates a batch of episodes, returns a reference to it.
+
+The driver gets the report and the reference; only a scorer fetches the episodes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from sequence_tutor.policies.prior import as_tensors, build_prior
 
 
 class SequenceActor(EnvRunner):  # type: ignore[misc]
-    """One generating process, an RLlib environment runner without an environment.
+    """A process that generates: an RLlib environment runner without an environment.
 
     Weights change only between batches, so every episode has exactly one version. A restarted
     actor gets a new id.
@@ -41,10 +44,11 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         self.board = ray.get_actor(board_name(config.run_id))
 
     def sample(self, iteration: int | None = None, **_: Any) -> tuple[ActorReport, list[Any]]:
-        """Generate one batch; returns what the driver may see and a reference to the rest.
+        """Generate one batch; returns the report for the driver and a list with one reference to
+        the episodes.
 
-        With `iteration` the episodes depend on the run's seed, the iteration and the actor's
-        index alone; without, a restarted actor doesn't repeat itself.
+        With `iteration` the episodes depend only on the weights, the run's seed, the iteration and
+        the actor's index. Without it a restarted actor generates other episodes than before.
         """
         self._pull_weights()
         self.calls += 1
@@ -67,7 +71,7 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         assert self.board is not None
 
     def get_spaces(self) -> dict[str, tuple[gym.Space[Any], gym.Space[Any]]]:
-        """What RLlib wants to know; the observation is the action before."""
+        """The spaces that RLlib asks for; the observation is the previous action."""
         vocabulary = self.encoding.vocabulary
         spaces: tuple[Any, Any] = (
             gym.spaces.Discrete(vocabulary.size + 1),
@@ -76,8 +80,8 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         return {"__env__": spaces, DEFAULT_MODULE_ID: spaces}
 
     def get_state(self, *_: Any, **__: Any) -> dict[str, Any]:
-        """Nothing: weights come from the board."""
+        """An empty state: weights come from the board."""
         return {}
 
     def set_state(self, *_: Any, **__: Any) -> None:
-        """Nothing: weights come from the board."""
+        """Do nothing: weights come from the board."""

@@ -1,4 +1,4 @@
-"""How many actors a run has: as many as keep its learner busy, within what the config allows."""
+"""Sets the number of actors: enough to keep the learner busy, within the limits of the config."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from ray.actor import ActorHandle
 
 from sequence_tutor.distributed.metrics.tally import Metrics
 
-# What is decided is decided from this many seconds of work; the first are of the first minute.
+# Length of the window that each scaling decision looks at, in seconds.
 WINDOW_S = 60.0
-# Actors beyond those that would just do.
+# Actors to have, as a multiple of those that would just suffice.
 SPARE = 1.15
 
 
 def actors_wanted(
     actors: int, generating_s: float, learning_s: float, seconds: float, scorers_full: bool
 ) -> int:
-    """Actors that generate what the learner consumes when it is always busy.
+    """Number of actors that would keep the learner always busy.
 
-    So far `actors` worked `generating_s` in all, over `seconds` in which the learner worked
-    `learning_s`. The replay ratio makes them do work in a fixed proportion, so a learner that is
-    always busy needs the proportion's actors. Where scorers have more than they can do already,
-    more actors would help nobody.
+    In the last `seconds` the `actors` worked `generating_s` in sum and the learner `learning_s`.
+    The replay ratio holds these two in a fixed proportion, which gives the actors that an always
+    busy learner needs:
+
+        SPARE * (generating_s / seconds) / (learning_s / seconds)
+
+    If the scorers can't keep up (`scorers_full`), more actors would not help, so the result is at
+    most `actors`.
     """
     if not generating_s > 0:
         return actors
@@ -34,7 +38,7 @@ def actors_wanted(
 
 
 class Group(Protocol):
-    """What is used of RLlib's EnvRunnerGroup."""
+    """The part of RLlib's EnvRunnerGroup that is used here."""
 
     _worker_manager: ActorManager
 
@@ -42,7 +46,7 @@ class Group(Protocol):
 
 
 class ActorManager(Protocol):
-    """What is used of RLlib's FaultTolerantActorManager."""
+    """The part of RLlib's FaultTolerantActorManager that is used here."""
 
     def actor_ids(self) -> list[int]: ...
 
@@ -52,8 +56,8 @@ class ActorManager(Protocol):
 class ActorScaler:
     """Adds and removes actors of an EnvRunnerGroup, from `least` to `most` of them.
 
-    A new actor is Ray's to place; while the cluster has no room for it, it is the autoscaler's
-    demand. With `least` = `most` nothing ever changes.
+    Ray places a new actor. While the cluster has no room for it, Ray's autoscaler counts it as
+    demand. With `least` = `most` the number never changes.
     """
 
     def __init__(self, group: Group, least: int, most: int) -> None:
@@ -64,9 +68,9 @@ class ActorScaler:
         self._seconds = self._generating_s = self._learning_s = self._crowded_s = 0.0
 
     def look(self, metrics: Metrics, seconds: float, scorers_full: bool) -> None:
-        """Take in what was done in the last `seconds`, and decide when it's time to."""
+        """Add the work of the last `seconds` to the window; scale when the window is full."""
         if self._least == self._most or not (metrics.learning_s or self._learning_s):
-            return  # before the first update nobody knows what the learner needs
+            return  # before the first update the learner's need is unknown
         self._seconds += seconds
         self._generating_s += metrics.generate_s
         self._learning_s += metrics.learning_s
@@ -77,12 +81,12 @@ class ActorScaler:
             wanted = actors_wanted(
                 len(ids), self._generating_s, self._learning_s, self._seconds, crowded
             )
-            self._become(ids, max(self._least, min(wanted, self._most)))
+            self._scale(ids, max(self._least, min(wanted, self._most)))
             self._begin_window()
 
-    def _become(self, ids: list[int], wanted: int) -> None:
+    def _scale(self, ids: list[int], wanted: int) -> None:
         if wanted > len(ids):
             self._group.add_workers(wanted - len(ids))
         for actor_id in sorted(ids)[wanted:]:
-            # what it was generating has cost no score yet
+            # the episodes that it was generating have cost no score yet
             ray.kill(self._group._worker_manager.remove_actor(actor_id))

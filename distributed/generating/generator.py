@@ -1,6 +1,7 @@
-"""Generating a batch of episodes with the current policy; nothing here knows Ray.
+"""Generates a batch of episodes with the current policy; doesn't use Ray.
 
-What a batch holds depends on the weights, the run's seed and the numbers given with the call alone.
+A batch depends only on the weights, the run's seed, the worker's number, the numbers given with the
+call, and its size.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ from sequence_tutor.policies.kernels.device import autocast
 from sequence_tutor.policies.prior import Prior, as_tensors, token_log_probs
 from sequence_tutor.policies.sampler import Sampler
 
-# KL to the prior is measured on every KL_EVERY-th episode: the prior's pass costs what sampling
-# does.
+# The KL to the prior is measured on every KL_EVERY-th episode: on all, the prior's pass would cost
+# as much as sampling.
 KL_EVERY = 8
-# Target duration of a batch whose size the actor chooses, in seconds.
+# Seconds that a batch should take, if the actor chooses its size.
 BATCH_S = 2.0
 
 
 class Generator:
     """Samples the policy, whose weights change between batches only.
 
-    prior: what the policy starts from; seed: the run's; worker: the actor's number, from 1.
-    corrects_prior: whether the policy's logits are added to the prior's, as `g` learns them.
+    prior: the network that the policy starts from; seed: the run's; worker: the actor's number,
+    from 1; corrects_prior: whether the policy's logits are added to the prior's, as `g` learns
+    them.
     """
 
     def __init__(
@@ -47,13 +49,13 @@ class Generator:
         self._sampler = Sampler(self.policy, prior.encoding, base)
 
     def take_weights(self, version: int, weights: dict[str, np.ndarray]) -> None:
-        """Become the policy after `version` updates."""
+        """Use the policy's weights after `version` updates."""
         self.policy.load_state_dict(as_tensors(weights))
         self.version = version
 
     def sample(self, entropy: Sequence[int], actor_id: str) -> tuple[ActorReport, Generated]:
-        """One batch. entropy: numbers that, with the run's seed and the worker's number, seed it.
-        actor_id: of the actor's present life."""
+        """Generate one batch. entropy: numbers that seed it, with the run's seed and the worker's
+        number; actor_id: id of the actor since its last start."""
         seeds = np.random.SeedSequence([self._seed, self._worker, *entropy])
         generator = torch.Generator()
         generator.manual_seed(int(seeds.generate_state(1)[0]))
@@ -71,8 +73,8 @@ class Generator:
         return report, Generated(episodes, self.version, actor_id, "policy", seconds)
 
     def _next_batch(self, seconds: float) -> int:
-        """Episodes for the next batch, after one that took `seconds`. Larger batches cost less per
-        episode, but the policy moves on meanwhile. At most doubled at a time."""
+        """Size of the next batch, after one that took `seconds`; at most twice the last. Larger
+        batches cost less per episode, but their episodes are staler."""
         fitting = int(self.batch * min(2.0, BATCH_S / max(seconds, 1e-6)))
         return int(max(self._actors.batch, min(fitting, self._actors.largest_batch)))
 

@@ -1,1 +1,1 @@
-"""Where the policy learns: the learner, and the driver's calls of it."""
+"""Updates of the policy: `updater` makes them, `learner` on Ray, `update_calls` asks for them."""

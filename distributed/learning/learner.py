@@ -1,6 +1,6 @@
-"""The learner: `Updater` inside RLlib's learner group, which places learners and joins several.
+"""The learner: `Updater` inside RLlib's learner group, which places the learners on nodes.
 
-Several learners share each update: RLlib wraps the networks, so that gradients are averaged.
+Several learners share each update: RLlib wraps the networks and averages their gradients.
 """
 
 from __future__ import annotations
@@ -63,18 +63,18 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
 
     @property
     def model(self) -> KLControlModel:
-        """The networks, whether or not RLlib wraps them for several learners."""
+        """The networks, without RLlib's wrapper for several learners."""
         module = self.module[DEFAULT_MODULE_ID]
         return module.unwrapped().model  # type: ignore[no-any-return]
 
     @property
     def rank(self) -> int:
-        """Which learner of the group this is."""
+        """Number of this learner in its group, from 0."""
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         return torch.distributed.get_rank() if distributed else 0
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
-        """None of RLlib's: `Updater` has its own."""
+        """Do nothing: `Updater` has the optimisers."""
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
@@ -82,7 +82,7 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         return fwd_out["loss"]  # type: ignore[no-any-return]
 
     def update(self, *, training_data: Any, publish: bool = True, **_: Any) -> LearnerReport:
-        """One update per batch, in order; then the weights go to the board."""
+        """Make one update per batch, in order; then publish the weights."""
         started = time.perf_counter()
         references = list(training_data.batch_refs)
         batches = self._in_step(_fetch(references))
@@ -99,11 +99,12 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         )
 
     def _loss(self, **batch: Any) -> Any:
-        """Through RLlib's wrapper, which averages the gradients of several learners."""
+        """The loss through RLlib's wrapper, which averages the gradients of several learners."""
         return SimpleNamespace(**self.module[DEFAULT_MODULE_ID].forward_train(batch))
 
     def _in_step(self, batches: list[TrainingBatch]) -> list[TrainingBatch]:
-        """As many batches as every learner of the group has, or they would wait for each other."""
+        """The first n batches, n being the fewest that a learner of the group has: with unequal
+        numbers of updates the learners would wait for each other forever."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return batches
         fewest = torch.tensor([len(batches)], device=self._device)
@@ -111,14 +112,14 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         return batches[: int(fewest)]
 
     def publish(self) -> None:
-        """Put the policy's weights once and tell the board."""
+        """Put the policy's weights into the object store and their reference on the board."""
         reference = ray.put(self.updater.policy_weights())
         board = ray.get_actor(board_name(self.config.run_id))
         ray.get(board.publish.remote(self.updater.updates, [reference]))
 
 
 def publish_from_first(learner: KLControlLearner) -> None:
-    """Publish the weights, once for all learners of a group."""
+    """Publish the weights if this is the first learner of its group."""
     if learner.rank == 0:
         learner.publish()
 

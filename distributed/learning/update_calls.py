@@ -1,4 +1,7 @@
-"""The driver's side of learning: update calls that nobody waits for."""
+"""The driver's side of learning: starts updates without waiting and collects their reports.
+
+All learners of the group get each call, in order, so that they stay equal.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,18 @@ from sequence_tutor.distributed.types import LearnerReport, Weights
 
 T = TypeVar("T")
 
-# Calls under way at a time: the learner works on one and has the next at hand.
+# Most calls under way at a time: the learner works on one while the next one waits.
 MOST_CALLS = 2
 
 
 class Manager(Protocol):
-    """What is used of RLlib's FaultTolerantActorManager."""
+    """The part of RLlib's FaultTolerantActorManager that is used here."""
 
     def actors(self) -> dict[int, ActorHandle]: ...
 
 
 class Group(Protocol):
-    """What is used of RLlib's LearnerGroup."""
+    """The part of RLlib's LearnerGroup that is used here."""
 
     _worker_manager: Manager
 
@@ -43,28 +46,29 @@ class _Call:
 
 
 class LearnerCalls:
-    """Calls `update` on all learners of a group, in order, and says when they are done.
+    """Calls `update` on all learners of a group, in order, and collects the reports.
 
-    RLlib's own `LearnerGroup.update` waits for the result, or else may drop calls, and leaves out a
-    learner that has failed. Here such a learner ends the run.
+    RLlib's own `LearnerGroup.update` waits for the result or may drop calls, and goes on without a
+    learner that failed. Here a failed learner ends the run.
     """
 
     def __init__(self, group: Group) -> None:
-        self._group = group  # which may take its time to start
+        self._group = group  # it may still be starting
         self._calls: deque[_Call] = deque()
 
     @property
     def updates(self) -> int:
-        """Updates that are under way."""
+        """Number of updates under way."""
         return sum(call.updates for call in self._calls)
 
     @property
     def full(self) -> bool:
-        """Whether the learners have all that they should have at a time."""
+        """Whether MOST_CALLS calls are under way."""
         return len(self._calls) >= MOST_CALLS
 
     def start(self, references: Sequence[ray.ObjectRef]) -> None:
-        """Updates on as many batches for each learner. Weights are published after the last."""
+        """Start one update per batch, with an equal number of batches for each learner. The weights
+        are published after the last update."""
         learners = self._group._worker_manager.actors().values()
         each = len(references) // len(learners)
         results = [
@@ -76,9 +80,9 @@ class LearnerCalls:
         self._calls.append(_Call(each, results))
 
     def finished(self, timeout_s: float | None = 0.0) -> list[LearnerReport]:
-        """Of each call that is done, one report for all learners; waits `timeout_s` for the first,
-        or with None for all, however long. Raises RunError if a learner died, and what it raised.
-        """
+        """One report for each finished call, of all learners together. Waits at most `timeout_s`
+        for the first call; with None it waits for all calls. Raises RunError if a learner died, and
+        any error that a learner raised."""
         reports: list[LearnerReport] = []
         while self._calls:
             results = self._calls[0].results
@@ -96,7 +100,7 @@ class LearnerCalls:
         return reports
 
     def export_tensors(self) -> Weights:
-        """The state of the first learner, as of the updates under way; see `Updater`."""
+        """The state of the first learner after the updates under way; see `Updater`."""
         return self.each(lambda learner: learner.updater.export_tensors())[0]
 
     def import_tensors(self, tensors: Weights, updates: int) -> None:
@@ -106,12 +110,12 @@ class LearnerCalls:
         self.publish()
 
     def publish(self) -> None:
-        """Put the weights on the board."""
+        """Publish the weights on the board."""
         self.each(publish_from_first)
 
     def each(self, call: Callable[[KLControlLearner], T]) -> list[T]:
-        """Call something on every learner, after the updates that are under way; unlike RLlib's,
-        raises what they raise."""
+        """Call a function on every learner after the updates under way; returns the results.
+        Raises the first error of a learner, unlike RLlib's method."""
         results = self._group.foreach_learner(call).result_or_errors
         for result in results:
             if not result.ok:

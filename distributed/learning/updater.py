@@ -1,7 +1,7 @@
-"""KL-control updates of the networks from training batches; nothing here knows Ray.
+"""Makes KL-control updates of the networks from training batches; doesn't use Ray.
 
-The learner of a cluster and the local engine make their updates with this class, so the same
-batches give the same weights in both, bit for bit.
+The learner on Ray and the local engine both use this class, so the same batches give the same
+weights in both, bit for bit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sequence_tutor.policies.prior import as_tensors
 
 
 def build_model(prior: RecurrentNetwork, learner: LearnerConfig, seed: int) -> KLControlModel:
-    """The networks of a learner; what the prior lacks (the value head) starts from the seed."""
+    """The networks of a learner. The prior has no value head; that one is drawn from the seed."""
     torch.manual_seed(seed)
     return KLControlModel(
         prior,
@@ -37,12 +37,12 @@ def build_model(prior: RecurrentNetwork, learner: LearnerConfig, seed: int) -> K
 
 
 class Updater:
-    """Takes training batches and makes one update of each.
+    """Makes one update of each training batch.
 
-    loss: what computes a batch's loss with `model`, by default `model.loss`; a learner of several
-    wraps it. remembers: whether what the prior says of a sequence is kept for the next time it is
-    drawn; a resumed run wouldn't have it, so a repeatable one must not. updates: how many there
-    were.
+    loss: function that computes a batch's loss with `model`, by default `model.loss`; with several
+    learners RLlib wraps it. remembers: whether to cache the prior's log-probabilities of each
+    sequence for its next draw. A repeatable run must not: after a resume the cache would be empty.
+    updates: number of updates made.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Updater:
         self.optimizers = _optimizers(model, learner, device)
         capacity = CAPACITY if remembers else 0
         self.prior_cache = PriorCache(model.prior_of_actions, device, capacity)
-        # not with several learners, which wait for each other within an update
+        # no graphs with several learners, as they wait for each other within an update
         alone = device.type == "cuda" and learner.count == 1
         self._captured = CapturedByShape(self._learn, device) if alone else None
 
@@ -90,7 +90,7 @@ class Updater:
         )
 
     def policy_weights(self) -> Weights:
-        """The policy's network."""
+        """The parameters of the policy's network, by name."""
         state = self.model.policy.state_dict()
         return {k: v.detach().cpu().numpy().copy() for k, v in state.items()}
 
@@ -122,10 +122,11 @@ class Updater:
         torch.set_rng_state(parts["rng.torch"])
         self.updates = updates
         if self._captured is not None:
-            self._captured.forget()  # the moments are elsewhere now
+            self._captured.forget()  # the graphs point to the old moments
 
     def _one_update(self, batch: TrainingBatch, log_prior: np.ndarray | None) -> Tensor:
-        """Loss, residual, start value and the gradient's norm, float32 [4], to be waited for."""
+        """Loss, residual, start value and the gradient's norm, float32 [4], on the device. Reading
+        them waits for the GPU."""
         learner = self._learner
         arrays = {
             "actions": batch.tokens.astype(np.int64),
@@ -159,16 +160,17 @@ class Updater:
         return torch.stack([number.detach().float() for number in numbers])
 
     def _staleness(self, batch: TrainingBatch) -> float:
-        """Mean over the rows that a policy of this run made, in updates; others have version -1."""
+        """Mean staleness in updates, over the rows that this run's policy generated. Other rows
+        have version -1; 0 if there are only such rows."""
         made = batch.versions[batch.versions >= 0]
         return float((self.updates - made).mean()) if len(made) else 0.0
 
     def _finite(self, found: list[Tensor]) -> np.ndarray:
-        """Losses, residuals and start values of the last updates, [3,N], of NaN where there are
-        none. Raises FloatingPointError if the network diverged."""
+        """Losses, residuals and start values of the last N updates, [3,N]; one column of NaN if N
+        is 0. Raises FloatingPointError if the network diverged."""
         if not found:
             return np.full((3, 1), np.nan)
-        numbers = torch.stack(found).cpu().numpy()  # the one wait for the GPU
+        numbers = torch.stack(found).cpu().numpy()  # the only place that waits for the GPU
         for i, (loss, _, _, gradient) in enumerate(numbers):
             for what, value in (("loss", loss), ("gradient", gradient)):
                 if not np.isfinite(value):
@@ -180,7 +182,7 @@ class Updater:
 def _optimizers(
     model: KLControlModel, learner: LearnerConfig, device: torch.device
 ) -> dict[str, torch.optim.Optimizer]:
-    """Adam for the policy, the value head and the level of the return, each at its own rate."""
+    """One Adam each for the policy, the value head and the level of the return, by name."""
     online = model.online
     groups: list[tuple[str, list[Any], float]] = [
         ("policy", list(online.network.parameters()), learner.learning_rate),
@@ -196,8 +198,8 @@ def _optimizers(
 
 
 def _pinned(array: np.ndarray) -> Tensor:
-    """[B,T] or [B] as a tensor that the GPU fetches by itself. T is padded with zeros to a multiple
-    of eight, so that there are few graphs."""
+    """An array [B,T] or [B] as a tensor in pinned memory, which is copied to the GPU in the
+    background. T is padded with zeros to a multiple of eight, so that few CUDA graphs suffice."""
     if array.ndim > 1:
         array = np.pad(array, ((0, 0), (0, -array.shape[1] % 8)))
     return torch.from_numpy(np.ascontiguousarray(array)).pin_memory()

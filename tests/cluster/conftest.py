@@ -1,6 +1,6 @@
 """Pretend machines for tests, and a cluster of them: see hosts/.
 
-What takes minutes is marked `nightly` and left out unless asked for: -m nightly
+Tests that take minutes are marked `nightly` and run only with -m nightly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="module")
 def machine_room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    """A room without machines; skips, saying why, where there can't be one."""
+    """A room without machines; skips with the reason where none can be made."""
     try:
         opened = room(tmp_path_factory.mktemp("machines") / "room")
         with opened as found:
@@ -42,13 +42,13 @@ def machine_room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as it is shipped."""
+    """The package's wheel."""
     return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def make_cluster(machine_room: Room, wheel: Path) -> Callable[[int], OnPrem]:
-    """Laptop, head and so many workers, switched on."""
+    """Makes clusters of a laptop, a head and `workers` workers, switched on."""
 
     def make(workers: int) -> OnPrem:
         try:

@@ -1,4 +1,4 @@
-"""Demand adds nodes, idleness takes them away and nothing is lost, by Ray's own autoscaler with its
+"""Demand adds nodes, idle nodes are removed and no score is lost, with Ray's own autoscaler and its
 provider of pretend nodes: each is a raylet on this machine.
 """
 
@@ -34,7 +34,7 @@ timeout_s = 60
 name = "python"
 function = "counted_rewards:slow"
 """
-# There are none: the provider starts raylets.
+# Commands of a cluster file; empty here, as the provider starts raylets.
 COMMANDS = (
     "cluster_synced_files",
     "initialization_commands",
@@ -44,7 +44,7 @@ COMMANDS = (
     "head_start_ray_commands",
     "worker_start_ray_commands",
 )
-# Prints how many nodes there are whenever that changes.
+# Prints the number of nodes whenever it changes.
 WATCH = """
 import sys, time, ray
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
@@ -60,8 +60,8 @@ while True:
 
 @dataclass
 class Autoscaled:
-    """A cluster whose head has no CPU. counter: what its rewards write down; nodes: how many there
-    were, one entry a change."""
+    """A cluster whose head has no CPU. counter: file with the calls of its rewards; nodes: numbers
+    of nodes, one entry for each change."""
 
     address: str
     counter: Path
@@ -142,7 +142,7 @@ def cluster(
     with (directory / "head.log").open("w") as log:
         head_process = subprocess.Popen(
             [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=0"]
-            # by default there can be but one such cluster on a machine
+            # the default port allows only one such cluster on a machine
             + [f"--ray-client-server-port={free_port()}"]
             + [f"--node-ip-address={host}", "--include-dashboard=false"]
             + [f"--autoscaling-config={config}", "--object-store-memory=100000000"],
@@ -158,7 +158,7 @@ def cluster(
 
     def listen() -> None:
         for line in watch.stdout or ():
-            if line.startswith("nodes "):  # Ray says something in between
+            if line.startswith("nodes "):  # Ray prints other lines
                 made.nodes.append(int(line.split()[1]))
 
     Thread(target=listen, daemon=True).start()
@@ -170,9 +170,9 @@ def cluster(
         yield made
     finally:
         watch.kill()
-        family = psutil.Process(head_process.pid).children(recursive=True)
+        descendants = psutil.Process(head_process.pid).children(recursive=True)
         os.killpg(head_process.pid, signal.SIGKILL)
-        for process in family:
+        for process in descendants:
             if process.is_running():
                 process.kill()
         head_process.wait()
@@ -182,13 +182,13 @@ def cluster(
 def job(
     cluster: Autoscaled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugins: Path
 ) -> Path:
-    """A directory to work in."""
+    """The working directory."""
     monkeypatch.setenv("PYTHONPATH", str(plugins), prepend=os.pathsep)
     cluster.counter.write_text("")
     return tmp_path
 
 
-def test_a_file_to_score_adds_nodes_and_they_go_when_it_is_done(
+def test_scoring_a_file_adds_nodes_and_frees_them(
     cluster: Autoscaled, job: Path, molecules: list[str]
 ):
     lines = [m for m in molecules if not m.startswith("NN")][:160]  # the reward fails on those
@@ -199,7 +199,7 @@ def test_a_file_to_score_adds_nodes_and_they_go_when_it_is_done(
     (job / "score.toml").write_text(REWARD + scorers)
     done = cluster.run("score", "score.toml", "all.smi", "--out", "out.csv", cwd=job)
     assert done.returncode == 0, done.stderr
-    assert cluster.nodes[0] == 1  # there was none but the head, which has no room
+    assert cluster.nodes[0] == 1  # at first only the head, which has no CPU
     assert max(cluster.nodes) == 1 + MOST_NODES
     with (job / "out.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -210,9 +210,7 @@ def test_a_file_to_score_adds_nodes_and_they_go_when_it_is_done(
 
 
 @pytest.mark.nightly
-def test_a_run_waits_for_its_nodes_and_gives_them_back(
-    cluster: Autoscaled, job: Path, tiny_prior: Path
-):
+def test_a_run_waits_for_its_nodes_and_frees_them(cluster: Autoscaled, job: Path, tiny_prior: Path):
     cluster.await_nodes(1)
     before = len(cluster.nodes)
     (job / "run.toml").write_text(
@@ -230,7 +228,7 @@ def test_a_run_waits_for_its_nodes_and_gives_them_back(
     cluster.await_nodes(1)
 
 
-def test_who_finds_no_room_says_what_is_missing(cluster: Autoscaled, job: Path):
+def test_a_run_without_room_names_what_is_missing(cluster: Autoscaled, job: Path):
     (job / "score.toml").write_text(f"wait_s = 5\n{REWARD}[scorers]\ncount = 9\n")
     (job / "all.smi").write_text("CCO\n")
     done = cluster.run("score", "score.toml", "all.smi", cwd=job)

@@ -1,4 +1,4 @@
-"""cluster/config.yaml on a mock EC2: what Ray makes of it, and that the policies are enough for it.
+"""cluster/config.yaml on a mock EC2: how Ray resolves it, and that the policies allow its calls.
 
 The mock knows EC2's instance types, resolves keys, groups, roles and subnets, and keeps what was
 launched; it doesn't look at permissions, so these are worked out here from the calls made.
@@ -49,14 +49,14 @@ def shipped() -> dict[str, Any]:
 
 
 def forget() -> None:
-    """Ray keeps clients and subnets for the life of a process, and ours sees many accounts."""
+    """Clear Ray's caches of clients and subnets, as this process uses many accounts."""
     for kept in (utils.resource_cache, utils.client_cache, ray_aws._get_subnets_or_die):
         kept.cache_clear()
 
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Call]]:
-    """A new account, and the list that every call to it is added to."""
+    """A new account; the list of all calls to it."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         patch.setenv("AWS_DEFAULT_REGION", REGION)
@@ -96,8 +96,8 @@ def with_group(group: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def launched(account: list[Call], group: str) -> dict[str, Any]:
-    """What `ray up` and then the head do: the config as Ray resolved it, and by node type the
-    instance that came of it, its volumes, and the calls made."""
+    """Launches a machine of each type, as `ray up` and then the head do. Returns the config as Ray
+    resolved it and, by node type, the instance, its volumes and the calls made."""
     account.clear()
     config = commands._bootstrap_config(with_group(group), no_config_cache=True)
     provider = AWSNodeProvider(config["provider"], config["cluster_name"])
@@ -118,7 +118,7 @@ def launched(account: list[Call], group: str) -> dict[str, Any]:
     return {"config": config, "instances": instances, "volumes": volumes, "calls": calls}
 
 
-def test_each_machine_has_what_the_file_says(account: list[Call]):
+def test_resources_in_the_file_are_those_of_the_machines(account: list[Call]):
     known = {kind["InstanceType"]: kind for kind in node_provider.list_ec2_instances(REGION, None)}
     for name, kind in shipped()["available_node_types"].items():
         machine = known[kind["node_config"]["InstanceType"]]
@@ -130,7 +130,7 @@ def test_each_machine_has_what_the_file_says(account: list[Call]):
             assert kind["resources"]["CPU"] == machine["VCpuInfo"]["DefaultVCpus"], name
 
 
-def test_ray_finds_the_machines_and_fills_in_the_rest(launched: dict[str, Any]):
+def test_ray_completes_the_machines_of_the_file(launched: dict[str, Any]):
     kinds = launched["config"]["available_node_types"]
     assert kinds["learner"]["resources"]["accelerator_type:L4"] == 1
     assert kinds["spot"]["resources"]["memory"] > 20 * 2**30
@@ -141,7 +141,7 @@ def test_ray_finds_the_machines_and_fills_in_the_rest(launched: dict[str, Any]):
     assert key.name == "sequence-tutor.pem" and key.stat().st_mode & 0o077 == 0
 
 
-def test_control_an_unknown_machine_is_noticed(account: list[Call]):
+def test_control_an_unknown_machine_raises(account: list[Call]):
     config = shipped()
     config["available_node_types"]["spot"]["node_config"]["InstanceType"] = "c99.huge"
     with pytest.raises(ValueError, match="c99.huge is not available"):
@@ -173,14 +173,14 @@ def open_ranges(group: str) -> dict[tuple[str, int | None], list[str]]:
     }
 
 
-def test_only_ssh_from_one_address_comes_in(launched: dict[str, Any], group: str):
+def test_only_ssh_from_one_address_is_open(launched: dict[str, Any], group: str):
     ranges = open_ranges(group)
     assert ranges.pop(("tcp", 22)) == [ADDRESS]
     ((protocol, _), within), *more = ranges.items()
     assert protocol == "-1" and within == [] and not more
 
 
-def test_control_without_a_group_ray_opens_ssh_to_everybody(launched: dict[str, Any]):
+def test_control_without_a_group_ray_opens_ssh_to_all(launched: dict[str, Any]):
     config = shipped()
     config["cluster_name"] = "careless"
     for kind in config["available_node_types"].values():
@@ -190,18 +190,18 @@ def test_control_without_a_group_ray_opens_ssh_to_everybody(launched: dict[str, 
     assert open_ranges(made)["tcp", 22] == ["0.0.0.0/0"]
 
 
-def test_as_shipped_it_starts_nothing(launched: dict[str, Any]):
+def test_the_shipped_file_starts_no_machine(launched: dict[str, Any]):
     with pytest.raises((click.ClickException, AssertionError)):
         commands._bootstrap_config(shipped(), no_config_cache=True)
 
 
-def test_setting_up_again_lets_in_the_new_address_alone(account: list[Call], group: str):
+def test_setting_up_again_opens_only_the_new_address(account: list[Call], group: str):
     assert setup.set_up(REGION, BUCKET, "198.51.100.0/24") == group
     assert open_ranges(group)["tcp", 22] == ["198.51.100.0/24"]
     setup.set_up(REGION, BUCKET, ADDRESS)
 
 
-def test_the_bucket_is_closed_and_the_roles_have_their_policies_alone(group: str):
+def test_the_bucket_is_private_and_roles_have_their_policies(group: str):
     blocked = boto3.client("s3").get_public_access_block(Bucket=BUCKET)
     assert set(blocked["PublicAccessBlockConfiguration"].values()) == {True}
     iam = boto3.client("iam")
@@ -211,16 +211,16 @@ def test_the_bucket_is_closed_and_the_roles_have_their_policies_alone(group: str
         assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
 
 
-@pytest.mark.parametrize("everybody", ["0.0.0.0/0", "::/0"])
-def test_everybody_is_refused(everybody: str):
+@pytest.mark.parametrize("all_addresses", ["0.0.0.0/0", "::/0"])
+def test_opening_ssh_to_all_addresses_raises(all_addresses: str):
     assert setup.network(ADDRESS) == ADDRESS
     with pytest.raises(ValueError):
-        setup.network(everybody)
+        setup.network(all_addresses)
 
 
 # --- permissions ---------------------------------------------------------------------------------
 
-Request = tuple[str, str, dict[str, str]]  # action, ARN, what conditions may ask about
+Request = tuple[str, str, dict[str, str]]  # action, ARN, context keys of conditions
 
 
 def arn(kind: str, name: str = "any") -> str:
@@ -235,8 +235,8 @@ def tags_of(params: dict[str, Any]) -> dict[str, str]:
 
 
 def requests(call: Call) -> list[Request]:
-    """What AWS asks of a policy before it does a call, as its service authorization reference has
-    it. Raises KeyError for a call that isn't known here."""
+    """The permissions that AWS checks for a call, by its service authorization reference. Raises
+    KeyError for a call that isn't listed here."""
     action, params = call
     ours = {"aws:ResourceTag/ray-cluster-name": "sequence-tutor"}
     if action.startswith("ec2:Describe"):
@@ -297,17 +297,17 @@ def policies(group: str) -> Callable[[str], dict[str, Any]]:
     return lambda name: json.loads(setup.policy(name, places))
 
 
-def test_the_policies_are_enough(
+def test_the_policies_allow_all_calls(
     launched: dict[str, Any], policies: Callable[[str], dict[str, Any]]
 ):
-    for who, calls in launched["calls"].items():
-        policy = policies("iam-launcher" if who == "launcher" else "iam-head")
+    for caller, calls in launched["calls"].items():
+        policy = policies("iam-launcher" if caller == "launcher" else "iam-head")
         assert {"ec2:RunInstances", "ec2:TerminateInstances"} <= {name for name, _ in calls}
         refused = [r for call in calls for r in requests(call) if not allows(policy, r)]
-        assert refused == [], who
+        assert refused == [], caller
 
 
-def test_control_what_the_head_may_not(launched: dict[str, Any], policies: Any, group: str):
+def test_control_calls_the_head_must_not_make(launched: dict[str, Any], policies: Any, group: str):
     policy = policies("iam-head")
     (run,) = (c for c in launched["calls"]["spot"] if c[0] == "ec2:RunInstances")
     for change in (
@@ -337,7 +337,7 @@ def test_policies_name_actions_and_resources(name: str):
         if statement["Resource"] == "*":  # describing can't be narrowed to resources
             assert all(a.startswith("ec2:Describe") for a in statement["Action"])
             assert statement["Condition"]["StringEquals"]["aws:RequestedRegion"] == "REGION"
-    assert len(text) < 6144  # what AWS takes for one policy
+    assert len(text) < 6144  # AWS's limit for a policy
 
 
 def test_machines_write_to_one_bucket(policies: Callable[[str], dict[str, Any]]):

@@ -1,7 +1,7 @@
-"""`ray up cluster/config.yaml` from a laptop to a pretend EC2: machines come when asked for, one is
-taken back in the middle of the work, idle ones go, and `ray down` leaves nothing.
+"""`ray up cluster/config.yaml` from a laptop to a pretend EC2: machines start on demand, one is
+lost during the work, idle ones end, and `ray down` leaves none.
 
-Ray's launcher and autoscaler, boto3 and the file are what a user has, but for what SETTINGS says.
+Ray's launcher and autoscaler, boto3 and the file are what a user has, except for SETTINGS below.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from machines import Machine, Unavailable, room
 
 ROOT = Path(__file__).parents[2]
 ACTIVATED = "cd ~/checkout && . ~/sequence-tutor/bin/activate && export RAY_AUTH_MODE=token && "
-# One task a CPU, so 20 of them need two spot machines; each notes that it ran.
+# One task a CPU, so 20 of them need two spot machines; each returns its address.
 WORK = """
 import ray, time
 
@@ -77,7 +77,7 @@ def lay_out(ec2: Cloud, wheel: Path) -> Machine:
 
 
 @pytest.mark.nightly
-def test_machines_come_are_lost_and_go(ec2: Cloud, wheel: Path):
+def test_machines_start_are_lost_and_end(ec2: Cloud, wheel: Path):
     laptop = lay_out(ec2, wheel)
     laptop.ask(ACTIVATED + "ray up -y cluster/config.yaml", 400)
     assert ec2.kinds() == ["head"]

@@ -1,8 +1,8 @@
-"""Every file of cluster/ that starts a cluster: it fits its schema, and it is closed.
+"""Every file of cluster/ that starts a cluster: it fits its schema and opens no port to the world.
 
 onprem.yaml, config.yaml and gcp.yaml against Ray's schema, and gcp.yaml's machines against Google's
-description of its API. test_aws.py has what becomes of config.yaml on a mock EC2,
-test_configs_kubernetes.py Kubernetes' schemas.
+description of its API. test_aws.py launches config.yaml on a mock EC2; test_configs_kubernetes.py
+has Kubernetes' schemas.
 """
 
 from __future__ import annotations
@@ -77,20 +77,20 @@ def test_ray_starts_with_a_token_and_a_private_dashboard(path: Path):
         assert documents(path)[0]["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
 
 
-def everybody(text: str) -> list[str]:
-    """Lines that let everybody in or listen on every address; comments don't."""
+def open_lines(text: str) -> list[str]:
+    """Lines that open a port to all addresses or listen on all; without comments."""
     lines = [line.partition("#")[0] for line in text.splitlines()]
     return [line for line in lines if re.search(r"0\.0\.0\.0|::/0|hostNetwork|LoadBalancer", line)]
 
 
-def test_nothing_is_for_everybody():
-    found = {p.name: everybody(p.read_text()) for p in CLUSTER.iterdir() if p.is_file()}
+def test_no_file_opens_a_port_to_all_addresses():
+    found = {p.name: open_lines(p.read_text()) for p in CLUSTER.iterdir() if p.is_file()}
     explained = {"rayjob.yaml": ["        dashboard-host: 0.0.0.0"]}
     assert {name: lines for name, lines in found.items() if lines} == explained
-    assert everybody("a: 1  # 0.0.0.0/0\nb: [0.0.0.0/0]") == ["b: [0.0.0.0/0]"]
+    assert open_lines("a: 1  # 0.0.0.0/0\nb: [0.0.0.0/0]") == ["b: [0.0.0.0/0]"]
 
 
-def test_versions_are_those_that_were_tested():
+def test_versions_are_those_of_the_tests():
     for path in APPLIED:
         images = set(re.findall(r"image: (?:&\w+ )?(\S+/\S+)", path.read_text()))
         assert {image.rpartition(":")[2].removesuffix("-gpu") for image in images} == {
@@ -111,11 +111,11 @@ def test_versions_are_those_that_were_tested():
 
 
 @pytest.mark.parametrize("path", LAUNCHED, ids=named)
-def test_ray_takes_it(path: Path):
+def test_a_file_fits_rays_schema(path: Path):
     validate_config(prepare_config(documents(path)[0]))
 
 
-def test_control_ray_refuses_what_it_does_not_know():
+def test_control_wrong_fields_break_rays_schema():
     config = documents(CLUSTER / "gcp.yaml")[0]
     for change in (
         {"idle_timeout_minute": 5},
@@ -127,7 +127,7 @@ def test_control_ray_refuses_what_it_does_not_know():
 
 
 @pytest.mark.parametrize("path", [p for p in LAUNCHED if "onprem" not in p.name], ids=named)
-def test_machines_that_cost_money_come_on_demand(path: Path):
+def test_paid_machines_start_on_demand(path: Path):
     config = documents(path)[0]
     kinds = dict(config["available_node_types"])
     head = kinds.pop(config["head_node_type"])
@@ -144,8 +144,8 @@ def test_machines_that_cost_money_come_on_demand(path: Path):
 
 
 def unknown(value: Any, schema: dict[str, Any], schemas: dict[str, Any], at: str) -> list[str]:
-    """Where a request body departs from a discovery document's schema: fields it doesn't have, and
-    values of another type or outside an enumeration."""
+    """Mistakes in a request body by a discovery document's schema: unknown fields, and values of
+    another type or outside an enumeration."""
     if "$ref" in schema:
         return unknown(value, schemas[schema["$ref"]], schemas, at)
     kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
@@ -176,7 +176,7 @@ def compute_schemas() -> dict[str, Any]:
     return schemas
 
 
-def test_google_knows_every_field_of_its_machines():
+def test_gcp_machines_fit_googles_schema():
     schemas = compute_schemas()
     config = documents(CLUSTER / "gcp.yaml")[0]
     for name, kind in config["available_node_types"].items():
@@ -189,7 +189,7 @@ def test_google_knows_every_field_of_its_machines():
         assert spot == (name == "spot")
 
 
-def test_control_google_knows_no_such_field():
+def test_control_wrong_fields_break_googles_schema():
     machine = {
         "machineType": 4,
         "scheduling": [{"preemptible": True}],

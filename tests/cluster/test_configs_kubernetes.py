@@ -1,6 +1,6 @@
-"""raycluster.yaml and rayjob.yaml: pods that nobody else reaches, in fields that are known.
+"""raycluster.yaml and rayjob.yaml: their fields are valid and other pods can't reach theirs.
 
-Kubernetes' own schemas check pods, policies and config maps; of KubeRay's no package has any, so
+Kubernetes' own schemas check pods, policies and config maps. No package has KubeRay's schemas, so
 its fields are listed here. Neither file was applied to a cluster.
 """
 
@@ -77,7 +77,7 @@ def clusters(path: Path) -> list[dict[str, Any]]:
 
 
 def templates(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every pod template in a file and what it is for."""
+    """Every pod template in a file, with the name of its role."""
     for document in documents(path):
         if document["kind"] == "RayJob":
             yield "submitter", document["spec"]["submitterPodTemplate"]
@@ -88,7 +88,7 @@ def templates(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
-def test_pods_have_a_token_and_nobody_else_may_knock(path: Path):
+def test_pods_have_a_token_and_a_network_policy(path: Path):
     (spec,) = clusters(path)
     token = {"name": "RAY_AUTH_MODE", "value": "token"}
     assert spec["authOptions"] == {"mode": "token"}
@@ -111,12 +111,12 @@ def test_pods_have_a_token_and_nobody_else_may_knock(path: Path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
-def test_pods_are_unprivileged_and_bounded(path: Path):
+def test_pods_are_unprivileged_and_have_limits(path: Path):
     for name, template in templates(path):
         pod = template["spec"]
         assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] > 0
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        # the head asks Kubernetes for pods; whoever runs rewards needn't
+        # only the head asks Kubernetes for pods; pods that run rewards needn't
         assert pod.get("automountServiceAccountToken", True) == (name == "head")
         for container in pod["containers"]:
             assert container["securityContext"] == {
@@ -133,7 +133,7 @@ def check_fields(what: str, value: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
-def test_kuberay_knows_every_field(path: Path):
+def test_every_field_is_one_of_kuberay(path: Path):
     for document in documents(path):
         if document["kind"] == "RayJob":
             check_fields("job", document["spec"])
@@ -152,7 +152,7 @@ def test_kuberay_knows_every_field(path: Path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
-def test_kubernetes_takes_the_rest(path: Path):
+def test_pods_and_policies_fit_kubernetes_schema(path: Path):
     version = kubernetes_validate.latest_version()
     for name, template in templates(path):
         pod = {"apiVersion": "v1", "kind": "Pod", **template}
@@ -163,7 +163,7 @@ def test_kubernetes_takes_the_rest(path: Path):
             kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_control_kubernetes_refuses_what_it_does_not_know():
+def test_control_a_wrong_field_breaks_kubernetes_schema():
     pod = dict(templates(CLUSTER / "rayjob.yaml"))["head"]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod["spec"]}
     pod["spec"]["runAsNonRoot"] = True  # belongs into securityContext
@@ -171,7 +171,7 @@ def test_control_kubernetes_refuses_what_it_does_not_know():
         kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_a_job_begins_or_goes_on(tmp_path: Path):
+def test_a_job_starts_or_resumes_its_run(tmp_path: Path):
     (config,) = (d for d in documents(CLUSTER / "rayjob.yaml") if d["kind"] == "ConfigMap")
     (job,) = (d for d in documents(CLUSTER / "rayjob.yaml") if d["kind"] == "RayJob")
     shell, script, place = job["spec"]["entrypoint"].split()
@@ -195,7 +195,7 @@ def test_a_job_begins_or_goes_on(tmp_path: Path):
         assert all(f"--out {place}" in line for line in lines)
 
 
-def test_a_job_runs_what_is_a_config():
+def test_the_config_of_a_job_is_valid():
     (config,) = (d for d in documents(CLUSTER / "rayjob.yaml") if d["kind"] == "ConfigMap")
     run = parse_config(tomllib.loads(config["data"]["run.toml"]))
     assert run.learner.resources == run.replay.resources == {"steady": 0.01}

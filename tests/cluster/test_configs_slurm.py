@@ -21,11 +21,11 @@ SCRIPT = Path(__file__).parents[2] / "cluster" / "slurm.sh"
 PATIENCE_S = 300.0
 
 FAKES = {
-    # options out of the way, the step becomes the process that the script knows and ends
+    # drop the options and become the step, so that the script can end it
     "srun": 'while [[ $1 == --* ]]; do shift; done\nexec "$@"\n',
     "scontrol": 'echo "$*" >>"$LOG"\n[[ $1 != show ]] || printf "one\\ntwo\\n"\n',
     "hostname": "echo 127.0.0.1\n",
-    # stands in for a run: says what it was given, and stays until it is told to stop
+    # a fake run: logs its arguments and runs until SIGTERM
     "sequence-tutor": (
         'echo "$* $RAY_AUTH_MODE" >>"$LOG"\n'
         "exec {python} - \"$@\" <<'END'\n"
@@ -62,7 +62,7 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
         "SLURM_JOB_NODELIST": "[one-two]",
         "SLURM_CPUS_PER_TASK": "1",
     }
-    while left := ours():  # a failed test's, or some that are still ending
+    while left := ours():  # processes of a failed test, or still ending
         for process in left:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
@@ -81,7 +81,7 @@ def start(slurm: dict[str, str], *arguments: object) -> subprocess.Popen[str]:
 
 
 def ours() -> list[int]:
-    """Processes of the jobs that are still there: the scripts, and Ray by its directory."""
+    """Ids of the jobs' processes: the scripts, and Ray by its directory."""
     marks = (str(SCRIPT), f"/tmp/ray-{os.getpid()}")
     lines = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
     return [int(line.split()[0]) for line in lines.splitlines() if any(m in line for m in marks)]
@@ -91,9 +91,7 @@ def log(slurm: dict[str, str]) -> list[str]:
     return Path(slurm["LOG"]).read_text().splitlines()
 
 
-def test_a_run_over_two_machines_is_stopped_in_time_and_queued_again(
-    slurm: dict[str, str], tmp_path: Path
-):
+def test_a_run_on_two_machines_stops_in_time_and_is_requeued(slurm: dict[str, str], tmp_path: Path):
     run = tmp_path / "runs" / "mine"
     job = start(slurm, "my.toml", run, "--wait")
     lines = []
@@ -106,7 +104,7 @@ def test_a_run_over_two_machines_is_stopped_in_time_and_queued_again(
     (private,) = run.parent.glob(".ray-*")
     assert (private / "token").stat().st_mode & 0o077 == 0
     assert len((private / "token").read_text()) == 64
-    # whoever has another token, or none, stays out
+    # a client with another token or none is rejected
     address = f"127.0.0.1:{20000 + os.getpid() % 6000 * 2}"
     for mode, token in (("token", "0" * 64), ("disabled", "")):
         stranger = subprocess.run(
@@ -115,7 +113,7 @@ def test_a_run_over_two_machines_is_stopped_in_time_and_queued_again(
             capture_output=True,
         )
         assert stranger.returncode != 0
-    job.send_signal(signal.SIGTERM)  # what Slurm sends three minutes before the time is up
+    job.send_signal(signal.SIGTERM)  # Slurm sends it three minutes before the time limit
     rest, _ = job.communicate(timeout=PATIENCE_S)
     assert job.returncode == 0, rest
     assert log(slurm)[-1] == f"requeue {os.getpid()}"
@@ -127,7 +125,7 @@ def test_a_run_over_two_machines_is_stopped_in_time_and_queued_again(
     assert ours() == []
 
 
-def test_a_run_that_is_there_goes_on(slurm: dict[str, str], tmp_path: Path):
+def test_an_existing_run_is_resumed(slurm: dict[str, str], tmp_path: Path):
     run = tmp_path / "mine"
     run.mkdir()
     (run / "config.toml").touch()
@@ -138,18 +136,18 @@ def test_a_run_that_is_there_goes_on(slurm: dict[str, str], tmp_path: Path):
     assert not any(line.startswith("requeue") for line in log(slurm))
 
 
-def test_without_a_run_it_says_what_it_wants(slurm: dict[str, str]):
+def test_without_arguments_it_prints_its_usage(slurm: dict[str, str]):
     job = start(slurm, "my.toml")
     output, _ = job.communicate(timeout=PATIENCE_S)
     assert job.returncode == 2 and output.startswith("usage: sbatch ")
 
 
-def test_shellcheck_has_nothing_to_say():
+def test_shellcheck_finds_nothing():
     shellcheck = Path(sys.executable).with_name("shellcheck")
     assert subprocess.run([shellcheck, SCRIPT]).returncode == 0
 
 
-def test_control_shellcheck_has_something_to_say(tmp_path: Path):
+def test_control_shellcheck_finds_a_mistake(tmp_path: Path):
     script = tmp_path / "bad.sh"
     script.write_text("#!/bin/bash\nrm -r $1/*\n")
     shellcheck = Path(sys.executable).with_name("shellcheck")

@@ -1,4 +1,4 @@
-"""Pretend machines are machines: addresses, disks, cables and power of their own."""
+"""Pretend machines have addresses, disks, cables and power of their own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def two(machine_room: Room) -> Iterator[tuple[Machine, Machine]]:
     yield one, other
 
 
-def test_each_has_its_own_name_address_and_disk(two: tuple[Machine, Machine]):
+def test_each_machine_has_its_own_name_address_and_disk(two: tuple[Machine, Machine]):
     for machine in two:
         assert machine.ask("hostname").strip() == machine.name
         assert machine.address in machine.ask("ip -4 address show eth0")
@@ -24,11 +24,11 @@ def test_each_has_its_own_name_address_and_disk(two: tuple[Machine, Machine]):
     one, other = two
     one.ask("echo changed > /tmp/mark; rm ~/mark /etc/mark; echo seen > /mnt/shared/mark")
     assert other.ask("cat /tmp/mark ~/mark /etc/mark").split() == ["mine"] * 3
-    assert other.ask("cat /mnt/shared/mark").strip() == "seen"  # but for what stands for NFS
+    assert other.ask("cat /mnt/shared/mark").strip() == "seen"  # except for the fake NFS
     assert one.ask("ps -e | grep -c sshd").strip() != "0" and "python" not in one.ask("ps -e")
 
 
-def test_the_python_environment_is_there_and_its_own(two: tuple[Machine, Machine]):
+def test_each_machine_has_its_own_python_environment(two: tuple[Machine, Machine]):
     one, other = two
     site = one.ask(
         "~/sequence-tutor/bin/python -c 'import numpy; print(numpy.__file__)'"
@@ -37,7 +37,7 @@ def test_the_python_environment_is_there_and_its_own(two: tuple[Machine, Machine
     assert other.run(f"ls {site}/only_here.py").returncode != 0
 
 
-def test_a_cut_cable(two: tuple[Machine, Machine]):
+def test_a_cut_cable_drops_connections(two: tuple[Machine, Machine]):
     one, other = two
     reach = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{other.address}/22'"
     assert one.run(reach).returncode == 0
@@ -47,7 +47,7 @@ def test_a_cut_cable(two: tuple[Machine, Machine]):
     assert one.run(reach).returncode == 0
 
 
-def test_a_power_failure_kills_all_and_keeps_the_disk(two: tuple[Machine, Machine]):
+def test_a_power_failure_ends_processes_and_keeps_the_disk(two: tuple[Machine, Machine]):
     one, _ = two
     one.ask("echo kept > /var/tmp/kept; nohup sleep 12345 > /dev/null 2>&1 & disown")
     assert "sleep 12345" in one.ask("ps -e -o args")

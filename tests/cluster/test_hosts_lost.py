@@ -43,7 +43,9 @@ SLOW_REWARD = (Path(__file__).parent / "hosts" / "slow_reward.py").read_text()
 
 
 @pytest.mark.nightly
-def test_a_cut_cable_and_a_power_failure(make_cluster: Callable[[int], OnPrem], tiny_prior: Path):
+def test_a_job_survives_a_cut_cable_and_a_power_failure(
+    make_cluster: Callable[[int], OnPrem], tiny_prior: Path
+):
     cluster = make_cluster(3)
     cluster.give({"run.toml": CONFIG, "slow_reward.py": SLOW_REWARD, "prior": tiny_prior})
     cluster.up()
@@ -71,22 +73,22 @@ def test_a_cut_cable_and_a_power_failure(make_cluster: Callable[[int], OnPrem], 
     assert cluster.ended(job, 1800) == "SUCCEEDED", cluster.logs(job)[-3000:]
 
     record, paid = recorded(out), calls(cluster.hosts)
-    # what a lost scorer had stored and not reported yet is on record, and nobody's count
+    # rows that a lost scorer stored but didn't report are on record and not in the count
     assert BUDGET <= len(record) <= BUDGET * 1.05
-    # lost: what was scored on the two hosts and hadn't been told to a shard, or only to one there
+    # lost: scores of the two hosts that no shard had, or only a shard on these hosts
     missing = [call for call in paid if call.key not in record]
     print(f"{len(paid)} calls, {len(record)} on record, {len(missing)} of the calls are not")
     for call in missing:
         assert call.machine in (unplugged.name, dead.name), call
         assert call.at > lost_at - 2 * FLUSH_S, call
-    # paid twice: only what those two hosts had in hand, or hadn't handed on
+    # paid twice: only sequences that those two hosts were scoring or hadn't stored elsewhere
     twice = {key for key, n in Counter(call.key for call in paid).items() if n > 1}
     print(f"{len(twice)} were scored twice")
     for key in twice:
         first, *_ = (call for call in paid if call.key == key)
         assert any(c.machine in (unplugged.name, dead.name) for c in paid if c.key == key), first
         assert max(c.at for c in paid if c.key == key) > lost_at - 2 * FLUSH_S, key
-    assert calls([left], since=back_at)  # and it went on to the end
+    assert calls([left], since=back_at)  # it scored until the end
 
 
 def done(cluster: OnPrem, job: str) -> bool:

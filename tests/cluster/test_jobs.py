@@ -69,7 +69,7 @@ def runs(cluster: OnPrem) -> Path:
     return cluster.room.shared / "runs"
 
 
-def test_a_job_over_three_hosts(cluster: OnPrem):
+def test_a_job_runs_on_three_hosts(cluster: OnPrem):
     job = cluster.submit(OPTIMIZE + "first")
     assert cluster.ended(job) == "SUCCEEDED", cluster.logs(job)
     paid = calls(cluster.hosts)
@@ -89,7 +89,7 @@ def test_hosts_run_the_wheel(cluster: OnPrem):
         assert "/site-packages/" in host.ask(f"~/sequence-tutor/bin/python -c '{code}'")
 
 
-def test_without_the_token_nobody_gets_in(cluster: OnPrem):
+def test_clients_without_the_token_are_rejected(cluster: OnPrem):
     cluster.open_tunnel()
     submit = f"ray job submit --address {DASHBOARD} --no-wait -- true"
     for token in ("RAY_AUTH_TOKEN=wrong", "RAY_AUTH_MODE=disabled"):
@@ -108,14 +108,14 @@ def test_without_the_token_nobody_gets_in(cluster: OnPrem):
     assert let_in.returncode == 2 and "no room for the run" in let_in.stdout, let_in.stdout
 
 
-def test_stopping_and_going_on(cluster: OnPrem):
+def test_a_stopped_job_resumes(cluster: OnPrem):
     out = runs(cluster) / "stopped"
     job = cluster.submit(OPTIMIZE + "stopped --set stop.scores=100000")
     metrics = out / "metrics.jsonl"
     until(lambda: metrics.is_file() and metrics.read_text().count("\n") > 2, "metrics")
     cluster.job("stop", job)
     assert cluster.ended(job) == "STOPPED"
-    assert "stopped on request" in cluster.logs(job)  # it had the time to end in order
+    assert "stopped on request" in cluster.logs(job)  # the run ended in order
     saved = checkpoint.read(checkpoint.complete(out / "checkpoints")[-1])
     before = recorded(out)
     assert len(before) == saved.counters["scores_used"]
@@ -123,10 +123,10 @@ def test_stopping_and_going_on(cluster: OnPrem):
     assert cluster.ended(again) == "SUCCEEDED", cluster.logs(again)
     after = recorded(out)
     assert len(after) == len(before) + 50
-    assert {key: after[key] for key in before} == before  # nothing was paid for again
+    assert {key: after[key] for key in before} == before  # no sequence was scored again
 
 
-def test_two_jobs_at_once_and_a_closed_laptop(cluster: OnPrem):
+def test_two_jobs_run_on_without_the_laptop(cluster: OnPrem):
     since, optimize = time.time(), OPTIMIZE.replace("run.toml", "half.toml")
     jobs = [cluster.submit(optimize + name) for name in ("left", "right")]
     cluster.close_laptop()
@@ -153,7 +153,7 @@ for node in ray.nodes():
     here = {f"node:{node['NodeManagerAddress']}": 0.001}
     print("FOUND", ray.get(ray.remote(where).options(num_cpus=0, resources=here).remote()))
 """
-# As docs/jobs.md has them: the runtime environment, and the command.
+# The runtime environment and the command of docs/jobs.md.
 SHIPPED = {
     "pip": (
         """
@@ -186,7 +186,7 @@ def test_the_package_comes_with_the_job(cluster: OnPrem, wheel: Path, way: str):
     assert all(f"/runtime_resources/{way}" in line for line in found)
 
 
-def test_bad_input_fails_the_job_with_a_sentence(cluster: OnPrem):
+def test_bad_input_fails_the_job_with_one_sentence(cluster: OnPrem):
     job = cluster.submit(OPTIMIZE + "none --set stop.score=1")
     assert cluster.ended(job) == "FAILED"
     text = cluster.job("status", job).stdout

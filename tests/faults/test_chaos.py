@@ -1,4 +1,4 @@
-"""The benchmark that breaks things, small: what is lost and what is paid twice is counted outside.
+"""A small run of the chaos benchmark, which counts lost and repeated scores in a file of its own.
 
 It runs in processes of its own, with a Ray cluster of several nodes where nodes are to be killed.
 """
@@ -18,9 +18,9 @@ DEADLINE_S = 400.0
 
 
 def chaos(part: str, out: Path, *arguments: object) -> str:
-    """The tables it prints; fails where it says that something was lost."""
+    """The tables that it prints; fails if it reports a loss."""
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    # where `sequence-tutor` is
+    # the directory of `sequence-tutor`
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         [sys.executable, str(CHAOS), part, "--out", str(out), *map(str, arguments)],
@@ -34,7 +34,7 @@ def chaos(part: str, out: Path, *arguments: object) -> str:
 
 
 def faults() -> ModuleType:
-    """What tells which molecule's reward does what."""
+    """The module that assigns faults to molecules."""
     path = CHAOS.with_name("chaos_rewards.py")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
@@ -43,7 +43,7 @@ def faults() -> ModuleType:
     return module
 
 
-def test_a_reward_that_does_everything_wrong(molecules: list[str], tmp_path: Path):
+def test_every_fault_of_a_reward_fails_only_its_sequences(molecules: list[str], tmp_path: Path):
     chosen, wanted = faults(), Counter({None: 60})
     wanted.update({fault: 2 for fault in chosen.FAULTS})
     lines = []
@@ -63,7 +63,7 @@ def test_a_reward_that_does_everything_wrong(molecules: list[str], tmp_path: Pat
     assert "NO" not in text
 
 
-def test_random_kills_of_everything_but_the_learner(tiny_prior: Path, tmp_path: Path):
+def test_random_kills_lose_no_score(tiny_prior: Path, tmp_path: Path):
     arguments = ("--budget", 300, "--kills", 6, "--every", 1, "--seed", 3, "--prior", tiny_prior)
     text = chaos("kills", tmp_path, *arguments)
     assert "| **scored again after they were on record** | 0 |" in text

@@ -1,4 +1,4 @@
-"""What dies is replaced, and what can't be replaced ends the run with an error."""
+"""A killed part is replaced, except the learner: its death ends the run with an error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def train_until(algorithm: SequenceTutor, done: Callable[[], bool]) -> None:
         algorithm.train()
 
 
-def test_a_run_survives_all_but_its_learner(
+def test_only_a_dead_learner_ends_a_run(
     make_run: Callable[..., RunConfig], build: Any, tmp_path: Path
 ):
     run = make_run(mode="asynchronous", stop={"scores": 10**6}, actors={"count": 2})
@@ -38,13 +38,13 @@ def test_a_run_survives_all_but_its_learner(
         ray.kill(actor, no_restart=False)
         ray.kill(algorithm.scorers.fleet.processes[0], no_restart=False)
         ray.kill(algorithm.shards[0], no_restart=False)
-        # the budget lies beyond what is done, however much a fast machine did before the kill
+        # the budget is counted from here, as a fast machine may have done much before the kill
         before = tally.scores_used, tally.updates
         more = {"scores": before[0] + BUDGET}
         algorithm.run_config = make_run(mode="asynchronous", stop=more, actors={"count": 2})
         train_until(algorithm, algorithm.out_of_budget)
         assert tally.scores_used >= before[0] + BUDGET and tally.updates > before[1]
-        # the killed actor comes back, as another one
+        # the killed actor is restarted
         train_until(algorithm, lambda: algorithm.last_metrics.actors_alive == 2)
         algorithm.drain()
         record = read_record(tmp_path / "scores")
@@ -78,9 +78,7 @@ def test_two_learners_stay_equal_and_share_the_ratio(
         assert all((one[k] == published[k].numpy()).all() for k in one)
 
 
-def test_too_few_cpus_are_said_at_once(
-    make_run: Callable[..., RunConfig], build: Any, tmp_path: Path
-):
+def test_too_few_cpus_raise_at_once(make_run: Callable[..., RunConfig], build: Any, tmp_path: Path):
     started = time.monotonic()
     run = make_run(actors={"count": 40})
     with pytest.raises(ResourceError, match="the run needs 42.02 CPUs and the Ray cluster has 8"):
@@ -90,7 +88,7 @@ def test_too_few_cpus_are_said_at_once(
     assert not (tmp_path / "scores").exists()
 
 
-def test_too_few_gpus_are_said_at_once(local_ray: None, make_run: Callable[..., RunConfig]):
+def test_too_few_gpus_raise_at_once(local_ray: None, make_run: Callable[..., RunConfig]):
     if ray.cluster_resources().get("GPU"):
         pytest.skip("there is a GPU here")
     run = make_run(mode="asynchronous", learner={"gpus": 1})

@@ -1,4 +1,4 @@
-"""A synchronous run whose driver is killed and that is resumed is the uninterrupted run."""
+"""A synchronous run that is killed and resumed equals the uninterrupted run."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from sequence_tutor.policies.prior import load_prior
 DEADLINE_S = 180.0
 
 
-def killed(config: Path, out: Path, ticks: int) -> None:
-    """Start a run and kill -9 its driver after so many lines of metrics, when the record is ahead
+def run_and_kill(config: Path, out: Path, ticks: int) -> None:
+    """Start a run and kill -9 its driver after `ticks` lines of metrics, when the record is ahead
     of the last checkpoint."""
     command = [
         sys.executable,
@@ -48,7 +48,7 @@ def killed(config: Path, out: Path, ticks: int) -> None:
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline, "no metrics yet"
             time.sleep(0.01)
-        # while the driver stands still the shards write what they have
+        # while the driver is stopped the shards flush their rows
         os.kill(process.pid, signal.SIGSTOP)
         while len(rows(out)) <= sum(last_checkpoint(out).live_rows):
             assert time.monotonic() < deadline, "nothing more on record"
@@ -74,7 +74,7 @@ def rows(out: Path) -> Scored:
     return found.select(np.argsort(found.keys))
 
 
-def test_killed_and_resumed_is_uninterrupted(
+def test_a_killed_and_resumed_run_equals_the_uninterrupted(
     local_ray: None, command: Callable[..., Any], make_run: Callable[..., RunConfig], tmp_path: Path
 ):
     run = make_run(
@@ -86,9 +86,9 @@ def test_killed_and_resumed_is_uninterrupted(
     config.write_text(to_toml(run))
     assert command("optimize", config, "--out", tmp_path / "whole").code == 0
     out = tmp_path / "killed"
-    killed(config, out, ticks=8)
+    run_and_kill(config, out, ticks=8)
     last, before = last_checkpoint(out), rows(out)
-    # something is on record that the checkpoint doesn't know of: it has been paid for
+    # the record has paid rows that the checkpoint doesn't count
     assert len(before) > sum(last.live_rows) > 0
     assert command("optimize", config, "--out", out, "--resume").code == 0
     one, two = weights(tmp_path / "whole"), weights(out)

@@ -1,4 +1,4 @@
-"""`sequence-tutor score`: every line once, in order, stopped and resumed or not."""
+"""`sequence-tutor score`: it scores every line once, in order, also if stopped and resumed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEADLINE_S = 180.0
 
 @pytest.fixture
 def job(plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with a config, to be worked in; what is scored is counted in `counter`."""
+    """The working directory with a config; calls of the reward are lines of `counter`."""
     (tmp_path / "reward.toml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COUNTER", str(tmp_path / "counter"))
@@ -55,7 +55,7 @@ def in_own_process(job: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_stopped_and_resumed_every_line_is_scored_once_in_order(job: Path, molecules: list[str]):
+def test_a_resumed_command_scores_each_line_once_in_order(job: Path, molecules: list[str]):
     lines = [*molecules[:800], "", "C(", "OCC", "CCO", "NNC", *molecules[:20], "CCO name"]
     (job / "all.smi").write_text("".join(f"{line}\n" for line in lines))
     command = ["score", "reward.toml", "all.smi", "--out", "out.csv"]
@@ -94,7 +94,7 @@ def test_stopped_and_resumed_every_line_is_scored_once_in_order(job: Path, molec
     assert not (job / "out.parts").exists()
 
 
-def test_odd_lines_cost_no_other_and_columns_stay(job: Path):
+def test_odd_lines_leave_other_lines_and_columns_intact(job: Path):
     text = "id\tligand\tReward\n1\tCCO x\t7\n\n2\tC\0N\t8\n3\t" + "C" * (1 << 20) + "\t9\n"
     latin = b"4\tCCN\xe9\t\xe9\n5\tCCCO\t10\n"
     (job / "ids.txt").write_bytes(text.encode() + latin)
@@ -114,7 +114,7 @@ def test_odd_lines_cost_no_other_and_columns_stay(job: Path):
         assert [row["id"] for row in csv.DictReader(stream)] == list("12345")
 
 
-def test_bad_input_is_said_before_anything_starts(job: Path, command: Callable[..., Any]):
+def test_bad_input_is_one_sentence(job: Path, command: Callable[..., Any]):
     (job / "all.csv").write_text("smiles,x\nCCO,1\n")
     command("score", "reward.toml", "none.smi").refused("none.smi")
     command("score", "reward.toml", "all.csv", "--column", "y").refused(

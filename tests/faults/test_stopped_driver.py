@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run in order: what was learned and scored is there, to be resumed."""
+"""Ctrl-C and SIGTERM end a run in order: its directory is complete and can be resumed."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ DEADLINE_S = 180.0
 
 @pytest.mark.parametrize(
     ("send", "number"),
-    # a terminal tells everybody, its Ray as well; `kill` and `ray job stop` the command alone
+    # a terminal signals all processes, also Ray's; `kill` and `ray job stop` only the command
     [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)],
     ids=["ctrl-c", "sigterm"],
 )
-def test_a_stopped_run_is_whole(
+def test_a_stopped_run_is_complete_and_resumable(
     send: Callable[[int, int], None], number: signal.Signals, tiny_prior: Path, tmp_path: Path
 ):
     config, out = tmp_path / "run.toml", tmp_path / "out"
@@ -51,7 +51,7 @@ def test_a_stopped_run_is_whole(
         text=True,
         cwd=tmp_path,
         env=environment,
-        start_new_session=True,  # as a terminal does, so that its Ray gets the signal as well
+        start_new_session=True,  # as in a terminal, so that its Ray gets the signal as well
     )
     try:
         deadline = time.monotonic() + DEADLINE_S
@@ -73,4 +73,4 @@ def test_a_stopped_run_is_whole(
     record = read_record(out / "scores")
     assert record is not None and len(set(record.keys)) == len(record) > 0
     assert checkpoint.complete(out / "checkpoints")
-    check_directory(load_config(config), out, resume=True)  # would be resumed
+    check_directory(load_config(config), out, resume=True)  # it can be resumed

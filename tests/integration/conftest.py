@@ -1,4 +1,4 @@
-"""What tests of rewards in processes of their own share."""
+"""Fixtures of the tests of isolated rewards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Make(Protocol):
 
 @pytest.fixture
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the functions of `bad_rewards` write down that they are called."""
+    """The file to which the functions of `bad_rewards` write their calls."""
     path = tmp_path / "notes"
     path.touch()
     monkeypatch.setenv("BAD_REWARDS_NOTES", str(path))

@@ -1,4 +1,4 @@
-"""Actors that come and go with what the learner needs."""
+"""Actors are added and removed as the learner needs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from sequence_tutor.policies.prior import load_prior
 @pytest.mark.parametrize(
     ("actors", "generating", "learning", "full", "wanted"),
     [
-        (4, 240, 60, False, 5),  # both always busy: what there is, and a little
+        (4, 240, 60, False, 5),  # both always busy: the present ones and a little more
         (4, 240, 15, False, 19),  # the learner works a quarter of the time: four times as many
         (4, 240, 15, True, 4),  # ... which scorers can't keep up with
         (4, 60, 60, False, 2),  # actors work a quarter of the time
         (4, 60, 60, True, 2),
-        (4, 0, 60, False, 4),  # nothing was generated: nobody knows
+        (4, 0, 60, False, 4),  # nothing was generated: unknown
     ],
 )
-def test_the_learner_decides(actors, generating, learning, full, wanted):
+def test_actors_wanted_follows_the_learner(actors, generating, learning, full, wanted):
     assert actors_wanted(actors, generating, learning, 60.0, full) == wanted
 
 
 class Group:
-    """An EnvRunnerGroup of numbers, which counts."""
+    """A fake EnvRunnerGroup that only keeps the ids of its actors."""
 
     def __init__(self, size: int) -> None:
         self.ids, self._worker_manager = list(range(1, size + 1)), self
@@ -51,21 +51,21 @@ class Group:
         return actor_id
 
 
-def test_it_decides_once_a_window_and_within_its_limits(monkeypatch):
+def test_the_scaler_acts_once_a_window_within_its_limits(monkeypatch):
     killed: list[int] = []
     monkeypatch.setattr(actor_scaling.ray, "kill", killed.append)
     group = Group(2)
-    staff = ActorScaler(group, 2, 5)
+    actor_scaler = ActorScaler(group, 2, 5)
     busy = Metrics(generate_s=2.0, learn_s=0.1)
     for _ in range(100):  # before the first update
-        staff.look(Metrics(generate_s=2.0), 1.0, False)
+        actor_scaler.look(Metrics(generate_s=2.0), 1.0, False)
     for _ in range(59):
-        staff.look(busy, 1.0, False)
+        actor_scaler.look(busy, 1.0, False)
     assert len(group.ids) == 2
-    staff.look(busy, 1.0, False)
+    actor_scaler.look(busy, 1.0, False)
     assert len(group.ids) == 5 and group.ids[:2] == [1, 2]
     for _ in range(60):
-        staff.look(replace(busy, generate_s=0.1, learn_s=1.0), 1.0, False)
+        actor_scaler.look(replace(busy, generate_s=0.1, learn_s=1.0), 1.0, False)
     assert group.ids == [1, 2] and killed == [100, 101, 102]
     fixed = ActorScaler(group, 2, 2)
     for _ in range(200):
@@ -73,14 +73,14 @@ def test_it_decides_once_a_window_and_within_its_limits(monkeypatch):
     assert group.ids == [1, 2]
 
 
-def test_actors_come_to_a_learner_that_waits_and_go(
+def test_actors_are_added_for_a_waiting_learner_and_removed(
     make_run: Callable[..., RunConfig], build: Any, tmp_path: Path, monkeypatch
 ):
     monkeypatch.setattr(actor_scaling, "WINDOW_S", 2.0)
     run = make_run(
         mode="asynchronous",
         actors={"count": 3, "min": 1, "batch": 32, "max_batch": 64},
-        replay={"ratio": 0.05},  # next to nothing to do for the learner
+        replay={"ratio": 0.05},  # the learner has little to do
         stop={"scores": 1_000_000},
     )
     with build(run, tmp_path) as algorithm:
@@ -136,6 +136,6 @@ def test_an_actor_chooses_its_batch(make_run: Callable[..., RunConfig]):
         ({"actors": {"max_batch": 512}, "mode": "synchronous"}, "fixed number of actors"),
     ],
 )
-def test_limits_that_make_no_sense_are_refused(make_run, changes, message):
+def test_contradictory_limits_of_actors_raise(make_run, changes, message):
     with pytest.raises(ConfigError, match=message):
         make_run(**({"mode": "asynchronous"} | changes))

@@ -1,4 +1,4 @@
-"""One asynchronous run from config to run directory, and what it leaves there."""
+"""One asynchronous run, and the content of its run directory."""
 
 from __future__ import annotations
 
@@ -65,17 +65,17 @@ def finished(
     return Finished(run, out, optimize(run, out, Console(quiet=True)))
 
 
-def test_the_budget_counts_distinct_valid_sequences_and_is_kept(finished: Finished):
+def test_the_budget_of_distinct_valid_sequences_is_kept(finished: Finished):
     record, last = finished.record, finished.metrics[-1]
     assert len(set(record.keys)) == len(record)
-    # a valid sequence that the reward fails on is paid for as well
+    # a failure on a valid sequence uses the budget as well
     paid = np.count_nonzero(record.status != Status.INVALID)
     assert last["scores_used"] == finished.summary.metrics.scores_used == paid == BUDGET
     assert last["replay_rows"] == len(record)
     assert finished.summary.reason == "budget used"
 
 
-def test_what_a_users_function_can_not_score_is_on_record(finished: Finished):
+def test_failures_of_a_users_function_are_on_record(finished: Finished):
     record = finished.record
     nitrogen = np.array(["N" in key for key in record.keys])
     failed = record.status == Status.FAILED
@@ -116,11 +116,11 @@ def test_metrics_have_the_same_keys_in_each_line(finished: Finished):
     assert list((finished.out / "tensorboard").glob("events.*"))
 
 
-def test_the_config_saved_is_the_config_run(finished: Finished):
+def test_the_saved_config_is_that_of_the_run(finished: Finished):
     assert load_config(finished.out / "config.toml") == finished.run
 
 
-def test_the_policy_is_a_prior_that_moved(finished: Finished):
+def test_the_policy_differs_from_the_prior(finished: Finished):
     policy, prior = load_prior(finished.out), load_prior(finished.run.prior)
     assert policy.card["updates"] == finished.summary.metrics.updates
     sequences = [s for s in prior.sample(50, seed=1) if len(s) < 20]
@@ -131,7 +131,7 @@ def test_the_policy_is_a_prior_that_moved(finished: Finished):
     assert columns["uniform random"]["valid"] < columns["prior"]["valid"]
 
 
-def test_the_best_come_first_in_the_table(finished: Finished):
+def test_top_csv_has_the_best_sequences_first(finished: Finished):
     table = list(csv.DictReader((finished.out / "top.csv").open()))
     rewards = [float(row["reward"]) for row in table]
     assert rewards == sorted(rewards, reverse=True)
@@ -157,7 +157,7 @@ def test_the_summary_compares_prior_and_policy(finished: Finished, quiet: Consol
     assert "tuned policy" in text and "budget used" in text and "top.csv" in text
 
 
-def test_a_resumed_run_goes_on(finished: Finished):
+def test_a_resumed_run_continues_with_its_counts(finished: Finished):
     before, lines = finished.record, len(finished.metrics)
     used = finished.summary.metrics.scores_used
     longer = finished.run.model_copy(
@@ -184,7 +184,7 @@ def test_a_resumed_run_goes_on(finished: Finished):
         ({"seed": 5}, "seed"),
     ],
 )
-def test_another_run_is_not_resumed(
+def test_resuming_with_another_setting_raises(
     finished: Finished, make_run: Callable[..., RunConfig], change: dict, named: str
 ):
     data = finished.run.model_dump(by_alias=True, mode="json")

@@ -1,4 +1,4 @@
-"""What a run starts with: little, and nobody waits for what he doesn't need."""
+"""The start of a run: processes import little, and don't wait for parts they don't need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sequence_tutor.distributed.ray_cluster.background_start import (
 )
 
 Build = Callable[[RunConfig, Path], Any]
-# What takes a process a second or more to load.
+# Modules that take a second or more to load.
 HEAVY = ("torch", "ray.rllib", "ray.tune", "torch._dynamo")
 
 
@@ -32,14 +32,14 @@ def heavy_modules(process: ray.actor.ActorHandle) -> set[str]:
     return set(HEAVY) & set(ray.get(process.__ray_call__.remote(loaded)))
 
 
-def test_processes_load_what_they_need_and_score_before_there_is_a_learner(
+def test_scoring_starts_before_the_learner_with_few_imports(
     build: Build,
     make_run: Callable[..., RunConfig],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
     may_start, really = threading.Event(), AlgorithmConfig.build_learner_group
-    # who waited for the learner would wait for ever
+    # ends the wait if scoring should depend on the learner
     alarm = threading.Timer(60.0, may_start.set)
     alarm.start()
 
@@ -60,16 +60,16 @@ def test_processes_load_what_they_need_and_score_before_there_is_a_learner(
         while not algorithm.tally.updates and time.monotonic() < until:
             algorithm.train()
         assert algorithm.learners_are_there() and algorithm.tally.updates
-        # all have done what they are there for
+        # each has done its work
         for process in (algorithm.board, *algorithm.shards, *algorithm.scorers.fleet.processes):
             assert not heavy_modules(process)
         actors = algorithm.env_runner_group._worker_manager._actors.values()
-        for actor in actors:  # who needs PyTorch has it: the question is a fair one
+        for actor in actors:  # control: an actor needs PyTorch and has it
             assert {"torch", "ray.rllib"} <= heavy_modules(actor)
             assert "torch._dynamo" not in heavy_modules(actor)
 
 
-def test_learners_that_cannot_start_say_why():
+def test_the_error_of_a_learner_start_propagates():
     def fails() -> None:
         raise OSError("no such device")
 
@@ -78,24 +78,24 @@ def test_learners_that_cannot_start_say_why():
         learners.update()
     with pytest.raises(OSError, match="no such device"):
         learners.are_there()
-    learners.shutdown()  # told once is enough
+    learners.shutdown()  # doesn't raise again
 
 
-def test_learners_that_come_are_as_if_they_had_been_there():
-    may_come = threading.Event()
+def test_a_pending_learner_group_acts_as_the_started_one():
+    may_build = threading.Event()
 
     def build() -> list[int]:
-        may_come.wait(10.0)
+        may_build.wait(10.0)
         return [1, 2]
 
     learners = PendingLearnerGroup(build)
     assert not learners.are_there()
-    may_come.set()
+    may_build.set()
     assert learners.index(2) == 1
     assert learners.are_there()
 
 
-def test_what_is_wrong_with_a_module_is_said_where_it_is_imported(
+def test_a_broken_background_import_raises_at_its_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "good_and_slow.py").write_text("import time\ntime.sleep(0.2)\nx = 1\n")

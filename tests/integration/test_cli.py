@@ -1,4 +1,4 @@
-"""What a user does wrong is one sentence on standard error and exit code 2."""
+"""A user's mistake gives one sentence on standard error and exit code 2."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def refused(done: Any, *parts: str) -> None:
     done.refused(*parts)
 
 
-def test_a_missing_config(command: Command, tmp_path: Path):
+def test_a_missing_config_is_one_sentence(command: Command, tmp_path: Path):
     out = tmp_path / "out"
     refused(command("optimize", tmp_path / "no.toml", "--out", out), "no config file", "no.toml")
     assert not out.exists()
 
 
-def test_a_broken_config(command: Command, tmp_path: Path):
+def test_a_broken_config_is_one_sentence(command: Command, tmp_path: Path):
     path = tmp_path / "bad.toml"
     path.write_text('encoding = "smiles\n')
     refused(command("optimize", path), "bad.toml is not valid TOML", "line 1")
@@ -57,7 +57,7 @@ def test_a_broken_config(command: Command, tmp_path: Path):
         ("stop.scores=0", ["stop.scores", "0"]),
     ],
 )
-def test_a_wrong_key_or_value(
+def test_a_wrong_key_or_value_is_one_sentence(
     command: Command, config: Path, tmp_path: Path, override: str, parts: list[str]
 ):
     out = tmp_path / "out"
@@ -74,7 +74,7 @@ def test_a_wrong_key_or_value(
         ('name = "qed"\npower = 2', ["unknown option of component 'qed': 'power'"]),
     ],
 )
-def test_a_wrong_reward(
+def test_a_wrong_reward_is_one_sentence(
     command: Command, tiny_prior: Path, tmp_path: Path, component: str, parts: list[str]
 ):
     path, out = tmp_path / "run.toml", tmp_path / "out"
@@ -83,14 +83,14 @@ def test_a_wrong_reward(
     assert not out.exists()
 
 
-def test_an_unknown_prior(command: Command, config: Path, tmp_path: Path):
+def test_an_unknown_prior_is_one_sentence(command: Command, config: Path, tmp_path: Path):
     out = tmp_path / "out"
     refused(command("optimize", config, "--out", out, "--set", "prior=nosuch"), "no prior at")
     refused(command("sample", "nosuch"), "no prior at 'nosuch'", "or one of:")
     assert not out.exists()
 
 
-def test_a_prior_that_is_not_whole(command: Command, tiny_prior: Path, tmp_path: Path):
+def test_a_damaged_prior_is_one_sentence(command: Command, tiny_prior: Path, tmp_path: Path):
     broken = tmp_path / "broken"
     shutil.copytree(tiny_prior, broken)
     metadata = json.loads((broken / "prior.json").read_text())
@@ -104,7 +104,7 @@ def test_a_prior_that_is_not_whole(command: Command, tiny_prior: Path, tmp_path:
     refused(command("sample", broken), "is not a whole prior")
 
 
-def test_an_output_directory_in_use(command: Command, config: Path, tmp_path: Path):
+def test_an_output_directory_in_use_stays_as_it_is(command: Command, config: Path, tmp_path: Path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("precious")
@@ -114,14 +114,14 @@ def test_an_output_directory_in_use(command: Command, config: Path, tmp_path: Pa
     refused(command("optimize", config, "--out", out / "mine.txt"), "exists already")
 
 
-def test_nothing_to_resume(command: Command, config: Path, tmp_path: Path):
+def test_resuming_without_a_run_is_one_sentence(command: Command, config: Path, tmp_path: Path):
     out = tmp_path / "out"
     refused(command("optimize", config, "--out", out, "--resume"), "holds no run to resume")
     refused(command("optimize", config, "--resume"), "--resume needs --out")
     assert not out.exists()
 
 
-def test_sequences_go_to_a_file_once(command: Command, tiny_prior: Path, tmp_path: Path):
+def test_sample_does_not_overwrite_a_file(command: Command, tiny_prior: Path, tmp_path: Path):
     out = tmp_path / "sample.txt"
     arguments = ("sample", tiny_prior, "-n", 20, "--seed", 1)
     done = command(*arguments, "--out", out)
@@ -131,7 +131,7 @@ def test_sequences_go_to_a_file_once(command: Command, tiny_prior: Path, tmp_pat
     refused(command(*arguments, "--out", out), "exists already")
 
 
-def test_evaluate_describes(command: Command, tiny_prior: Path, tmp_path: Path):
+def test_evaluate_describes_a_prior_and_a_file(command: Command, tiny_prior: Path, tmp_path: Path):
     data = tmp_path / "data.smi"
     data.write_text("CCO\nCCN first\nnot smiles\nC(C)C\n")
     done = command("evaluate", tiny_prior, "--against", data, "-n", 50)
@@ -143,14 +143,16 @@ def test_evaluate_describes(command: Command, tiny_prior: Path, tmp_path: Path):
     assert command("evaluate", data, "-n", 5).code == 0
 
 
-def test_invalid_lines_of_a_file_count(command: Command, tmp_path: Path):
+def test_invalid_lines_count_in_the_valid_share(command: Command, tmp_path: Path):
     data = tmp_path / "data.smi"
     data.write_text("CCO\nC1\nCCN\nC(C\n")
     rows = [line.split() for line in command("evaluate", data).out.splitlines()]
     assert [row[3] for row in rows if row[1:2] == ["valid"]] == ["0.5"]
 
 
-def test_a_token_that_the_vocabulary_lacks(command: Command, tiny_prior: Path, tmp_path: Path):
+def test_a_token_the_vocabulary_lacks_is_one_sentence(
+    command: Command, tiny_prior: Path, tmp_path: Path
+):
     data = tmp_path / "data.smi"
     data.write_text("CCO\nCCBr\n")
     done = command("evaluate", tiny_prior, "--against", data, "-n", 20)
@@ -170,13 +172,13 @@ def test_pretrain_counts_broken_lines(command: Command, tmp_path: Path):
     assert "9 unusable lines left out" in said
     assert "line 2: 'C(C': not a valid sequence" in said
     assert "line 4: 'C!C'" in said and "character 2" in said
-    assert said.count("line ") == 5  # the first few alone
+    assert said.count("line ") == 5  # only the first five
     assert command("sample", out, "-n", 3).code == 0
     refused(command("pretrain", data, "--out", out, *SMALL), "exists already")
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "C(C\n"])
-def test_pretrain_without_data(command: Command, tmp_path: Path, content: str):
+def test_pretrain_without_data_exits_with_2(command: Command, tmp_path: Path, content: str):
     data, out = tmp_path / "data.smi", tmp_path / "prior"
     data.write_text(content)
     done = command("pretrain", data, "--out", out, *SMALL)
@@ -184,7 +186,7 @@ def test_pretrain_without_data(command: Command, tmp_path: Path, content: str):
     assert "Traceback" not in done.err and not out.exists()
 
 
-def test_pretrain_with_wrong_arguments(command: Command, tmp_path: Path):
+def test_wrong_arguments_of_pretrain_are_one_sentence(command: Command, tmp_path: Path):
     data, out = tmp_path / "data.smi", tmp_path / "prior"
     refused(command("pretrain", data, "--out", out, *SMALL), "there is no file")
     data.write_text("CCO\nCCN\n")

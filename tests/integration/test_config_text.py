@@ -1,4 +1,4 @@
-"""Config files as Windows and spreadsheets write them, and names outside ASCII."""
+"""Config files in any Unicode encoding, and names outside ASCII."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_config_in_any_unicode_is_read(tmp_path: Path, content: bytes):
         (b"\xef\xbb\xbf\xef\xbb\xbfa = 1\n", "not valid TOML"),
     ],
 )
-def test_what_can_not_be_read_is_one_sentence(tmp_path: Path, content: bytes, said: str):
+def test_an_unreadable_config_is_one_sentence(tmp_path: Path, content: bytes, said: str):
     path = tmp_path / "config.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as error:
@@ -60,20 +60,20 @@ def test_what_can_not_be_read_is_one_sentence(tmp_path: Path, content: bytes, sa
 
 
 @pytest.mark.parametrize("name", ["größe", "日本", "a\nb", "", "x\udcff", 'a="b"\\,{}'])
-def test_any_name_of_a_run_is_exported(local_ray: None, name: str):
+def test_a_run_of_any_name_is_exported(local_ray: None, name: str):
     exporter = Exporter([Series("a", "counter", "a"), Series("b", "gauge", "b", "c")], name, "id")
     exporter.put({("a", ""): 1.0, ("b", "x"): 2.0})
     assert not exporter._broken
     assert exporter._labels["run"].isascii() and exporter._labels["run"]
 
 
-def test_control_ray_takes_no_other_label(local_ray: None):
+def test_control_ray_rejects_a_label_outside_ascii(local_ray: None):
     exporter = Exporter([Series("d", "gauge", "d")], "plain", "id")
     exporter._labels["run"] = "größe"
     exporter.put({("d", ""): 1.0})
     assert exporter._broken
 
 
-def test_a_plain_name_stays_as_it_is(local_ray: None):
+def test_an_ascii_name_is_exported_unchanged(local_ray: None):
     assert ray.is_initialized()
     assert Exporter([], "my run (2).b%", "id")._labels["run"] == "my run (2).b%"

@@ -1,4 +1,4 @@
-"""How many scorers there are, and whose turn it is, with Ray actors that only sleep."""
+"""The number of scorers and the order of their tasks, with Ray actors that only sleep."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Slept:
 
 
 class Sleeper:
-    """Told its node, so that tests have as many nodes as they like."""
+    """A fake scorer with a given node, so that tests may have any number of nodes."""
 
     def __init__(self, node: str) -> None:
         self.node = node
@@ -60,7 +60,7 @@ class Nap:
 
 @pytest.fixture
 def sleepers(local_ray: None) -> Iterator[Callable[..., ScorerFleet]]:
-    """Makes fleets; the i-th scorer says that it's on nodes[i]."""
+    """Makes fleets whose i-th scorer is on nodes[i]."""
     made: list[ScorerFleet] = []
 
     def make(least: int, most: int, nodes: str = "aaaaaaaa", cpus: float = 0) -> ScorerFleet:
@@ -75,7 +75,7 @@ def sleepers(local_ray: None) -> Iterator[Callable[..., ScorerFleet]]:
         fleet.kill()
 
 
-def look_until(fleet: ScorerFleet, done: Callable[[], bool], want: int = 0) -> None:
+def wait_for(fleet: ScorerFleet, done: Callable[[], bool], want: int = 0) -> None:
     deadline = time.monotonic() + 240
     while not done():
         assert time.monotonic() < deadline, (len(fleet), fleet.up)
@@ -94,38 +94,38 @@ def run_all(pool: ScorerPool[Slept], until: Callable[[], bool]) -> list[Slept]:
     return reports
 
 
-def test_a_burst_starts_nobody_and_a_lasting_want_does(sleepers: Any):
+def test_only_a_lasting_demand_starts_scorers(sleepers: Any):
     fleet = sleepers(1, 3)
-    look_until(fleet, lambda: fleet.up == 1)
+    wait_for(fleet, lambda: fleet.up == 1)
     fleet.want(5)
     fleet.want(0)
     time.sleep(module.GROW_AFTER_S)
-    fleet.want(5)  # wanted anew, not for that long
+    fleet.want(5)  # a new demand, which hasn't lasted yet
     assert len(fleet) == 1
-    look_until(fleet, lambda: fleet.up == 3, want=5)
+    wait_for(fleet, lambda: fleet.up == 3, want=5)
     assert len(fleet) == 3  # and not 5: that's the most
 
 
-def test_idle_scorers_end_those_on_the_newest_node_first(sleepers: Any):
+def test_idle_scorers_on_the_newest_node_end_first(sleepers: Any):
     fleet = sleepers(1, 4, nodes="abca")
-    look_until(fleet, lambda: fleet.up == 4, want=4)
+    wait_for(fleet, lambda: fleet.up == 4, want=4)
     nodes = [ray.get(p.where.remote()) for p in fleet.processes]
     assert sorted(nodes) == ["a", "a", "b", "c"]
     order = [slot.node for slot in fleet._slots.values()]
     busy = fleet.free()
-    fleet.hand(busy, Nap(1, 30.0))  # who works stays
+    fleet.hand(busy, Nap(1, 30.0))  # a busy scorer stays
     assert busy.node == 0
-    look_until(fleet, lambda: len(fleet) == 1)
+    wait_for(fleet, lambda: len(fleet) == 1)
     assert fleet._slots == {busy.number: busy} and max(order) == 2
 
 
-def test_scorers_without_a_place_are_no_scorers_yet_and_go_first(sleepers: Any):
+def test_pending_scorers_get_no_tasks_and_end_first(sleepers: Any):
     fleet = sleepers(1, 3, cpus=5)  # of the 8 there are
-    look_until(fleet, lambda: fleet.up == 1 and len(fleet) == 3, want=3)
+    wait_for(fleet, lambda: fleet.up == 1 and len(fleet) == 3, want=3)
     pool: ScorerPool[Slept] = ScorerPool(fleet, first=1)
     for _ in range(4):
         pool.put(Nap(1, 0.01))
-    assert len(run_all(pool, lambda: not pool.tasks)) == 4  # none waits for those to come
+    assert len(run_all(pool, lambda: not pool.tasks)) == 4  # no task waits for pending scorers
     assert (len(fleet), fleet.up) == (3, 1)
     for _ in range(100):
         pool.put(Nap(1, 0.03))
@@ -133,9 +133,9 @@ def test_scorers_without_a_place_are_no_scorers_yet_and_go_first(sleepers: Any):
     assert fleet.up == 1
 
 
-def test_work_goes_to_the_least_busy_and_the_oldest_node(sleepers: Any):
+def test_tasks_go_to_the_least_busy_on_the_oldest_node(sleepers: Any):
     fleet = sleepers(3, 3, nodes="aba")
-    look_until(fleet, lambda: fleet.up == 3)
+    wait_for(fleet, lambda: fleet.up == 3)
     on_a = [s.number for s in fleet._slots.values() if s.node == 0]
     order = []
     while (slot := fleet.free()) is not None:
@@ -147,13 +147,13 @@ def test_work_goes_to_the_least_busy_and_the_oldest_node(sleepers: Any):
     assert order[2] == last
 
 
-def test_who_takes_long_holds_nobody_up(sleepers: Any):
+def test_overdue_tasks_do_not_block_other_tasks(sleepers: Any):
     fleet = sleepers(1, 1)
     pool: ScorerPool[Slept] = ScorerPool(fleet, first=1)
     pool.put(Nap(1, 0.01))
     run_all(pool, lambda: not pool.tasks)
     for _ in range(2):
-        pool.put(Nap(1, 60.0))  # all that one has at a time
+        pool.put(Nap(1, 60.0))  # as many as a scorer has at a time
     for _ in range(5):
         pool.put(Nap(1, 0.01))
     started = time.monotonic()
@@ -162,10 +162,10 @@ def test_who_takes_long_holds_nobody_up(sleepers: Any):
     assert (pool.scoring, pool.waiting) == (2, 0)
 
 
-def test_a_killed_scorer_gets_its_tasks_again_when_it_is_back(sleepers: Any):
+def test_a_restarted_scorer_gets_its_tasks_again(sleepers: Any):
     fleet = sleepers(1, 1)
     pool: ScorerPool[Slept] = ScorerPool(fleet, first=8)
-    look_until(fleet, lambda: fleet.up == 1)
+    wait_for(fleet, lambda: fleet.up == 1)
     for _ in range(4):
         pool.put(Nap(2, 0.2))
     pool.dispatch()
@@ -176,10 +176,10 @@ def test_a_killed_scorer_gets_its_tasks_again_when_it_is_back(sleepers: Any):
     assert (pool.scoring, pool.waiting, pool._allowed) == (0, 0, 0)
 
 
-def test_a_budget_is_never_exceeded_by_what_is_under_way(sleepers: Any):
+def test_allowances_under_way_stay_within_the_budget(sleepers: Any):
     fleet = sleepers(2, 2)
     pool: ScorerPool[Slept] = ScorerPool(fleet, first=4)
-    look_until(fleet, lambda: fleet.up == 2)
+    wait_for(fleet, lambda: fleet.up == 2)
     for _ in range(4):
         pool.put(Nap(4, 0.5))
     pool.dispatch(budget=6)
@@ -189,20 +189,20 @@ def test_a_budget_is_never_exceeded_by_what_is_under_way(sleepers: Any):
 
 
 @pytest.mark.parametrize(("nap_s", "most"), [(0.3, 1), (0.001, 2)])
-def test_nothing_waits_behind_a_long_task(sleepers: Any, monkeypatch, nap_s: float, most: int):
+def test_no_task_waits_behind_a_long_one(sleepers: Any, monkeypatch, nap_s: float, most: int):
     monkeypatch.setattr(pool_module, "LONG_TASK_S", 0.1)
     monkeypatch.setattr(pool_module, "TASK_S", 0.02)
     fleet = sleepers(2, 2)
     pool: ScorerPool[Slept] = ScorerPool(fleet)
-    look_until(fleet, lambda: fleet.up == 2)
+    wait_for(fleet, lambda: fleet.up == 2)
     for _ in range(8):
         pool.put(Nap(1, nap_s))
-    pool.dispatch()  # nobody knows yet
+    pool.dispatch()  # durations are unknown yet
     assert sorted(len(slot.handed) for slot in fleet._slots.values()) == [1, 1]
     loads = []
     while pool.tasks:
         pool.collect(1.0)
         pool.dispatch()
-        # a task that one handed out later has overtaken holds nobody up, and doesn't count
+        # a task overtaken by a later one is overdue and doesn't count
         loads.append(max(slot.load for slot in fleet._slots.values()))
     assert max(loads) == most

@@ -1,4 +1,4 @@
-"""What the command line says of itself."""
+"""The help texts of the command line."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sequence_tutor.distributed.commands import cli
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 
 
-def helped(*arguments: str) -> str:
-    """The words of a help text, without its frame and line breaks."""
+def help_text(*arguments: str) -> str:
+    """The text of a help page, without its frame and line breaks."""
     done = subprocess.run(
         [sys.executable, "-m", "sequence_tutor.distributed.commands.cli", *arguments],
         capture_output=True,
@@ -29,15 +29,15 @@ def helped(*arguments: str) -> str:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_help_text_is_shown_whole(name: str):
-    shown = helped(name, "--help")
+    shown = help_text(name, "--help")
     for parameter in COMMANDS[name].params:
         text = (parameter.help or "").replace("\\[", "[")
         assert " ".join(text.split()) in shown, parameter.name
 
 
-def test_control_a_word_in_brackets_is_in_one_of_them():
-    assert "[reward]" in helped("score", "--help")
+def test_control_a_word_in_brackets_is_shown():
+    assert "[reward]" in help_text("score", "--help")
 
 
-def test_version():
-    assert helped("--version") == f"sequence-tutor {version('sequence-tutor')}"
+def test_the_version_is_shown():
+    assert help_text("--version") == f"sequence-tutor {version('sequence-tutor')}"

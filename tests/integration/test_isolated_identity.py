@@ -1,4 +1,4 @@
-"""Keys are found in processes that may crash or hang: real ones, with a reader that does both."""
+"""Identities are computed in processes that may crash or hang, with a reader that does both."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def reward(plugins: Path, notes: Path) -> Iterator[IsolatedReward]:
         yield made
 
 
-def test_what_harms_its_process_is_invalid_and_the_rest_has_its_key(
+def test_sequences_that_crash_or_hang_identify_are_invalid(
     reward: IsolatedReward, notes: Path
 ) -> None:
     texts = [*GOOD[:9], HANGS, CRASHES, *GOOD[9:], HOARDS, "C("]
@@ -44,7 +44,7 @@ def test_what_harms_its_process_is_invalid_and_the_rest_has_its_key(
     assert notes.read_text().split() == GOOD
 
 
-def test_a_domain_says_whether_it_needs_processes(reward: IsolatedReward) -> None:
+def test_only_isolated_domains_identify_in_processes(reward: IsolatedReward) -> None:
     molecules, melodies = domain_of("smiles"), domain_of("melody")
     assert identifier(molecules, reward) == reward.identify
     assert identifier(melodies, reward) != reward.identify

@@ -1,5 +1,4 @@
-"""Rewards that crash, hang, leak or print: real processes, real molecules, each sequence judged by
-itself."""
+"""Rewards that crash, hang, leak or print, in real processes: only their own sequence fails."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ def calls(notes: Path) -> list[str]:
 
 
 def require_good(scores: Scores, sequences: list[str], among: list[str] = GOOD) -> None:
-    """The good ones have what they deserve."""
+    """The good sequences have their rewards."""
     for i, sequence in enumerate(sequences):
         if sequence in among:
             assert (scores.status[i], scores.errors[i]) == (Status.OK, "")
@@ -30,7 +29,7 @@ def require_good(scores: Scores, sequences: list[str], among: list[str] = GOOD) 
 
 
 def among_good(*bad: str) -> list[str]:
-    """Good molecules with bad ones in the midst of them."""
+    """Good molecules with bad ones between them."""
     step = len(GOOD) // (len(bad) + 1)
     parts = [GOOD[i * step : (i + 1) * step] + [one] for i, one in enumerate(bad)]
     return sum(parts, []) + GOOD[len(bad) * step :]
@@ -55,7 +54,7 @@ def among_good(*bad: str) -> list[str]:
         ("[Li]", Status.TIMEOUT, "took longer than timeout_s = 1"),
     ],
 )
-def test_only_the_culprit_fails(
+def test_only_the_failing_sequence_fails(
     make: Make, notes: Path, bad: str, status: Status, error: str
 ) -> None:
     sequences = among_good(bad, f"{bad}.C")
@@ -64,13 +63,13 @@ def test_only_the_culprit_fails(
         assert (scores.status[row], scores.errors[row]) == (status, error)
         assert np.isnan(scores.rewards[row]) and np.isnan(scores.raw["python"][row])
     require_good(scores, sequences)
-    # no good one was paid twice; a hoarder may have been the victim of others, so it may
+    # no good one was scored twice; one that ran out of memory may be, as others used it, too
     assert sorted(set(calls(notes))) == sorted(sequences)
     assert sorted(c for c in calls(notes) if c in GOOD) == sorted(GOOD)
 
 
 @pytest.mark.parametrize("bad", ["[Ne]", "[Ar]"])
-def test_one_that_meddles_with_our_files_harms_itself(make: Make, notes: Path, bad: str) -> None:
+def test_a_reward_that_closes_our_files_fails_alone(make: Make, notes: Path, bad: str) -> None:
     sequences = among_good(bad)
     scores = make("by_element", timeout_s=1).score(sequences)
     assert scores.status[sequences.index(bad)] == Status.CRASHED
@@ -79,14 +78,14 @@ def test_one_that_meddles_with_our_files_harms_itself(make: Make, notes: Path, b
     assert calls(notes).count(bad) == 1
 
 
-def test_what_is_printed_costs_nothing_else(make: Make) -> None:
+def test_printing_does_not_change_scores(make: Make) -> None:
     sequences = among_good("[Xe]")
     scores = make("by_element", timeout_s=20).score(sequences)
     assert scores.status.tolist() == [Status.OK] * len(sequences)
     assert scores.rewards[sequences.index("[Xe]")] == 0.5
 
 
-def test_those_that_hang_wait_together(make: Make, notes: Path) -> None:
+def test_hanging_sequences_wait_in_parallel(make: Make, notes: Path) -> None:
     sequences = among_good(*["[K]" + ".C" * n for n in range(8)])
     reward = make("by_element", timeout_s=1.5)
     started = time.monotonic()
@@ -100,36 +99,36 @@ def test_those_that_hang_wait_together(make: Make, notes: Path) -> None:
     assert (scores.seconds[hung] > 1.4).all() and (scores.seconds[~hung] < 1.4).all()
 
 
-def test_control_with_nobody_waiting_they_hang_one_by_one(make: Make) -> None:
+def test_control_with_waiting_0_they_hang_one_by_one(make: Make) -> None:
     started = time.monotonic()
     scores = make("by_element", timeout_s=0.5, waiting=0).score(["[K]", "[K].C", "[K].CC"])
     assert time.monotonic() - started > 1.5
     assert (scores.status == Status.TIMEOUT).all()
 
 
-def test_a_loop_is_not_taken_for_one_that_waits(make: Make) -> None:
+def test_a_busy_loop_does_not_count_as_waiting(make: Make) -> None:
     started = time.monotonic()
     scores = make("by_element", timeout_s=0.7).score(["[Li]", "[Li].C", "[Li].CC"])
     assert time.monotonic() - started > 2.1
     assert (scores.status == Status.TIMEOUT).all()
 
 
-def test_a_leak_condemns_nobody(make: Make, notes: Path) -> None:
+def test_a_memory_leak_fails_no_sequence(make: Make, notes: Path) -> None:
     sequences = among_good("N", "NC", "NCC")
     scores = make("leaky", memory_mb=100).score(sequences)
     require_good(scores, sequences, sequences)
-    # some were tried again in a fresh process, and then worked
+    # some failed and worked in a new process
     assert set(calls(notes)) == set(sequences)
 
 
-def test_control_one_that_needs_too_much_by_itself(make: Make, notes: Path) -> None:
+def test_control_a_sequence_above_memory_mb_crashes(make: Make, notes: Path) -> None:
     scores = make("leaky", memory_mb=40).score(["C", "N", "CC"])
     assert scores.status.tolist() == [Status.OK, Status.CRASHED, Status.OK]
     assert "memory_mb = 40" in scores.errors[1]
     assert calls(notes).count("C") == calls(notes).count("CC") == 1
 
 
-def test_retries(make: Make, notes: Path) -> None:
+def test_failed_sequences_are_retried(make: Make, notes: Path) -> None:
     sequences = ["CC", "N", "S", "C"]
     scores = make("flaky", retries=2).score(sequences)
     assert scores.status.tolist() == [Status.OK, Status.OK, Status.FAILED, Status.OK]
@@ -137,13 +136,13 @@ def test_retries(make: Make, notes: Path) -> None:
     assert sorted(calls(notes)) == sorted(["CC", "N", "N", "N", "S", "S", "S", "C"])
 
 
-def test_control_without_retries_there_is_one_attempt(make: Make, notes: Path) -> None:
+def test_control_without_retries_one_attempt_is_made(make: Make, notes: Path) -> None:
     scores = make("flaky").score(["N", "S"])
     assert scores.status.tolist() == [Status.CRASHED] * 2
     assert calls(notes) == ["N", "S"]
 
 
-def test_failures_can_be_paid(make: Make) -> None:
+def test_failures_get_the_failed_reward(make: Make) -> None:
     sequences = ["C", "Br", "Cl", "[K]", "C1"]
     scores = make("by_element", timeout_s=0.5, failed=-2.5, invalid=-1).score(sequences)
     assert scores.status.tolist() == [0, Status.CRASHED, Status.FAILED, Status.TIMEOUT, 1]
@@ -152,24 +151,24 @@ def test_failures_can_be_paid(make: Make) -> None:
 
 
 @pytest.mark.parametrize("bad", ["Br", "[K]", "S", "[Na]"])
-def test_the_culprit_of_a_batch_is_found(make: Make, notes: Path, bad: str) -> None:
+def test_the_failing_sequence_of_a_batch_is_found(make: Make, notes: Path, bad: str) -> None:
     sequences = GOOD[:5] + [bad] + GOOD[5:8]
     reward = make("batch", batched=True, timeout_s=0.3, memory_mb=500)
     scores = reward.score(sequences)
     expected = Status.TIMEOUT if bad == "[K]" else Status.CRASHED
     assert scores.status.tolist() == [0] * 5 + [expected] + [0] * 3
     require_good(scores, sequences)
-    assert notes.read_text().splitlines()[0].split() == sequences  # all at once, at first
+    assert notes.read_text().splitlines()[0].split() == sequences  # the first call has all of them
 
 
-def test_a_batch_that_is_well_is_judged_at_once(make: Make, notes: Path) -> None:
+def test_a_batch_without_failures_is_one_call(make: Make, notes: Path) -> None:
     scores = make("batch", batched=True).score(GOOD)
     require_good(scores, GOOD)
     assert notes.read_text().splitlines() == [" ".join(GOOD)]
 
 
-def test_long_texts_get_there(make: Make) -> None:
-    """Longer than any packet."""
+def test_long_texts_are_scored(make: Make) -> None:
+    """Texts longer than the largest packet."""
     long = ["[CH2:123]" * 1000, "C", "C" * 300_000]
     scores = make("carbons").score(long, [[f"{i}" for i in range(9000)] for _ in long])
     assert scores.status.tolist() == [0, 0, 1]
@@ -178,13 +177,13 @@ def test_long_texts_get_there(make: Make) -> None:
     assert keys[0] is not None and keys[1:] == ["C", None]
 
 
-def test_tokens_and_nothing(make: Make) -> None:
+def test_missing_token_lists_raise_and_no_sequences_pass(make: Make) -> None:
     reward = make("carbons")
     with pytest.raises(ValueError, match="2 sequences came with 1 token lists"):
         reward.score(["C", "CC"], [["C"]])
     assert reward.score([]).rewards.shape == (0,)
 
 
-def test_errors_are_cut(make: Make) -> None:
+def test_error_texts_have_at_most_500_characters(make: Make) -> None:
     scores = make("by_element", timeout_s=1).score(["P" + "C" * 3])
     assert len(scores.errors[0]) <= 500

@@ -1,4 +1,4 @@
-"""A reward in processes of its own says exactly what it says in ours, to the last bit."""
+"""An isolated reward gives the same scores as one in this process, to the last bit."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     },
     "failures": {
         "component": [{"name": "python", "function": "bad_rewards:carbons"}, {"name": "qed"}],
-        "aggregate": "geometric_mean",  # for which some have too many carbons
+        "aggregate": "geometric_mean",  # which fails for values above 1
         "failed": -7,
     },
     "on the way": {"component": [{"name": "sequence_tutor", "prefix_terms": True}]},
@@ -86,7 +86,7 @@ def both(
 
 @pytest.mark.parametrize("split", [True, False], ids=["tokens", "no tokens"])
 @pytest.mark.parametrize("section", SECTIONS.values(), ids=SECTIONS)
-def test_molecules(section: dict[str, Any], split: bool, plugins: Any) -> None:
+def test_molecules_have_the_same_scores(section: dict[str, Any], split: bool, plugins: Any) -> None:
     sequences = [s for s in MOLECULES if "bad_rewards" not in str(section) or "O" not in s[:1]]
     tokens = [tokens_of(s) for s in sequences] if split else None
     require_same(*both(section, "molecules", sequences, tokens, str(plugins)))
@@ -98,7 +98,7 @@ def test_molecules(section: dict[str, Any], split: bool, plugins: Any) -> None:
     ids=["a batch", "one by one"],
 )
 @pytest.mark.parametrize("aggregate", ["sum", "arithmetic_mean"])
-def test_melodies(aggregate: str, extra: list[Any], plugins: Any) -> None:
+def test_melodies_have_the_same_scores(aggregate: str, extra: list[Any], plugins: Any) -> None:
     tokens = [melody_tokens(m) if m != "no melody" else list(m) for m in MELODIES]
     parts = [{"name": "music_theory", "weights": {"tonic": 0.3}}, *extra]
     section = {"aggregate": aggregate, "component": parts}
@@ -108,7 +108,7 @@ def test_melodies(aggregate: str, extra: list[Any], plugins: Any) -> None:
 
 
 @pytest.mark.parametrize("failed", [None, -3.0])
-def test_a_crash_is_paid_by_the_last_action_if_at_all(failed: float | None, plugins: Any) -> None:
+def test_a_crash_pays_failed_at_the_last_action(failed: float | None, plugins: Any) -> None:
     part = {"name": "python", "function": "bad_rewards:falls_for_b"}
     section = {"component": [{"name": "music_theory"}, part], "failed": failed}
     config = RewardConfig.model_validate(section)
@@ -127,15 +127,15 @@ def test_a_crash_is_paid_by_the_last_action_if_at_all(failed: float | None, plug
         np.testing.assert_allclose(steps.sum(1), scores.rewards, rtol=1e-5)
 
 
-def test_the_examples_are_valid() -> None:
+def test_the_examples_of_domains_are_valid() -> None:
     for domain, component in (("molecules", "qed"), ("melodies", "music_theory")):
         config = RewardConfig.model_validate({"component": [{"name": component}]})
         scores = build_reward(config, domain).score([domain_named(domain).example])
         assert scores.status.tolist() == [Status.OK]
 
 
-def test_who_is_scored_beside_it_changes_nothing() -> None:
-    """Not in the last bit: sums must not depend on the size of the batch or on the padding."""
+def test_scores_do_not_depend_on_the_batch() -> None:
+    """Not even the last bit: sums must not depend on the batch size or on the padding."""
     for section in (SECTIONS["mean"], SECTIONS["sum"], SECTIONS["on the way"]):
         reward = build_reward(RewardConfig.model_validate(section))
         together = reward.score(MOLECULES * 8)

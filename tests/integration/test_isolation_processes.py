@@ -1,4 +1,4 @@
-"""The processes of an isolated reward: replaced when they die, outliving nobody."""
+"""The processes of an isolated reward: replaced when they die, and ended with their parent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GOOD = ["C" * n for n in range(1, 20)]
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there and no mere entry in the table."""
+    """Whether a process runs and isn't a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -41,20 +41,20 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> bool:
     return True
 
 
-def noted(notes: Path) -> list[int]:
+def noted_pids(notes: Path) -> list[int]:
     return [int(word) for word in notes.read_text().split()]
 
 
 @pytest.mark.parametrize("smiles", ["C", "O"], ids=["same session", "session of its own"])
-def test_what_a_reward_started_ends_with_it(make: Make, notes: Path, smiles: str) -> None:
+def test_programs_of_a_timed_out_reward_end(make: Make, notes: Path, smiles: str) -> None:
     scores = make("with_helper", timeout_s=0.5).score([smiles])
     assert scores.status.tolist() == [Status.TIMEOUT]
-    child, program, fork_server = noted(notes)
+    child, program, fork_server = noted_pids(notes)
     assert wait_for(lambda: not alive(program)) and not alive(child)
     assert alive(fork_server)
 
 
-def test_nothing_outlives_a_killed_parent(plugins: Path, notes: Path) -> None:
+def test_no_process_outlives_a_killed_parent(plugins: Path, notes: Path) -> None:
     code = (
         "from sequence_tutor.rewards.config import RewardConfig\n"
         "from sequence_tutor.rewards.isolation.reward import IsolatedReward\n"
@@ -64,15 +64,15 @@ def test_nothing_outlives_a_killed_parent(plugins: Path, notes: Path) -> None:
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     try:
-        assert wait_for(lambda: len(noted(notes)) == 6)
-        assert all(map(alive, noted(notes)))
+        assert wait_for(lambda: len(noted_pids(notes)) == 6)
+        assert all(map(alive, noted_pids(notes)))
     finally:
         parent.kill()
         parent.wait()
-    assert wait_for(lambda: not any(map(alive, noted(notes))))
+    assert wait_for(lambda: not any(map(alive, noted_pids(notes))))
 
 
-def test_nothing_outlives_an_interpreter_that_ends(plugins: Path, notes: Path) -> None:
+def test_no_process_outlives_an_interpreter_that_ends(plugins: Path, notes: Path) -> None:
     code = (
         "import os, threading, time\n"
         "from sequence_tutor.rewards.config import RewardConfig\n"
@@ -85,16 +85,18 @@ def test_nothing_outlives_an_interpreter_that_ends(plugins: Path, notes: Path) -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert len(noted(notes)) == 3
-    assert wait_for(lambda: not any(map(alive, noted(notes))))
+    assert len(noted_pids(notes)) == 3
+    assert wait_for(lambda: not any(map(alive, noted_pids(notes))))
 
 
-def test_nothing_outlives_a_reward_that_is_dropped(make: Make, plugins: Path, notes: Path) -> None:
+def test_no_process_outlives_a_garbage_collected_reward(
+    make: Make, plugins: Path, notes: Path
+) -> None:
     part = {"name": "python", "function": "bad_rewards:with_helper"}
     config = RewardConfig.model_validate({"component": [part], "timeout_s": 0.2})
     reward = IsolatedReward(config, "molecules", [str(plugins)])
     reward.score(["C"])
-    *_, fork_server = noted(notes)
+    *_, fork_server = noted_pids(notes)
     assert alive(fork_server)
     del reward
     gc.collect()
@@ -105,16 +107,16 @@ def test_a_killed_fork_server_is_replaced(make: Make, notes: Path) -> None:
     reward = make("with_helper", timeout_s=4)
 
     def kill_the_fork_server() -> None:
-        assert wait_for(lambda: len(noted(notes)) == 3)
-        os.kill(noted(notes)[2], signal.SIGKILL)
+        assert wait_for(lambda: len(noted_pids(notes)) == 3)
+        os.kill(noted_pids(notes)[2], signal.SIGKILL)
 
     killer = threading.Thread(target=kill_the_fork_server)
     killer.start()
     scores = reward.score(["C"])
     killer.join()
-    # it wasn't the sequence's fault, so it got another chance, of another fork server
+    # it wasn't the sequence's fault, so another fork server scored it again
     assert scores.status.tolist() == [Status.TIMEOUT]
-    first, second = noted(notes)[:3], noted(notes)[3:]
+    first, second = noted_pids(notes)[:3], noted_pids(notes)[3:]
     assert len(second) == 3 and second[2] != first[2]
     assert wait_for(lambda: not any(map(alive, first)))
 
@@ -125,21 +127,21 @@ def test_a_child_killed_while_idle_is_replaced(make: Make, notes: Path) -> None:
     os.kill(first, signal.SIGKILL)
     scores = reward.score(GOOD)
     assert (scores.status == Status.OK).all() and first not in scores.rewards
-    # each once, whether or not somebody had taken it when he died
+    # each is scored once, even if the killed child had taken it
     assert notes.read_text().split().count("CC") == 1
 
 
-def test_one_process_scores_all_if_nothing_goes_wrong(make: Make) -> None:
+def test_one_process_scores_all_without_failures(make: Make) -> None:
     assert len(set(make("pid").score(GOOD).rewards)) == 1
 
 
-def test_a_copy_of_the_process_says_nothing(make: Make, notes: Path) -> None:
+def test_a_forked_copy_of_the_child_sends_no_result(make: Make, notes: Path) -> None:
     scores = make("comes_back_twice", timeout_s=20).score(GOOD)
     assert (scores.status == Status.OK).all()
     assert notes.read_text().split() == GOOD
 
 
-def test_threads_share_it_and_none_waits_for_anothers_hang(make: Make) -> None:
+def test_a_hang_in_one_thread_does_not_block_another(make: Make) -> None:
     reward = make("by_element", timeout_s=4)
     took: dict[str, float] = {}
 
@@ -157,7 +159,7 @@ def test_threads_share_it_and_none_waits_for_anothers_hang(make: Make) -> None:
     assert took["good"] < took["hung"]
 
 
-def test_after_closing_nothing_is_scored(make: Make) -> None:
+def test_scoring_after_close_raises(make: Make) -> None:
     reward = make("carbons")
     with reward:
         assert reward.score(["C"]).status.tolist() == [Status.OK]
@@ -166,7 +168,7 @@ def test_after_closing_nothing_is_scored(make: Make) -> None:
         reward.score(["C"])
 
 
-def test_closing_wakes_who_waits(make: Make) -> None:
+def test_close_ends_a_waiting_call(make: Make) -> None:
     reward = make("by_element", timeout_s=100)
     threading.Timer(0.5, reward.close).start()
     with pytest.raises(RuntimeError, match="closed"):
@@ -183,9 +185,7 @@ def test_closing_wakes_who_waits(make: Make) -> None:
         {"name": "similarity", "smiles": "C1"},
     ],
 )
-def test_what_cannot_be_built_says_the_same_as_ever(
-    component: dict[str, object], plugins: Path
-) -> None:
+def test_a_wrong_config_raises_the_same_error(component: dict[str, object], plugins: Path) -> None:
     config = RewardConfig.model_validate({"component": [component]})
     with pytest.raises(ValueError) as here:
         build_reward(config)
@@ -193,7 +193,7 @@ def test_what_cannot_be_built_says_the_same_as_ever(
         IsolatedReward(config, "molecules", [str(plugins)])
 
 
-def test_an_import_that_crashes_is_told(tmp_path: Path) -> None:
+def test_an_import_that_crashes_raises(tmp_path: Path) -> None:
     (tmp_path / "crashing.py").write_text("import os\nos.write(2, b'bye\\n')\nos.abort()\n")
     part = {"name": "python", "function": "crashing:f"}
     config = RewardConfig.model_validate({"component": [part]})
@@ -201,8 +201,8 @@ def test_an_import_that_crashes_is_told(tmp_path: Path) -> None:
         IsolatedReward(config, "molecules", [str(tmp_path)])
 
 
-def test_processes_that_never_begin_are_given_up(tmp_path: Path) -> None:
-    """A module that breaks every fork."""
+def test_processes_that_never_start_are_given_up(tmp_path: Path) -> None:
+    """A module that ends every forked process."""
     (tmp_path / "no_forks.py").write_text(
         "import os\nos.register_at_fork(after_in_child=lambda: os._exit(5))\n"
         "def f(smiles): return 1\n"
@@ -215,7 +215,7 @@ def test_processes_that_never_begin_are_given_up(tmp_path: Path) -> None:
     assert scores.errors == ["no process to score it: exited with code 5"] * 2
 
 
-def test_a_new_process_costs_milliseconds(make: Make) -> None:
+def test_ten_new_processes_take_under_2_s(make: Make) -> None:
     reward = make("by_element")
     reward.score(["C"])
     started = time.monotonic()

@@ -29,7 +29,7 @@ Weights = dict[str, np.ndarray]
 def configure(
     local_ray: None, make_run: Callable[..., RunConfig]
 ) -> Iterator[Callable[..., SequenceTutorConfig]]:
-    """A config whose board is there, with the prior on it."""
+    """Makes configs whose weight board runs and holds the prior."""
     boards: list[Any] = []
     references: list[Any] = []
 
@@ -85,7 +85,7 @@ def carbons(sequence: str) -> float:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_an_algorithm_starts_at_the_prior_and_learns(
+def test_every_algorithm_starts_at_the_prior_and_learns(
     algorithm: str, configure: Any, prior_weights: Weights
 ):
     config = configure(learner={"algorithm": algorithm, "value_warmup": 2, "temperature": 1.0})
@@ -116,7 +116,7 @@ def test_an_algorithm_starts_at_the_prior_and_learns(
     assert report.kl_to_prior != pytest.approx(0, abs=1e-6)
 
 
-def test_a_learner_taken_up_again_goes_on_where_it_was(configure: Any):
+def test_a_restored_learner_makes_the_same_updates(configure: Any):
     config = configure(learner={"algorithm": "psi", "value_warmup": 1})
     batch = batch_of(load_prior(config.run.prior), carbons)
     one = learner_of(config)
@@ -129,7 +129,7 @@ def test_a_learner_taken_up_again_goes_on_where_it_was(configure: Any):
     learn(other, batch, 2)
     resumed = other.updater.policy_weights()
     assert all(np.array_equal(straight[k], resumed[k]) for k in straight)
-    # without the optimiser's moments it would be another way
+    # control: without the optimiser's moments the updates differ
     third = learner_of(config)
     third.updater.import_tensors({k: v for k, v in tensors.items() if not k.startswith("optim")}, 3)
     learn(third, batch, 2)
@@ -138,7 +138,7 @@ def test_a_learner_taken_up_again_goes_on_where_it_was(configure: Any):
     )
 
 
-def test_a_saved_g_policy_is_the_same_policy(configure: Any, tmp_path: Any):
+def test_a_saved_g_policy_has_the_same_log_probs(configure: Any, tmp_path: Any):
     fast = {"value_warmup": 0, "temperature": 0.2, "learning_rate": 0.02}
     config = configure(learner={"algorithm": "g"} | fast)
     prior = load_prior(config.run.prior)
@@ -153,19 +153,19 @@ def test_a_saved_g_policy_is_the_same_policy(configure: Any, tmp_path: Any):
     here = policy.log_prob(whole)
     away = np.abs(here - prior.log_prob(whole)).mean()
     assert away > 1.0
-    # weights rest in bfloat16
+    # weights are saved in bfloat16
     assert np.abs(here - loaded.log_prob(whole)).mean() < 0.1 * away
     assert loaded.base is not None
 
 
-def test_a_loss_that_is_not_finite_is_an_error(configure: Any):
+def test_an_infinite_loss_raises(configure: Any):
     config = configure()
     batch = batch_of(load_prior(config.run.prior), lambda _: float("inf"))
     with pytest.raises(FloatingPointError, match="try a larger learner.temperature"):
         learn(learner_of(config), batch, 1)
 
 
-def test_an_actor_repeats_an_iteration_and_no_other(configure: Any):
+def test_an_actor_repeats_only_the_same_iteration(configure: Any):
     config = configure()
     learner_of(config).publish()
 
@@ -178,11 +178,11 @@ def test_an_actor_repeats_an_iteration_and_no_other(configure: Any):
     np.testing.assert_array_equal(first.log_probs, again.log_probs)
     for other in (episodes(1, 6), episodes(2, 5), episodes(1, None)):
         assert not np.array_equal(first.lengths, other.lengths)
-    # an actor that was replaced doesn't repeat what it made before
+    # a restarted actor generates other episodes than before
     assert not np.array_equal(episodes(1, None).lengths, episodes(1, None).lengths)
 
 
-def test_an_actor_without_weights_says_so(configure: Any):
+def test_an_actor_without_weights_raises(configure: Any):
     with pytest.raises(RuntimeError, match="no weights were published"):
         actor_of(configure()).sample(iteration=0)
 

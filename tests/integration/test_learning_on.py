@@ -1,4 +1,4 @@
-"""A budget of scores is used: the updates that they have earned are made before the run ends."""
+"""After its budget is used a run makes updates until the replay ratio is reached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_le
 from sequence_tutor.distributed.report.summary import RunSummary, print_summary
 from sequence_tutor.distributed.run_directory import checkpoint
 
-# All that is scored fits in one batch of the actor: scoring is over before the learner is up.
+# All scores fit in one batch of the actor: scoring ends before the learner has started.
 SCORES, RATIO, MIN_ROWS, BATCH = 250, 4.0, 16, 16
 
 
@@ -42,7 +42,7 @@ def fast(make_run: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
 
 
 def check_ratio(updates: int, rows: int, run: RunConfig) -> None:
-    """As many updates as the rows have earned, but for what came in last."""
+    """The updates match the replay ratio, except for the last rows."""
     earned = run.replay.ratio * (rows - run.replay.min_rows)
     assert updates * BATCH == pytest.approx(earned, abs=3 * BATCH)
     assert updates > 40
@@ -56,7 +56,7 @@ def finished(
     return run, out, optimize(run, out, quiet)
 
 
-def test_a_run_learns_to_the_replay_ratio_and_resumed_no_further(
+def test_a_run_learns_up_to_the_replay_ratio(
     finished: tuple[RunConfig, Path, RunSummary], quiet: Console
 ):
     run, out, summary = finished
@@ -68,8 +68,8 @@ def test_a_run_learns_to_the_replay_ratio_and_resumed_no_further(
     assert not any("the policy is the prior" in remark for remark in summary.shown)
     again = optimize(run, out, quiet, Options(resume=True)).metrics
     assert again.scores_used == SCORES
-    assert metrics.updates <= again.updates <= metrics.updates + 8  # for what came last
-    # a run that was killed before its first checkpoint has still to learn
+    assert metrics.updates <= again.updates <= metrics.updates + 8  # for the last rows
+    # a run killed before its first checkpoint still has to learn
     shutil.rmtree(out / "checkpoints")
     anew = optimize(run, out, quiet, Options(resume=True)).metrics
     assert anew.scores_used == SCORES
@@ -77,14 +77,14 @@ def test_a_run_learns_to_the_replay_ratio_and_resumed_no_further(
     assert len(checkpoint.complete(out / "checkpoints")) >= 1
 
 
-def test_a_limit_of_updates_ends_it_first(
+def test_stop_updates_ends_the_run_before_the_ratio(
     local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
     run = fast(stop={"scores": SCORES, "updates": 3})
     assert optimize(run, tmp_path / "run", quiet).metrics.updates == 3
 
 
-def test_a_wish_to_stop_ends_it(
+def test_a_stop_request_ends_the_run_before_the_ratio(
     local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     class Stops(io.StringIO):
@@ -99,7 +99,7 @@ def test_a_wish_to_stop_ends_it(
     assert summary.metrics.updates * BATCH < 0.1 * 4000.0 * SCORES
 
 
-def test_a_run_that_can_not_learn_says_why(
+def test_a_run_without_updates_shows_why(
     local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
     run = fast(stop={"scores": 12}, replay={"min_rows": 640})
@@ -112,7 +112,7 @@ def test_a_run_that_can_not_learn_says_why(
     assert "learning on" not in text
 
 
-def test_trained_by_hand_it_is_done_only_then(
+def test_an_algorithm_is_done_at_the_replay_ratio(
     build: Callable[[RunConfig, Path], AbstractContextManager[SequenceTutor]],
     fast: Callable[..., RunConfig],
     tmp_path: Path,
@@ -126,7 +126,7 @@ def test_trained_by_hand_it_is_done_only_then(
         assert algorithm.learning.updates == 0
 
 
-def test_the_samples_owed_are_whole_batches():
+def test_owed_updates_count_whole_batches():
     rate = ReplayRatio(2.0, min_rows=10, sample_rows=32, insert_rows=16)
     assert rate.owed(9, 0, 16) == rate.owed(10, 0, 16) == 0
     assert rate.owed(110, 0, 16) == 12  # 200 samples, 12.5 batches
@@ -134,7 +134,7 @@ def test_the_samples_owed_are_whole_batches():
     assert rate.owed(114, 192, 16) == 1
 
 
-def test_why_nothing_was_learned(make_run: Callable[..., RunConfig]):
+def test_reasons_for_no_update(make_run: Callable[..., RunConfig]):
     def why(rows: int, trainable: int, updates: int = 0, **changes: dict) -> str:
         run = make_run(mode="asynchronous", **changes)
         return why_nothing_was_learned(run, Tally(inserted=rows, updates=updates), trainable)

@@ -45,12 +45,12 @@ PSI = {"algorithm": "psi", "gamma": 0.5, "value_warmup": 0}
 
 def tunes(n: int, steps: int = STEPS) -> list[str]:
     """Walks over white and black keys, a note each quarter."""
-    dice, out = random.Random(0), []
+    rng, out = random.Random(0), []
     for _ in range(n):
-        pitch, text = dice.randint(8, 28), ""
+        pitch, text = rng.randint(8, 28), ""
         for _ in range(steps // 4):
-            pitch = min(35, max(0, pitch + dice.choice((-4, -2, -1, 1, 2, 3))))
-            text += TOKENS[pitch + 2] + dice.choice(("---", "-.-"))
+            pitch = min(35, max(0, pitch + rng.choice((-4, -2, -1, 1, 2, 3))))
+            text += TOKENS[pitch + 2] + rng.choice(("---", "-.-"))
         out.append(text)
     return out
 
@@ -74,7 +74,7 @@ def melody_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def melody_run(make_run: Callable[..., RunConfig], melody_prior: Path) -> Callable[..., RunConfig]:
     def make(**changes: Any) -> RunConfig:
-        """Of 48-step melodies, 16 more than the prior's."""
+        """A run with melodies of 48 steps, 16 more than the prior's."""
         return make_run(
             encoding="melody",
             prior=str(melody_prior),
@@ -114,7 +114,7 @@ def finished(
     return Finished(out, optimize(melody_run(), out, Console(quiet=True), Options(local=True)))
 
 
-def test_a_synchronous_run_repeats_bit_for_bit(
+def test_a_melody_run_repeats_bit_for_bit(
     finished: Finished,
     melody_run: Callable[..., RunConfig],
     melody_prior: Path,
@@ -145,7 +145,7 @@ def test_a_synchronous_run_repeats_bit_for_bit(
     np.testing.assert_array_equal(first.step_rewards, same.step_rewards)
 
 
-def test_the_record_has_what_every_rule_paid_each_step(finished: Finished):
+def test_the_record_has_the_rewards_of_every_rule_and_step(finished: Finished):
     table, record = read_table(finished.out / "scores"), finished.record
     assert len(record) >= 100
     for prefix in ("steps.", "raw."):
@@ -172,7 +172,7 @@ def test_a_run_may_be_longer_than_its_prior(finished: Finished, melody_prior: Pa
     record = finished.record
     assert set(record.lengths) == {LONGER} and record.tokens.shape[1] == LONGER
     assert all(values.shape[1] == LONGER for values in record.step_raw.values())
-    # the last of the 48 steps is where a melody's extremes are judged
+    # a melody's extremes are paid in the last of the 48 steps
     assert np.flatnonzero(record.step_raw["unique_extremes"].any(0)).tolist() == [LONGER - 1]
     policy, prior = load_prior(finished.out), load_prior(melody_prior)
     assert (policy.encoding.max_length, prior.encoding.max_length) == (LONGER, STEPS)
@@ -181,7 +181,7 @@ def test_a_run_may_be_longer_than_its_prior(finished: Finished, melody_prior: Pa
     assert np.abs(moved).max() > 0.1
 
 
-def test_a_finished_run_is_for_ears_and_eyes(finished: Finished, quiet: Console):
+def test_a_finished_run_has_tables_midi_wav_and_pictures(finished: Finished, quiet: Console):
     top = list(csv.DictReader((finished.out / "top.csv").open()))
     rewards = [float(row["reward"]) for row in top]
     assert rewards == sorted(rewards, reverse=True) and len(rewards) == 100
@@ -202,8 +202,8 @@ def test_a_finished_run_is_for_ears_and_eyes(finished: Finished, quiet: Console)
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1e6])
-def test_psi_learns_what_pays_at_once(melody_prior: Path, temperature: float):
-    """The same with a temperature that drowns the reward is the control."""
+def test_psi_learns_immediate_rewards(melody_prior: Path, temperature: float):
+    """The control has a temperature that makes the reward negligible."""
     prior, steps, generator = load_prior(melody_prior), STEPS, torch.Generator().manual_seed(0)
     reward = build_reward(RewardConfig.model_validate({"component": [{"name": "key"}]}), "melodies")
     torch.manual_seed(0)

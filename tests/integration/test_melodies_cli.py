@@ -1,4 +1,4 @@
-"""The commands on melodies: MIDI in, tables and renderings out, and what they refuse."""
+"""The commands on melodies: MIDI in, tables and renderings out, and mistakes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refused(done: Any, *parts: str) -> None:
 
 
 def table(done: Any) -> tuple[list[str], dict[str, list[str]]]:
-    """The columns that were printed, and the cells of each row."""
+    """The columns of the printed table, and the cells of each row."""
     assert done.code == 0, done
     lines = [line.strip("┃│").replace("┃", "│").split("│") for line in done.out.splitlines()]
     cells = [[cell.strip() for cell in line] for line in lines if len(line) > 1]
@@ -40,8 +40,8 @@ def table(done: Any) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def tunes(n: int, steps: int, seed: int = 0) -> list[str]:
-    dice = random.Random(seed)
-    return ["".join(dice.choices(BEATS, k=steps // 4)) for _ in range(n)]
+    rng = random.Random(seed)
+    return ["".join(rng.choices(BEATS, k=steps // 4)) for _ in range(n)]
 
 
 def midi(folder: Path, melodies: list[str]) -> Path:
@@ -53,7 +53,7 @@ def midi(folder: Path, melodies: list[str]) -> Path:
 
 @pytest.fixture(scope="module")
 def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of 32 steps, with its data; it has learned next to nothing."""
+    """A prior of 32 steps, with its data; trained for one epoch."""
     directory = tmp_path_factory.mktemp("melody_prior")
     settings = PretrainSettings(cell="gru", **TINY)
     training = Pretraining(MelodyEncoding.fit([]), tunes(40, 32), settings, "cpu")
@@ -64,7 +64,7 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
-def test_pretrain_takes_midi(command: Command, tmp_path: Path, kind: str):
+def test_pretrain_reads_midi(command: Command, tmp_path: Path, kind: str):
     data, out = midi(tmp_path / "midi", tunes(6, 64)), tmp_path / "prior"
     (data / "broken.mid").write_text("Dear diary")
     if kind == "zip":
@@ -95,7 +95,7 @@ def test_pretrain_validates_on_given_data_and_includes_it(command: Command, tmp_
     assert brought.training and not set(brought.training) & set(brought.held_out)
 
 
-def test_evaluate_compares_a_prior_with_what_it_brings(command: Command, prior: Path):
+def test_evaluate_compares_a_prior_with_its_data(command: Command, prior: Path):
     header, rows = table(command("evaluate", prior, "-n", 20))
     assert header == ["data", "uniform random", "prior", *PAPER]
     assert rows["not in key"][header.index("paper: Q")] == "0.01"
@@ -104,12 +104,12 @@ def test_evaluate_compares_a_prior_with_what_it_brings(command: Command, prior: 
     assert "reward" not in rows and "kl to prior" not in rows
 
 
-def test_evaluate_tells_what_a_run_has_changed(command: Command, prior: Path, tmp_path: Path):
+def test_evaluate_compares_a_policy_with_its_prior(command: Command, prior: Path, tmp_path: Path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.toml").write_text(f'encoding = "melody"\nprior = "{prior}"\n{THEORY}')
     policy = load_prior(prior)
-    policy.network.head.bias.data[0] += 2.0  # it holds more often
+    policy.network.head.bias.data[0] += 2.0  # holds become more frequent
     policy.save(run / "policy")
     (run / "scores").mkdir()
     done = command("evaluate", run, "-n", 50, "--report-samples", 20)
@@ -121,26 +121,26 @@ def test_evaluate_tells_what_a_run_has_changed(command: Command, prior: Path, tm
         assert len(rows[name]) == 2 and all(rows[name]), name  # a table of its own
     assert [bool(cell) for cell in rows["kl to prior"]] == [n == "tuned policy" for n in header]
     assert float(rows["kl to prior"][3]) > 1
-    assert float(rows["nll"][3]) < float(rows["nll"][2])  # holding was likely to begin with
+    assert float(rows["nll"][3]) < float(rows["nll"][2])  # holds were frequent before
 
 
-def test_evaluate_takes_midi(command: Command, tmp_path: Path):
+def test_evaluate_reads_midi(command: Command, tmp_path: Path):
     folder = midi(tmp_path / "songs", tunes(3, 64))
     (folder / "broken.mid").write_text("Dear diary")
     done = command("evaluate", folder, "--encoding", "melody")
     header, rows = table(done)
-    assert header == ["songs"]  # a paper's results were not asked for
+    assert header == ["songs"]  # no columns of the paper
     assert rows["valid"] == ["1"] and "nll" not in rows
     assert "broken.mid: it is not MIDI" in done.err
 
 
-def test_a_paper_stands_beside_where_asked(command: Command, tmp_path: Path, prior: Path):
+def test_published_shows_or_hides_a_papers_columns(command: Command, tmp_path: Path, prior: Path):
     folder = midi(tmp_path / "songs", tunes(3, 64))
     assert table(command("evaluate", folder, "--published"))[0] == ["songs", *PAPER]
     assert PAPER[0] not in command("evaluate", prior, "-n", 20, "--no-published").out
 
 
-def test_evaluate_sees_what_a_file_holds(command: Command, tmp_path: Path):
+def test_evaluate_guesses_the_encoding_of_a_file(command: Command, tmp_path: Path):
     melodies = tmp_path / "melodies.txt"
     melodies.write_text("C4-------\nD4---E4---\n" * 5)
     header, rows = table(command("evaluate", melodies))
@@ -155,14 +155,16 @@ def test_evaluate_sees_what_a_file_holds(command: Command, tmp_path: Path):
 
 
 @pytest.mark.parametrize("word", ["evaluate", "sample"])
-def test_a_run_that_has_not_finished(command: Command, prior: Path, tmp_path: Path, word: str):
+def test_a_run_that_has_not_finished_is_one_sentence(
+    command: Command, prior: Path, tmp_path: Path, word: str
+):
     run = tmp_path / "run"
     (run / "scores").mkdir(parents=True)
     (run / "config.toml").write_text(f'encoding = "melody"\nprior = "{prior}"\n{THEORY}')
     refused(command(word, run), "a run that has not finished", "--resume")
 
 
-def test_sample_renders(command: Command, prior: Path, tmp_path: Path):
+def test_sample_renders_melodies(command: Command, prior: Path, tmp_path: Path):
     arguments = ("sample", prior, "-n", 3, "--seed", 1, "--max-length", 64)
     done = command(*arguments, "--render", tmp_path / "seen")
     assert done.code == 0 and done.out == ""
@@ -177,7 +179,7 @@ def test_sample_renders(command: Command, prior: Path, tmp_path: Path):
     refused(again, "seen exists already; choose another --render")
 
 
-def test_pretrain_refuses_a_folder_without_midi(command: Command, tmp_path: Path):
+def test_pretrain_on_a_folder_without_midi_is_one_sentence(command: Command, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("C4---")
     done = command("pretrain", tmp_path, "--out", tmp_path / "prior", *SMALL)
     refused(done, "has no MIDI file, none named *.mid or *.midi")
@@ -192,7 +194,7 @@ def test_pretrain_refuses_a_folder_without_midi(command: Command, tmp_path: Path
         ('encoding = "melody"', "weights = { moti = 2.0 }", ["'moti'", "did you mean 'motif'?"]),
     ],
 )
-def test_optimize_refuses(
+def test_a_wrong_melody_config_is_one_sentence(
     command: Command, prior: Path, tmp_path: Path, before: str, after: str, parts: list[str]
 ):
     config, out = tmp_path / "run.toml", tmp_path / "out"

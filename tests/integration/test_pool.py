@@ -1,4 +1,4 @@
-"""The pool of scorers, where a scorer can't even start."""
+"""The pool of scorers, with a scorer that can't start."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from sequence_tutor.distributed.start_processes import start_scorers
 from sequence_tutor.distributed.types import ScoreReport
 
 
-def test_a_scorer_that_can_not_start_ends_the_run(
-    local_ray: None, make_run: Callable[..., RunConfig]
-):
+def test_a_scorer_that_cannot_start_raises(local_ray: None, make_run: Callable[..., RunConfig]):
     pool: ScorerPool[ScoreReport] = ScorerPool(
         start_scorers(make_run(), [], least=1, most=1), first=64
     )

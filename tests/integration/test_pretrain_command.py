@@ -1,4 +1,4 @@
-"""What pretraining makes of its data: one molecule is on one side of the validation split alone."""
+"""The data of pretraining: a molecule is on one side of the validation split only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sides(tmp_path: Path) -> tuple[list[str], list[str]]:
     return data.training, data.held_out
 
 
-def test_spellings_of_a_molecule_stay_together(command: Command, tmp_path: Path):
+def test_spellings_of_a_molecule_are_on_one_side(command: Command, tmp_path: Path):
     lines = [line for row in zip(*SPELLINGS, strict=True) for line in row]
     done = pretrain(command, tmp_path, lines, "--validation", 0.4, "--report-samples", 0)
     assert done.code == 0, done
@@ -40,22 +40,22 @@ def test_spellings_of_a_molecule_stay_together(command: Command, tmp_path: Path)
     assert len(held_out) == 15  # five molecules of twelve, three spellings each
     assert not {key(s) for s in training} & {key(s) for s in held_out}
     assert "24 of the sequences spelled otherwise than an earlier one" in done.out
-    assert "┃" not in done.out  # no table was asked for
+    assert "┃" not in done.out  # --report-samples 0: no table
 
 
-def test_a_text_counts_once(command: Command, tmp_path: Path):
+def test_a_repeated_text_counts_once(command: Command, tmp_path: Path):
     done = pretrain(command, tmp_path, ["CCO", "CCN", "CCO", "CCC", "CCO"])
     assert done.code == 0, done
     assert sorted(sum(sides(tmp_path), [])) == ["CCC", "CCN", "CCO"]
     assert "2 of the sequences left out: the same text as an earlier one" in done.out
 
 
-def test_control_distinct_molecules_need_no_remark(command: Command, tmp_path: Path):
+def test_control_distinct_molecules_give_no_remark(command: Command, tmp_path: Path):
     done = pretrain(command, tmp_path, ["CCO", "CCN", "CCC"])
     assert done.code == 0 and "of the sequences" not in done.out
 
 
-def test_what_validates_does_not_train(command: Command, tmp_path: Path):
+def test_validation_data_does_not_train(command: Command, tmp_path: Path):
     validation = tmp_path / "validation.smi"
     validation.write_text("OCC\nCCN\nCCN\n")
     given = "--validation-data", validation
@@ -65,7 +65,7 @@ def test_what_validates_does_not_train(command: Command, tmp_path: Path):
     assert "2 of the sequences left out: in the data to validate with" in done.out
 
 
-def test_too_little_to_split_names_the_other_way(command: Command, tmp_path: Path):
+def test_too_little_data_names_validation_data(command: Command, tmp_path: Path):
     for lines in (["CCO"], ["CCO", "OCC", "C(C)O"]):
         pretrain(command, tmp_path, lines).refused("--validation-data")
     validation = tmp_path / "validation.smi"

@@ -1,4 +1,4 @@
-"""Metrics on Ray's Prometheus endpoint, by HTTP; and where there is none."""
+"""Metrics on Ray's Prometheus endpoint, read by HTTP; and a Ray without the endpoint."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from sequence_tutor.rewards.base import Status
 DEADLINE_S = 300.0
 # Values by name and labels.
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-# A run whose driver says when it is done and stays until it may go.
+# A run whose driver writes a file when it is done, and stays until its standard input closes.
 RUN = """
 import sys
 from pathlib import Path
@@ -55,7 +55,7 @@ optimize(load_config(config), out, Console(quiet=True))
 (out / "done").touch()
 sys.stdin.read()
 """
-# No agent, no endpoint: what an export says and costs.
+# Ray without an agent and an endpoint: exports must print nothing.
 NO_AGENT = """
 import time
 import ray
@@ -79,14 +79,14 @@ def parsed() -> RunConfig:
     return RunConfig.model_validate({"reward": {"component": [{"name": "qed"}]}})
 
 
-def test_every_field_is_exported_or_said_not_to_be():
+def test_every_field_is_exported_or_listed_as_not():
     exported = [name for series in RUN_SERIES for name in series.fields.values()]
     assert len(set(exported)) == len(exported)
     assert {*exported, *NOT_EXPORTED} == {f.name for f in fields(Metrics)}
     assert not {*exported} & {*NOT_EXPORTED}
 
 
-def test_every_metric_has_a_value_and_every_value_its_metric():
+def test_every_metric_has_a_value():
     seconds = 0.0
     estimate = Estimate(10, 0, clock=lambda: seconds)
     seconds = 2.0
@@ -101,7 +101,7 @@ def test_every_metric_has_a_value_and_every_value_its_metric():
     assert (bulk["bulk_lines_per_second", ""], bulk["bulk_left_seconds", ""]) == (2, 3)
 
 
-def test_names_end_in_their_units_and_are_told_what_they_are():
+def test_metrics_have_a_unit_and_a_help_text():
     units = (
         "seconds",
         "bytes",
@@ -121,7 +121,7 @@ def test_names_end_in_their_units_and_are_told_what_they_are():
         assert series.help and "_total" not in series.name
 
 
-def test_one_stage_holds_a_run_up():
+def test_exactly_one_stage_is_the_bottleneck():
     values = values_of(scoring_busy=0.9, learning_busy=0.8)
     flags = {label: value for (name, label), value in values.items() if name == "bottleneck"}
     assert flags.pop("scoring") == 1
@@ -129,7 +129,7 @@ def test_one_stage_holds_a_run_up():
     assert set(flags.values()) == {0}
 
 
-def test_buckets_hold_all_that_is_below_them():
+def test_buckets_are_cumulative():
     tally = Tally(durations=np.arange(DURATIONS))
     values = run_values(parsed(), tally, now=5.0)
     buckets = [v for (name, _), v in values.items() if name == "score_seconds_bucket"]
@@ -138,7 +138,7 @@ def test_buckets_hold_all_that_is_below_them():
     assert {"0.001", "1", "1000"} <= {label for _, label in values}
 
 
-def test_what_goes_wrong_is_said_once_and_ends_no_run(caplog: pytest.LogCaptureFixture):
+def test_an_export_error_is_logged_once(caplog: pytest.LogCaptureFixture):
     exporter = Exporter([Series("known", "gauge", "a gauge")], "run", "id")
     with caplog.at_level(logging.WARNING):
         exporter.put({("unknown", ""): 1.0})
@@ -149,7 +149,7 @@ def test_what_goes_wrong_is_said_once_and_ends_no_run(caplog: pytest.LogCaptureF
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What was scraped, by name and labels, and the run's last line of metrics."""
+    """The scraped samples by name and labels, and the run's last line of metrics."""
 
     samples: Samples
     types: dict[str, str]
@@ -170,8 +170,8 @@ def last_line(out: Path) -> dict[str, float]:
     return json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
 
 
-def told_last(out: Path, samples: Samples) -> bool:
-    """Whether the run is over and its last tick was seen."""
+def last_tick_seen(out: Path, samples: Samples) -> bool:
+    """Whether the run is done and its last tick is among the samples."""
     if not (out / "done").exists():
         return False
     name = "ray_sequence_tutor_elapsed_seconds"
@@ -214,8 +214,8 @@ def endpoint(
     types: dict[str, str] = {}
     deadline = time.monotonic() + DEADLINE_S
     try:
-        # Ray forgets a gauge soon after it was set last: whatever was seen last counts
-        while not told_last(out, samples):
+        # Ray drops a gauge soon after its last value: keep the last one that was scraped
+        while not last_tick_seen(out, samples):
             assert driver.poll() is None, "the run ended with an error"
             assert time.monotonic() < deadline, "the last tick never came"
             time.sleep(0.5)
@@ -247,13 +247,13 @@ def test_the_endpoint_agrees_with_the_last_line(endpoint: Endpoint):
     assert endpoint.last["scores_failed"] > 0 and endpoint.last["scores_ok"] > 0
 
 
-def test_counters_are_counters_and_gauges_gauges(endpoint: Endpoint):
+def test_metrics_have_their_prometheus_type(endpoint: Endpoint):
     for series in RUN_SERIES:
         kind = "gauge" if series.kind == "gauge" else "counter"
         assert endpoint.types[series.exported_name] == kind, series.name
 
 
-def test_what_has_not_happened_is_there_as_zero(endpoint: Endpoint):
+def test_counts_of_zero_are_exported(endpoint: Endpoint):
     assert endpoint.last["scores_timeout"] == 0
     assert endpoint.of("ray_sequence_tutor_scores_total", status="timeout") == 0
     assert endpoint.of("ray_sequence_tutor_lost_batches_total") == 0
@@ -267,7 +267,7 @@ def test_all_scores_are_in_the_histogram(endpoint: Endpoint):
     assert endpoint.of(bucket, le="0.001") <= endpoint.of(bucket, le="1") <= total
 
 
-def test_the_statuses_are_those_on_record(endpoint: Endpoint):
+def test_exported_statuses_are_those_on_record(endpoint: Endpoint):
     record = read_record(endpoint.out / "scores")
     assert record is not None
     for status in Status:
@@ -276,12 +276,12 @@ def test_the_statuses_are_those_on_record(endpoint: Endpoint):
         assert endpoint.of("ray_sequence_tutor_scores_total", status=name) == on_record, name
 
 
-def test_every_start_of_a_run_has_an_id_of_its_own(endpoint: Endpoint):
+def test_all_metrics_of_a_start_have_one_run_id(endpoint: Endpoint):
     ids = {dict(labels)["run_id"] for (n, labels) in endpoint.samples if "sequence_tutor" in n}
     assert len(ids) == 1 and len(ids.pop()) == 12
 
 
-def test_ray_has_what_the_dashboard_shows_of_it(endpoint: Endpoint):
+def test_ray_exports_the_metrics_of_the_dashboard(endpoint: Endpoint):
     names = {name for name, _ in endpoint.samples}
     assert {
         "ray_node_cpu_count",
@@ -293,7 +293,7 @@ def test_ray_has_what_the_dashboard_shows_of_it(endpoint: Endpoint):
     } <= names
 
 
-def test_without_an_agent_nothing_is_said(tmp_path: Path):
+def test_without_an_agent_the_export_is_silent(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-c", NO_AGENT],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""A run from Python: the directory of the command, and a Ray left as it was."""
+"""A run from Python: it leaves the directory that the command leaves, and Ray as it was."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 Command = Callable[..., Any]
-# What the command leaves.
+# Names in the run directory that the command leaves.
 FILES = {"config.toml", "metrics.jsonl", "tensorboard", "scores", "checkpoints", "policy"}
 FILES |= {"top.csv", "best", "samples"}
 # As in a notebook: no Ray, a function of __main__, and a thread that isn't the main one.
@@ -46,7 +46,7 @@ import ray
 assert not ray.is_initialized() and "RAY_AUTH_MODE" not in os.environ
 assert handlers == [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
 print(result.reason, result.metrics.scores_used, result.top[0]["reward"])
-# Ray has not been started: the algorithm does it
+# Ray doesn't run: the algorithm starts it
 algo = SequenceTutorConfig().tutor(load_config("my.toml"), "steps").build_algo()
 while not algo.train()["done"]:
     pass
@@ -64,7 +64,9 @@ def carbons(smiles: str) -> float:
     return smiles.upper().count("C")
 
 
-def test_a_notebook(command: Command, make_run: Callable[..., RunConfig], tmp_path: Path):
+def test_a_run_from_a_notebook_thread(
+    command: Command, make_run: Callable[..., RunConfig], tmp_path: Path
+):
     small = make_run(stop={"scores": 40})
     (tmp_path / "my.toml").write_text(to_toml(small))
     (tmp_path / "notebook.py").write_text(SCRIPT)
@@ -83,7 +85,7 @@ def test_a_notebook(command: Command, make_run: Callable[..., RunConfig], tmp_pa
     assert {p.name for p in run.iterdir()} == FILES
     assert 'function = "<function oxygens of __main__, ' in (run / "config.toml").read_text()
     assert (tmp_path / "calls.txt").read_text()
-    # what `train` to its end leaves, the commands take
+    # the commands read the directory that `train` leaves at its end
     assert {"policy", "config.toml", "top.csv", "checkpoints", "scores"} <= {
         p.name for p in steps.iterdir()
     }
@@ -96,7 +98,7 @@ def test_a_notebook(command: Command, make_run: Callable[..., RunConfig], tmp_pa
     again.refused("<function oxygens of __main__, ", "go on from Python")
 
 
-def test_what_is_given_and_returned(
+def test_arguments_and_result_of_optimize(
     local_ray: None, make_run: Callable[..., RunConfig], tmp_path: Path
 ):
     run = make_run(stop={"scores": 40}, reward={"component": [{"name": "logp"}]})
@@ -123,7 +125,7 @@ def test_what_is_given_and_returned(
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_an_algorithm_saves_itself_where_it_is_told(
+def test_an_algorithm_saves_into_the_given_directory(
     local_ray: None, make_run: Callable[..., RunConfig], tmp_path: Path, kind: Any
 ):
     run = make_run(stop={"scores": 40})
@@ -137,7 +139,7 @@ def test_an_algorithm_saves_itself_where_it_is_told(
         algorithm.stop()
 
 
-def test_a_function_is_a_reward_as_its_import_path_is():
+def test_a_function_may_be_a_reward():
     def carbons(smiles: str) -> float:
         return smiles.upper().count("C")
 
@@ -151,7 +153,7 @@ def test_a_function_is_a_reward_as_its_import_path_is():
         assert reward.score(["CCO", "CC"]).rewards.tolist() == [3, 2]
 
 
-def test_identity_tells_functions_apart_and_knows_them_again():
+def test_identity_distinguishes_functions():
     def adds(offset: int) -> Callable[[str], float]:
         return lambda s: len(s) + offset
 
@@ -168,7 +170,7 @@ def test_identity_tells_functions_apart_and_knows_them_again():
         ("f", ['must read "module:function"']),
     ],
 )
-def test_what_no_process_can_find_is_one_sentence(
+def test_a_function_no_process_can_import_is_one_sentence(
     command: Command, tiny_prior: Path, tmp_path: Path, function: str, parts: list[str]
 ):
     path = tmp_path / "run.toml"
@@ -178,7 +180,7 @@ def test_what_no_process_can_find_is_one_sentence(
     command("optimize", path, "--out", tmp_path / "out").refused(*parts)
 
 
-def test_a_function_that_can_not_travel_is_one_sentence():
+def test_a_function_that_cannot_be_pickled_is_one_sentence():
     lock = __import__("threading").Lock()
 
     def locked(smiles: str) -> float:
@@ -189,7 +191,7 @@ def test_a_function_that_can_not_travel_is_one_sentence():
         parse_config({"reward": {"component": [{"name": "python", "function": locked}]}})
 
 
-def test_the_package_alone_imports_nothing_heavy():
+def test_importing_the_package_loads_no_heavy_modules():
     code = (
         "import sys, sequence_tutor.distributed as d\n"
         "assert 'optimize' in dir(d) and not {'ray', 'torch', 'rdkit'} & set(sys.modules)\n"

@@ -1,5 +1,4 @@
-"""A run in a bucket is the run it would have been on disk; storage that fails for a while doesn't
-end it."""
+"""A run in a bucket equals the run on disk; storage that fails for a while doesn't end it."""
 
 from __future__ import annotations
 
@@ -20,8 +19,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.metrics.writer import MetricsWriter
-from sequence_tutor.distributed.run_directory import checkpoint, working_copy
-from sequence_tutor.distributed.run_directory import storage_retry as patience
+from sequence_tutor.distributed.run_directory import checkpoint, storage_retry, working_copy
 from sequence_tutor.distributed.run_directory.resume import check_directory
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
 from sequence_tutor.policies.files.storage import Location, StorageError
@@ -45,7 +43,7 @@ def ticks(place: Location) -> list[int]:
     return [json.loads(line)["iteration"] for line in lines]
 
 
-def test_a_run_in_a_bucket_goes_on_elsewhere_as_on_disk(
+def test_a_run_in_a_bucket_equals_the_run_on_disk(
     make_run: MakeRun,
     far: Location,
     s3: Any,
@@ -60,7 +58,7 @@ def test_a_run_in_a_bucket_goes_on_elsewhere_as_on_disk(
     )
     optimize(whole, near, quiet, LOCAL)
     optimize(half, far, quiet, LOCAL)
-    # what is not of the checkpoint is cut off: as if the driver had been killed later on
+    # half a line after the checkpoint, as if the driver had been killed while it wrote
     lines = (far / "metrics.jsonl").read()
     (far / "metrics.jsonl").write(lines + lines.splitlines()[-1][:-9])
     summary = optimize(whole, far, quiet, Options(resume=True, local=True))
@@ -104,7 +102,7 @@ def test_storage_that_fails_for_a_while_does_not_end_a_run(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(run_module, "SAVE_AGAIN_S", 0.0)
-    monkeypatch.setattr(patience, "RETRY_S", 0.1)
+    monkeypatch.setattr(storage_retry, "RETRY_S", 0.1)
     refused: list[str] = []
 
     def refuses(request: str) -> bool:
@@ -127,7 +125,7 @@ def test_storage_that_fails_for_a_while_does_not_end_a_run(
     assert len(checkpoint.complete(far / "checkpoints")) == 2
 
 
-def test_what_is_wrong_with_the_storage_is_said_before_ray_starts(
+def test_a_storage_error_raises_before_ray_starts(
     s3: Any, make_run: MakeRun, tmp_path: Path, command: Callable[..., Any]
 ):
     config = tmp_path / "run.toml"
@@ -167,11 +165,11 @@ def test_a_working_copy_is_uploaded_as_it_changes(
     assert not work.path.exists()
 
 
-def test_what_can_not_be_uploaded_stays(
+def test_files_that_cannot_be_uploaded_stay(
     far: Location, s3: Any, quiet: Console, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(patience, "RETRY_S", 0.01)
-    monkeypatch.setattr(patience, "STORAGE_PATIENCE_S", 0.05)
+    monkeypatch.setattr(storage_retry, "RETRY_S", 0.01)
+    monkeypatch.setattr(storage_retry, "STORAGE_PATIENCE_S", 0.05)
     with pytest.raises(StorageError, match="can't write"), WorkingCopy(far, quiet) as work:
         (work.path / "a").write_bytes(b"1")
         s3.refuses = lambda request: request.startswith("PUT")
@@ -179,7 +177,7 @@ def test_what_can_not_be_uploaded_stays(
     assert str(work.path) in quiet.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_run_on_disk_has_no_copy(tmp_path: Path, quiet: Console):
+def test_a_run_on_disk_has_no_working_copy(tmp_path: Path, quiet: Console):
     with WorkingCopy(Location(tmp_path), quiet) as work:
         assert work.path == tmp_path
         (work.path / "a").write_bytes(b"1")
@@ -189,7 +187,7 @@ def test_a_run_on_disk_has_no_copy(tmp_path: Path, quiet: Console):
 
 
 @pytest.mark.parametrize("step", [checkpoint.TENSORS, checkpoint.CONFIG, checkpoint.MARKER])
-def test_a_checkpoint_that_breaks_off_is_none(far: Location, s3: Any, step: str):
+def test_a_checkpoint_whose_write_fails_is_not_listed(far: Location, s3: Any, step: str):
     def saved(n: int) -> checkpoint.Checkpoint:
         counters = {"updates": n, "sequences": 0}
         return checkpoint.Checkpoint({"w": np.full(3, float(n))}, counters, [1], 0.5, "seed = 1\n")
@@ -205,5 +203,5 @@ def test_a_checkpoint_that_breaks_off_is_none(far: Location, s3: Any, step: str)
     assert checkpoint.complete(far) == [last] and far.names() == [last.name]
     assert checkpoint.read(last).tensors["w"].tolist() == [3.0] * 3
     s3.refuses = lambda request: request.startswith("GET")
-    with pytest.raises(StorageError):  # nobody should be told to remove it
+    with pytest.raises(StorageError):  # not CheckpointError, which suggests to remove it
         checkpoint.read(last)

@@ -19,7 +19,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.policies.files.storage import Location
 
 
-def test_from_bucket_to_bucket(
+def test_a_file_in_a_bucket_is_scored_into_the_bucket(
     make_run: Callable[..., RunConfig],
     s3: Any,
     molecules: list[str],

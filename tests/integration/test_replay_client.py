@@ -1,4 +1,4 @@
-"""Two shards in Ray actors of their own, one of which dies."""
+"""Shards in Ray actors, one of which is killed."""
 
 import gc
 import os
@@ -41,7 +41,7 @@ def replay(local_ray, tmp_path):
         ray.kill(handle)
 
 
-def test_two_shards_look_like_one(replay, make_scored, assert_same):
+def test_two_shards_act_as_one(replay, make_scored, assert_same):
     with pytest.raises(EmptyReplayError, match="no shard"):
         replay.sample(8, seed=0)
     scored = make_scored(KEYS, status=[Status(i % 5) for i in range(300)])
@@ -64,7 +64,7 @@ def test_two_shards_look_like_one(replay, make_scored, assert_same):
     np.testing.assert_array_equal(replay.top(10).rewards, best[:10])
 
 
-def test_a_shard_that_does_not_answer_is_named(replay):
+def test_a_shard_that_does_not_answer_raises_with_its_number(replay):
     pid = ray.get(replay.calls.handles[0].__ray_call__.remote(lambda shard: os.getpid()))
     replay.calls.deadline_s = 0.5
     os.kill(pid, signal.SIGSTOP)
@@ -75,7 +75,7 @@ def test_a_shard_that_does_not_answer_is_named(replay):
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_killed_shard_reloads_itself(replay, make_scored):
+def test_a_killed_shard_restarts_with_its_rows(replay, make_scored):
     scored = make_scored(KEYS)
     replay.add(scored)
     replay.stats()
@@ -85,7 +85,7 @@ def test_a_killed_shard_reloads_itself(replay, make_scored):
     drawn = replay.sample(16, seed=0, batches=4)
     assert [len(batch.lengths) for batch in ray.get(drawn)] == [16] * 4
     assert time.monotonic() - start < 10
-    # ... and scorers, who mustn't pay twice, wait until it's back
+    # ... and scorers wait for the restarted shard, as they mustn't pay twice
     known = ScorerClient(replay, "test").claim(KEYS).known
     np.testing.assert_array_equal(known.rewards, scored.rewards)
     assert replay.add(make_scored(KEYS, seed=1)).duplicates == 300
@@ -94,7 +94,7 @@ def test_a_killed_shard_reloads_itself(replay, make_scored):
     assert len(ray.get(replay.sample(16, seed=0)[0]).lengths) == 16
 
 
-def test_batches_are_asked_for_without_waiting_for_them(replay, make_scored):
+def test_start_sampling_does_not_wait_for_shards(replay, make_scored):
     replay.add(make_scored(KEYS))
     replay.stats()
     expected = ray.get(replay.sample(16, seed=3, batches=4))
@@ -117,7 +117,7 @@ def test_a_call_in_flight_is_repeated(replay, make_scored, monkeypatch):
 
     def kill_first(shard, method, *arguments):
         ref = start(shard, method, *arguments)
-        while not killed:  # the call may be answered before the kill; then it's tried again
+        while not killed:  # if the call was answered before the kill, try again
             ray.kill(replay.calls.handles[shard], no_restart=False)
             try:
                 ray.get(ref)
@@ -131,11 +131,11 @@ def test_a_call_in_flight_is_repeated(replay, make_scored, monkeypatch):
     assert killed
 
 
-def test_shards_go_back_to_a_checkpoint(replay, make_scored, assert_same):
+def test_all_shards_rewind_to_a_checkpoint(replay, make_scored, assert_same):
     scored = make_scored(KEYS)
     first = [i for i in range(100) if shard_of(KEYS[i], 2) == 1]
     replay.add(scored.select(first))
-    assert len(ray.get(replay.sample(50, seed=0)[0]).lengths) == 50  # an empty shard gives nothing
+    assert len(ray.get(replay.sample(50, seed=0)[0]).lengths) == 50  # an empty shard is skipped
     replay.add(scored.select([i for i in range(100) if i not in first]))
     live = [s.rows for s in replay.stats()]
     replay.add(scored.select(range(100, 300)))
@@ -154,7 +154,7 @@ def test_shards_go_back_to_a_checkpoint(replay, make_scored, assert_same):
     assert (combine(replay.stats()).rows, claimant.unrecorded_rows) == (110, 0)
 
 
-def test_a_broken_part_keeps_the_shard_down_and_is_named(local_ray, tmp_path):
+def test_a_broken_part_raises_with_its_name(local_ray, tmp_path):
     name = "part-00000000-0000-of-0001-00000000.parquet"
     (tmp_path / name).write_bytes(b"nonsense")
     replay = ray_replay(
@@ -164,7 +164,7 @@ def test_a_broken_part_keeps_the_shard_down_and_is_named(local_ray, tmp_path):
         replay.stats()
 
 
-def test_shards_nobody_holds_any_more_flush_what_waits(local_ray, tmp_path, make_scored):
+def test_shards_without_a_handle_flush_waiting_rows(local_ray, tmp_path, make_scored):
     replay = ray_replay(create_shards(2, tmp_path, settings()))
     replay.add(make_scored(KEYS))
     assert read_record(tmp_path) is None

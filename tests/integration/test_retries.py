@@ -1,4 +1,4 @@
-"""A run whose learner dies goes on by itself, if it is asked to."""
+"""A run with `--retries` continues by itself after its learner died."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ BUDGET, DEADLINE_S = 200, 120.0
 
 
 def title(pid: int) -> str:
-    """What `ps` shows; Ray puts an actor's class there."""
+    """The command line of a process; Ray puts an actor's class there."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:  # it has just ended
+    except OSError:  # the process has ended
         return ""
 
 
 def descendants() -> list[int]:
-    """Processes that this one has started, or that those have."""
+    """Ids of all processes that descend from this one."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -45,17 +45,17 @@ def descendants() -> list[int]:
 
 
 def kill_the_learner_of(out: Path) -> None:
-    """Once, when the run has written two lines of metrics."""
+    """Kill the learner once the run has written two lines of metrics."""
     deadline, metrics = time.monotonic() + DEADLINE_S, out / "metrics.jsonl"
     while not (metrics.is_file() and metrics.read_text().count("\n") >= 2):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    # what RLlib's learners are called
+    # the class of RLlib's learners
     learner = next(pid for pid in descendants() if "_WrappedExecutable" in title(pid))
     os.kill(learner, signal.SIGKILL)
 
 
-def test_a_dead_learner(
+def test_a_run_with_a_dead_learner_is_retried(
     local_ray: None,
     make_run: Callable[..., RunConfig],
     quiet: Console,
@@ -74,7 +74,7 @@ def test_a_dead_learner(
     assert record is not None and len(set(record.keys)) == len(record) >= BUDGET
 
 
-def test_what_the_user_must_mend_is_not_tried_again(
+def test_a_mistake_of_the_user_is_not_retried(
     local_ray: None, make_run: Callable[..., RunConfig], quiet: Console, tmp_path: Path
 ):
     with pytest.raises(ResourceError):
@@ -84,7 +84,7 @@ def test_what_the_user_must_mend_is_not_tried_again(
     assert quiet.file.getvalue() == ""  # type: ignore[attr-defined]
 
 
-def test_a_reward_that_never_worked_is_not_called_again(
+def test_a_reward_that_never_worked_is_not_retried(
     make_run: Callable[..., RunConfig],
     quiet: Console,
     tmp_path: Path,
@@ -102,7 +102,7 @@ def test_a_reward_that_never_worked_is_not_called_again(
     assert len(seen) == 1
 
 
-def test_a_cluster_that_shrank_is_waited_for_until_a_stop(
+def test_a_cluster_that_shrank_is_retried_until_a_stop(
     make_run: Callable[..., RunConfig],
     quiet: Console,
     tmp_path: Path,
@@ -116,10 +116,10 @@ def test_a_cluster_that_shrank_is_waited_for_until_a_stop(
         raise failures[len(seen) - 1]
 
     monkeypatch.setattr(retrying, "optimize", optimize)
-    with pytest.raises(RunError, match="a node went"):  # who doesn't ask gets no other try
+    with pytest.raises(RunError, match="a node went"):  # without retries there is one attempt
         optimize_with_retries(make_run(), tmp_path, quiet, pause_s=0.0)
     seen.clear()
-    with pytest.raises(StoppedError):  # and so it ends, with tries left
+    with pytest.raises(StoppedError):  # ends the run although retries are left
         optimize_with_retries(
             make_run(), tmp_path, quiet, Options(warm_start=tmp_path), retries=9, pause_s=0.0
         )

@@ -1,4 +1,4 @@
-"""What failed is tried again after the reward was mended, and then counts as if it were new."""
+"""Failed sequences are scored again once the reward is mended, and count as new ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MENDED = {"component": [{"name": "python", "function": "counted_rewards:mended"}
 
 
 def paid(out: Path) -> Scored:
-    """Of each valid sequence the last row."""
+    """The last row of each valid sequence."""
     record = read_record(out / "scores")
     assert record is not None
     last = {key: row for row, key in enumerate(record.keys)}
@@ -35,7 +35,7 @@ def paid(out: Path) -> Scored:
 
 
 @pytest.mark.parametrize("local", [False, True])
-def test_a_run_goes_on_once_its_reward_works(
+def test_failures_are_scored_again_once_the_reward_works(
     local: bool,
     local_ray: None,
     make_run: Callable[..., RunConfig],
@@ -53,7 +53,7 @@ def test_a_run_goes_on_once_its_reward_works(
     out, again = tmp_path / "run", Options(resume=True, local=local)
 
     def run_of(scores: int) -> RunConfig:
-        # near the prior, or the policy repeats itself before the budget is used
+        # near the prior, otherwise the policy repeats itself before the budget is used
         learner = {"temperature": 100.0}
         mode = "synchronous" if local else "asynchronous"
         return make_run(mode=mode, reward=MENDED, learner=learner, stop={"scores": scores})
@@ -77,7 +77,7 @@ def test_a_run_goes_on_once_its_reward_works(
     assert len(failed) < failures and metrics.scores_ok == BUDGET - len(nitrogen)
     assert nitrogen and metrics.scores_failed == len(nitrogen) <= metrics.failed
 
-    # now it has worked: failures count until someone asks
+    # the reward has worked: failures count until --retry-failed
     before = metrics.scores_used
     metrics = optimize(run_of(BUDGET), out, quiet, again).metrics
     assert metrics.scores_used == before and outside.calls() == [] and "count" not in said()
@@ -94,7 +94,7 @@ def test_a_run_goes_on_once_its_reward_works(
     assert len(ok) == more and np.isfinite(rows.rewards[rows.status == Status.OK]).all()
 
 
-def test_failed_lines_of_a_file(
+def test_failed_lines_of_a_file_are_scored_again(
     plugins: Path,
     make_run: Callable[..., RunConfig],
     outside: Any,
@@ -127,7 +127,7 @@ def test_failed_lines_of_a_file(
 
     outside.mended.write_text("all")
     assert command(*retry).code == 0
-    assert sorted(outside.calls()) == sorted(nitrogen)  # what is known isn't asked for again
+    assert sorted(outside.calls()) == sorted(nitrogen)  # known lines aren't scored again
     assert results() == ["ok"] * 24 + ["invalid", "ok"]
     assert "failed" not in out.read_text() and not (tmp_path / "out.parts").exists()
 
@@ -145,7 +145,7 @@ def given_up(lines: list[str]) -> LineResults:
     return LineResults(lines, [""] * len(lines), scores_of([given_up] * len(lines)))
 
 
-def test_there_must_be_something_to_retry(
+def test_retry_failed_needs_resume(
     command: Callable[..., Any], make_run: Callable[..., RunConfig], tmp_path: Path
 ):
     config = tmp_path / "run.toml"

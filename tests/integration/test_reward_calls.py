@@ -1,5 +1,4 @@
-"""The reward is called for what is paid for, and else only when that is asked for: every call is
-counted outside the system."""
+"""The reward is called only for paid sequences and on request; its calls are counted in a file."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ def text_of(console: Console) -> str:
 
 
 def rows(out: Path, *sources: str) -> Scored:
-    """Those of some sources, invalid ones left out."""
+    """The rows of some sources without invalid ones."""
     record = read_record(out / "scores")
     assert record is not None
     assert len(set(record.keys)) == len(record)
@@ -43,7 +42,7 @@ def rows(out: Path, *sources: str) -> Scored:
 
 
 def keys_of(calls: list[str]) -> list[str | None]:
-    """Sorted; an invalid sequence has none."""
+    """The sorted keys of calls; None for an invalid sequence."""
     return sorted(map(domain_of("smiles").key, calls), key=str)
 
 
@@ -52,7 +51,7 @@ def longer(run: RunConfig, scores: int) -> RunConfig:
 
 
 @pytest.mark.parametrize("local", [False, True])
-def test_a_run_its_resume_and_its_report(
+def test_calls_of_a_run_its_resume_and_its_report(
     local: bool,
     local_ray: None,
     make_run: MakeRun,
@@ -61,7 +60,7 @@ def test_a_run_its_resume_and_its_report(
     tmp_path: Path,
     quiet: Console,
 ):
-    near = {"temperature": 100.0}  # or the policy repeats itself before the budget is used
+    near = {"temperature": 100.0}  # otherwise the policy repeats itself before the budget is used
     mode = "synchronous" if local else "asynchronous"
     run = make_run(mode=mode, reward=COUNTED, learner=near, stop={"scores": BUDGET})
     out, again = tmp_path / "run", Options(resume=True, local=local)
@@ -78,7 +77,7 @@ def test_a_run_its_resume_and_its_report(
     ]
     assert summary.rewards[f"best {len(valid)}"]["reward"] == pytest.approx(best.mean())
     ends = [summary.rewards[f"{which} {end} scored"]["reward"] for which in ("first", "last")]
-    # one of an odd number is in neither half; of a batch scored at once the order is the record's
+    # with an odd number one row is in neither half; rows of one batch are ordered as in the record
     spread = (best[0] - best[-1]) / end
     assert np.mean(ends) == pytest.approx(valid.rewards.mean(), abs=spread)
 
@@ -89,12 +88,12 @@ def test_a_run_its_resume_and_its_report(
     assert outside.calls() == []
 
     report = ("evaluate", out, "-n", 30, "--report-samples", 25)
-    told = command(*report)
+    done = command(*report)
     calls = outside.calls()
-    assert f"of these 50 {len(calls)} distinct valid ones aren't known yet" in told.out
-    assert "about" in told.out and "prior (25 samples)" in told.out
+    assert f"of these 50 {len(calls)} distinct valid ones aren't known yet" in done.out
+    assert "about" in done.out and "prior (25 samples)" in done.out
     assert 0 < len(calls) < 50 and keys_of(calls) == sorted(rows(out, "report").keys)
-    assert "of these 50 0 distinct" in command(*report).out  # by now they're on record
+    assert "of these 50 0 distinct" in command(*report).out  # they're on record
     assert outside.calls() == []
 
     summary = optimize(longer(run, BUDGET + 20), out, quiet, again)
@@ -103,7 +102,7 @@ def test_a_run_its_resume_and_its_report(
     assert len(calls) == 20 and len(rows(out, "policy")) == BUDGET + 20
 
 
-def test_a_warm_start_and_a_report_at_the_end(
+def test_calls_of_a_warm_start_and_a_final_report(
     plugins: Path,
     make_run: MakeRun,
     outside: Any,
@@ -133,7 +132,7 @@ def test_a_warm_start_and_a_report_at_the_end(
     assert outside.calls() == []
 
 
-def test_a_report_that_is_stopped_keeps_what_was_scored(
+def test_a_stopped_report_keeps_its_scores(
     plugins: Path,
     make_run: MakeRun,
     outside: Any,
@@ -161,7 +160,7 @@ def test_a_report_that_is_stopped_keeps_what_was_scored(
     assert first.startswith("prior (") and first != "prior (100 samples)"
 
 
-def test_scoring_a_file(
+def test_calls_of_scoring_a_file(
     plugins: Path,
     outside: Any,
     command: Callable[..., Any],
@@ -176,7 +175,9 @@ def test_scoring_a_file(
     assert keys_of(outside.calls()) == keys_of(molecules[:30])
 
 
-def test_only_a_run_has_a_reward(command: Callable[..., Any], tiny_prior: Path, tmp_path: Path):
+def test_report_samples_of_a_prior_or_file_is_one_sentence(
+    command: Callable[..., Any], tiny_prior: Path, tmp_path: Path
+):
     (tmp_path / "a.smi").write_text("CCO\n")
     for source in (tiny_prior, tmp_path / "a.smi"):
         command("evaluate", source, "--report-samples", 5).refused("--report-samples", str(source))

@@ -1,4 +1,4 @@
-"""Scorers at shards in Ray actors, which are killed under their hands."""
+"""Scorers with shards in Ray actors that are killed meanwhile."""
 
 import os
 import signal
@@ -20,13 +20,13 @@ from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 
 KNOWN, YOURS, BUSY = Claim
 KEYS = [f"key {i}" for i in range(300)]
-# Shards that write nothing by themselves.
+# Settings of shards that flush only on request.
 NEVER = {"flush_rows": 10**6, "flush_seconds": 1e6}
 
 
 @pytest.fixture(scope="module")
-def unharmed(local_ray, tmp_path_factory):
-    """A replay for tests that kill nobody and clean up after themselves."""
+def shared_replay(local_ray, tmp_path_factory):
+    """A replay for tests that kill no process and release their keys."""
     directory = tmp_path_factory.mktemp("record")
     handles = create_shards(2, directory, settings(lease_s=60.0, **NEVER))
     yield ray_replay(handles)
@@ -55,8 +55,8 @@ def start(local_ray, tmp_path):
         ray.kill(handle)
 
 
-def test_claims_of_all_shards_in_the_order_of_the_keys(unharmed, make_scored):
-    replay = unharmed
+def test_claims_are_in_the_order_of_the_keys(shared_replay, make_scored):
+    replay = shared_replay
     a, b = ScorerClient(replay, "a"), ScorerClient(ray_replay(replay.calls.handles), "b")
     scored = make_scored(KEYS[:50])
     assert a.add(scored).added == 50
@@ -66,7 +66,7 @@ def test_claims_of_all_shards_in_the_order_of_the_keys(unharmed, make_scored):
     np.testing.assert_array_equal(claims.known.rewards, scored.rewards[[*range(40, 50), 45]])
     assert claims.paid is None and not claims.losses.any()
     assert b.claim(asked).state.tolist() == [KNOWN] * 10 + [BUSY] * 10 + [KNOWN, BUSY]
-    # a second thread of the same process isn't to score them either
+    # a second thread of the same process must not score them either
     assert a.claim(asked[10:12]).state.tolist() == [BUSY, BUSY]
 
     b.release(asked)  # not its own
@@ -80,8 +80,8 @@ def test_claims_of_all_shards_in_the_order_of_the_keys(unharmed, make_scored):
     assert combine(replay.stats()).claimed_keys == 0
 
 
-def test_rows_are_kept_until_they_are_on_record(unharmed, make_scored):
-    replay, claimant = unharmed, ScorerClient(unharmed, "a")
+def test_rows_are_kept_until_they_are_on_record(shared_replay, make_scored):
+    replay, claimant = shared_replay, ScorerClient(shared_replay, "a")
     claimant.add(make_scored(KEYS[150:200]))
     claimant.beat()
     assert claimant.unrecorded_rows == 50
@@ -95,8 +95,8 @@ def test_rows_are_kept_until_they_are_on_record(unharmed, make_scored):
     assert claimant.unrecorded_rows == 10
 
 
-def test_a_released_key_is_not_claimed_again_by_a_beat(unharmed):
-    replay, claimant = unharmed, ScorerClient(unharmed, "a")
+def test_a_beat_does_not_renew_a_released_key(shared_replay):
+    replay, claimant = shared_replay, ScorerClient(shared_replay, "a")
     stop = threading.Event()
 
     def beat() -> None:
@@ -114,7 +114,7 @@ def test_a_released_key_is_not_claimed_again_by_a_beat(unharmed):
     assert combine(replay.stats()).claimed_keys == 0
 
 
-def test_a_holder_that_dies_loses_its_keys_and_one_that_beats_does_not(start):
+def test_only_a_silent_holder_loses_its_keys(start):
     lease_s = 3.0
     replay = start(lease_s)
     dead, alive, next_one = (ScorerClient(replay, name) for name in ("dead", "alive", "next"))
@@ -131,8 +131,8 @@ def test_a_holder_that_dies_loses_its_keys_and_one_that_beats_does_not(start):
     assert combine(replay.stats()).losses == 5
 
 
-def test_a_killed_shard_loses_nothing_and_nothing_is_claimed_twice(start, make_scored, tmp_path):
-    """Four scorers at two shards that never flush by themselves; one is killed in the middle."""
+def test_a_killed_shard_loses_no_row_and_no_claim(start, make_scored, tmp_path):
+    """Four scorers and two shards that flush only on request; one shard is killed meanwhile."""
     replay = start()
     paid: Counter[str] = Counter()
     counting, stop = threading.Lock(), threading.Event()
@@ -181,7 +181,7 @@ def test_a_killed_shard_loses_nothing_and_nothing_is_claimed_twice(start, make_s
     assert sorted(read_record(tmp_path).keys) == sorted(KEYS)
 
 
-def test_without_beats_a_killed_shard_does_lose_rows(start, make_scored):
+def test_control_without_beats_a_killed_shard_loses_rows(start, make_scored):
     """The control."""
     replay = start()
     ScorerClient(replay, "a").add(make_scored(KEYS))
@@ -196,7 +196,7 @@ def test_a_beat_does_not_wait_for_a_dead_shard(start, make_scored):
     claimant = ScorerClient(replay, "a")
     claimant.add(make_scored(KEYS))
     shard = ray.get(replay.calls.handles[0].__ray_call__.remote(lambda shard: os.getpid()))
-    os.kill(shard, signal.SIGSTOP)  # and it isn't back soon, as a killed one is
+    os.kill(shard, signal.SIGSTOP)  # unlike a killed shard it isn't restarted
     begun = time.monotonic()
     claimant.beat()
     assert time.monotonic() - begun < replay.calls.deadline_s / 2

@@ -1,4 +1,4 @@
-"""What other nodes are told of the storage."""
+"""The storage variables that other nodes get."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sequence_tutor.distributed.ray_cluster.storage_environment import storage_e
 HERE = {"AWS_ACCESS_KEY_ID": "a", "AWS_ENDPOINT_URL": "http://here:9000", "HOME": "/root"}
 
 
-def test_nodes_are_told_what_the_job_has_not():
+def test_nodes_get_the_variables_that_the_job_lacks():
     assert storage_environment({"HOME": "/root"}) == {}
-    told = {"AWS_ACCESS_KEY_ID": "a", "AWS_ENDPOINT_URL": "http://here:9000"}
-    assert storage_environment(HERE) == told
+    expected = {"AWS_ACCESS_KEY_ID": "a", "AWS_ENDPOINT_URL": "http://here:9000"}
+    assert storage_environment(HERE) == expected
     job = {"env_vars": {"AWS_ACCESS_KEY_ID": "a", "OTHER": "1"}}
     submitted = HERE | {RAY_JOB_CONFIG_JSON_ENV_VAR: json.dumps({"runtime_env": job})}
     rest = storage_environment(submitted)
     assert rest == {"AWS_ENDPOINT_URL": "http://here:9000"}
     assert _merge_runtime_env(job, {"env_vars": rest}) is not None
-    assert _merge_runtime_env(job, {"env_vars": told}) is None  # control: Ray refuses
+    assert _merge_runtime_env(job, {"env_vars": expected}) is None  # control: Ray refuses
     for nothing in ("{}", '{"runtime_env": null}', '{"runtime_env": {}}'):
-        assert storage_environment(HERE | {RAY_JOB_CONFIG_JSON_ENV_VAR: nothing}) == told
+        assert storage_environment(HERE | {RAY_JOB_CONFIG_JSON_ENV_VAR: nothing}) == expected

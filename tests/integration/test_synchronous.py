@@ -1,4 +1,4 @@
-"""Synchronous mode is repeatable bit for bit, stopped, resumed and disturbed or not."""
+"""Synchronous mode is repeatable bit for bit, also if stopped, resumed or disturbed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def rounds(algorithm: SequenceTutor | LocalRun, until: int) -> None:
 
 @pytest.fixture(scope="module")
 def wide(make_run: Callable[..., RunConfig]) -> RunConfig:
-    """Two of everything that may come in another order."""
+    """Two of each part whose results may come in another order."""
     return make_run(actors={"count": 2, "batch": 24}, scorers={"count": 2}, replay={"lease_s": 5.0})
 
 
@@ -52,7 +52,7 @@ def rows(out: Path) -> Scored:
 
 
 def same(a: Scored, b: Scored) -> bool:
-    """Everything but times and process names, in the order of each shard."""
+    """Whether all columns but times and process names are equal."""
     return (
         a.sequences == b.sequences
         and a.keys == b.keys
@@ -71,7 +71,7 @@ def equal_weights(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
 
 
-def test_a_resumed_run_that_loses_an_actor_and_a_scorer_is_the_undisturbed_run(
+def test_a_disturbed_and_resumed_run_equals_the_undisturbed(
     wide: RunConfig, uninterrupted: Outcome, build: Any, weights_of: Any, tmp_path: Path
 ):
     """Its first half was made by the local engine."""
@@ -97,9 +97,7 @@ def test_a_resumed_run_that_loses_an_actor_and_a_scorer_is_the_undisturbed_run(
     assert same(by_key(rows(tmp_path)), by_key(record))
 
 
-def test_the_local_engine_makes_the_same_run(
-    wide: RunConfig, uninterrupted: Outcome, tmp_path: Path
-):
+def test_a_local_run_equals_the_run_on_ray(wide: RunConfig, uninterrupted: Outcome, tmp_path: Path):
     weights, record = uninterrupted
     run = LocalRun(wide, Location(tmp_path))
     rounds(run, ROUNDS)
@@ -108,7 +106,7 @@ def test_the_local_engine_makes_the_same_run(
     assert same(by_key(rows(tmp_path)), by_key(record))
 
 
-def test_policies_have_moved_and_rows_are_distinct(
+def test_the_policy_learns_and_rows_are_distinct(
     uninterrupted: Outcome, prior_weights: dict[str, np.ndarray]
 ):
     weights, record = uninterrupted

@@ -1,4 +1,4 @@
-"""Under Ray Tune, as any RLlib algorithm."""
+"""The algorithm under Ray Tune."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.run_directory import checkpoint
 
 
-def test_two_temperatures_are_tried(
+def test_tune_runs_two_temperatures(
     local_ray: None, make_run: Callable[..., RunConfig], tmp_path: Path
 ):
     runs = [make_run(learner={"temperature": t}) for t in (0.1, 10.0)]
@@ -26,7 +26,7 @@ def test_two_temperatures_are_tried(
             storage_path=str(tmp_path),
             stop={"training_iteration": 2},
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
-            # the record lies in the trial's working directory, which Tune doesn't keep by itself
+            # the record is in the trial's working directory, which Tune doesn't keep by default
             sync_config=tune.SyncConfig(sync_artifacts=True),
             verbose=0,
         ),

@@ -1,4 +1,4 @@
-"""Update calls under way, on stand-ins for learners that answer when they are told to."""
+"""Update calls under way, on fake learners that answer when a file appears."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sequence_tutor.distributed.types import LearnerReport
 
 
 @ray.remote(num_cpus=0)
-class StandIn:
-    """Each call waits for a file of the batches' number to appear."""
+class FakeLearner:
+    """Each call waits until a file appears whose name is its first batch."""
 
     def __init__(self, gates: Path) -> None:
         self.gates, self.updates = gates, 0
@@ -37,7 +37,7 @@ class StandIn:
 
 
 def calls(gates: Path, learners: int = 1) -> LearnerCalls:
-    actors = {i: StandIn.remote(gates) for i in range(learners)}
+    actors = {i: FakeLearner.remote(gates) for i in range(learners)}
     manager = SimpleNamespace(actors=lambda: actors)
     return LearnerCalls(SimpleNamespace(_worker_manager=manager))
 
@@ -46,7 +46,7 @@ def put(*numbers: int) -> list[ray.ObjectRef]:
     return [ray.put(number) for number in numbers]
 
 
-def test_nobody_waits_and_reports_come_in_order(local_ray, tmp_path):
+def test_starting_does_not_wait_and_reports_are_in_order(local_ray, tmp_path):
     learning = calls(tmp_path)
     learning.start(put(1, 2))
     assert not learning.full and learning.updates == 2
@@ -63,7 +63,7 @@ def test_nobody_waits_and_reports_come_in_order(local_ray, tmp_path):
     assert learning.updates == 0 and learning.finished() == [] == learning.finished(None)
 
 
-def test_all_learners_make_one_report(local_ray, tmp_path):
+def test_the_learners_of_a_call_give_one_report(local_ray, tmp_path):
     learning = calls(tmp_path, learners=2)
     learning.start(put(1, 2, 4, 8))
     (tmp_path / "1").touch()
@@ -74,7 +74,7 @@ def test_all_learners_make_one_report(local_ray, tmp_path):
 
 
 @pytest.mark.parametrize("batch, error", [(13, FloatingPointError), (666, RunError)])
-def test_a_learner_that_fails_is_heard(local_ray, tmp_path, batch, error):
+def test_the_error_of_a_learner_propagates(local_ray, tmp_path, batch, error):
     learning = calls(tmp_path)
     (tmp_path / str(batch)).touch()
     learning.start(put(batch))

@@ -1,4 +1,4 @@
-"""Rewards that do to their process what rewards do.
+"""Rewards that crash, hang, leak or otherwise harm their process.
 
 Each call is noted before anything else happens, by one line in the file that the environment names.
 """
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 NOTES = "BAD_REWARDS_NOTES"
-# kept for ever
+# never freed
 _leaked: list[bytearray] = []
 
 
@@ -28,24 +28,24 @@ def note(text: str) -> None:
 
 
 def value(smiles: str) -> float:
-    """What a good molecule gets."""
+    """The reward of a good molecule."""
     return len(smiles) / 7
 
 
 def carbons(smiles: str) -> float:
-    """Nothing wrong with this one."""
+    """A reward without faults."""
     note(smiles)
     return value(smiles)
 
 
 def pid(smiles: str) -> float:
-    """Which process it is."""
+    """The id of the process."""
     note(smiles)
     return float(os.getpid())
 
 
 def by_element(smiles: str) -> object:
-    """Does by the first letters of a molecule what they stand for in `DEEDS`."""
+    """Commits the fault in `DEEDS` that belongs to the first letters of the molecule."""
     note(smiles)
     for letters, deed in DEEDS.items():
         if smiles.startswith(letters):
@@ -54,12 +54,12 @@ def by_element(smiles: str) -> object:
 
 
 def falls_for_b(melody: str) -> float:
-    """Ends the process where a melody begins with a B."""
+    """Ends the process if a melody begins with a B."""
     return os._exit(3) if melody.startswith("B") else value(melody)
 
 
 def batch(smiles: list[str]) -> list[float]:
-    """A whole batch at once, in which anything may be."""
+    """As `by_element`, for a batch."""
     note(" ".join(smiles))
     for one in smiles:
         for letters, deed in DEEDS.items():
@@ -78,7 +78,7 @@ def leaky(smiles: str) -> float:
 
 
 def flaky(smiles: str) -> float:
-    """Nitrogen works at the third time, whatever the process; sulphur never."""
+    """Nitrogen works at the third call, in any process; sulphur never."""
     note(smiles)
     path = os.environ[NOTES]
     times = Path(path).read_text().split().count(smiles)
@@ -90,8 +90,8 @@ def flaky(smiles: str) -> float:
 
 
 def with_helper(smiles: str) -> float:
-    """Starts a program, in a session of its own for oxygen, notes its process and its own, and
-    never comes back."""
+    """Starts a program (for oxygen in a session of its own), notes the ids of this process, the
+    program and the parent, and hangs."""
     program = subprocess.Popen(["sleep", "600"], start_new_session="O" in smiles)
     note(f"{os.getpid()} {program.pid} {os.getppid()}")
     time.sleep(600)
@@ -99,7 +99,7 @@ def with_helper(smiles: str) -> float:
 
 
 def comes_back_twice(smiles: str) -> float:
-    """Forks, and both go on."""
+    """Forks, and both processes return."""
     note(smiles)
     os.fork()
     return value(smiles)
@@ -143,7 +143,7 @@ def _loop() -> None:
 
 
 def _scribble() -> None:
-    """Writes nonsense to every file there is."""
+    """Writes nonsense to every open file."""
     for file in range(3, 64):
         try:
             os.write(file, b"nonsense")

@@ -13,7 +13,7 @@ def called(smiles: str) -> None:
 
 
 def counted(smiles: str) -> float:
-    """How many carbons, after a while."""
+    """The number of carbons, after 10 ms."""
     called(smiles)
     time.sleep(0.01)
     if smiles.startswith("NN"):
@@ -22,14 +22,14 @@ def counted(smiles: str) -> float:
 
 
 def slow(smiles: str) -> float:
-    """The same, for half a second."""
+    """As `counted`, after half a second."""
     time.sleep(0.5)
     return counted(smiles)
 
 
 def mended(smiles: str) -> float:
-    """How many carbons, once there is a file MENDED: with "all" in it for every molecule, else for
-    those without nitrogen."""
+    """The number of carbons, once the file MENDED exists: for every molecule if its text is "all",
+    else for those without nitrogen."""
     called(smiles)
     works = Path(os.environ["MENDED"])
     if not works.exists():

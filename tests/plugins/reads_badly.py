@@ -1,5 +1,4 @@
-"""Makes RDKit worse than it is: when this is imported, some molecules crash or hang the process
-that looks for their canonical form."""
+"""Importing this module makes some molecules crash or hang the process that reads them."""
 
 from __future__ import annotations
 

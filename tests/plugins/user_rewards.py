@@ -1,13 +1,13 @@
-"""Rewards as a user would write them: found by import path, not always well behaved."""
+"""Rewards as a user would write them: found by import path, one with failures."""
 
 
 def carbons(smiles: str) -> float:
-    """How many carbons."""
+    """The number of carbons."""
     return float(smiles.upper().count("C"))
 
 
 def dislikes_nitrogen(smiles: str) -> float:
-    """As `carbons`, but can't cope with nitrogen."""
+    """As `carbons`, but raises for nitrogen."""
     if "N" in smiles:
         raise RuntimeError(f"no parameters for N in {smiles}")
     return carbons(smiles)

@@ -1,5 +1,4 @@
-"""Dependencies point one way, as the contracts in pyproject.toml say, and a process loads no more
-than it needs."""
+"""Imports follow the contracts in pyproject.toml, and a process loads only what it needs."""
 
 from __future__ import annotations
 
@@ -74,7 +73,7 @@ def import_with_blocked(
     [
         ("policies", {"rdkit", "ray"}),
         ("rewards", {"torch", "ray"}),
-        # what a scorer or a shard loads stays small and starts fast
+        # scorers and shards load few modules and start fast
         ("distributed/replay", {"torch", "rdkit"}),
     ],
 )
@@ -98,7 +97,7 @@ def test_a_scorer_loads_without_torch(tmp_path: Path):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_config_is_checked_before_anything_heavy_is_loaded(tmp_path: Path):
+def test_checking_a_config_loads_no_heavy_modules(tmp_path: Path):
     modules = [
         f"sequence_tutor.distributed.{name}"
         for name in ("commands.cli", "config_file", "commands.retries")
@@ -107,13 +106,13 @@ def test_a_config_is_checked_before_anything_heavy_is_loaded(tmp_path: Path):
     assert done.returncode == 0, done.stderr
 
 
-def test_control_the_block_blocks(tmp_path: Path):
+def test_control_a_blocked_import_fails(tmp_path: Path):
     done = import_with_blocked({"torch"}, ["sequence_tutor.distributed.generating.actor"], tmp_path)
     assert "blocked: torch" in done.stderr
 
 
-# Words that the engine may not know, and the texts in which it does: the default of a config and
-# what the command line says to people.
+# Words that the engine must not contain, and the exceptions: a default of the config, and texts of
+# the command line.
 APPLICATIONS = re.compile(r"melod|music|midi|chemi|smiles|molecul|rdkit", re.IGNORECASE)
 ALLOWED = {
     "config.py": ["smiles"],
@@ -137,7 +136,7 @@ def mentions(source: str) -> list[str]:
     return sorted(t for t in texts if isinstance(t, str) and APPLICATIONS.search(t))
 
 
-def test_the_engine_knows_no_application():
+def test_the_engine_mentions_no_application():
     room = ROOT / "distributed"
     found = {str(p.relative_to(room)): mentions(p.read_text()) for p in room.rglob("*.py")}
     assert {name: texts for name, texts in found.items() if texts} == ALLOWED

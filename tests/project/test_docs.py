@@ -1,4 +1,4 @@
-"""What the documents promise: commands that are there, examples that load, no private paths."""
+"""The documents: their files exist, the examples load, and no file has a private path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sequence_tutor.rewards.domains import domain_of
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.toml"))
-# home directories, this project's workplaces, scratch space
+# home directories, workplaces, scratch space
 PRIVATE = re.compile(r"(?<![\w.$}/-])/(?:home|root|Users|work|tmp/w)/[\w.-]+")
 
 
@@ -34,7 +34,7 @@ def files_named(block: str) -> list[str]:
 
 
 def files_below(root: Path, ignored: list[str]) -> list[Path]:
-    """Without directories that match a pattern: what else is in them comes and goes meanwhile."""
+    """Files below a folder, without directories that match a pattern, as these may change."""
     found = []
     for folder, inside, names in os.walk(root):
         inside[:] = [d for d in inside if not any(fnmatch(f"{d}/", p) for p in ignored)]
@@ -51,7 +51,7 @@ def tracked_files() -> list[Path]:
     return [p for p in paths if p.is_file() and not p.is_symlink()]
 
 
-def test_readme_begins_with_the_main_job_and_the_tests():
+def test_readme_begins_with_optimize_and_the_tests():
     first, second = bash_blocks((ROOT / "README.md").read_text())[:2]
     assert "sequence-tutor optimize examples/" in first
     assert "pytest" in second
@@ -60,7 +60,7 @@ def test_readme_begins_with_the_main_job_and_the_tests():
         assert [f for f in files_named(block) if not (ROOT / f).exists()] == []
 
 
-def test_control_a_missing_file_in_a_block_is_seen():
+def test_control_files_named_in_a_block_are_found():
     assert files_named("sequence-tutor optimize examples/none.toml --out runs/x") == [
         "examples/none.toml"
     ]
@@ -72,12 +72,12 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_an_example_loads_and_its_reward_compiles(path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(path.parent))  # where an example's own functions lie
+    monkeypatch.syspath_prepend(str(path.parent))  # the example's own functions are there
     run = load_config(path)
     build_reward(run.reward, domain_of(run.encoding).name)
 
 
-def test_no_private_paths():
+def test_no_file_has_a_private_path():
     found = []
     for path in tracked_files():
         try:
@@ -89,7 +89,7 @@ def test_no_private_paths():
     assert found == []
 
 
-def test_control_private_paths_are_seen():
+def test_control_private_paths_are_found():
     for before, root in (("prior=", "home"), ("see ", "work"), ('"', "root")):
         assert PRIVATE.search(f"{before}/{root}/x"), root
     for text in ("https://x.org/home/page", "../shared/data", "build/home/x"):
@@ -107,7 +107,7 @@ def modules_with_doctests() -> list[str]:
 
 
 @pytest.mark.parametrize("name", modules_with_doctests())
-def test_doctests(name: str):
+def test_doctests_of_a_module_pass(name: str):
     result = doctest.testmod(import_module(name))
     assert result.attempted and not result.failed
 

@@ -1,4 +1,4 @@
-"""What the documents name is there: commands, their options, keys of the config."""
+"""Commands, options and keys of the config that the documents name exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = "distributed|policies|rewards|tests|benchmarks|cluster"
 PATH = re.compile(rf"(?<![\w./-])((?:{FOLDERS})/[\w/.-]*\w\.(?:py|toml|yaml|md|json))\b")
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-# Options of others that a text may mention by themselves: of Ray, pip, benchmarks and `ray submit`.
+# Options of other programs that a text may mention: of Ray, pip, benchmarks and `ray submit`.
 OF_OTHERS = {"--real", "--runtime-env-json", "--working-dir", "--no-wait", "--require-hashes"}
 
 
@@ -30,7 +30,7 @@ def options_of(command: str) -> set[str]:
 
 
 def keys() -> set[str]:
-    """Such as "seed" and "learner.batch"."""
+    """All keys of the config, such as "seed" and "learner.batch"."""
     found = set()
     for name, field in RunConfig.model_fields.items():
         model = field.annotation
@@ -72,7 +72,7 @@ def wrong_keys(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
-def test_what_a_page_names_is_there(page: Path):
+def test_commands_options_and_keys_on_a_page_exist(page: Path):
     text = page.read_text()
     assert wrong_commands(text) == []
     assert wrong_options(text) == []
@@ -87,12 +87,12 @@ def test_the_page_on_the_config_has_every_key():
             assert re.search(rf"`{re.escape(key)}`|`{table}\.\w+`.*`\.{last}`", text), key
 
 
-def test_no_page_recommends_what_there_is_not():
+def test_no_page_recommends_a_diversity_filter():
     for page in PAGES:
         assert not re.search(r"diversity filter|--diversity", page.read_text()), page.name
 
 
-def test_control_what_is_not_there_is_seen():
+def test_control_wrong_names_are_found():
     assert wrong_commands("    sequence-tutor optimise x.toml") == ["optimise"]
     assert wrong_commands("`sequence-tutor sample x --seeds 1`") == ["sample --seeds"]
     assert wrong_commands("    sequence-tutor sample x \\\n        --seeds 1") == ["sample --seeds"]

@@ -1,4 +1,4 @@
-"""Every Python block of the documents runs, those of a page one after the other."""
+"""Every Python block of the documents runs; the blocks of a page share their names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_there_are_pages_with_python():
 
 @pytest.fixture
 def at_work(tmp_path: Path, tiny_prior: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a my.toml, in which a user works."""
+    """A user's working directory with a my.toml."""
     (tmp_path / "my.toml").write_text(CONFIG.format(prior=repr(str(tiny_prior))))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -65,7 +65,7 @@ def test_the_blocks_of_a_page_run(
             (at_work / found[1]).write_text(block)
             importlib.import_module(found[1].removesuffix(".py"))
             monkeypatch.delitem(sys.modules, found[1].removesuffix(".py"))
-        # the shipped prior takes its time
+        # the shipped prior is slow
         exec(compile(block.replace('"zinc250k"', repr(str(tiny_prior))), str(page), "exec"), names)
 
 
@@ -88,5 +88,5 @@ def test_the_functions_of_the_page_on_rewards_are_components(
     monkeypatch.delitem(sys.modules, "my_rewards")
 
 
-def test_control_a_block_that_fails_is_seen():
+def test_control_python_blocks_are_found():
     assert python_blocks("x\n```python\n1 / 0\n```\n") == ["1 / 0\n"]

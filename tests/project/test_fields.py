@@ -1,4 +1,4 @@
-"""Every field of a record says what it is: one line under it, with shape and unit."""
+"""Every field of a record has a line under it that says what it is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_record(node: ast.ClassDef) -> bool:
 
 
 def without_a_line(source: str) -> list[str]:
-    """Public fields of records that no text follows."""
+    """Public fields of records without a string under them."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ClassDef) or not is_record(node):
@@ -34,8 +34,10 @@ def without_a_line(source: str) -> list[str]:
             name = statement.target.id
             if name.startswith("_") or "ClassVar" in ast.unparse(statement.annotation):
                 continue
-            told = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-            if not told:
+            described = isinstance(following, ast.Expr) and isinstance(
+                following.value, ast.Constant
+            )
+            if not described:
                 found.append(f"{node.name}.{name}")
     return found
 
@@ -64,7 +66,7 @@ class Plain:
     assert without_a_line(source) == ["Batch.lengths"]
 
 
-def test_the_table_of_the_config_is_made_of_the_fields_own_words():
+def test_the_table_of_the_config_has_the_lines_of_the_fields():
     """`python docs/config_table.py` writes it."""
     spec = importlib.util.spec_from_file_location("config_table", ROOT / "docs/config_table.py")
     assert spec is not None and spec.loader is not None

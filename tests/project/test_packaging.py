@@ -1,4 +1,4 @@
-"""What is packaged is what is on disk, under the name `sequence_tutor` alone."""
+"""The packages listed are those on disk, all under the name `sequence_tutor`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_packages_listed_are_those_on_disk():
     assert setuptools["package-dir"] == {f"sequence_tutor.{room}": room for room in ROOMS}
 
 
-def test_control_a_package_too_many_is_seen(tmp_path: Path):
+def test_control_a_new_package_is_found(tmp_path: Path):
     (tmp_path / "rewards" / "new").mkdir(parents=True)
     (tmp_path / "rewards" / "new" / "__init__.py").touch()
     assert packages_on_disk(tmp_path) == {"sequence_tutor.rewards.new"}
@@ -37,7 +37,7 @@ def test_every_directory_with_modules_is_a_package():
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_bare_import_is_refused(room: str, tmp_path: Path):
+def test_a_bare_import_raises(room: str, tmp_path: Path):
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {room}"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path

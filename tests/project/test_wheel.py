@@ -1,4 +1,4 @@
-"""What a cluster's machines install: a wheel that works without the checkout."""
+"""The wheel that a cluster's machines install works without the checkout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built as the cluster files say."""
+    """The wheel, built as the cluster files say."""
     directory = tmp_path_factory.mktemp("dist")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", ".", "--no-deps", "--wheel-dir", directory],
@@ -26,7 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_the_package_and_its_priors_alone(wheel: Path):
+def test_the_wheel_has_only_the_package_and_its_priors(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {f"sequence_tutor/{p.relative_to(ROOT)}" for p in (ROOT / "distributed").rglob("*.py")}
     assert code <= names
@@ -39,9 +39,9 @@ def test_the_wheel_holds_the_package_and_its_priors_alone(wheel: Path):
     }
 
 
-def test_it_samples_a_shipped_prior_far_from_the_checkout(wheel: Path, tmp_path: Path):
-    """Its dependencies come from this environment, which holds this checkout too: what ran must be
-    the wheel's."""
+def test_the_wheel_samples_a_prior_without_the_checkout(wheel: Path, tmp_path: Path):
+    """Dependencies come from this environment, which has this checkout as well, so check that the
+    wheel's code ran."""
     installed = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(installed)
     code = (

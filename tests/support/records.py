@@ -1,4 +1,4 @@
-"""Reading a record as rows, as no part of the product needs to."""
+"""Reads a record as rows; only tests need that."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_record(
     place: Where, shard: int | None = None, shards: int = 1, reward_id: str | None = None
 ) -> Scored | None:
     """All rows in writing order, or those that shard `shard` of `shards` owns, or those of one
-    reward configuration; None where there are none. Two rows of a reward_id can have the same key
-    only where a shard that was taken for dead went on writing."""
+    reward configuration; None if there are no rows. Two rows of a reward_id have the same key only
+    if a shard that was taken for dead went on writing."""
     batches = list(read_parts(place, shard or 0, 1 if shard is None else shards, reward_id))
     return concatenate(batches) if batches else None

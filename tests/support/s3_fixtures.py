@@ -1,4 +1,4 @@
-"""An S3-compatible server on this machine, which can be made to refuse."""
+"""An S3-compatible server on this machine, which can be made to refuse requests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 
 class S3Server:
-    """An S3-compatible server (moto's) on this machine, which can be made to refuse.
+    """An S3-compatible server (moto's) on this machine, which can be made to refuse requests.
 
-    requests: "METHOD /path?query" of each so far; signed: with which keys. refuses: whether one is
-    answered with an error.
+    requests: "METHOD /path?query" of each so far; signed: their authorization headers; refuses:
+    function that says whether to answer a request with an error.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class S3Server:
         return self.uri(name)
 
     def uri(self, path: str) -> str:
-        return f"s3://somebody:secret@{path}?endpoint_override={self.endpoint}&scheme=http"
+        return f"s3://key:secret@{path}?endpoint_override={self.endpoint}&scheme=http"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -65,7 +65,7 @@ def s3_server() -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3(s3_server: S3Server) -> Iterator[S3Server]:
-    """The server, with no requests yet and willing to answer all."""
+    """The server without requests yet; it refuses none."""
     s3_server.requests.clear()
     yield s3_server
     s3_server.refuses = lambda request: False

@@ -1,4 +1,4 @@
-"""Scored sequences to play with."""
+"""Made-up scored sequences."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ from sequence_tutor.rewards.base import Status
 
 @pytest.fixture
 def make_scored() -> Callable[..., Scored]:
-    """A batch with the given keys; the rest is made up from `seed`, no two columns alike."""
+    """Makes batches with the given keys; other columns are random by `seed`, all different."""
 
     def make(
         keys: Sequence[str],
@@ -55,7 +55,7 @@ def make_scored() -> Callable[..., Scored]:
 
 @pytest.fixture
 def assert_same() -> Callable[[Scored, Scored], None]:
-    """Equal in every column, dtypes included, whatever the padding."""
+    """Checks that two batches are equal in every column and dtype, except for their padding."""
 
     def check(a: Scored, b: Scored) -> None:
         assert a.keys == b.keys

@@ -1,4 +1,4 @@
-"""Shards with settings that a test needn't name."""
+"""Shards with default settings for tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OF_SHARD = {"restarted", "clock"}
 
 
 def settings(**changes: Any) -> ShardSettings:
-    """Uniform sampling, nothing spelled anew, nothing written until it's asked for."""
+    """Settings of a shard with uniform sampling that spells no sequence anew."""
     plain: dict[str, Any] = {
         "sampler": UniformSampler(),
         "rewrite": None,

@@ -1,4 +1,4 @@
-"""The unit tier: neither Ray nor other machines. It runs where Ray isn't installed."""
+"""The unit tier: no Ray and no other machines. It runs also where Ray isn't installed."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`import ray` fails, also where other tests of this process have loaded it."""
+    """Make `import ray` fail, also if other tests of this process have loaded it."""
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -27,8 +27,8 @@ LOCAL = Options(local=True)
 ROUNDS = 4
 FILES = {"config.toml", "metrics.jsonl", "tensorboard", "scores", "checkpoints", "policy"}
 FILES |= {"top.csv", "best", "samples"}
-# What `counted` was called with, and after how many calls it is interrupted. They are globals: what
-# a function encloses is part of its identity, and a resumed run must have the same reward.
+# The arguments of `counted`, and the numbers of calls at which it is interrupted. They are globals,
+# as a closure is part of a function's identity, and a resumed run must have the same reward.
 CALLS: list[str] = []
 INTERRUPTED_AFTER: list[int] = []
 
@@ -53,7 +53,7 @@ def rows(out: Path) -> Scored:
 
 
 def rounds(run: LocalRun, until: int) -> dict[str, np.ndarray]:
-    """The weights after that many."""
+    """The weights after `until` rounds."""
     while run.tally.rounds < until:
         run.train()
     run.drain()
@@ -61,7 +61,7 @@ def rounds(run: LocalRun, until: int) -> dict[str, np.ndarray]:
 
 
 def config_with(function: Callable[[str], float], prior: Path, **stop: int) -> dict[str, Any]:
-    """A run of 16 sequences a round whose reward is a function of this process."""
+    """The config of a run with 16 sequences a round and a function of this process as reward."""
     return {
         "prior": str(prior),
         "mode": "synchronous",
@@ -73,10 +73,10 @@ def config_with(function: Callable[[str], float], prior: Path, **stop: int) -> d
     }
 
 
-def test_a_whole_run_and_its_resume(
+def test_a_local_run_finishes_and_resumes(
     make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
-    """`mode` is asynchronous here: a local run is synchronous all the same, and says so."""
+    """A local run is synchronous and says so, although `mode` is asynchronous here."""
     run, out = make_run(mode="asynchronous", stop={"scores": 40}), tmp_path / "run"
     summary = optimize(run, out, quiet, LOCAL)
     assert summary.reason == "budget used" and summary.metrics.scores_used == 40
@@ -88,7 +88,7 @@ def test_a_whole_run_and_its_resume(
     assert (rows(out).status == Status.OK).sum() == 60
 
 
-def test_stopped_and_resumed_is_the_uninterrupted_run(
+def test_a_resumed_run_equals_the_uninterrupted_one(
     make_run: Callable[..., RunConfig], tmp_path: Path
 ):
     run = make_run(actors={"count": 2, "batch": 24})
@@ -111,8 +111,8 @@ def test_stopped_and_resumed_is_the_uninterrupted_run(
     assert np.array_equal(whole.versions, parts.versions)
 
 
-def test_a_reward_sees_this_process_between_rounds(tiny_prior: Path, tmp_path: Path):
-    """A closure, called in this thread: what a debugger needs."""
+def test_a_closure_as_reward_runs_in_this_thread(tiny_prior: Path, tmp_path: Path):
+    """The reward is called in this thread, as a debugger needs."""
     seen: list[tuple[int, str]] = []
     here = threading.current_thread().name
 
@@ -130,7 +130,7 @@ def test_a_reward_sees_this_process_between_rounds(tiny_prior: Path, tmp_path: P
     assert len(best) == 3 and best[0]["reward"] == max(rows(tmp_path / "run").rewards)
 
 
-def test_a_loop_that_is_left_can_be_gone_on_with(tiny_prior: Path, tmp_path: Path):
+def test_a_loop_that_is_left_early_can_be_resumed(tiny_prior: Path, tmp_path: Path):
     config, out = config_with(counted, tiny_prior, scores=48), tmp_path / "run"
     for made in tutor.optimize_rounds(config, out):
         if made.metrics.scores_used:
@@ -141,7 +141,7 @@ def test_a_loop_that_is_left_can_be_gone_on_with(tiny_prior: Path, tmp_path: Pat
     assert result.metrics.scores_used == len(CALLS) == len(set(CALLS)) == 48
 
 
-def test_interrupted_in_a_reward_no_paid_score_is_lost(tiny_prior: Path, tmp_path: Path):
+def test_an_interrupt_in_a_reward_loses_no_paid_score(tiny_prior: Path, tmp_path: Path):
     INTERRUPTED_AFTER.append(20)
     config, out = config_with(counted, tiny_prior, scores=48), tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
@@ -152,7 +152,7 @@ def test_interrupted_in_a_reward_no_paid_score_is_lost(tiny_prior: Path, tmp_pat
     assert result.metrics.scores_used == len(CALLS) == len(set(CALLS)) == 48
 
 
-def test_pytorch_is_left_as_it_was(make_run: Callable[..., RunConfig], tmp_path: Path):
+def test_pytorch_settings_are_restored(make_run: Callable[..., RunConfig], tmp_path: Path):
     torch.manual_seed(3)
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.get_rng_state()
     one = LocalRun(make_run(), Location(tmp_path))
@@ -163,7 +163,7 @@ def test_pytorch_is_left_as_it_was(make_run: Callable[..., RunConfig], tmp_path:
     assert before[:2] == after[:2] and torch.equal(before[2], after[2])
 
 
-def test_what_needs_a_cluster_is_one_sentence(
+def test_settings_that_need_a_cluster_are_one_sentence(
     make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
     with pytest.raises(ConfigError, match=r"one learner: set learner\.count = 1"):
@@ -174,7 +174,7 @@ def test_what_needs_a_cluster_is_one_sentence(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_file_is_scored(
+def test_a_file_is_scored_locally(
     make_run: Callable[..., RunConfig],
     command: Callable[..., Any],
     molecules: list[str],

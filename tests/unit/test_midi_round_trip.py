@@ -1,4 +1,4 @@
-"""What the scoring side writes as MIDI, the policies' side reads back as the same tokens."""
+"""MIDI written by `rewards` reads back in `policies` as the same tokens."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "melody.mid"
 
 
-def test_tokens_to_midi_to_tokens(path: Path):
+def test_tokens_round_trip_through_midi(path: Path):
     random = np.random.default_rng(0)
     encoding = MelodyEncoding.fit([])
     starts, ends, offs = set(), set(), 0
@@ -54,7 +54,7 @@ def test_tokens_to_midi_to_tokens(path: Path):
         offs += int((tokens == OFF).sum())
         write_midi(encoding.decode(tokens), path)
         assert read_back(path, len(tokens)).tolist() == tokens.tolist()
-    # silence and sound at both ends, or less was tried than meant
+    # control: silence and sound at both ends were tried
     assert starts == {False, True} and {HOLD, OFF, 37} <= ends and offs > 1000
 
 
@@ -71,7 +71,7 @@ def test_whole_files_read_back_as_segments(path: Path):
     assert found == [first + "." + "-" * 11, second]
 
 
-def test_both_sides_spell_alike():
+def test_policies_and_rewards_have_the_same_token_names():
     assert TOKENS == TEXTS
     encoding = MelodyEncoding.fit([])
     for token, text in enumerate(TOKENS):

@@ -1,4 +1,4 @@
-"""Values by the action travel with their rows: selected, joined, to Arrow and back."""
+"""Step values stay with their rows: selected, concatenated, to Arrow and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAN = np.nan
 
 
 def scored(keys: str, lengths: list[int], **step_raw: list[list[float]]) -> Scored:
-    """A row for each letter, as wide as the longest; only what tests look at isn't zero."""
+    """A row for each letter, as wide as the longest; columns that no test reads are zero."""
     rows = len(keys)
     width = max(lengths, default=1)
     inside = np.arange(width) < np.array(lengths, dtype=np.int32)[:, None]
@@ -61,7 +61,7 @@ def lists(three: Scored) -> dict[str, list[list[float]]]:
     return {name: values.tolist() for name, values in three.step_raw.items()}
 
 
-def test_a_table_has_a_list_per_row_and_gives_it_back(three: Scored):
+def test_step_values_round_trip_through_a_table(three: Scored):
     table = to_table(three)
     assert table.schema.field("steps.key").type == pa.list_(pa.float32())
     assert table.column("steps.leaps").to_pylist() == [[5, 0], [0, -8, 0], [0, 0, 0, 5]]
@@ -71,13 +71,13 @@ def test_a_table_has_a_list_per_row_and_gives_it_back(three: Scored):
     assert len(from_table(to_table(three.select([]))).step_raw["key"]) == 0
 
 
-def test_rows_are_selected_in_the_order_asked_for(three: Scored):
+def test_rows_are_selected_in_the_given_order(three: Scored):
     found = three.select([2, 0, 2])
     assert found.keys == ["c", "a", "c"]
     check(found, {k: [v[2], v[0], v[2]] for k, v in lists(three).items()})
 
 
-def test_batches_of_several_widths_are_joined(three: Scored):
+def test_batches_of_different_widths_are_concatenated(three: Scored):
     narrow = scored("d", [1], key=[[-1]], leaps=[[2]])
     both = concatenate([narrow, three])
     wanted = {
@@ -89,7 +89,7 @@ def test_batches_of_several_widths_are_joined(three: Scored):
     np.testing.assert_array_equal(both.raw["leaps"], [2, 5, -8, 5])
 
 
-def test_a_list_that_the_longest_row_lacks_is_as_wide_as_its_tokens(three: Scored):
+def test_step_values_are_as_wide_as_the_tokens(three: Scored):
     lacking = scored("d", [9], key=[[0] * 9])
     parts = [to_table(three), to_table(lacking)]
     found = from_table(pa.concat_tables(parts, promote_options="default"))
@@ -98,8 +98,8 @@ def test_a_list_that_the_longest_row_lacks_is_as_wide_as_its_tokens(three: Score
 
 
 @pytest.mark.parametrize("length", [1, 4, 6])
-def test_a_component_that_a_batch_lacks_is_nan_there(three: Scored, length: int):
-    """However long the episodes are that lack it."""
+def test_a_component_missing_in_a_batch_is_nan(three: Scored, length: int):
+    """Whatever the length of that batch's episodes."""
     lacking = scored("de", [length, length], key=[[0] * length] * 2)
     both = concatenate([three, lacking])
     width = max(4, length)

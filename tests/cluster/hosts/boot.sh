@@ -13,7 +13,7 @@ root=$disk/root
 mount --make-rprivate /
 hostname "$name"
 mount -t overlay overlay "$root" -o "lowerdir=$programs:/,upperdir=$disk/layer,workdir=$disk/work"
-# What the empty homes hide of the Python environment comes back, in layers of the machine's own.
+# Directories of the Python environment that the empty homes hide, each under a layer of its own.
 for path in "$@"; do
     layer=$disk/python/${path//\//-}
     mkdir -p "$layer/layer" "$layer/work" "$root$path"

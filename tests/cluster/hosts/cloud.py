@@ -32,7 +32,7 @@ CREDENTIALS = {
 
 
 class Cloud:
-    """EC2 as it is reached from a room, whose network must hold the addresses that moto gives."""
+    """EC2 for the machines of a room, whose network must contain the addresses that moto gives."""
 
     def __init__(self, room: Room) -> None:
         self.room = room
@@ -57,7 +57,7 @@ class Cloud:
         self._thread = threading.Thread(target=self._look_after_bodies, name="bodies")
 
     def introduce(self, machine: Machine) -> None:
-        """Lead every later shell of a machine here."""
+        """Point every later shell of a machine to this cloud."""
         exports = "".join(f"export {k}={v}\n" for k, v in self.environment.items())
         (machine.on_disk("/root") / ".bashrc").write_text(exports)
 
@@ -73,25 +73,26 @@ class Cloud:
         return sorted(t["ray-user-node-type"] for t in tags)
 
     def wait_for(self, spots: int, timeout_s: float) -> float:
-        """Until so many spot machines have a body, beside the head alone; seconds it took."""
+        """Wait until the head and `spots` spot machines are all there is and have bodies; returns
+        the seconds waited."""
         start = time.monotonic()
         while len(self.bodies) != 1 + spots or len(self.kinds()) != 1 + spots:
             if self._failure:
                 raise self._failure
-            late = time.monotonic() - start > timeout_s
-            assert not late, f"{self.kinds()} after {timeout_s} s"
+            timed_out = time.monotonic() - start > timeout_s
+            assert not timed_out, f"{self.kinds()} after {timeout_s} s"
             time.sleep(POLL_S)
         assert sum(kind.startswith("spot") for kind in self.kinds()) == spots
         return time.monotonic() - start
 
     def take_back_one(self) -> str:
-        """End a spot instance as AWS does when its warning wasn't heard; its id."""
+        """End a spot instance as AWS does after an ignored warning; returns its id."""
         spots = [i for i, it in self.instances().items() if it.get("InstanceLifecycle") == "spot"]
         self.ec2.terminate_instances(InstanceIds=spots[:1])
         return spots[0]
 
     def open(self) -> None:
-        """Returns once the server answers."""
+        """Wait until the server answers, then give instances their bodies."""
         deadline = time.monotonic() + 60
         while True:
             try:

@@ -3,7 +3,7 @@ power failure.
 
 A machine is a set of Linux namespaces (network, processes, mounts, hostname, shared memory) with an
 address on a bridge, an sshd, and the root file system of this machine under a layer of its own: its
-home and /tmp begin empty, and what it writes nobody else sees. The Python environment that
+home and /tmp begin empty, and no other machine sees its writes. The Python environment that
 runs this is there as well, writable in the same way; `~/sequence-tutor` leads to it, as on a node
 whose image was made with the package's dependencies. /mnt/shared is one directory on all machines
 of a room, as NFS would make it.
@@ -42,16 +42,16 @@ MaxStartups 100
 MaxSessions 100
 Subsystem sftp internal-sftp
 """
-# Seconds for a machine to boot, and for a command on it.
+# Most seconds for a machine to boot, and for a command on it.
 POWER_ON_S, PATIENCE_S = 20.0, 120.0
 
 
 class Unavailable(RuntimeError):
-    """Pretend machines can't be had here; the message says why."""
+    """Pretend machines can't be made here; the message says why."""
 
 
 def _run(*command: object) -> str:
-    """Standard output. Raises Unavailable with what the command said."""
+    """The command's standard output. Raises Unavailable with its standard error if it fails."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode:
         raise Unavailable(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
@@ -59,12 +59,12 @@ def _run(*command: object) -> str:
 
 
 def _quietly(*command: object) -> None:
-    """For what may be gone already."""
+    """Run a command whose failure doesn't matter."""
     subprocess.run([str(part) for part in command], capture_output=True)
 
 
 def _check() -> None:
-    """Raises Unavailable where something that all machines need is missing."""
+    """Raises Unavailable if this machine lacks a requirement of all pretend machines."""
     if os.geteuid() != 0:
         raise Unavailable("pretend machines need root")
     if absent := [tool for tool in TOOLS if shutil.which(tool) is None]:
@@ -107,7 +107,7 @@ class Machine:
             time.sleep(0.05)
 
     def power_off(self) -> None:
-        """As a power failure: everything in it is killed at once. The disk stays."""
+        """As a power failure: all its processes are killed at once. The disk stays."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -124,7 +124,7 @@ class Machine:
         shutil.rmtree(self.disk, ignore_errors=True)
 
     def cut(self) -> None:
-        """Pull its network cable: nothing is told to anybody, packets just don't arrive."""
+        """Pull its network cable: packets don't arrive, and no process is notified."""
         _run("ip", "link", "set", self._outlet, "down")
 
     def plug(self) -> None:
@@ -148,13 +148,13 @@ class Machine:
         return subprocess.CompletedProcess(command, process.returncode, out, "")
 
     def ask(self, command: str, timeout_s: float = PATIENCE_S) -> str:
-        """What a command prints; raises AssertionError with all of it if it fails."""
+        """The output of a command; raises AssertionError with the output if it fails."""
         done = self.run(command, timeout_s)
         assert done.returncode == 0, f"{self.name}: {command}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
     def on_disk(self, path: str) -> Path:
-        """Where a file of the machine's own home or temporary directory is seen from outside."""
+        """The path outside the machine of a file in its home or temporary directory."""
         return self.disk / "layer" / path.lstrip("/")
 
     @property
@@ -197,7 +197,7 @@ class Machine:
     def _lay_cable(self) -> None:
         space = self._space
         _run("ip", "netns", "add", space)
-        # the same card after each boot, or others would look for the old one for a while
+        # the same card address after each boot, as other machines cache it
         card = "02:00:" + ":".join(f"{byte:02x}" for byte in IPv4Address(self.address).packed)
         cable = ("type", "veth", "peer", "name", "eth0", "address", card, "netns", space)
         _run("ip", "link", "add", self._outlet, *cable)
@@ -264,13 +264,13 @@ class Room:
         return self.machines[name]
 
     def remove(self, machine: Machine) -> None:
-        """Switch it off for good and forget its disk."""
+        """Switch a machine off and delete its disk."""
         machine.power_off()
         machine.wipe()
         del self.machines[machine.name]
 
     def close(self) -> None:
-        """Everything off and gone."""
+        """Switch all machines off and delete the room."""
         for machine in self.machines.values():
             machine.power_off()
         if self.bridge:

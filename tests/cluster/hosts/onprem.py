@@ -1,7 +1,7 @@
 """A cluster as a user has it: `ray up cluster/onprem.yaml` from a laptop, jobs through a tunnel.
 
 Laptop, head and workers are pretend machines. The laptop holds a checkout as far as `ray up` needs
-it and a directory for jobs, ~/job; everything goes by the commands that docs/jobs.md tells.
+it and a directory for jobs, ~/job; the commands are those of docs/jobs.md.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ PACKAGE = "sequence-tutor"
 SOURCES = ("distributed", "policies", "rewards", "pyproject.toml", "README.md", "LICENSE")
 ACTIVATED = "cd ~/checkout && . ~/sequence-tutor/bin/activate && export RAY_AUTH_MODE=token && "
 DASHBOARD = "http://127.0.0.1:8265"
-# Prints what a URL answers to whoever has the token.
+# Prints the answer of a URL to a request with the token.
 ASK = """
 import pathlib, urllib.request
 token = (pathlib.Path.home() / ".ray" / "auth_token").read_text().strip()
 request = urllib.request.Request("{url}", headers={{"Authorization": "Bearer " + token}})
 print(urllib.request.urlopen(request, timeout=60).read().decode())
 """
-# Seconds for `ray up`, for a job, and for a host to join before it's helped.
+# Most seconds for `ray up`, for a job, and for a host to join before it is started by hand.
 UP_S, JOB_S, PATIENCE_S = 600.0, 600.0, 90.0
 ENDED = ("SUCCEEDED", "STOPPED", "FAILED")
 
 
 def until(done: Callable[[], bool], what: str, timeout_s: float = JOB_S) -> None:
-    """Wait until something is so. Raises AssertionError, saying what wasn't."""
+    """Wait until `done` returns True. Raises AssertionError with `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
@@ -89,7 +89,7 @@ class OnPrem:
         (home / "checkout" / "constraints.txt").write_text("".join(sorted(pins)))
         shutil.copy(self.room.key, home / "key")
         config = yaml.safe_load((ROOT / "cluster" / "onprem.yaml").read_text())
-        # what its comments tell a user to change, and nothing else
+        # only the values that its comments ask a user to change
         config["provider"]["head_ip"] = self.head.address
         config["provider"]["worker_ips"] = [worker.address for worker in self.workers]
         config["auth"] = {"ssh_user": "root", "ssh_private_key": "~/key"}
@@ -98,7 +98,7 @@ class OnPrem:
         self.on_laptop("ray get-auth-token --generate > ~/token.txt")
 
     def on_laptop(self, command: str, timeout_s: float = JOB_S) -> str:
-        """What a command prints on the laptop, in the checkout and the Python environment."""
+        """The output of a command on the laptop, in the checkout and the Python environment."""
         return self.laptop.ask(ACTIVATED + command, timeout_s)
 
     def up(self) -> None:
@@ -121,7 +121,7 @@ class OnPrem:
                 worker.run(f"export RAY_HEAD_IP={self.head.address}; {self._start()}", UP_S)
 
     def _missing(self, workers: Sequence[Machine], within_s: float) -> list[Machine]:
-        """Those that haven't joined by then."""
+        """The workers that haven't joined after `within_s` seconds."""
         deadline = time.monotonic() + within_s
         while missing := [w for w in workers if w.address not in self.alive()]:
             if time.monotonic() > deadline:
@@ -130,7 +130,7 @@ class OnPrem:
         return missing
 
     def _start(self) -> str:
-        """What starts Ray on a worker."""
+        """The command that starts Ray on a worker."""
         config = yaml.safe_load((ROOT / "cluster" / "onprem.yaml").read_text())
         return "; ".join(config["worker_start_ray_commands"])
 
@@ -147,14 +147,14 @@ class OnPrem:
             time.sleep(0.5)
 
     def close_laptop(self) -> None:
-        """Cut the laptop off and end what it had open."""
+        """Cut the laptop's cable and end its tunnel."""
         self.laptop.cut()
         if self._tunnel is not None:
             self._tunnel.kill()
             self._tunnel.wait()
 
     def dashboard(self, path: str) -> Any:
-        """What the dashboard's REST interface answers, asked on the head."""
+        """The answer of the dashboard's REST interface to a request from the head."""
         return json.loads(
             self.head.ask(f"~/sequence-tutor/bin/python -c '{ASK.format(url=DASHBOARD + path)}'")
         )
@@ -185,7 +185,7 @@ class OnPrem:
         return status
 
     def ended(self, job: str, timeout_s: float = JOB_S) -> str:
-        """How a job ended; waits for it."""
+        """Wait for a job's end; returns its status."""
         deadline = time.monotonic() + timeout_s
         while (status := self.status(job)) not in ENDED:
             said = "" if time.monotonic() < deadline else self.dashboard(f"/api/jobs/{job}/logs")

@@ -1,4 +1,4 @@
-"""What a reward was really asked, by its own notes on each machine, against what is on record."""
+"""The calls of a reward, by its notes on each machine, and the rows on record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def calls(machines: Iterable[Machine], since: float = 0.0) -> list[Call]:
 
 
 def recorded(out: Path) -> dict[str, float]:
-    """When each molecule on record that was given to the reward was scored."""
+    """The time of scoring by key, of all valid molecules on record."""
     rows = read_record(out / "scores")
     assert rows is not None
     return {

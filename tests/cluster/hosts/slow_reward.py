@@ -7,7 +7,7 @@ NOTES = "/var/tmp/calls"
 
 
 def carbons(smiles: str) -> float:
-    """How many carbons. A call is one line of NOTES: when it was done, and the SMILES."""
+    """The number of carbons. Each call is a line of NOTES: the time of its end, and the SMILES."""
     time.sleep(0.2)
     descriptor = os.open(NOTES, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(descriptor, f"{time.time()} {smiles}\n".encode())

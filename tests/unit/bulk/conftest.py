@@ -1,4 +1,4 @@
-"""Results to be written."""
+"""Results of made-up lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sequence_tutor.rewards.base import Scores, Status
 
 @pytest.fixture
 def make_results() -> Callable[..., LineResults]:
-    """Lines first to first + n - 1: what they hold tells which they are."""
+    """Results of the lines first to first + n - 1; the values depend on the line's number."""
 
     def make(
         first: int, n: int, status: Sequence[Status] = (), raw: Sequence[str] = ()

@@ -33,7 +33,7 @@ def rows_of(path: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", ["a.b.csv", "a.b.parquet", "a.b.PARQUET"])
-def test_either_name_tells_both(name: str):
+def test_outputs_of_a_csv_or_parquet_name(name: str):
     parent = Path("some/where")
     endings = (".csv", ".parquet", ".parts", ".record")
     expected = Outputs(*(Location(parent / f"a.b{ending}") for ending in endings))
@@ -44,7 +44,7 @@ def test_either_name_tells_both(name: str):
         Outputs.of(Path("a.txt"))
 
 
-def test_both_tables_have_every_value_in_order(outputs: Outputs, make_results: MakeResults):
+def test_csv_and_parquet_hold_every_value_in_order(outputs: Outputs, make_results: MakeResults):
     plain = make_results(0, 3, [Status.OK, Status.FAILED, Status.INVALID])
     scores = replace(
         plain.scores,
@@ -98,7 +98,7 @@ def test_both_tables_have_every_value_in_order(outputs: Outputs, make_results: M
         ([(0, 8), (8, 3)], "lines-000000000008-000003.parquet has results up to line 11, but"),
     ],
 )
-def test_holes_are_refused(
+def test_missing_or_surplus_lines_raise(
     outputs: Outputs, make_results: MakeResults, done: list[tuple[int, int]], message: str
 ):
     for first, n in done:
@@ -108,8 +108,8 @@ def test_holes_are_refused(
     assert not outputs.csv.exists() and not outputs.parquet.exists()
 
 
-def test_a_resumed_file_is_whole(outputs: Outputs, make_results: MakeResults):
-    """Stopped with gaps, begun again with other batches: each line once, in order."""
+def test_a_resumed_file_has_each_line_once(outputs: Outputs, make_results: MakeResults):
+    """Stopped with gaps and resumed with other batches: each line is there once, in order."""
     lines = [f"s{i}" for i in range(1000)]
 
     def score(size: int, keep: Callable[[int], bool]) -> None:
@@ -130,11 +130,11 @@ def test_a_resumed_file_is_whole(outputs: Outputs, make_results: MakeResults):
     assert [row[0] for row in rows_of(outputs.csv.path)[1:]] == lines
 
 
-def test_rows_are_grouped_and_not_held(
+def test_assembling_holds_less_than_half_of_the_table(
     outputs: Outputs, make_results: MakeResults, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "GROUP_ROWS", 1000)
-    # many times what may be held; values that no encoding makes smaller
+    # many times the memory limit; values that don't compress
     sizes, first = [1, 999, 300, 300, 300, 300, 2500] + [500] * 200, 0
     long = "C" * 200
     for n in sizes:
@@ -160,18 +160,18 @@ def test_rows_are_grouped_and_not_held(
     assert held < whole / 2
 
 
-def test_what_fails_on_the_way_leaves_no_result(outputs: Outputs, make_results: MakeResults):
+def test_a_broken_fragment_leaves_no_result_files(outputs: Outputs, make_results: MakeResults):
     write_fragment(outputs.fragments, 0, make_results(0, 50))
     broken = write_fragment(outputs.fragments, 50, make_results(50, 50, raw=["a"])).path
     content = bytearray(broken.read_bytes())
-    content[4:600] = bytes(596)  # the end, which tells the columns, is as it was
+    content[4:600] = bytes(596)  # the end, which lists the columns, stays as it was
     broken.write_bytes(content)
     with pytest.raises(BulkError, match=f"broken file of results {broken}"):
         assemble(outputs, 100)
     assert list(outputs.csv.path.parent.iterdir()) == [outputs.fragments.path]
 
 
-def test_a_file_without_lines(outputs: Outputs):
+def test_a_file_without_lines_has_a_header_only(outputs: Outputs):
     assemble(outputs, 0)
     assert rows_of(outputs.csv.path) == [SCHEMA.names]
     assert pq.read_table(outputs.parquet.path).schema == SCHEMA

@@ -22,7 +22,7 @@ MakeResults = Callable[..., LineResults]
 
 @pytest.fixture
 def score(tmp_path: Path, make_results: MakeResults) -> Iterator[Callable[..., pa.Table]]:
-    """Scores a file in batches of three, and gives the results as both files have them."""
+    """Scores a file in batches of three; returns the results, equal in both files."""
 
     def run(path: Path, column: str | None = None) -> pa.Table:
         outputs = Outputs.of(tmp_path / "out.csv")
@@ -48,7 +48,9 @@ def score(tmp_path: Path, make_results: MakeResults) -> Iterator[Callable[..., p
     yield run
 
 
-def test_the_rest_of_each_line_is_its_name(tmp_path: Path, score: Callable[..., pa.Table]):
+def test_text_after_the_sequence_becomes_the_name_column(
+    tmp_path: Path, score: Callable[..., pa.Table]
+):
     path = tmp_path / "a.smi"
     path.write_text(
         "CCO ethyl  alcohol \n\nCCN\n CCC\t1\tpropane\r\n" + "x" * 9 + " caf\u00e9\nC 5\n"
@@ -62,7 +64,7 @@ def test_the_rest_of_each_line_is_its_name(tmp_path: Path, score: Callable[..., 
     assert score(path).schema.names == ["key", "sequence"]
 
 
-def test_all_columns_of_a_table(tmp_path: Path, score: Callable[..., pa.Table]):
+def test_all_columns_of_a_csv_are_carried_along(tmp_path: Path, score: Callable[..., pa.Table]):
     path = tmp_path / "a.csv"
     path.write_text(
         ",id,SMILES,Reward,raw.x,id,key,input.key,note\n"
@@ -84,7 +86,7 @@ def test_all_columns_of_a_table(tmp_path: Path, score: Callable[..., pa.Table]):
     }
 
 
-def test_a_text_of_which_a_column_is_asked(tmp_path: Path, score: Callable[..., pa.Table]):
+def test_columns_of_a_text_file_read_with_a_header(tmp_path: Path, score: Callable[..., pa.Table]):
     path = tmp_path / "a.txt"
     path.write_text("id\tSMILES\nC\tc1ccccc1O\nN\tCCO\n")
     assert score(path, "SMILES").to_pydict() == {
@@ -94,7 +96,7 @@ def test_a_text_of_which_a_column_is_asked(tmp_path: Path, score: Callable[..., 
     }
 
 
-def test_parquet_keeps_its_types(tmp_path: Path, score: Callable[..., pa.Table]):
+def test_parquet_columns_keep_their_types(tmp_path: Path, score: Callable[..., pa.Table]):
     path = tmp_path / "a.parquet"
     table = pa.table(
         {
@@ -119,7 +121,7 @@ def test_parquet_keeps_its_types(tmp_path: Path, score: Callable[..., pa.Table])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_rows_stay_aligned_however_they_are_cut(
+def test_user_columns_stay_aligned_with_results(
     tmp_path: Path, score: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, suffix: str
 ):
     monkeypatch.setattr(module, "BATCH_ROWS", 7)
@@ -138,7 +140,7 @@ def test_rows_stay_aligned_however_they_are_cut(
 
 
 @pytest.mark.parametrize("after", ["CCO a\nCCC b\n", "CCO a\n", ""])
-def test_a_file_that_has_changed_is_refused(tmp_path: Path, make_results: MakeResults, after: str):
+def test_a_file_changed_since_scoring_raises(tmp_path: Path, make_results: MakeResults, after: str):
     path, outputs = tmp_path / "a.smi", Outputs.of(tmp_path / "out.csv")
     path.write_text("CCO a\nCCN b\n")
     outputs.fragments.make()
@@ -150,7 +152,7 @@ def test_a_file_that_has_changed_is_refused(tmp_path: Path, make_results: MakeRe
     assert not outputs.csv.exists() and not outputs.parquet.exists()
 
 
-def test_names_that_are_ours():
+def test_user_columns_with_names_of_result_columns_get_a_prefix():
     given = ["a", "A", " a ", "sequence", "raw.a", "RAW.B", "", "input.sequence", "error"]
     assert free_names(list(enumerate(given))) == [
         "a",

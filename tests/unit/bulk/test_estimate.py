@@ -12,7 +12,7 @@ class Clock:
         return self.now
 
 
-def test_an_estimate_in_words():
+def test_text_of_an_estimate():
     clock = Clock()
     estimate = Estimate(1_000_000, clock=clock)
     assert str(estimate) == "0 of 1,000,000 (0.0 %)"
@@ -22,18 +22,18 @@ def test_an_estimate_in_words():
     assert str(estimate) == "12,345 of 1,000,000 (1.2 %), 823/s, 20 min left"
 
 
-def test_the_rate_is_that_of_late_and_not_of_an_earlier_start():
+def test_the_rate_is_that_of_the_window():
     clock = Clock()
     estimate = Estimate(10_000, done=5000, window_s=10.0, clock=clock)
     for rows in [100] * 20 + [10] * 20:
         clock.now += 1
         estimate.add(rows)
     assert estimate.rate == pytest.approx(10)
-    clock.now += 90  # nothing comes: it slows down
+    clock.now += 90  # without reports the rate falls
     assert estimate.rate == pytest.approx(1)
 
 
-def test_rare_reports_give_a_rate_too():
+def test_reports_rarer_than_the_window_give_a_rate():
     clock = Clock()
     estimate = Estimate(100, window_s=60.0, clock=clock)
     for _ in range(8):
@@ -42,7 +42,7 @@ def test_rare_reports_give_a_rate_too():
     assert str(estimate) == "8 of 100 (8.0 %), 6.0/h, 15 h 20 min left"
 
 
-def test_starting_says_nothing_of_the_rate():
+def test_start_time_does_not_count_in_the_rate():
     clock = Clock()
     estimate = Estimate(1000, clock=clock)
     clock.now += 20  # seconds in which processes start
@@ -53,7 +53,7 @@ def test_starting_says_nothing_of_the_rate():
     assert estimate.rate == pytest.approx(2)
 
 
-def test_the_end_and_the_unknown():
+def test_text_at_the_end_and_without_a_total():
     clock = Clock()
     estimate = Estimate(2000, done=1999, clock=clock)
     assert "(99.9 %)" in str(estimate)
@@ -79,5 +79,5 @@ def test_the_end_and_the_unknown():
         (187_300, "2 d 4 h"),
     ],
 )
-def test_durations(seconds: float, text: str):
+def test_text_of_durations(seconds: float, text: str):
     assert duration(seconds) == text

@@ -31,14 +31,14 @@ def lines(n: int) -> list[str]:
     return [f"s{i}" for i in range(n)]
 
 
-def test_a_file_is_lines_and_as_many_as_are_counted(tmp_path: Path):
+def test_lines_of_a_file_agree_with_their_count(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("name,text\na,CC\nb,\n\nc,N\n")
     assert list(read_lines(path, "text")) == ["CC", "", "N"]
     assert count_lines(path) == 3
 
 
-def test_a_file_that_can_not_be_read_is_told_at_once(tmp_path: Path):
+def test_an_unreadable_file_raises(tmp_path: Path):
     with pytest.raises(CorpusError, match="there is no file"):
         read_lines(tmp_path / "a.smi")
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
@@ -46,7 +46,7 @@ def test_a_file_that_can_not_be_read_is_told_at_once(tmp_path: Path):
         read_lines(tmp_path / "a.csv")
     packed = gzip.compress(random.Random(1).randbytes(99_999).hex("\n").encode())
     (tmp_path / "b.smi.gz").write_bytes(packed[:-100])
-    good = read_lines(tmp_path / "b.smi.gz")  # that is only found further down
+    good = read_lines(tmp_path / "b.smi.gz")  # the damage is further down
     with pytest.raises(CorpusError, match="can't be read as text after line"):
         list(good)
 
@@ -67,7 +67,7 @@ MONSTERS = [
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("name", ["a.smi", "a.smi.gz", "a.csv", "a.tsv"])
-def test_a_monstrous_line_costs_no_other_line(tmp_path: Path, name: str, end: bytes):
+def test_a_malformed_line_leaves_other_lines_intact(tmp_path: Path, name: str, end: bytes):
     good = [f"CC{'O' * i}".encode() for i in range(len(MONSTERS) + 1)]
     lines = [line for pair in zip(good, [*MONSTERS, b""], strict=True) for line in pair][:-1]
     if name.endswith("sv"):
@@ -82,7 +82,7 @@ def test_a_monstrous_line_costs_no_other_line(tmp_path: Path, name: str, end: by
         assert len(text) < 20_010 and not re.fullmatch(r"[A-Za-z0-9()=#]+", text), text[:50]
 
 
-def test_the_size_of_each_batch_is_asked_anew():
+def test_the_size_function_is_called_for_each_batch():
     assert list(batches(lines(9), counted([2, 1, 5, 4]))) == [
         Batch(0, ["s0", "s1"]),
         Batch(2, ["s2"]),
@@ -114,7 +114,7 @@ def test_a_full_batch_does_not_wait_for_the_line_after_it():
         ([Range(2, 5), Range(8, 99)], [(0, 2), (5, 8)]),
     ],
 )
-def test_what_is_done_is_left_out(done: list[Range], expected: list[tuple[int, int]]):
+def test_lines_with_results_are_left_out(done: list[Range], expected: list[tuple[int, int]]):
     found = list(batches(lines(10), lambda: 4, done))
     assert [(b.first, b.first + len(b.sequences)) for b in found] == expected
     assert all(b.sequences == lines(10)[b.first :][: len(b.sequences)] for b in found)
@@ -129,7 +129,7 @@ def test_very_long_lines_come_in_small_batches():
     assert [len(b.sequences) for b in batches(["C", huge, "C"], lambda: 100)] == [1, 1, 1]
 
 
-def test_ranges():
+def test_merged_ranges_and_gaps():
     assert merged([Range(0, 2), Range(2, 3), Range(5, 6)]) == [Range(0, 3), Range(5, 6)]
     assert gaps([Range(1, 3), Range(5, 6)], 8) == [Range(0, 1), Range(3, 5), Range(6, 8)]
     assert gaps([], 0) == [] and gaps([], 2) == [Range(0, 2)]

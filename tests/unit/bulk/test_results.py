@@ -32,7 +32,7 @@ from sequence_tutor.rewards.base import Scores, Status
 MakeResults = Callable[..., LineResults]
 
 
-def test_results_come_back_as_they_were(tmp_path: Path):
+def test_results_round_trip_through_a_fragment(tmp_path: Path):
     scores = Scores(
         rewards=np.array([0.1 + 0.2, np.nan, -1e-300]),
         status=np.array([Status.OK, Status.TIMEOUT, Status.INVALID], np.int8),
@@ -58,7 +58,7 @@ def test_results_come_back_as_they_were(tmp_path: Path):
     }
 
 
-def test_what_is_done_is_told_by_names(tmp_path: Path, make_results: MakeResults):
+def test_file_names_give_the_ranges_with_results(tmp_path: Path, make_results: MakeResults):
     assert done_ranges(Location(tmp_path)) == [] and done_ranges(Location(tmp_path / "none")) == []
     for first, n in [(10, 5), (0, 4), (15, 1), (4, 2), (999_999_999_990, 3)]:
         write_fragment(tmp_path, first, make_results(first, n))
@@ -71,7 +71,7 @@ def test_what_is_done_is_told_by_names(tmp_path: Path, make_results: MakeResults
     ]
 
 
-def test_tallies(tmp_path: Path, make_results: MakeResults):
+def test_tallies_count_lines_by_status(tmp_path: Path, make_results: MakeResults):
     assert tallies(Location(tmp_path)).total() == 0
     for first in range(0, 300, 3):
         status = [Status.OK, Status.INVALID, Status.OK if first % 2 else Status.CRASHED]
@@ -79,7 +79,7 @@ def test_tallies(tmp_path: Path, make_results: MakeResults):
     assert tallies(Location(tmp_path)) == {Status.OK: 150, Status.INVALID: 100, Status.CRASHED: 50}
 
 
-def test_only_lines_to_be_tried_again_are_forgotten(tmp_path: Path, make_results: MakeResults):
+def test_forget_deletes_only_lines_to_be_tried_again(tmp_path: Path, make_results: MakeResults):
     errors = ["", "not a number", GIVEN_UP, f"{LOST}3 scorers were lost while they had it"]
     for first, error in enumerate(errors):
         judged = make_results(first, 1, [Status.CRASHED if error else Status.OK])
@@ -87,7 +87,7 @@ def test_only_lines_to_be_tried_again_are_forgotten(tmp_path: Path, make_results
         write_fragment(tmp_path, first, judged)
     hiding = make_results(10, 2, [Status.CRASHED] * 2)
     hiding.scores.errors[:] = [GIVEN_UP, ""]
-    write_fragment(tmp_path, 10, hiding)  # and a half of it, written after all
+    write_fragment(tmp_path, 10, hiding)  # and a half of the batch, written as well
     write_fragment(tmp_path, 11, make_results(11, 1, [Status.INVALID]))
     forget(Location(tmp_path), failures=False)
     assert fragments(Location(tmp_path)) == [Fragment(0, 1), Fragment(1, 1), Fragment(11, 1)]
@@ -96,16 +96,14 @@ def test_only_lines_to_be_tried_again_are_forgotten(tmp_path: Path, make_results
     forget(Location(tmp_path / "none"), failures=True)
 
 
-def test_halves_of_a_batch_that_was_written_after_all_are_left_aside(
-    tmp_path: Path, make_results: MakeResults
-):
+def test_fragments_inside_a_larger_fragment_are_ignored(tmp_path: Path, make_results: MakeResults):
     for first, n in [(0, 2), (2, 8), (2, 4), (6, 4), (6, 2), (10, 1)]:
         write_fragment(tmp_path, first, make_results(first, n))
     assert fragments(Location(tmp_path)) == [Fragment(0, 2), Fragment(2, 8), Fragment(10, 1)]
     assert tallies(Location(tmp_path)).total() == 11
 
 
-def test_overlaps_are_refused(tmp_path: Path, make_results: MakeResults):
+def test_overlapping_fragments_raise(tmp_path: Path, make_results: MakeResults):
     write_fragment(tmp_path, 2, make_results(2, 4))
     write_fragment(tmp_path, 5, make_results(5, 2))
     names = "lines-000000000002-000004.parquet and lines-000000000005-000002.parquet"
@@ -116,13 +114,13 @@ def test_overlaps_are_refused(tmp_path: Path, make_results: MakeResults):
 @pytest.mark.parametrize(
     "name", ["lines-1-2.parquet", "lines-000000000002-000000.parquet", "lines-copy.parquet"]
 )
-def test_a_name_that_tells_no_lines_is_refused(tmp_path: Path, name: str):
+def test_a_malformed_fragment_name_raises(tmp_path: Path, name: str):
     (tmp_path / name).touch()
     with pytest.raises(BulkError, match=f"{tmp_path / name} isn't a file of results; delete it"):
         done_ranges(Location(tmp_path))
 
 
-def test_broken_fragments_are_named(tmp_path: Path, make_results: MakeResults):
+def test_a_broken_fragment_raises_with_its_path(tmp_path: Path, make_results: MakeResults):
     path = write_fragment(tmp_path, 0, make_results(0, 50)).path
     whole = path.read_bytes()
     for content in (b"", b"no Parquet at all", whole[: len(whole) // 2]):
@@ -138,7 +136,7 @@ def test_broken_fragments_are_named(tmp_path: Path, make_results: MakeResults):
         tallies(Location(tmp_path))
 
 
-def test_batches_that_no_file_can_hold(tmp_path: Path, make_results: MakeResults):
+def test_ranges_that_no_file_name_can_hold_raise(tmp_path: Path, make_results: MakeResults):
     for first, n in [(0, 0), (-1, 1), (10**12, 1)]:
         with pytest.raises(BulkError, match="can't be one file"):
             write_fragment(tmp_path, first, make_results(0, n))
@@ -146,7 +144,7 @@ def test_batches_that_no_file_can_hold(tmp_path: Path, make_results: MakeResults
         write_fragment(tmp_path / "none", 0, make_results(0, 1))
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path):
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path):
     path = tmp_path / "a"
     path.write_text("before")
     with pytest.raises(OSError, match="disk full"), atomic_file(path) as file:
@@ -155,7 +153,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path):
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
 
 
-def test_two_writers_of_the_same_file_do_not_meet(tmp_path: Path):
+def test_two_writers_of_the_same_file_each_write_it_whole(tmp_path: Path):
     path = tmp_path / "a"
     with atomic_file(path) as first:
         first.write(b"first")
@@ -170,7 +168,7 @@ import os, signal, sys
 from pathlib import Path
 from sequence_tutor.distributed.bulk import results
 
-if sys.argv[2] == "killed":  # once it is written, before it has its name
+if sys.argv[2] == "killed":  # after writing, before renaming
     os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
 empty = {name: results.np.zeros(2) for name in ("rewards", "status", "seconds")}
 scores = results.Scores(errors=["", ""], **empty)
@@ -180,7 +178,7 @@ results.write_fragment(Path(sys.argv[1]), 0, judged)
 
 
 @pytest.mark.parametrize("how", ["killed", "not killed"])
-def test_killed_while_writing(tmp_path: Path, how: str):
+def test_a_writer_killed_before_the_rename_leaves_no_result(tmp_path: Path, how: str):
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), how], check=False)
     assert len(list(tmp_path.iterdir())) == 1
     if how == "killed":

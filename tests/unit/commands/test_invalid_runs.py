@@ -1,4 +1,4 @@
-"""Runs whose reward says nothing of invalid sequences, and runs that make hardly any others."""
+"""Runs whose reward has no value for invalid sequences, and runs with few valid ones."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def _rounds(run: LocalRun, until: int) -> None:
     run.drain()
 
 
-def test_a_resumed_run_learns_from_the_same_worth(
+def test_a_resumed_run_gives_invalid_sequences_the_same_worth(
     make_run: Callable[..., RunConfig], tmp_path: Path
 ):
-    """Bit for bit the uninterrupted run, though what invalid ones are worth changes on the way."""
+    """Equals the uninterrupted run bit for bit, although the worth of invalid ones changes."""
     run, whole, parts = make_run(reward=LOGP), tmp_path / "whole", tmp_path / "parts"
     one = LocalRun(run, Location(whole))
     _rounds(one, ROUNDS)
@@ -58,7 +58,7 @@ def test_a_resumed_run_learns_from_the_same_worth(
     assert worth <= earlier
 
 
-def test_a_run_that_is_never_done_ends_by_its_sequences(
+def test_a_run_short_of_valid_sequences_ends_at_stop_sequences(
     make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
     run = make_run(reward=LOGP | {"invalid": 0.0}, stop={"scores": 10_000, "sequences": 200})
@@ -73,7 +73,7 @@ def test_a_run_that_is_never_done_ends_by_its_sequences(
     assert summary.metrics.invalid_reward == 0.0
 
 
-def test_a_file_is_scored_without_a_reward_for_what_is_invalid(
+def test_an_invalid_line_of_a_file_has_no_reward(
     command: Callable[..., Any], make_run: Callable[..., RunConfig], tmp_path: Path
 ):
     config, file = tmp_path / "run.toml", tmp_path / "molecules.smi"

@@ -1,4 +1,4 @@
-"""Learning from what is known: a warm start, with and without actors."""
+"""Learning from a warm start, without actors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sequence_tutor.policies.prior import load_prior
 
 
 def measured(path: Path, molecules: list[str]) -> Path:
-    """A spreadsheet in which oxygen is worth something; one line is not a molecule."""
+    """A CSV file with the number of oxygens as score; one line is not a molecule."""
     with path.open("w", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(["compound", "SMILES", "score"])
@@ -26,7 +26,7 @@ def measured(path: Path, molecules: list[str]) -> Path:
     return path
 
 
-def test_the_policy_learns_from_a_file_alone(
+def test_a_policy_learns_from_a_warm_start_without_actors(
     make_run: Callable[..., RunConfig],
     molecules: list[str],
     prior_weights: dict[str, np.ndarray],
@@ -52,7 +52,7 @@ def test_the_policy_learns_from_a_file_alone(
     assert oxygens[0] > oxygens[1] + 0.5, oxygens
 
 
-def test_what_can_not_be_started_from_is_one_sentence(
+def test_an_unusable_warm_start_is_one_sentence(
     make_run: Callable[..., RunConfig], command: Callable[..., Any], tmp_path: Path
 ):
     from sequence_tutor.distributed.config_file import to_toml

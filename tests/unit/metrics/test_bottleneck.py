@@ -1,4 +1,4 @@
-"""What holds a run up, on made-up ticks."""
+"""The bottleneck of a run, on made-up ticks."""
 
 from __future__ import annotations
 
@@ -24,41 +24,43 @@ def test_the_busiest_stage_is_named_with_its_share(stage: str):
     assert found == (stage, f"{stage}, 93% busy")
 
 
-def test_of_two_busy_stages_the_busier_counts():
+def test_the_busier_of_two_busy_stages_is_named():
     assert bottleneck(shares(learning=0.8, generation=0.9), 0, BALANCED).stage == "generation"
     assert bottleneck(shares(learning=0.9, generation=0.8), 0, BALANCED).stage == "learning"
 
 
-def test_sequences_that_wait_for_scorers_which_wait_themselves():
+def test_scoring_is_named_while_sequences_wait_for_idle_scorers():
     idle = shares(generation=0.4, scoring=0.2)
     assert bottleneck(idle, 64, BALANCED) == ("scoring", "scoring, 20% busy")
     assert bottleneck(idle, 0, BALANCED).stage == "generation"
 
 
 @pytest.mark.parametrize(
-    ("balance", "who"), [(1.0, "actors wait"), (-0.85, "the learner waits"), (0.5, None)]
+    ("balance", "waiting"), [(1.0, "actors wait"), (-0.85, "the learner waits"), (0.5, None)]
 )
-def test_nobody_is_busy_and_somebody_waits_for_the_ratio(balance: float, who: str | None):
+def test_the_replay_ratio_is_named_while_no_stage_is_busy(balance: float, waiting: str | None):
     found = bottleneck(shares(scoring=0.5), 0, balance)
     assert found == (
-        ("replay ratio", f"replay ratio, {who}") if who else ("scoring", "scoring, 50% busy")
+        ("replay ratio", f"replay ratio, {waiting}")
+        if waiting
+        else ("scoring", "scoring, 50% busy")
     )
 
 
-def test_a_busy_stage_explains_the_queue_and_the_ratio():
+def test_a_busy_stage_comes_before_the_queue_and_the_ratio():
     assert bottleneck(shares(learning=0.95), 64, 1.0).stage == "learning"
 
 
-def test_stages_that_take_turns():
+def test_the_busiest_is_named_where_stages_take_turns():
     turns = shares(generation=0.3, scoring=0.45, learning=0.2, driver=0.05)
     assert bottleneck(turns, 0, math.nan).stage == "scoring"
 
 
-def test_before_anything_was_done():
+def test_no_stage_is_named_before_the_first_work():
     assert bottleneck(dict.fromkeys(STAGES, 0.0), 0, -1.0) == ("", "nothing yet")
 
 
-def test_work_that_is_reported_in_lumps_is_spread():
+def test_rare_reports_of_long_work_are_smoothed():
     busy = BusyShares()
     found = []
     for tick in range(200):  # a task of 10 s, reported when it is done
@@ -68,7 +70,7 @@ def test_work_that_is_reported_in_lumps_is_spread():
     assert found[5] == 0
 
 
-def test_what_was_is_forgotten():
+def test_busy_shares_decay_without_work():
     busy = BusyShares()
     assert busy.add(60.0, dict.fromkeys(STAGES, 30.0))["learning"] == pytest.approx(0.5)
     assert busy.add(1.0, dict.fromkeys(STAGES, 90.0))["learning"] == 1.0
@@ -78,7 +80,7 @@ def test_what_was_is_forgotten():
 
 
 def started() -> Tally:
-    """After the first tick with work in it."""
+    """A tally after the first tick with work in it."""
     tally = Tally()
     tally.ticked = time.monotonic() - 60.0
     tally.add_generated(ActorReport(1, 64, 0, seconds=1.0, kl_to_prior=0.0))
@@ -86,7 +88,7 @@ def started() -> Tally:
     return tally
 
 
-def test_starting_holds_nothing_up():
+def test_start_time_does_not_count_as_busy():
     tally = Tally()
     for _ in range(3):
         tally.ticked = time.monotonic() - 20.0
@@ -96,7 +98,7 @@ def test_starting_holds_nothing_up():
     assert working.tick().driver_busy == pytest.approx(1, abs=0.01)
 
 
-def test_a_tick_of_reports_counts_the_processes_and_the_waiting():
+def test_busy_shares_count_processes_and_waiting():
     tally = started()
     tally.ticked = time.monotonic() - 10.0
     for worker in (1, 2):

@@ -1,4 +1,4 @@
-"""The Grafana dashboard: a model that imports, about metrics that exist."""
+"""The Grafana dashboard: it has what Grafana imports, and shows metrics that exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sequence_tutor.distributed.metrics.prometheus_series import BULK_SERIES, RU
 
 FILE = Path(__file__).parents[3] / "cluster" / "grafana.json"
 OURS = {s.exported_name: s for s in (*RUN_SERIES, *BULK_SERIES)}
-# What Ray itself exports and we show; seen on the endpoint of a real run but for GPUs.
+# Metrics of Ray itself on the dashboard; a real run exports all of them but those of GPUs.
 RAYS = {
     "ray_node_cpu_count",
     "ray_node_cpu_utilization",
@@ -67,12 +67,12 @@ def test_every_metric_shown_exists(dashboard: dict[str, Any]):
     assert RAYS <= shown
 
 
-def test_every_metric_of_ours_is_shown(dashboard: dict[str, Any]):
+def test_every_exported_metric_is_shown(dashboard: dict[str, Any]):
     shown = set().union(*map(metrics_in, expressions(dashboard)))
     assert OURS.keys() - shown == set()
 
 
-def test_control_names_are_found_in_expressions():
+def test_control_metrics_are_found_in_an_expression():
     text = 'sum by (run) (rate(ray_a_total{run=~"$run"}[5m])) / ray_b'
     assert metrics_in(text) == {"ray_a_total", "ray_b"}
 
@@ -91,14 +91,14 @@ def test_labels_in_expressions_are_those_of_the_metrics(dashboard: dict[str, Any
                 assert set(labels.split(", ")) <= allowed, expression
 
 
-def test_rates_are_of_counters_and_nothing_else(dashboard: dict[str, Any]):
+def test_only_counters_have_rates(dashboard: dict[str, Any]):
     for expression in expressions(dashboard):
         for function, name in re.findall(r"\b(\w+)\((ray_sequence_tutor_\w+)", expression):
             is_rate = function in ("rate", "increase")
             assert is_rate <= (OURS[name].kind != "gauge"), expression
 
 
-def test_the_model_imports(dashboard: dict[str, Any]):
+def test_the_dashboard_has_what_grafana_imports(dashboard: dict[str, Any]):
     assert dashboard["schemaVersion"] >= 36 and dashboard["title"] and dashboard["uid"]
     assert "id" not in dashboard and "__inputs" not in dashboard
     panels = dashboard["panels"]

@@ -1,4 +1,4 @@
-"""What is shown while a run goes on."""
+"""The progress of a run as it is shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(make_run: Callable[..., RunConfig]) -> RunConfig:
     return make_run()
 
 
-def test_the_line_says_what_holds_the_run_up(run: RunConfig, quiet: Console):
+def test_the_progress_line_names_the_bottleneck(run: RunConfig, quiet: Console):
     with Display(quiet) as display:
         progress = Progress(run, display)
         progress.show(Metrics(scoring_busy=0.97, learning_busy=0.4))
@@ -30,7 +30,7 @@ def test_the_line_says_what_holds_the_run_up(run: RunConfig, quiet: Console):
     assert text.count("\n") == 1 and text.endswith("bottleneck scoring, 97% busy\n")
 
 
-def test_the_table_on_a_terminal_says_it_too(run: RunConfig):
+def test_the_terminal_table_names_the_bottleneck(run: RunConfig):
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     with Display(console) as display:
         Progress(run, display).show(Metrics(replay_balance=-1.0, scoring_busy=0.3))
@@ -39,7 +39,7 @@ def test_the_table_on_a_terminal_says_it_too(run: RunConfig):
     assert "bottleneck" in text and "replay ratio, the learner waits" in text
 
 
-def test_what_is_not_known_yet_is_a_dash(run: RunConfig, quiet: Console):
+def test_unknown_metrics_are_dashes(run: RunConfig, quiet: Console):
     with Display(quiet) as display:
         Progress(run, display).show(Metrics(elapsed_s=1.0))
     text = quiet.file.getvalue()  # type: ignore[attr-defined]
@@ -47,9 +47,9 @@ def test_what_is_not_known_yet_is_a_dash(run: RunConfig, quiet: Console):
     assert "nan" not in text and "0.0%" not in text
 
 
-def test_the_speed_is_that_of_the_last_while():
+def test_the_speed_is_that_of_the_window():
     speed = Speed()
-    for second in range(20):  # it starts
+    for second in range(20):  # the run starts
         speed.add(second, 0)
         assert math.isnan(speed.per_s)
     for second in range(20, 100):  # a batch of 64 every eight seconds: most ticks have none
@@ -61,7 +61,7 @@ def test_the_speed_is_that_of_the_last_while():
     assert speed.per_s == 0
 
 
-def test_a_run_that_goes_on_counts_from_where_it_was():
+def test_the_speed_of_a_resumed_run_ignores_earlier_sequences():
     speed = Speed()
     speed.add(100.0, 5000)
     assert math.isnan(speed.per_s)
@@ -69,7 +69,7 @@ def test_a_run_that_goes_on_counts_from_where_it_was():
     assert speed.per_s == 10
 
 
-def test_the_end_says_nothing_of_what_is_not_known():
+def test_the_summary_leaves_out_unknown_metrics():
     for known in (True, False):
         metrics = Metrics(reward_top10=0.5, kl_to_prior=2.0) if known else Metrics()
         output = io.StringIO()
@@ -79,7 +79,7 @@ def test_the_end_says_nothing_of_what_is_not_known():
         assert ("KL to the prior 2.0 nats" in output.getvalue()) == known
 
 
-def test_a_table_has_no_nan_and_none_without_columns():
+def test_a_table_has_no_nan_and_needs_columns():
     output = io.StringIO()
     print_table({}, Console(file=output))
     assert output.getvalue() == ""

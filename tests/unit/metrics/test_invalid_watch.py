@@ -1,4 +1,4 @@
-"""What a run says about its invalid sequences, without a run."""
+"""Warnings about invalid sequences, without a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def worth(name: str, transform: dict[str, Any] | None = None, **section: Any) ->
         (("sequence_tutor",), math.nan, "what sequence_tutor says"),
     ],
 )
-def test_what_an_invalid_sequence_is_worth_by_default(args: Any, value: float, words: str) -> None:
+def test_default_worth_of_an_invalid_sequence(args: Any, value: float, words: str) -> None:
     found = worth(*args)
     assert found.value == value or (math.isnan(found.value) and math.isnan(value))
     said = InvalidWatch(found).said
@@ -52,23 +52,21 @@ def test_what_an_invalid_sequence_is_worth_by_default(args: Any, value: float, w
         (("molecular_weight", {"type": "negate"}), 0.0, "more than 0"),
         (("qed",), 0.0, ""),
         (("sa", {"type": "negate"}), -10.0, ""),
-        (("logp",), 5.0, ""),  # nothing is known of logP: that comes during the run
+        (("logp",), 5.0, ""),  # the range of logP is unknown; a warning may come during the run
     ],
 )
-def test_a_worth_that_is_too_high_is_said_once_and_kept(
-    args: Any, invalid: float, words: str
-) -> None:
+def test_a_too_high_worth_warns_once_and_is_kept(args: Any, invalid: float, words: str) -> None:
     found = worth(*args, invalid=invalid)
     assert found.value == invalid
     watch = InvalidWatch(found)
     warnings = watch.take_warnings()
     assert len(warnings) == bool(words) and all(words in text for text in warnings)
-    if words:  # it isn't said again when it is seen
+    if words:  # no second warning when it happens
         watch.look(replace(STATS, worst=-9.0, best_invalid=invalid))
     assert watch.take_warnings() == []
 
 
-def test_an_invalid_sequence_that_was_worth_more_than_a_valid_one() -> None:
+def test_an_invalid_sequence_worth_more_than_a_valid_one_warns() -> None:
     watch = InvalidWatch(worth("logp", invalid=0.0))
     watch.look(replace(STATS, worst=0.0, best_invalid=0.0))
     watch.look(replace(STATS, worst=1.0))
@@ -79,7 +77,7 @@ def test_an_invalid_sequence_that_was_worth_more_than_a_valid_one() -> None:
     assert "worth 0" in text and "-2.5" in text and "reward.invalid" in text
 
 
-def test_the_value_now() -> None:
+def test_the_worth_follows_the_worst_reward() -> None:
     watch = InvalidWatch(LATE)
     assert watch.value == 0.0
     watch.look(replace(STATS, worst=-3.0))
@@ -89,8 +87,8 @@ def test_the_value_now() -> None:
     assert known.value == -10.0
 
 
-def said_of(*shares: float, rows: int = 64, times: int = WINDOW // 64) -> list[str]:
-    """Warnings of batches with these shares of valid ones, each share for a whole window."""
+def warnings_of(*shares: float, rows: int = 64, times: int = WINDOW // 64) -> list[str]:
+    """Warnings of batches with these valid shares, each share for a whole window."""
     watch = InvalidWatch(LATE)
     for share in shares:
         for _ in range(times):
@@ -98,17 +96,17 @@ def said_of(*shares: float, rows: int = 64, times: int = WINDOW // 64) -> list[s
     return watch.take_warnings()
 
 
-def test_a_valid_share_that_halves_is_said_once_and_again_when_it_halves_again() -> None:
-    assert said_of(1.0, 0.9, 0.8, 0.7, 0.6) == []
-    [text] = said_of(1.0, 0.9, 0.5, 0.5, 0.45)
+def test_each_halving_of_the_valid_share_warns_once() -> None:
+    assert warnings_of(1.0, 0.9, 0.8, 0.7, 0.6) == []
+    [text] = warnings_of(1.0, 0.9, 0.5, 0.5, 0.45)
     assert "50%" in text and "reward.invalid" in text and "learner.temperature" in text
-    assert len(said_of(1.0, 0.5, 0.4, 0.3, 0.25)) == 2
-    assert len(said_of(1.0, 0.0, 0.0)) >= 1
-    assert said_of(1.0, 0.0, 0.0)[-1].startswith("only 0% of")
-    assert said_of(0.0, 0.0, 0.0) == []
+    assert len(warnings_of(1.0, 0.5, 0.4, 0.3, 0.25)) == 2
+    assert len(warnings_of(1.0, 0.0, 0.0)) >= 1
+    assert warnings_of(1.0, 0.0, 0.0)[-1].startswith("only 0% of")
+    assert warnings_of(0.0, 0.0, 0.0) == []
 
 
-def test_a_few_sequences_say_nothing() -> None:
+def test_fewer_sequences_than_a_window_do_not_warn() -> None:
     watch = InvalidWatch(LATE)
     for _ in range(8):
         watch.add(64, 64)
@@ -116,7 +114,7 @@ def test_a_few_sequences_say_nothing() -> None:
     assert watch.take_warnings() == []
     watch = InvalidWatch(LATE)
     watch.add(10, 10)
-    watch.add(0, WINDOW - 11)  # not yet a window of the first ones
+    watch.add(0, WINDOW - 11)  # the first window isn't full yet
     assert watch.take_warnings() == []
 
 
@@ -126,7 +124,7 @@ def test_the_mean_reward_counts_invalid_ones_at_their_worth() -> None:
     tick = tally.tick(invalid_reward=-2.0)
     assert (tick.reward_mean, tick.invalid_reward) == (-1.75, -2.0)
     tally.add_scored(ScoreReport(4, 2, 0, 0, 4, -3.0, 0.1))
-    assert tally.tick().reward_mean == -0.75  # NaN, what is worth something else, doesn't matter
+    assert tally.tick().reward_mean == -0.75  # a NaN worth doesn't matter without unpriced rows
 
 
 @pytest.mark.parametrize(
@@ -140,11 +138,11 @@ def test_the_mean_reward_counts_invalid_ones_at_their_worth() -> None:
         ({"scores": None, "sequences": 9}, 9),
     ],
 )
-def test_most_sequences(stop: dict[str, Any], most: int | None) -> None:
+def test_limit_of_generated_sequences(stop: dict[str, Any], most: int | None) -> None:
     assert StopConfig(**stop).most_sequences == most
 
 
-def test_the_limit_that_is_reached_has_a_name() -> None:
+def test_a_reached_limit_of_stop_is_named() -> None:
     stop = StopConfig(scores=10, updates=20, seconds=30.0, sequences=40)
     assert stop.reached(9, 19, 29.0, 39) == ""
     assert stop.reached(10, 19, 29.0, 39) == "stop.scores"

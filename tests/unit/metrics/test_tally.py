@@ -1,4 +1,4 @@
-"""Metrics: what is counted, and that docs and dashboard know all of it."""
+"""Metrics: what a tally counts, and that the docs describe every field and metric."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def report(**changes: object) -> ScoreReport:
     return ScoreReport(**plain | {"seconds": 1.0} | changes)  # type: ignore[arg-type]
 
 
-def test_the_document_names_every_field_and_metric_once():
+def test_the_page_names_every_field_and_metric_once():
     rows = documented()
     named = [row["field"] for row in rows if row["field"]]
     assert sorted(named) == sorted(FIELDS)
     assert {row["metric"] for row in rows if row["metric"]} == SERIES
 
 
-def test_the_document_says_which_metric_a_field_is():
+def test_the_page_gives_the_metric_of_each_field():
     exported = {
         field: (series.exported_name, f'{series.label}="{label}"' if label else None)
         for series in RUN_SERIES
@@ -58,14 +58,14 @@ def test_the_document_says_which_metric_a_field_is():
             assert (row["metric"], row["label"]) == exported.get(row["field"], (None, None))
 
 
-def test_the_document_says_which_labels_a_metric_has():
+def test_the_page_gives_the_labels_of_each_metric():
     labels = {s.exported_name: s.label for s in (*RUN_SERIES, *BULK_SERIES)}
     for row in documented():
         if row["metric"]:
             assert (row["label"] or "").split("=")[0] == labels[row["metric"]], row["metric"]
 
 
-def test_control_a_row_that_is_missing_or_too_many_is_seen():
+def test_control_a_missing_row_is_found():
     text = DOCUMENT.read_text(encoding="utf-8")
     assert ROW.search("| `loss` | `ray_x` | s | a | b | c |")
     assert "| `loss` |" in text and len(documented()) > len(FIELDS)
@@ -73,7 +73,7 @@ def test_control_a_row_that_is_missing_or_too_many_is_seen():
     assert len(without) == len(documented()) - 1
 
 
-def test_durations_fall_into_the_bucket_that_bounds_them():
+def test_durations_count_in_the_bucket_that_bounds_them():
     counts = count_durations([0.0, 0.001, 0.002, 1.0, 1.5, 5000.0])
     assert counts.sum() == 6 and len(counts) == DURATIONS
     upto = dict(zip((*SCORE_SECONDS, np.inf), counts.cumsum(), strict=True))
@@ -81,7 +81,7 @@ def test_durations_fall_into_the_bucket_that_bounds_them():
     assert not count_durations([]).any() and not count_statuses([]).any()
 
 
-def test_a_tick_has_what_reports_and_learners_said_since_the_start():
+def test_a_tick_sums_the_reports_since_the_start():
     tally = Tally()
     durations = (1,) * DURATIONS
     tally.add_scored(report(statuses=(2, 1, 1, 0, 0), durations=durations))
@@ -96,7 +96,7 @@ def test_a_tick_has_what_reports_and_learners_said_since_the_start():
     assert tally.durations.tolist() == [2] * DURATIONS
 
 
-def test_counts_go_on_from_a_checkpoint():
+def test_counts_continue_from_a_checkpoint():
     tally = Tally()
     tally.add_scored(report(statuses=(2, 1, 1, 0, 0)))
     resumed = Tally()

@@ -1,4 +1,4 @@
-"""Compiles the sampler's kernels for an H100, which need not be there; see test_cuda_kernels.py."""
+"""Compiles the sampler's kernels for an H100 on any machine; see test_cuda_kernels.py."""
 
 from __future__ import annotations
 

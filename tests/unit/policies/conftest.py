@@ -19,5 +19,5 @@ def one_thread():
 
 @pytest.fixture
 def encoding() -> SmilesEncoding:
-    """Four actions (the end token first), at most 3 of them."""
+    """An encoding with four actions (the end token first) and sequences of at most 3."""
     return SmilesEncoding(Vocabulary(("<end>", "C", "N", "O"), end_id=0), max_length=3)

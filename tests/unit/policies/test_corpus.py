@@ -19,7 +19,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_plain_lines_may_carry_names_and_blanks(tmp_path: Path):
+def test_names_and_blank_lines_of_plain_text_are_skipped(tmp_path: Path):
     path = write(tmp_path / "a.smi", "CC ethane\n\nCO\tmethanol\r\nN")
     assert read_corpus(path, check).sequences == ["CC", "CO", "N"]
 
@@ -34,7 +34,7 @@ def test_broken_lines_are_counted_and_numbered(tmp_path: Path):
     assert read_corpus(write(tmp_path / "b.smi", "C"), check).complaints() == ""
 
 
-def test_gzip(tmp_path: Path):
+def test_a_gzip_file_is_read(tmp_path: Path):
     path = tmp_path / "a.smi.gz"
     path.write_bytes(gzip.compress(b"CC\nX\n"))
     corpus = read_corpus(path, check)
@@ -45,7 +45,7 @@ CSV = 'id,SMILES,note\n1,CC,"a\nb"\n2,X,\n3,,empty\n4,"CO",\n5\n'
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_csv_column_by_its_usual_name_or_as_told(tmp_path: Path, packed: bool):
+def test_a_csv_column_is_found_by_its_usual_name_or_as_given(tmp_path: Path, packed: bool):
     path = tmp_path / ("a.csv.gz" if packed else "a.csv")
     path.write_bytes(gzip.compress(CSV.encode()) if packed else CSV.encode())
     corpus = read_corpus(path, check)
@@ -54,13 +54,13 @@ def test_csv_column_by_its_usual_name_or_as_told(tmp_path: Path, packed: bool):
     assert read_corpus(path, check, "id").sequences == ["1", "2", "3", "4", "5"]
 
 
-def test_csv_as_spreadsheets_write_it(tmp_path: Path):
+def test_a_csv_of_a_spreadsheet_is_read(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbfsmiles,y\r\nCC,1\r\n")
     assert read_corpus(path, check).sequences == ["CC"]
 
 
-def test_parquet(tmp_path: Path):
+def test_a_parquet_column_is_read(tmp_path: Path):
     path = tmp_path / "a.parquet"
     table = {"sequence": ["CC", None, "X", "N"], "other": ["O", "O", "O", "O"]}
     pq.write_table(pa.table(table), path)
@@ -92,7 +92,7 @@ def test_parquet(tmp_path: Path):
         ("a.parquet", b"not Parquet", None, "is not a Parquet file"),
     ],
 )
-def test_a_file_that_can_not_be_used_is_named(tmp_path: Path, name, content, column, message):
+def test_an_unusable_file_raises_with_its_name(tmp_path: Path, name, content, column, message):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)

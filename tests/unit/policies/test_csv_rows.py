@@ -16,11 +16,11 @@ def sequences(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        # never closed: all that follows would vanish
+        # never closed: all following rows would be lost
         ('CCN,"amine 2,x\nCCC,propane,x\n', "field that opens at line 3"),
         ('"CCN,amine,x\nCCC,propane,x\n', "field that opens at line 3"),
         ('CCN,amine,"x\n' + GOOD * 99_999, "field that opens at line 3"),
-        # closed by the next stray quote, in the midst of a field, and at the end of one
+        # closed by the next stray quote, inside a field or at its end
         ('CCN,"amine 2,x\nCCC,propane,x\nCCS,"thiol,x\n', "field that opens at line 3"),
         ('CCN,"amine 2,x\nCCC,propane",x\n', "opens at line 3 takes in .* up to line 4"),
         ('CCN,"amine 2,x\nCCC,propane,x\nCCS,thiol",x\n', "line 3 .* up to line 5"),
@@ -32,7 +32,7 @@ def sequences(path: Path) -> list[str]:
         ("CCN,2,4-amine,x\n", "line 3 has 4 fields, but there are 3 columns"),
     ],
 )
-def test_a_stray_quote_is_named_with_its_line(tmp_path: Path, rows: str, message: str):
+def test_a_stray_quote_raises_with_its_line(tmp_path: Path, rows: str, message: str):
     path = tmp_path / "a.csv"
     path.write_text(HEADER + GOOD + rows)
     for read in (sequences, count_rows):
@@ -56,7 +56,7 @@ def test_a_stray_quote_is_named_with_its_line(tmp_path: Path, rows: str, message
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_what_is_meant_so_is_read(tmp_path: Path, row: str, sequence: str, end: str):
+def test_correctly_quoted_rows_are_read(tmp_path: Path, row: str, sequence: str, end: str):
     path = tmp_path / "a.csv"
     text = HEADER + GOOD + row + "\n" + GOOD
     path.write_bytes(text.replace("\n", end).encode())

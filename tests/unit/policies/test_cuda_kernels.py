@@ -36,7 +36,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 @torch.no_grad()
 @pytest.mark.parametrize("first", [False, True])
-def test_lstm_step(first: bool):
+def test_an_lstm_step_agrees_with_pytorch(first: bool):
     torch.manual_seed(0)
     cell = nn.LSTMCell(HIDDEN, HIDDEN).to(DEVICE)
     inputs = random(5, HIDDEN)
@@ -54,7 +54,7 @@ def test_lstm_step(first: bool):
 
 @torch.no_grad()
 @pytest.mark.parametrize("first", [False, True])
-def test_gru_step(first: bool):
+def test_a_gru_step_agrees_with_pytorch(first: bool):
     torch.manual_seed(0)
     cell = nn.GRUCell(HIDDEN, HIDDEN).to(DEVICE)
     inputs = random(5, HIDDEN)
@@ -86,7 +86,7 @@ def test_draw_inverts_the_cumulative_distribution(networks: int):
     progress.lengths[5] = steps - 1
     progress.totals[:] = -1.5
     uniform = torch.rand(steps, ROWS, generator=torch.Generator().manual_seed(3)).to(DEVICE)
-    uniform[2, :3], uniform[2, 3:6] = 1 - 2**-24, 0.0  # as far as it goes
+    uniform[2, :3], uniform[2, 3:6] = 1 - 2**-24, 0.0  # both ends of torch.rand
     draw(hidden, heads, uniform, progress, end_id)
 
     logits = sum(h.double() @ w.double().t() + b for h, (w, b) in zip(hidden, heads, strict=True))
@@ -104,12 +104,12 @@ def test_draw_inverts_the_cumulative_distribution(networks: int):
         expected = -1.5 + np.log(probabilities[row, action])
         assert float(progress.totals[episode]) == pytest.approx(expected, abs=1e-5)
         assert bool(progress.going_on[row]) == (action != end_id and t + 1 < steps)
-    assert (progress.going_on == 0).sum() > 2  # some ended by themselves
+    assert (progress.going_on == 0).sum() > 2  # some episodes ended with the end token
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_episodes_keep_their_states_when_others_are_dropped(cell: str):
+def test_episodes_keep_their_states_when_others_end(cell: str):
     encoding = SmilesEncoding.fit(["CCO", "CN"], max_length=20)
     torch.manual_seed(1)
     size = encoding.vocabulary.size
@@ -134,7 +134,7 @@ def test_episodes_keep_their_states_when_others_are_dropped(cell: str):
 
 
 def test_the_kernels_compile_for_a_gpu(tmp_path: Path):
-    """What the interpreter takes may not compile; Triton's compiler needs no GPU."""
+    """Code that the interpreter runs may not compile; Triton's compiler needs no GPU."""
     script = Path(__file__).with_name("compile_kernels.py")
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     found = subprocess.run(

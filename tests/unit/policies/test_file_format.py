@@ -50,7 +50,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("packing", PACKERS)
-def test_packed_files_are_read_whatever_they_are_called(tmp_path: Path, packing: str, named: bool):
+def test_packed_files_are_read_under_any_name(tmp_path: Path, packing: str, named: bool):
     path = tmp_path / f"a.smi{packing if named else ''}"
     path.write_bytes(PACKERS[packing](b"CCO ethanol\n\nN\n"))
     assert sequences(path) == ["CCO", "", "N"]
@@ -60,7 +60,7 @@ def test_packed_files_are_read_whatever_they_are_called(tmp_path: Path, packing:
 
 
 @pytest.mark.parametrize("packing", PACKERS)
-def test_a_name_that_promises_another_packing(tmp_path: Path, packing: str):
+def test_a_name_of_another_packing_raises(tmp_path: Path, packing: str):
     path = tmp_path / f"a.smi{packing}"
     path.write_bytes(b"CCO\n")
     with pytest.raises(CorpusError, match=f"is called {packing} but isn't packed.*rename it"):
@@ -70,7 +70,7 @@ def test_a_name_that_promises_another_packing(tmp_path: Path, packing: str):
         sequences(path)
 
 
-def test_a_zip_tells_what_it_holds(tmp_path: Path):
+def test_a_zip_must_hold_one_plain_file(tmp_path: Path):
     path = tmp_path / "a.zip"
     path.write_bytes(zipped(b"id,smiles\n1,CCO\n", "b.csv"))
     assert sequences(path) == ["CCO"]
@@ -88,7 +88,7 @@ def test_a_zip_tells_what_it_holds(tmp_path: Path):
 
 @pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32"])
 @pytest.mark.parametrize("name", ["a.smi", "a.csv"])
-def test_what_spreadsheets_and_windows_write(tmp_path: Path, codec: str, name: str):
+def test_unicode_files_of_spreadsheets_and_windows_are_read(tmp_path: Path, codec: str, name: str):
     path = tmp_path / name
     lines = (
         ["CCO Äthanol", "", "CCN 尼古丁"] if name == "a.smi" else ["smiles,x", "CCO,Ä", "CCN,尼"]
@@ -97,7 +97,7 @@ def test_what_spreadsheets_and_windows_write(tmp_path: Path, codec: str, name: s
     assert sequences(path) == (["CCO", "", "CCN"] if name == "a.smi" else ["CCO", "CCN"])
 
 
-def test_latin_1_is_named_with_its_line_and_a_remedy(tmp_path: Path):
+def test_latin_1_raises_with_its_line_and_a_remedy(tmp_path: Path):
     path = tmp_path / "a.smi"
     path.write_bytes("CCO\nCCN caf\xe9\n".encode("latin-1"))
     with pytest.raises(CorpusError, match="at line 2: .*iconv -f WINDOWS-1252"):
@@ -111,7 +111,7 @@ TABLE = "id\tSMILES\nC\tc1ccccc1O\nN\tCC(=O)O\nO\tCCO\n"
 
 @pytest.mark.parametrize("name", ["ids.tsv", "ids.tab", "ids.txt", "ids.smi", "ids", "ids.csv"])
 @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|", " "])
-def test_a_column_that_is_asked_for_is_read(tmp_path: Path, name: str, delimiter: str):
+def test_a_requested_column_is_read(tmp_path: Path, name: str, delimiter: str):
     path = tmp_path / name
     path.write_text(TABLE.replace("\t", delimiter))
     assert sequences(path, "SMILES") == ["c1ccccc1O", "CC(=O)O", "CCO"]
@@ -120,12 +120,12 @@ def test_a_column_that_is_asked_for_is_read(tmp_path: Path, name: str, delimiter
         sequences(path, "mol")
     if name in ("ids.tsv", "ids.tab", "ids.csv") and delimiter != " ":
         assert sequences(path) == ["c1ccccc1O", "CC(=O)O", "CCO"]
-    else:  # silence would be methane, ammonia and water
+    else:  # without the error the ids would be read as methane, ammonia and water
         with pytest.raises(CorpusError, match="--column"):
             sequences(path)
 
 
-def test_a_text_without_a_header_has_no_columns(tmp_path: Path):
+def test_a_text_without_a_header_has_no_column_to_request(tmp_path: Path):
     path = tmp_path / "a.smi"
     path.write_text("CCO\tethanol\nCCN\n")
     with pytest.raises(CorpusError, match="no column 'SMILES'; it has: CCO, ethanol"):
@@ -148,7 +148,7 @@ def test_a_text_without_a_header_has_no_columns(tmp_path: Path):
     ],
 )
 @pytest.mark.parametrize("name", ["a.smi", "a.txt"])
-def test_plain_text_stays_plain_text(tmp_path: Path, name: str, content: str):
+def test_plain_text_is_not_taken_for_a_table(tmp_path: Path, name: str, content: str):
     path = tmp_path / name
     path.write_text(content)
     lines = content.splitlines()
@@ -180,7 +180,7 @@ def test_plain_text_stays_plain_text(tmp_path: Path, name: str, content: str):
         (b"a" * 257 + b"ustar\0", "tar archive"),
     ],
 )
-def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes, message: str):
+def test_a_file_of_another_kind_raises_with_its_kind(tmp_path: Path, content: bytes, message: str):
     for name in ("a.txt", "a.smi.gz", "a.csv"):
         if name == "a.csv" and "--column" in message or ".csv" in message:
             continue
@@ -191,7 +191,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes, messa
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_parquet_and_csv_under_each_others_names(tmp_path: Path):
+def test_parquet_named_csv_and_csv_named_parquet_raise(tmp_path: Path):
     for name in ("a.csv", "a.smi"):
         pq.write_table(pa.table({"smiles": ["CCO"]}), tmp_path / name)
         with pytest.raises(CorpusError, match="looks like Parquet: rename it to .parquet"):

@@ -1,4 +1,4 @@
-"""What only a GPU can show; the kernels themselves are in test_cuda_kernels.py."""
+"""Tests that need a GPU; those of the kernels are in test_cuda_kernels.py."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_network(cell: str, seed: int) -> RecurrentNetwork:
 
 @torch.no_grad()
 def log_probs(networks: list[RecurrentNetwork], actions: Tensor, lengths: Tensor) -> Tensor:
-    """On the CPU, in float32: [B]."""
+    """Log-probabilities computed on the CPU: float32 [B]."""
     outputs = [deepcopy(network).cpu()(actions) for network in networks]
     each = action_log_probs(sum(outputs[1:], outputs[0]), actions)
     return (each * step_mask(lengths, actions.shape[1])).sum(1)
@@ -44,7 +44,7 @@ def log_probs(networks: list[RecurrentNetwork], actions: Tensor, lengths: Tensor
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("with_prior", [False, True])
-def test_log_probabilities_are_those_of_what_was_drawn_from(cell: str, with_prior: bool):
+def test_log_probs_are_those_of_the_sampled_distribution(cell: str, with_prior: bool):
     networks = [make_network(cell, seed).cuda() for seed in range(1 + with_prior)]
     sampler = Sampler(networks[0], ENCODING, *networks[1:])
     for seed in (10, 11):  # its weights change in place between calls
@@ -68,7 +68,7 @@ def make_batch(rows: int, steps: int, seed: int) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_captured_updates_are_the_updates(algorithm: Algorithm):
+def test_captured_updates_agree_with_plain_ones(algorithm: Algorithm):
     def learner() -> tuple[KLControlModel, torch.optim.Optimizer]:
         model = KLControlModel(
             make_network("lstm", 0), algorithm, KLControlSettings(), target_rate=0.05

@@ -98,7 +98,7 @@ def make_tree(per_step: bool, seed: int = 0) -> Tree:
 
 
 def off_policy_rows(tree: Tree, behaviour: str, seed: int = 1, batch: int = 128):
-    """Endless batches of sequences that owe nothing to what is being trained."""
+    """Endless batches of sequences that don't depend on the trained policy."""
     generator = torch.Generator().manual_seed(seed)
     if behaviour == "uniform":
         weights = torch.ones(len(tree.actions))
@@ -155,7 +155,7 @@ def train(
     return online.weight.detach()
 
 
-def test_the_tree_is_what_it_should_be():
+def test_control_the_tree_holds_every_sequence():
     tree = make_tree(per_step=True)
     assert len(tree.actions) == 121 and len(tree.prefixes) == 40
     assert torch.isclose(tree.log_probs(tree.log_prior).exp().sum(), torch.tensor(1.0))
@@ -188,7 +188,7 @@ def test_path_reaches_the_optimum(form: str, lam: float, per_step: bool):
 @pytest.mark.parametrize(
     ("name", "form"), [("psi", ""), ("g", ""), ("path", "values"), ("path", "batch")]
 )
-def test_another_policys_data_and_a_copied_target_do_as_well(name: str, form: str):
+def test_another_policys_data_and_a_copied_target_reach_the_optimum(name: str, form: str):
     tree = make_tree(per_step=True, seed=3)
     x = train(
         tree, name, KLControlSettings(lam=0.9), form, "another policy", "periodic copy", steps=700
@@ -211,7 +211,7 @@ def test_q_reaches_its_own_fixed_point(lam: float, per_step: bool):
     assert greedy == tuple(tree.actions[best, : tree.lengths[best]].tolist())
 
 
-def test_q_is_another_problem_than_psi():
+def test_control_fixed_points_of_q_and_psi_differ():
     """Control: the two fixed points differ by far more than the tests' tolerances."""
     tree = make_tree(per_step=True)
     q, psi = tree.backward(1.0, np.max), tree.backward(1.0, np.logaddexp.reduce)
@@ -245,13 +245,13 @@ def test_discounted_path_solves_the_discounted_recursion(form: str, lam: float):
     ("name", "form"), [("psi", ""), ("g", ""), ("path", "values"), ("path", "log_z")]
 )
 def test_control_value_past_the_end_spoils_the_optimum(name: str, form: str):
-    """Lengths that hide the terminal step let value leak in from behind it."""
+    """Without the terminal step the target includes a value beyond the end."""
     tree = make_tree(per_step=True)
 
-    def unending(batch: Trajectories) -> Trajectories:
+    def hide_end(batch: Trajectories) -> Trajectories:
         return replace(batch, lengths=torch.full_like(batch.lengths, T))
 
-    x = train(tree, name, KLControlSettings(lam=0.5), form, corrupt=unending)
+    x = train(tree, name, KLControlSettings(lam=0.5), form, corrupt=hide_end)
     assert tree.distance(policy_log_probs(name, x, tree.log_prior)) > 0.05
 
 
@@ -259,8 +259,8 @@ def test_control_value_past_the_end_spoils_the_optimum(name: str, form: str):
 def test_control_the_optimum_needs_the_prior_in_the_residual(form: str):
     tree = make_tree(per_step=False)
 
-    def forgetful(batch: Trajectories) -> Trajectories:
+    def forget_prior(batch: Trajectories) -> Trajectories:
         return replace(batch, log_prior=torch.zeros_like(batch.log_prior))
 
-    x = train(tree, "path", KLControlSettings(), form, corrupt=forgetful)
+    x = train(tree, "path", KLControlSettings(), form, corrupt=forget_prior)
     assert tree.distance(x.log_softmax(-1)) > 0.05

@@ -33,7 +33,7 @@ def prior() -> RecurrentNetwork:
 
 
 @pytest.fixture
-def everything():
+def every_sequence():
     """Every sequence: actions [N,T], lengths [N], rewards [N,T] paid at the end alone."""
     inner = range(1, V)
     whole = [(*p, END) for n in range(T) for p in itertools.product(inner, repeat=n)]
@@ -58,15 +58,15 @@ def policy_log_probs(model, actions, lengths):
     return log_probs(model.online.log_policy(batch), actions, lengths)
 
 
-def test_enumeration_is_whole(prior, everything):
-    actions, lengths, _ = everything
+def test_control_the_enumeration_sums_to_one(prior, every_sequence):
+    actions, lengths, _ = every_sequence
     total = log_probs(prior(actions), actions, lengths).exp().sum()
     assert total.item() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("algorithm", ["q", "psi", "g", "path"])
-def test_the_first_policy_is_the_prior(algorithm, prior, everything):
-    actions, lengths, rewards = everything
+def test_the_first_policy_is_the_prior(algorithm, prior, every_sequence):
+    actions, lengths, rewards = every_sequence
     model = KLControlModel(prior, algorithm, KLControlSettings(), target_rate=0.05)
     torch.testing.assert_close(
         policy_log_probs(model, actions, lengths),
@@ -75,13 +75,13 @@ def test_the_first_policy_is_the_prior(algorithm, prior, everything):
         rtol=0,  # bfloat16 products where the processor has them
     )
     model.loss(actions, lengths, rewards)
-    # the level takes the tens of nats, so that the logits needn't: at the prior the residuals of
-    # whole paths have mean zero
+    # the level holds the tens of nats instead of the logits: with the prior as policy the residuals
+    # of whole paths have mean zero
     if algorithm != "q":
         assert model.online.level.item() == pytest.approx(rewards.sum(1).mean().item(), abs=0.05)
     level = model.online.level.item()
     model.loss(actions, lengths, 2 * rewards)
-    assert model.online.level.item() == level  # found once
+    assert model.online.level.item() == level  # set only once
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_the_first_policy_is_the_prior(algorithm, prior, everything):
         ("path", 0.5, True),
     ],
 )
-def test_networks_reach_the_optimum_off_policy(algorithm, lam, learned, prior, everything):
-    actions, lengths, rewards = everything
+def test_networks_reach_the_optimum_off_policy(algorithm, lam, learned, prior, every_sequence):
+    actions, lengths, rewards = every_sequence
     settings = KLControlSettings(lam=lam)
     model = KLControlModel(prior, algorithm, settings, learned, target_rate=0.5)
     online = model.online
@@ -117,7 +117,7 @@ def test_networks_reach_the_optimum_off_policy(algorithm, lam, learned, prior, e
     for i in range(700):
         for group, rate in zip(optimizer.param_groups, (5e-3, 5e-2, 3e-2), strict=False):
             group["lr"] = rate * min(1.0, 2 * (1 - i / 700))
-        rows = torch.randint(len(actions), (64,), generator=generator)  # uniform: nobody's policy
+        rows = torch.randint(len(actions), (64,), generator=generator)  # uniform, not a policy
         report = model.loss(actions[rows], lengths[rows], rewards[rows])
         optimizer.zero_grad()
         report.loss.backward()
@@ -129,9 +129,9 @@ def test_networks_reach_the_optimum_off_policy(algorithm, lam, learned, prior, e
 
 @pytest.mark.parametrize("algorithm", ["q", "psi", "g"])
 def test_a_discounted_level_starts_where_one_step_errors_have_mean_zero(
-    algorithm, prior, everything
+    algorithm, prior, every_sequence
 ):
-    actions, lengths, _ = everything
+    actions, lengths, _ = every_sequence
     rewards = torch.where(step_mask(lengths, T), 7.0, 0.0)
     settings = KLControlSettings(gamma=0.5, lam=0.0)
     model = KLControlModel(prior, algorithm, settings, target_rate=0.05)
@@ -149,19 +149,19 @@ def test_a_discounted_level_starts_where_one_step_errors_have_mean_zero(
 
 
 @pytest.mark.parametrize("algorithm", ["q", "psi", "g"])
-def test_a_frozen_policy_keeps_still_while_values_learn(algorithm, prior, everything):
+def test_a_frozen_policy_has_no_gradient_while_values_learn(algorithm, prior, every_sequence):
     model = KLControlModel(prior, algorithm, KLControlSettings(lam=0.9), target_rate=0.05)
-    model.loss(*everything, freeze_policy=True).loss.backward()
+    model.loss(*every_sequence, freeze_policy=True).loss.backward()
     assert all(p.grad.abs().max() == 0 for p in model.online.network.parameters())
     assert model.online.value.outer.weight.grad.abs().max() > 0
     model.zero_grad()
-    model.loss(*everything).loss.backward()
+    model.loss(*every_sequence).loss.backward()
     assert max(p.grad.abs().max() for p in model.online.network.parameters()) > 0
 
 
-def test_targets_follow_and_nothing_else_moves_them(prior, everything):
+def test_only_after_update_moves_the_target(prior, every_sequence):
     model = KLControlModel(prior, "psi", KLControlSettings(), target_rate=0.25)
-    model.loss(*everything).loss.backward()
+    model.loss(*every_sequence).loss.backward()
     assert all(p.grad is None for p in model.target.parameters())
     assert all(p.grad is None for p in model.prior.parameters())
     with torch.no_grad():
@@ -171,14 +171,14 @@ def test_targets_follow_and_nothing_else_moves_them(prior, everything):
     assert model.target.level.item() == pytest.approx(before + 1.0, abs=1e-4)
 
 
-def test_an_unknown_algorithm_is_named(prior):
+def test_an_unknown_algorithm_raises_with_its_name(prior):
     with pytest.raises(ValueError, match="one of q, psi, g, path, not 'sarsa'"):
         KLControlModel(prior, "sarsa", KLControlSettings(), target_rate=0.05)
 
 
 @pytest.mark.parametrize("learned", [True, False])
-def test_known_log_probs_of_the_prior_make_the_same_loss(learned, prior, everything):
-    actions, lengths, rewards = everything
+def test_cached_log_probs_of_the_prior_give_the_same_loss(learned, prior, every_sequence):
+    actions, lengths, rewards = every_sequence
     losses = []
     for known in (False, True):
         model = KLControlModel(prior, "path", KLControlSettings(), learned, target_rate=0.05)

@@ -79,7 +79,7 @@ def test_recursion_agrees_with_loops(batch: Trajectories, gamma: float, lam: flo
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 8, 9])
-def test_accumulate_of_any_length(steps: int):
+def test_accumulate_agrees_with_a_loop_for_any_length(steps: int):
     errors = random(2, steps)
     expected, after = torch.zeros(2, steps), torch.zeros(2)
     for t in reversed(range(steps)):
@@ -115,7 +115,7 @@ def test_value_losses_agree_with_loops(batch: Trajectories, name: str, gamma: fl
     assert loss.item() == pytest.approx((expected**2).mean(), rel=1e-4)
     loss.backward()
     assert slow.grad is None
-    # a step of gradient descent moves what was chosen towards the target, and nothing else
+    # the gradient moves only the values of the chosen actions, towards the target
     chosen = torch.zeros(B, T, V).scatter_(-1, batch.actions[..., None], 1.0)
     expected_gradient = -2 * residuals[..., None] * chosen / int(real.sum())
     torch.testing.assert_close(x.grad, expected_gradient)
@@ -158,7 +158,7 @@ def test_path_loss_agrees_with_loops(batch: Trajectories, form: str, gamma: floa
 
 
 def losses_of(x: Tensor, values: Tensor, batch: Trajectories, settings: KLControlSettings):
-    """Every loss there is, by name."""
+    """All losses by name."""
     log_policy = x.log_softmax(-1)
     return {name: loss(x, 0.5 * x, batch, settings)[0] for name, loss in LOSSES.items()} | {
         "values": path_loss(log_policy, batch, settings, values=values)[0],
@@ -175,7 +175,7 @@ def test_padding_has_no_influence(batch: Trajectories):
         mask = (torch.arange(T) < batch.lengths[:, None]) == real
         return torch.where(mask.view(B, T, *[1] * (t.ndim - 2)), t.flip(0) + 1, t)
 
-    def spoilt(real: bool):
+    def spoiled_losses(real: bool):
         changed = replace(
             batch,
             actions=spoil(batch.actions, real) % V,
@@ -184,7 +184,7 @@ def test_padding_has_no_influence(batch: Trajectories):
         )
         return losses_of(spoil(x, real), spoil(values, real), changed, settings)
 
-    after, control = spoilt(real=False), spoilt(real=True)
+    after, control = spoiled_losses(real=False), spoiled_losses(real=True)
     for name in before:
         assert torch.equal(before[name], after[name]), name
         assert not torch.isclose(before[name], control[name]), name
@@ -205,13 +205,13 @@ def test_huber_bounds_the_gradient_and_equals_the_square_inside(batch: Trajector
         assert narrow[name] < square[name] / 2
 
 
-def test_one_trajectory_says_nothing_without_log_z(batch: Trajectories):
+def test_one_trajectory_without_log_z_has_no_loss(batch: Trajectories):
     one = Trajectories(*(t[:1] for t in vars(batch).values()))
     loss, residuals = path_loss(random(1, T, V).log_softmax(-1), one, KLControlSettings())
     assert loss == 0 and not residuals.any()
 
 
-def test_values_and_policies_of_the_algorithms(batch: Trajectories):
+def test_values_and_policies_follow_their_formulas(batch: Trajectories):
     x, prior = random(B, T, V), batch.log_prior
     torch.testing.assert_close(state_values("q", x, prior), x.max(-1).values)
     torch.testing.assert_close(state_values("psi", x, prior), x.exp().sum(-1).log())
@@ -226,7 +226,7 @@ def test_values_and_policies_of_the_algorithms(batch: Trajectories):
     torch.testing.assert_close(state_values("g", x, prior), state_values("psi", prior + x, prior))
 
 
-def test_what_can_not_be_is_refused(batch: Trajectories):
+def test_wrong_algorithms_and_settings_raise(batch: Trajectories):
     x = random(B, T, V)
     assert ALGORITHMS == ("q", "psi", "g", "path")
     with pytest.raises(ValueError, match="path"):
@@ -240,7 +240,7 @@ def test_what_can_not_be_is_refused(batch: Trajectories):
             KLControlSettings(**wrong)
 
 
-def test_polyak_update_moves_the_target_alone():
+def test_polyak_update_moves_only_the_target():
     online, target = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     nn.init.constant_(online.weight, 3.0)
     online.running_mean.fill_(5.0)

@@ -12,20 +12,20 @@ from sequence_tutor.policies.melody_tokens import TOKENS, tokenize
 ENCODING = MelodyEncoding.fit([])
 
 
-def test_a_token_for_each_event():
+def test_names_of_the_38_tokens():
     assert len(TOKENS) == 38 and TOKENS[:5] == ("-", ".", "C3", "C#3", "D3")
     assert TOKENS[14] == "C4" and TOKENS[37] == "B5"
     for token, name in enumerate(TOKENS[2:], 2):  # another's names for the same pitches
         assert pretty_midi.note_name_to_number(name) == token + 46
 
 
-def test_a_melody_in_tokens():
+def test_a_melody_encodes_to_its_tokens():
     tokens = ENCODING.encode("C4---C#4.B5")
     assert tokens.dtype == np.int16 and tokens.tolist() == [14, 0, 0, 0, 15, 1, 37]
     assert ENCODING.encode("").tolist() == []
 
 
-def test_one_text_for_one_token_row():
+def test_texts_and_token_rows_map_one_to_one():
     rows = np.random.default_rng(0).integers(0, 38, (200, 32), dtype=np.int16)
     texts = [ENCODING.decode(row) for row in rows]
     assert len(set(texts)) == 200
@@ -37,7 +37,7 @@ def test_one_text_for_one_token_row():
     ("melody", "position"),
     [("C4-x", 4), ("C6", 1), ("C4 D4", 3), ("c4", 1), ("E#4", 1), ("C4-C", 4), ("CCO", 1)],
 )
-def test_what_fits_no_token_is_located(melody: str, position: int):
+def test_text_that_fits_no_token_raises_with_its_position(melody: str, position: int):
     with pytest.raises(ValueError, match=f"is not a melody at character {position}$"):
         tokenize(melody)
     with pytest.raises(ValueError):
@@ -50,7 +50,7 @@ def test_the_vocabulary_is_fixed_and_no_token_ends_an_episode():
     assert (ENCODING.max_length, MelodyEncoding.fit([], 64).max_length) == (32, 64)
 
 
-def test_lines_of_text_are_read_as_they_are(tmp_path: Path):
+def test_melodies_are_read_from_a_csv(tmp_path: Path):
     path = tmp_path / "melodies.csv"
     path.write_text("id,sequence\n1,C4---\n2,D4..\n3,X\n")
 
@@ -66,7 +66,7 @@ def test_lines_of_text_are_read_as_they_are(tmp_path: Path):
     assert MelodyEncoding.read(path, lambda _: None, column="id").sequences == ["1", "2", "3"]
 
 
-def test_midi_is_cut_to_the_length(tmp_path: Path):
+def test_midi_is_cut_into_windows_of_the_length(tmp_path: Path):
     midi = pretty_midi.PrettyMIDI()
     piano = pretty_midi.Instrument(0)
     piano.notes = [pretty_midi.Note(90, 60 + i % 3, i / 2, (i + 1) / 2) for i in range(16)]

@@ -78,14 +78,14 @@ def test_windows_of_a_folder_or_zip_in_the_order_of_names(tmp_path: Path, kind: 
     assert sorted(tmp_path.rglob("*")) == before  # nothing was unpacked
 
 
-def test_one_file(tmp_path: Path):
+def test_a_single_midi_file_is_read(tmp_path: Path):
     path = write(tmp_path / "a.mid", SCALE)
     assert is_midi(path) and is_midi(tmp_path) and is_midi(Path("a.zip"))
     assert not is_midi(Path("a.csv"))
     assert read(path).sequences == [UP]
 
 
-def test_what_was_changed_is_told(tmp_path: Path):
+def test_notes_count_transposed_quantised_and_dropped(tmp_path: Path):
     write(tmp_path / "a.mid", [p + 2 for p in SCALE])
     write(tmp_path / "b.mid", [*SCALE, 127], steps=4 - 1 / 3)  # the grid is met every third note
     write(tmp_path / "c.mid", SCALE * 8, steps=0.5)
@@ -99,7 +99,7 @@ def test_what_was_changed_is_told(tmp_path: Path):
     assert read(tmp_path, 16).notes[1:] == ["1 files transposed to C major or A minor"]
 
 
-def test_bad_files_are_named_and_the_rest_is_used(tmp_path: Path):
+def test_bad_files_are_named_and_the_others_are_used(tmp_path: Path):
     good = write(tmp_path / "good.mid", SCALE).read_bytes()
     (tmp_path / "cut.mid").write_bytes(good[:-20])
     (tmp_path / "diary.mid").write_text("Dear diary")
@@ -118,7 +118,7 @@ def test_bad_files_are_named_and_the_rest_is_used(tmp_path: Path):
     ]
 
 
-def test_a_window_that_can_not_be_used_is_named(tmp_path: Path):
+def test_an_unusable_window_is_named_with_its_file(tmp_path: Path):
     write(tmp_path / "a.mid", SCALE)
     write(tmp_path / "b.mid", SCALE[::-1])
     corpus = read_midi_corpus(tmp_path, lambda t: "starts low" if t == UP else None, 32)
@@ -126,7 +126,7 @@ def test_a_window_that_can_not_be_used_is_named(tmp_path: Path):
     assert corpus.broken == [f"a.mid: {UP!r}: starts low"]
 
 
-def test_a_zip_bomb_is_refused(tmp_path: Path):
+def test_a_zip_bomb_is_a_broken_file(tmp_path: Path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.mid", b"MThd" + bytes(40 * MAX_BYTES))
@@ -157,14 +157,14 @@ def test_a_damaged_member_is_named(tmp_path: Path):
         ("a.mid", b"not MIDI", "no melody of 32 steps. .*1 unusable files"),
     ],
 )
-def test_what_can_not_be_read_at_all(tmp_path: Path, name: str, content, message: str):
+def test_a_missing_or_unreadable_path_raises(tmp_path: Path, name: str, content, message: str):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(CorpusError, match=message):
         read(tmp_path / name)
 
 
-def test_a_folder_without_melodies(tmp_path: Path):
+def test_a_folder_without_melodies_raises(tmp_path: Path):
     with pytest.raises(CorpusError, match="has no MIDI file"):
         read(tmp_path)
     (tmp_path / "a.txt").write_text("C4---")
@@ -176,14 +176,14 @@ def test_a_folder_without_melodies(tmp_path: Path):
     assert len(read(tmp_path, 16).sequences) == 1
 
 
-def stretches(rows: Iterable[np.ndarray], length: int = 32) -> set[bytes]:
-    """Every `length` steps of token rows."""
+def windows_of(rows: Iterable[np.ndarray], length: int = 32) -> set[bytes]:
+    """Every window of `length` steps of token rows, as bytes."""
     views = [np.lib.stride_tricks.sliding_window_view(r, length) for r in rows if len(r) >= length]
     return {stretch.astype(np.int16).tobytes() for view in views for stretch in view}
 
 
-def plainly(data: bytes) -> np.ndarray:
-    """Tokens of a file with one voice on the grid, read in the most obvious way."""
+def read_naively(data: bytes) -> np.ndarray:
+    """Tokens of a file with one voice on the grid, read in the simplest way."""
     file = mido.MidiFile(file=BytesIO(data))
     now, tokens = 0, {}
     for message in file.tracks[1]:
@@ -198,7 +198,7 @@ def plainly(data: bytes) -> np.ndarray:
     return np.array([tokens.get(step, 0) for step in range(max(tokens) + 1)])
 
 
-def test_real_songs_are_read_as_they_were_written():
+def test_real_songs_keep_their_windows():
     """Songs in C major or A minor by their scores' key signatures, and windows cut from them."""
     songs, table = DATA / "openscore_lieder_midi.zip", DATA / "lieder_cc0_windows32.npz"
     for path in (songs, table):
@@ -211,7 +211,7 @@ def test_real_songs_are_read_as_they_were_written():
         assert piece.moved + piece.collided + piece.vanished + piece.out_of_range == 0
     assert np.mean([piece.shift == 0 for piece in pieces]) > 0.95
     windows = [row.astype(np.int16).tobytes() for row in np.load(table)["tokens"]]
-    wanted = stretches(map(plainly, files)).intersection(windows)
-    found = stretches(segment for piece in pieces for segment in piece.segments)
+    wanted = windows_of(map(read_naively, files)).intersection(windows)
+    found = windows_of(segment for piece in pieces for segment in piece.segments)
     assert len(wanted) > 300
     assert len(wanted & found) > 0.95 * len(wanted)

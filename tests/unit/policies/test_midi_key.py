@@ -40,22 +40,22 @@ def test_correlations_are_pearsons():
 
 @pytest.mark.parametrize("pitches", [STAR, LAMENT])
 @pytest.mark.parametrize("shift", range(12))
-def test_a_key_is_found_wherever_it_lies(pitches: list[int], shift: int):
+def test_the_key_is_found_in_every_transposition(pitches: list[int], shift: int):
     assert scale(histogram(pitches, shift)) == shift
     assert (shift + shift_to_c(shift)) % 12 == 0 and -6 <= shift_to_c(shift) <= 5
 
 
-def test_a_tune_that_dwells_on_the_dominant():
+def test_a_tune_around_the_dominant_keeps_its_key():
     tune = histogram([67, 71, 74, 71, 67, 69, 71, 74, 67, 65, 64, 67])
     assert correlations(tune).argmax() == 7  # G major by correlation alone, in spite of its F
     assert scale(tune) == 0
 
 
-def test_a_signature_is_believed_unless_it_is_far_off():
+def test_a_key_signature_counts_unless_it_is_far_off():
     pentatonic = histogram([60, 62, 64, 67, 69])  # of C, F and G major alike
     assert [scale(pentatonic, signature) for signature in (0, 5, 7)] == [0, 5, 7]
     assert scale(pentatonic, 6) != 6
-    # E flat major exported under the signature of C, as programs do that know none
+    # E flat major with the signature of C, which programs without key signatures write
     assert scale(histogram(STAR, 3), 0) == 3
 
 
@@ -73,5 +73,5 @@ def test_a_signature_is_believed_unless_it_is_far_off():
         ([], 0),
     ],
 )
-def test_octaves_that_fit_most(pitches: list[int], shift: int):
+def test_octave_fit_keeps_most_notes_in_range(pitches: list[int], shift: int):
     assert octave_fit(pitches) == shift

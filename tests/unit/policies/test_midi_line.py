@@ -35,15 +35,15 @@ def tokens(melody: str) -> np.ndarray:
         ([(72, 0, 8), (48, 2, 4), (52, 4, 6), (74, 8, 12)], [(72, 0, 8), (74, 8, 12)]),
         # legato into a lower note
         ([(72, 0, 4.5), (70, 4, 8)], [(72, 0, 4), (70, 4, 8)]),
-        # a higher note and the same note cut what sounds
+        # a higher note or the same note cuts the sounding one
         ([(60, 0, 8), (62, 2, 4)], [(60, 0, 2), (62, 2, 4)]),
         ([(60, 0, 8), (60, 2, 4)], [(60, 0, 2), (60, 2, 4)]),
-        # a grace note is no chord with the note it leads to
+        # a grace note is no chord with its main note
         ([(74, 3.8, 4), (72, 4, 8)], [(74, 3.8, 4), (72, 4, 8)]),
         ([], []),
     ],
 )
-def test_skyline(given, expected):
+def test_skyline_keeps_the_highest_notes(given, expected):
     assert skyline(notes(*given)) == notes(*expected)
     assert skyline(reversed(notes(*given))) == notes(*expected)
 
@@ -71,7 +71,7 @@ def test_skyline(given, expected):
         ([(60, 0, 1.4), (62, 1.4, 2)], [(60, 0, 1), (62, 1, 2)], 1, 0, 0),
     ],
 )
-def test_quantise(given, expected, moved, collided, vanished):
+def test_quantise_moves_notes_to_the_grid(given, expected, moved, collided, vanished):
     found = quantise(notes(*given))
     assert found.notes == notes(*expected)
     assert (found.moved, found.collided, found.vanished) == (moved, collided, vanished)
@@ -88,7 +88,7 @@ def test_tokens_of_notes():
             notes_to_tokens(notes((pitch, 0, 1)), 4)
 
 
-def test_a_rest_of_a_bar_splits():
+def test_a_rest_of_a_bar_splits_the_line():
     line = notes((60, 5, 9), (62, 24, 25), (64, 41, 42))
     assert [text(s) for s in split(line)] == [
         "C4---." + "-" * 14 + "D4." + "-" * 11,

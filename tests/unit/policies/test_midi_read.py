@@ -48,7 +48,7 @@ def in_quarters(pitches: list[int], shift: int = 0) -> mido.MidiTrack:
 
 def test_the_melody_of_one_track():
     data = midi(track((60, 4, 8), (62, 8, 10), (64, 12, 20)))
-    assert texts(data) == ["C4---D4-.-E4-------"]  # what is silent at the start is left out
+    assert texts(data) == ["C4---D4-.-E4-------"]  # silence at the start is left out
     found = read_midi(data, transpose=False)
     assert found.segments[0].dtype == np.int16 and found.notes == 3
     assert (found.shift, found.moved, found.collided, found.vanished, found.out_of_range) == (
@@ -56,7 +56,7 @@ def test_the_melody_of_one_track():
     ) * 5
 
 
-def test_as_pretty_midi_writes_it():
+def test_a_file_of_pretty_midi_is_read():
     file = pretty_midi.PrettyMIDI(initial_tempo=97)
     piano = pretty_midi.Instrument(0)
     step_s = 60 / 97 / 4
@@ -75,7 +75,7 @@ def test_a_change_of_tempo_changes_nothing():
     assert read_midi(midi(notes, meta=tuple(slower))).moved == 0
 
 
-def test_a_file_that_is_read_warns_of_nothing():
+def test_reading_a_file_does_not_warn():
     tune = track((60, 0, 16))
     tune.insert(0, mido.MetaMessage("key_signature", key="C"))  # out of place: pretty_midi warns
     data = midi(tune)
@@ -108,7 +108,7 @@ def test_the_track_with_a_melodys_name_has_the_melody():
 def test_a_named_track_that_changes_its_program_stays_whole():
     tune = track((60, 0, 8), (62, 8, 16), name="melody")
     tune.insert(3, mido.Message("program_change", program=40))
-    assert len(read_instruments(midi(tune))[0]) == 2  # or nothing is tested here
+    assert len(read_instruments(midi(tune))[0]) == 2  # control
     assert texts(midi(tune, track((72, 0, 16)))) == ["C4-------D4-------"]
 
 
@@ -118,7 +118,7 @@ def test_without_names_the_melody_is_on_top():
     assert texts(midi(left, right)) == ["G4---C5-------B4---"]
 
 
-def test_off_the_grid():
+def test_notes_off_the_grid_are_counted():
     triplet = track(*((60 + i, i * 4 / 3, (i + 1) * 4 / 3) for i in range(3)))
     assert read_midi(midi(triplet)).moved == 2
     assert texts(midi(triplet)) == ["C4C#4-D4." + "-" * 11]
@@ -128,19 +128,19 @@ def test_off_the_grid():
     assert texts(played)[0].startswith("C4---D4.F4")
 
 
-def test_a_long_rest_splits():
+def test_a_long_rest_splits_the_melody():
     data = midi(track((60, 0, 4), (62, 19, 20), (64, 36, 40)))
     assert [s.replace("-", "") for s in texts(data)] == ["C4.D4.", "E4."]
 
 
 @pytest.mark.parametrize("shift", range(-18, 18))
-def test_any_key_is_brought_to_c_by_the_shorter_way(shift: int):
+def test_any_key_is_transposed_to_c_by_the_shorter_way(shift: int):
     data = midi(in_quarters(STAR, shift))
     found = read_midi(data)
     assert texts(data, True) == texts(midi(in_quarters(STAR, (shift + found.shift))))
     assert (shift + found.shift) % 12 == 0
     assert 48 <= 60 + shift + found.shift and 69 + shift + found.shift <= 83
-    if -12 <= shift <= 12:  # no octave is needed besides
+    if -12 <= shift <= 12:  # no octave shift is needed
         assert -6 <= found.shift <= 5
     assert read_midi(data, transpose=False).shift % 12 == 0
 
@@ -158,7 +158,7 @@ def test_a_key_signature_decides_between_scales_that_fit(key: str, moved: int):
         assert read_midi(data).shift == moved
 
 
-def test_two_key_signatures_are_no_help():
+def test_two_key_signatures_are_ignored():
     tune = in_quarters([60, 62, 64, 67, 69, 67, 64, 62, 60])
     keys = [mido.MetaMessage("key_signature", key=key, time=STEP) for key in ("G", "D")]
     assert read_instruments(midi(tune, meta=tuple(keys)))[1] is None
@@ -166,7 +166,7 @@ def test_two_key_signatures_are_no_help():
     assert read_midi(midi(tune, meta=tuple(keys))).shift == read_midi(midi(tune)).shift
 
 
-def test_what_no_octave_fits_is_dropped():
+def test_notes_that_no_octave_fits_are_dropped():
     data = midi(track((60, 0, 4), (62, 4, 8), (100, 8, 12), (64, 12, 16)))
     assert read_midi(data, transpose=False).out_of_range == 1
     assert texts(data) == ["C4---D4---.---E4---"]
@@ -217,7 +217,7 @@ def test_control_the_raw_file_is_good():
         (raw(NOTE + END) + b"\0" * MAX_BYTES, "more than 4 MiB"),
     ],
 )
-def test_bad_files_have_a_reason(data: bytes, reason: str):
+def test_bad_files_raise_with_a_reason(data: bytes, reason: str):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(MidiError, match=reason) as caught:
@@ -225,7 +225,7 @@ def test_bad_files_have_a_reason(data: bytes, reason: str):
     assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
 
 
-def test_noise_raises_nothing_else():
+def test_random_bytes_raise_only_midi_errors():
     random = np.random.default_rng(0)
     good = midi(track(*((60 + i % 5, i, i + 1) for i in range(40)), name="melody"))
     read, refused = 0, 0

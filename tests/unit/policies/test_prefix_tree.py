@@ -29,7 +29,7 @@ def test_each_distinct_prefix_is_one_node_below_its_own(lengths, trees):
     actions, ends = batch(lengths, max(lengths) + 2)
     forest = PrefixForest(actions, ends, 9, trees)
     assert len(forest.trees) == min(trees, len(lengths))
-    found: list[tuple[int, ...]] = []  # the nodes' prefixes, from what they read and their parents
+    found: list[tuple[int, ...]] = []  # the nodes' prefixes, from their tokens and parents
     for tree in forest.trees:
         own: list[tuple[int, ...]] = [()]
         for parent, read in zip(tree.parents.tolist(), tree.reads[1:].tolist(), strict=True):
@@ -46,7 +46,7 @@ def test_each_distinct_prefix_is_one_node_below_its_own(lengths, trees):
         tuple(row[:t].tolist()) for row, n in zip(actions, ends, strict=True) for t in range(n)
     }
     assert set(found) == prefixes and forest.size == len(found)
-    # each step of each episode gets what belongs to its prefix
+    # each step of each episode gets the node of its prefix
     unpacked = forest.unpack(torch.arange(1, forest.size + 1))
     for row, n, nodes in zip(actions, ends.tolist(), unpacked, strict=True):
         assert [found[node - 1] for node in nodes[:n]] == [
@@ -55,7 +55,7 @@ def test_each_distinct_prefix_is_one_node_below_its_own(lengths, trees):
         assert not nodes[n:].any()
 
 
-def test_episodes_that_are_the_same_cost_once():
+def test_equal_episodes_share_their_nodes():
     actions = torch.randint(5, (1, 8)).expand(4, -1)
     assert PrefixForest(actions, torch.tensor([8, 8, 3, 8]), start=5).size == 8
 
@@ -64,7 +64,7 @@ def test_episodes_that_are_the_same_cost_once():
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("trees", [1, 3])
-def test_outputs_and_gradients_are_those_of_pytorch(cell, layers, lengths, trees, monkeypatch):
+def test_outputs_and_gradients_agree_with_pytorch(cell, layers, lengths, trees, monkeypatch):
     monkeypatch.setattr(module, "LEAST_EPISODES", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: trees)
     network = make(cell, layers)
@@ -94,7 +94,7 @@ def test_the_padding_is_neither_read_nor_written():
     assert torch.equal(out, network(other, ends)) and not out[0, 2:].any()
 
 
-def test_with_dropout_each_episode_has_masks_of_its_own():
+def test_each_episode_has_its_own_dropout_masks():
     torch.manual_seed(0)
     network = RecurrentNetwork(Architecture("gru", 5, 6, 64, 2), dropout=0.5)
     actions, ends = torch.zeros(2, 9, dtype=torch.int64), torch.tensor([9, 4])
@@ -107,7 +107,7 @@ def test_with_dropout_each_episode_has_masks_of_its_own():
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_bfloat16_products_stay_near(cell, monkeypatch):
+def test_bfloat16_outputs_are_near_float32_ones(cell, monkeypatch):
     network = make(cell)
     actions, ends = batch(LENGTHS[0], 7)
     exact = network(actions, ends)

@@ -38,7 +38,7 @@ def test_nll_falls_and_the_best_prior_is_saved(tmp_path: Path):
     assert saved.encoding.vocabulary.tokens == prior.encoding.vocabulary.tokens
     assert set(saved.encoding.vocabulary.tokens) >= {"<end>", "Cl", "c", "1", "(", "="}
     assert saved.card["training"]["hidden"] == 16
-    # it now prefers what it was shown
+    # a training sequence is more probable than another one
     assert saved.log_prob(["CCO"])[0] > saved.log_prob(["OC1"])[0] + 2
 
 
@@ -57,7 +57,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path, cell: str):
 
     with pytest.raises(Interrupt):
         make(settings).run(tmp_path / "parts", interrupt)
-    torch.manual_seed(99)  # nothing but the checkpoint may carry over
+    torch.manual_seed(99)  # only the checkpoint may carry state over
     resumed = make(settings)
     torch.manual_seed(99)
     resumed.restore(tmp_path / "parts")
@@ -76,13 +76,13 @@ def test_another_seed_trains_another_network(tmp_path: Path):
     assert same(a.network, b.network) and not same(a.network, c.network)
 
 
-def test_patience_ends_the_training(tmp_path: Path):
+def test_training_ends_after_patience_epochs(tmp_path: Path):
     training = make(replace(SETTINGS, learning_rate=0.0, patience=2, epochs=50))
     training.run(tmp_path, lambda _: None)
     assert training.epoch <= 4
 
 
-def test_the_learning_rate_warms_up_stays_and_falls_to_zero():
+def test_the_learning_rate_warms_up_and_falls_to_zero():
     training = make(replace(SETTINGS, epochs=10, warmup=4, decay_share=0.5))
     n = training.total_steps
     rates = [training.learning_rate(step) / 0.02 for step in range(n + 1)]
@@ -106,7 +106,7 @@ def test_whole_pieces_are_held_out():
         assert training.train[1].tolist() == [len(s) + 1 for s in kept]
         chosen.add(frozenset(of[s] for s in out))
     assert len(chosen) > 1
-    # control: of sequences that are pieces of their own, as many come from all over
+    # control: without pieces the held-out sequences come from all of them
     scattered = Pretraining(encoding, corpus, settings, "cpu").data
     assert len(scattered.held_out) == 27
     assert {of[s] for s in scattered.held_out} & {of[s] for s in scattered.training}
@@ -125,7 +125,7 @@ def test_given_sequences_validate_and_never_train(tmp_path: Path):
     assert training.history[-1]["validation_nll"] == pytest.approx(judged, abs=1e-4)
 
 
-def test_what_can_not_be_is_refused(tmp_path: Path):
+def test_too_little_data_and_a_missing_checkpoint_raise(tmp_path: Path):
     with pytest.raises(ValueError, match="at least two sequences"):
         Pretraining(SmilesEncoding.fit(["C"]), ["C"], SETTINGS, "cpu")
     with pytest.raises(ValueError, match="of two pieces"):

@@ -49,7 +49,7 @@ def test_round_trip_keeps_everything_to_bfloat16(prior: Prior, tmp_path: Path):
     )
     sequences = ["", "C", "NO"]
     np.testing.assert_allclose(loaded.log_prob(sequences), prior.log_prob(sequences), atol=0.05)
-    # what has been rounded once stays as it is
+    # rounding twice changes nothing
     loaded.save(tmp_path / "q")
     again = load_prior(tmp_path / "q")
     np.testing.assert_array_equal(again.log_prob(sequences), loaded.log_prob(sequences))
@@ -57,7 +57,7 @@ def test_round_trip_keeps_everything_to_bfloat16(prior: Prior, tmp_path: Path):
     assert files == sorted([METADATA_FILE, WEIGHTS_FILE])
 
 
-def test_a_prior_may_bring_its_data(prior: Prior, tmp_path: Path):
+def test_a_prior_saves_its_data(prior: Prior, tmp_path: Path):
     prior.save(tmp_path / "without")
     assert load_prior(tmp_path / "without").data is None
     prior.data = Data(["CNO", "C", "NN"], ["ON"])
@@ -70,7 +70,7 @@ def test_a_prior_may_bring_its_data(prior: Prior, tmp_path: Path):
         assert packed == (tmp_path / "b" / name).read_bytes()
         assert packed[4:8] == bytes(4)  # no time of writing
     text = gzip.decompress((tmp_path / "a" / TRAINING_FILE).read_bytes()).decode()
-    assert text == "CNO\nC\nNN\n"  # anybody can read it
+    assert text == "CNO\nC\nNN\n"  # plain text
     prior.data = Data(["CNO", "C", "NO"], ["ON"])
     prior.save(tmp_path / "a")
     assert load_prior(tmp_path / "a").data == prior.data != loaded.data
@@ -89,7 +89,7 @@ def test_a_prior_may_bring_its_data(prior: Prior, tmp_path: Path):
     ],
     ids=["cut", "garbled", "not packed", "not text", "no held-out data"],
 )
-def test_damaged_data_is_named(prior: Prior, tmp_path: Path, damage):
+def test_damaged_data_raises_with_its_path(prior: Prior, tmp_path: Path, damage):
     prior.data = Data(["CNO", "C"] * 50, ["ON"])
     prior.save(tmp_path)
     load_prior(tmp_path)
@@ -111,10 +111,10 @@ def test_probabilities_of_all_sequences_sum_to_one(prior: Prior):
     whole = token_log_probs(prior.network, np.stack(rows), np.full(len(rows), 3))
     total = np.exp(prior.log_prob(names)).sum() + np.exp(whole).sum()
     assert total == pytest.approx(1, abs=1e-5)
-    assert prior.network.training  # dropout was off for the judgement, and is on again
+    assert prior.network.training  # dropout was off for log_prob, and is on again
 
 
-def test_log_prob_does_not_depend_on_the_company(prior: Prior):
+def test_log_prob_does_not_depend_on_the_batch(prior: Prior):
     together = prior.log_prob(["NO", "", "C"])
     alone = [prior.log_prob([s])[0] for s in ("NO", "", "C")]
     np.testing.assert_allclose(together, alone, atol=1e-6)
@@ -128,7 +128,7 @@ def test_samples_are_text_and_repeat_with_the_seed(prior: Prior):
     assert prior.sample(40, seed=1) == samples != prior.sample(40, seed=2)
 
 
-def test_an_unknown_name_lists_what_there_is(tmp_path: Path):
+def test_an_unknown_name_lists_the_shipped_priors(tmp_path: Path):
     with pytest.raises(PriorError, match="no prior at 'nowhere'") as caught:
         load_prior("nowhere")
     assert all(name in str(caught.value) for name in shipped_priors())
@@ -168,7 +168,7 @@ def _edit(path: Path, **changes) -> None:
         "encoding", "token twice", "fewer tokens", "other network",
     ],
 )  # fmt: skip
-def test_a_damaged_prior_is_named(prior: Prior, tmp_path: Path, damage):
+def test_a_damaged_prior_raises_with_its_path(prior: Prior, tmp_path: Path, damage):
     path = tmp_path / "p"
     prior.save(path)
     load_prior(path)
@@ -179,7 +179,7 @@ def test_a_damaged_prior_is_named(prior: Prior, tmp_path: Path, damage):
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff\xfe"])
-def test_the_encoding_is_told_by_the_metadata_alone(prior: Prior, tmp_path: Path, content):
+def test_the_encoding_is_read_without_the_weights(prior: Prior, tmp_path: Path, content):
     prior.save(tmp_path / "p")
     (tmp_path / "p" / WEIGHTS_FILE).unlink()
     assert (encoding_of(tmp_path / "p"), encoding_of("lieder")) == ("smiles", "melody")

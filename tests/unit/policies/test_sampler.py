@@ -84,7 +84,7 @@ def test_samples_follow_the_network(exact, encoding, cell: str, layers: int):
 
 
 @pytest.mark.parametrize("with_prior", [False, True])
-def test_log_probs_are_those_of_what_was_drawn_in_bfloat16(monkeypatch, encoding, with_prior):
+def test_bfloat16_log_probs_are_those_of_the_drawn_samples(monkeypatch, encoding, with_prior):
     monkeypatch.setattr(module, "bfloat16_is_fast", lambda device_type: True)
     network, prior = make_network(), make_network("gru", seed=5) if with_prior else None
     episodes = Sampler(network, encoding, prior).sample(20_000, rng(2))
@@ -113,8 +113,8 @@ def test_bfloat16_samples_follow_the_float32_network(encoding, cell):
 
 
 @BFLOAT16
-def test_log_probs_of_the_shipped_prior_in_bfloat16_are_near_float32s():
-    """What docs/results.md states."""
+def test_bfloat16_log_probs_of_the_shipped_prior_are_near():
+    """The bounds that docs/results.md states."""
     prior = load_prior("zinc250k")
     episodes = Sampler(prior.network, prior.encoding).sample(256, rng(3))
     tokens, lengths = episodes.tokens, episodes.lengths
@@ -156,7 +156,7 @@ def test_g_reweights_the_prior(exact, encoding, scale: float):
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_each_row_keeps_its_tokens_length_and_log_prob(exact, cell: str):
-    """Episodes end at many different steps, so rows move about while the batch narrows."""
+    """Episodes end at many different steps, so rows change places as the batch shrinks."""
     encoding = SmilesEncoding(Vocabulary(("<end>", "C", "N", "O"), end_id=0), max_length=40)
     network = make_network(cell, scale=1.5)
     with torch.no_grad():
@@ -174,7 +174,7 @@ def test_each_row_keeps_its_tokens_length_and_log_prob(exact, cell: str):
     assert np.abs(np.roll(episodes.log_probs, 1) - forced).max() > 1  # control
 
 
-def test_without_an_end_token_every_episode_is_as_long_as_can_be(exact):
+def test_without_an_end_token_episodes_have_the_longest_length(exact):
     encoding = SmilesEncoding(Vocabulary(("C", "N", "O", "S"), end_id=None), max_length=5)
     network = make_network()
     episodes = Sampler(network, encoding).sample(50, rng(5))
@@ -183,7 +183,7 @@ def test_without_an_end_token_every_episode_is_as_long_as_can_be(exact):
     np.testing.assert_allclose(episodes.log_probs, forced, atol=1e-4)
 
 
-def test_the_seed_decides(encoding):
+def test_the_seed_determines_the_samples(encoding):
     sampler = Sampler(make_network(), encoding)
     a, b, c = (sampler.sample(64, rng(seed)) for seed in (7, 7, 8))
     assert (a.tokens == b.tokens).all() and (a.log_probs == b.log_probs).all()
@@ -191,7 +191,7 @@ def test_the_seed_decides(encoding):
     assert len(sampler.sample(1).tokens) == 1
 
 
-def test_new_weights_count_from_the_next_call(exact, encoding):
+def test_new_weights_are_used_from_the_next_call(exact, encoding):
     network = make_network()
     sampler = Sampler(network, encoding)
     sampler.sample(8, rng(1))
@@ -201,7 +201,7 @@ def test_new_weights_count_from_the_next_call(exact, encoding):
     np.testing.assert_allclose(episodes.log_probs, forced, atol=1e-4)
 
 
-def test_weights_that_are_not_finite_are_refused(encoding):
+def test_weights_that_are_not_finite_raise(encoding):
     network = make_network()
     with torch.no_grad():
         network.head.bias[1] = torch.nan
@@ -209,7 +209,7 @@ def test_weights_that_are_not_finite_are_refused(encoding):
         Sampler(network, encoding).sample(4)
 
 
-def test_the_draw_never_takes_what_has_no_probability(monkeypatch):
+def test_actions_of_probability_0_are_never_drawn(monkeypatch):
     log_probs = torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.3, 0.0, 0.7, 0.0]]).log()
     second = torch.ones(20_000, dtype=torch.int64)
     drawn = torch.bincount(module._draw(log_probs, second, rng(0)), minlength=5) / 20_000
@@ -219,7 +219,7 @@ def test_the_draw_never_takes_what_has_no_probability(monkeypatch):
         assert (module._draw(log_probs, second[:2], None) == action).all()
 
 
-def test_each_distinct_beginning_is_stepped_once(exact, encoding, monkeypatch):
+def test_each_distinct_prefix_is_stepped_once(exact, encoding, monkeypatch):
     stepped = []
     step = Stepper.step
 
@@ -229,11 +229,11 @@ def test_each_distinct_beginning_is_stepped_once(exact, encoding, monkeypatch):
 
     monkeypatch.setattr(Stepper, "step", counting)
     episodes = Sampler(make_network(), encoding).sample(500, rng(6))
-    beginnings = [
+    prefixes = [
         {tuple(row[:t]) for row, n in zip(episodes.tokens, episodes.lengths, strict=True) if n > t}
         for t in range(episodes.tokens.shape[1])
     ]
-    assert stepped == [module._width(len(distinct), 500) for distinct in beginnings]
+    assert stepped == [module._width(len(distinct), 500) for distinct in prefixes]
     assert sum(stepped) < episodes.lengths.sum() / 10
 
 

@@ -21,7 +21,7 @@ from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
         ("", []),
     ],
 )
-def test_tokens(smiles: str, tokens: list[str]):
+def test_tokenize_splits_smiles_into_tokens(smiles: str, tokens: list[str]):
     assert tokenize(smiles) == tokens
     assert "".join(tokens) == smiles
 
@@ -29,12 +29,12 @@ def test_tokens(smiles: str, tokens: list[str]):
 @pytest.mark.parametrize(
     ("smiles", "position"), [("CC!C", 3), ("!C", 1), ("CC ", 3), ("C[NH", 2), ("C%1C", 2)]
 )
-def test_what_fits_no_token_is_located(smiles: str, position: int):
+def test_text_that_fits_no_token_raises_with_its_position(smiles: str, position: int):
     with pytest.raises(ValueError, match=f"at character {position}$"):
         tokenize(smiles)
 
 
-def test_fit_orders_the_vocabulary_whatever_the_order_of_the_corpus():
+def test_fit_does_not_depend_on_the_order_of_the_corpus():
     encoding = SmilesEncoding.fit(["CCl", "N"], max_length=7)
     assert encoding.vocabulary.tokens == (END, "C", "Cl", "N")
     assert encoding.vocabulary.end_id == 0 and encoding.max_length == 7
@@ -55,6 +55,6 @@ def test_round_trip_and_the_end_token():
     assert not rows[2].any()
 
 
-def test_a_token_outside_the_vocabulary_is_named():
+def test_a_token_outside_the_vocabulary_raises():
     with pytest.raises(UnknownTokenError, match="'Br'"):
         SmilesEncoding.fit(["CC"]).encode("CBr")

@@ -1,4 +1,4 @@
-"""Steps against PyTorch's own layers, and what is remembered of a network."""
+"""Steps against PyTorch's own layers, and when a network's stepper is reused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DTYPES = [
 
 @pytest.fixture(params=[True, False])
 def one_dnn(request, monkeypatch):
-    """With oneDNN's kernels where there are any, and without."""
+    """With oneDNN's kernels if this machine has them, and without."""
     if not request.param:
         monkeypatch.setattr(module, "one_dnn", lambda dtype: False)
         monkeypatch.setattr("sequence_tutor.policies.kernels.stepper.one_dnn", lambda dtype: False)
@@ -39,7 +39,7 @@ def make(cell: str = "lstm", layers: int = 2) -> RecurrentNetwork:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_steps_are_those_of_pytorch(one_dnn, cell, layers, dtype):
+def test_steps_agree_with_pytorch(one_dnn, cell, layers, dtype):
     network = make(cell, layers)
     actions = torch.randint(5, (20, 9))
     read = torch.cat((torch.full((20, 1), 5), actions[:, :-1]), 1)
@@ -60,7 +60,7 @@ def test_steps_are_those_of_pytorch(one_dnn, cell, layers, dtype):
 
 @pytest.mark.parametrize("rows", [1, 7, 64, 300])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_products_are_those_of_linear(one_dnn, dtype, rows):
+def test_products_agree_with_linear(one_dnn, dtype, rows):
     torch.manual_seed(rows)
     weight, bias, x = torch.randn(40, 24), torch.randn(40), torch.randn(rows, 24)
     expected = torch.nn.functional.linear(x, weight, bias)
@@ -73,12 +73,12 @@ def test_products_are_those_of_linear(one_dnn, dtype, rows):
     torch.testing.assert_close(other.float(), expected - bias, **near)
 
 
-def test_tanh_is_tanh():
+def test_tanh_agrees_with_numpy():
     x = torch.linspace(-100, 100, 10_001)
     np.testing.assert_allclose(tanh_(x.clone()), x.double().tanh(), atol=3e-7)
 
 
-def test_a_layout_is_remembered_until_the_weights_change():
+def test_a_stepper_is_reused_until_the_weights_change():
     network = make().requires_grad_(False)
     first = stepper_of(network, torch.float32)
     assert stepper_of(network, torch.float32) is first
@@ -86,8 +86,8 @@ def test_a_layout_is_remembered_until_the_weights_change():
     assert stepper_of(network, torch.float32) is not first
 
 
-def test_a_network_that_learns_is_laid_out_anew():
-    """PyTorch's fused optimizers don't tell that they have written to a weight."""
+def test_a_fused_optimizer_step_makes_a_new_stepper():
+    """PyTorch's fused optimizers don't raise the version counter of a weight."""
     network = make()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1, fused=True)
     before = stepper_of(network, torch.float32)

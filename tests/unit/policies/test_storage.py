@@ -1,4 +1,4 @@
-"""Places of all kinds, S3 by a real server: what is there is whole, and what fails says so."""
+"""Locations on all kinds of storage, S3 by a real server: whole files, and errors that say why."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, s3: Any) -> Location:
     return Location((fs.PyFileSystem(fs.FSSpecHandler(memory)), "/place/run"))
 
 
-def test_what_is_written_is_there(place: Location):
+def test_files_are_written_read_listed_and_removed(place: Location):
     place.make()
     file = place / "a.b.txt"
     assert not file.exists() and place.names() == [] and not place.is_taken()
@@ -75,7 +75,7 @@ def test_what_is_written_is_there(place: Location):
     assert place.names() == ["d"]
 
 
-def test_what_breaks_off_is_not_there(place: Location):
+def test_a_write_that_fails_leaves_no_file(place: Location):
     place.make()
     with pytest.raises(ValueError, match="enough"), (place / "a").writer() as stream:
         stream.write(b"half")
@@ -94,7 +94,7 @@ def test_a_small_object_is_one_request(s3: Any):
     assert file.size() == 12_000_000
 
 
-def test_secrets_are_for_the_storage_alone(s3: Any):
+def test_secrets_are_in_no_text_or_error(s3: Any):
     place = Location(s3.bucket("secrets")) / "run"
     assert str(place) == f"s3://secrets/run?endpoint_override={s3.endpoint}&scheme=http"
     assert "secret@" not in repr(place) and "secret@" in place.uri
@@ -107,7 +107,7 @@ def test_secrets_are_for_the_storage_alone(s3: Any):
     assert "secret@" not in str(caught.value)
 
 
-def test_what_is_wrong_is_one_sentence_soon(s3: Any):
+def test_a_storage_error_is_one_sentence_within_30_s(s3: Any):
     with pytest.raises(StorageError, match="there is no bucket none"):
         Location(s3.uri("none/run")).check_writable()
     s3.bucket("readable")
@@ -124,7 +124,7 @@ def test_what_is_wrong_is_one_sentence_soon(s3: Any):
     assert time.monotonic() - started < 30 and "\n" not in str(caught.value)
 
 
-def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch):
+def test_a_server_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(storage, "ANSWER_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"127.0.0.1:{silent.getsockname()[1]}"
@@ -134,7 +134,7 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", ["a.smi", "a.smi.gz", "a.csv", "a.parquet"])
-def test_rows_are_read_from_afar_as_from_here(s3: Any, tmp_path: Path, name: str):
+def test_rows_are_read_from_s3_as_from_disk(s3: Any, tmp_path: Path, name: str):
     wanted = [f"{'C' * (i % 50 + 1)}O" for i in range(20_000)]
     text = "".join(f"{line}\n" for line in (["smiles"] if "csv" in name else []) + wanted)
     path = tmp_path / name
@@ -177,4 +177,4 @@ def test_credentials_and_endpoint_come_from_the_environment(s3: Any, tiny_prior:
         timeout=120,  # a process with connections ends
     )
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3, done.stderr
-    assert any("from-the-environment" in who for who in s3.signed)
+    assert any("from-the-environment" in key for key in s3.signed)

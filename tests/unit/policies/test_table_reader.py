@@ -45,7 +45,7 @@ def test_every_line_of_a_text_counts(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
-def test_every_row_of_a_csv_counts_its_blank_lines_do_not(tmp_path: Path, name: str):
+def test_rows_of_a_csv_count_and_blank_lines_do_not(tmp_path: Path, name: str):
     text = '\ufeffid, Smiles ,note\r\n1,"C\nC",\n\n2,,"a ""b"""\r\n3\n"4, or 5",Ω\n'
     path = packed(tmp_path / name, text.encode())
     assert list(read_sequences(path)) == [(3, "C"), (5, ""), (6, ""), (7, "Ω")]
@@ -66,7 +66,7 @@ def test_every_row_of_a_parquet_file_counts(tmp_path: Path):
 
 
 @pytest.mark.parametrize("suffix", [".smi", ".csv", ".csv.gz", ".parquet"])
-def test_files_without_rows(tmp_path: Path, suffix: str):
+def test_files_without_rows_are_empty(tmp_path: Path, suffix: str):
     path = tmp_path / f"a{suffix}"
     if suffix == ".parquet":
         pq.write_table(pa.table({"smiles": pa.array([], pa.string())}), path)
@@ -94,7 +94,7 @@ def test_counting_agrees_with_reading(tmp_path: Path, monkeypatch: pytest.Monkey
         ("a.smi.gz", gzip.compress(random.Random(1).randbytes(99999).hex().encode())[:50000], ""),
     ],
 )
-def test_what_is_broken_is_named_with_its_line(
+def test_a_broken_text_raises_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, message: str
 ):
     monkeypatch.setattr(text_lines, "LONGEST_LINE", 1000)
@@ -106,7 +106,9 @@ def test_what_is_broken_is_named_with_its_line(
 
 @pytest.mark.parametrize("read", [sequences, count_rows])
 @pytest.mark.parametrize("name", ["a.smi", "a.csv", "a.parquet", "a.csv.gz"])
-def test_files_that_are_not_what_they_seem(tmp_path: Path, read: Callable[[Path], object], name):
+def test_missing_files_folders_and_wrong_types_raise(
+    tmp_path: Path, read: Callable[[Path], object], name
+):
     path = tmp_path / name
     with pytest.raises(CorpusError, match=f"there is no file {path}"):
         read(path)
@@ -120,7 +122,7 @@ def test_files_that_are_not_what_they_seem(tmp_path: Path, read: Callable[[Path]
             read(path)
 
 
-def test_a_broken_parquet_file_is_named_with_its_row(tmp_path: Path):
+def test_a_broken_parquet_file_raises_with_its_row(tmp_path: Path):
     path = tmp_path / "a.parquet"
     text = [f"{i}-{random.Random(i).random()}" for i in range(20_000)]
     pq.write_table(pa.table({"smiles": text}), path, row_group_size=10_000, use_dictionary=False)
@@ -133,13 +135,12 @@ def test_a_broken_parquet_file_is_named_with_its_row(tmp_path: Path):
 
 
 LINES = 200_000
-# Kept for ever: what Arrow still holds of a pool's memory it gives back to the pool, later on, and
-# one that is gone by then corrupts whatever lies there.
+# Never freed: Arrow returns memory to a pool later, which corrupts memory if the pool is freed.
 _pools: list[pa.MemoryPool] = []
 
 
 def peak_bytes(read: Callable[[], object]) -> int:
-    """The most that Python and Arrow together held meanwhile."""
+    """The most memory that Python and Arrow held together during the call."""
     default = pa.default_memory_pool()
     pool = pa.proxy_memory_pool(default)
     _pools.append(pool)

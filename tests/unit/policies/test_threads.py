@@ -1,4 +1,4 @@
-"""Work shared among threads in large pieces: the same results, and no threads within it."""
+"""Calls shared among threads: the results don't change, and a call itself has one thread."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def threads() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def prior() -> Prior:
-    """Of random weights; its sequences have from 1 to 20 tokens."""
+    """A prior with random weights; its sequences have 1 to 20 tokens."""
     torch.manual_seed(5)
     encoding = SmilesEncoding.fit(CORPUS, max_length=20)
     sizes = Architecture("lstm", encoding.vocabulary.size, 8, 16, 2)
     return Prior(encoding, RecurrentNetwork(sizes).eval())
 
 
-def test_results_keep_their_order_and_threads_share_the_calls(threads: None):
-    met = threading.Barrier(3, timeout=20)
+def test_shared_calls_keep_their_order(threads: None):
+    barrier = threading.Barrier(3, timeout=20)
 
     def call(i: int) -> tuple[int, int]:
-        met.wait()  # breaks where fewer than three run at a time
+        barrier.wait()  # raises if fewer than three run at a time
         return i, torch.get_num_threads()
 
     with unshared_operations() as count:
@@ -58,7 +58,7 @@ def test_results_keep_their_order_and_threads_share_the_calls(threads: None):
     assert torch.get_num_threads() == 3
 
 
-def test_an_error_reaches_the_caller_who_has_threads_again(threads: None):
+def test_an_error_propagates_and_restores_the_threads(threads: None):
     def call(i: int) -> float:
         return 1 / i
 
@@ -80,7 +80,7 @@ def test_samples_do_not_depend_on_the_number_of_threads(prior: Prior, n: int):
         min(n, SAMPLED_AT_ONCE), torch.Generator().manual_seed(3)
     )
     assert alone[: len(first.tokens)] == [prior.encoding.decode(row) for row in first.tokens]
-    # and the others draw for themselves
+    # and the other batches have generators of their own
     assert alone[:40] != alone[-40:]
 
 
@@ -100,7 +100,7 @@ def test_log_probs_do_not_depend_on_the_number_of_threads(prior: Prior):
     np.testing.assert_allclose(alone[:20], one_by_one, atol=1e-5)
 
 
-def test_no_step_has_threads_of_its_own(
+def test_steps_of_shared_calls_have_one_thread(
     prior: Prior, threads: None, monkeypatch: pytest.MonkeyPatch
 ):
     seen = []
@@ -113,12 +113,12 @@ def test_no_step_has_threads_of_its_own(
     for n in (50, 1200):  # one batch, and several
         prior.log_prob([s for s in prior.sample(n, seed=1) if len(s) < 20])
     assert set(seen) == {1}
-    # control: who steps a network by himself has the threads he asked for
+    # control: a step outside of shared calls has the caller's threads
     Sampler(prior.network, prior.encoding).sample(5)
     assert 3 in seen
 
 
-def test_log_probs_of_the_tables_are_near_the_exact_ones():
+def test_fast_log_probs_are_near_the_exact_ones():
     prior = load_prior("zinc250k")
     sequences = prior.sample(300, seed=1)
     exact, fast = prior.log_prob(sequences), prior.log_prob(sequences, exact=False)
@@ -149,7 +149,7 @@ def test_training_does_not_depend_on_the_number_of_threads(
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_dropout_drawn_beforehand_is_dropout(cell: str):
+def test_drawn_dropout_masks_act_as_dropout(cell: str):
     torch.manual_seed(0)
     network = RecurrentNetwork(Architecture(cell, 5, 4, 200, 3), dropout=0.25)  # type: ignore[arg-type]
     actions = torch.randint(0, 5, (6, 9))
@@ -163,7 +163,7 @@ def test_dropout_drawn_beforehand_is_dropout(cell: str):
     assert network.draw_dropout(9, 6) is None
     torch.testing.assert_close(network.forward_with(kept_all, actions), whole)
     assert (network.forward_with(drawn, actions) - whole).abs().max() > 0.01
-    # what a layer drops is its own: none of the first layer's outputs is none of its influence
+    # with all outputs of the first layer dropped, the actions have no influence
     kept_all[0] = 0
     other = (actions + 1) % 5
     same = network.forward_with(kept_all, actions), network.forward_with(kept_all, other)

@@ -1,4 +1,4 @@
-"""ClaimTable on keys: who may score what, and who has lost the right to."""
+"""ClaimTable: which holder may score a key, and when it loses the claim."""
 
 import threading
 from collections import Counter
@@ -42,20 +42,20 @@ def test_a_key_is_claimed_once_and_its_holder_may_ask_again(leases):
 
 def test_released_and_settled_keys_are_free(leases):
     ask(leases, "a", "x", "y", "z")
-    leases.release("b", ["x"])  # not its
-    leases.release("a", ["y", "unheard of"])
+    leases.release("b", ["x"])  # another holder's
+    leases.release("a", ["y", "unknown"])
     leases.settle(["z"])
     assert ask(leases, "b", "x", "y", "z") == [BUSY, YOURS, YOURS]
 
 
-def test_a_silent_holder_loses_its_keys_to_the_next_one_who_asks(leases, clock):
+def test_a_silent_holder_loses_a_key_to_the_next_claim(leases, clock):
     ask(leases, "a", "x", "y")
     clock.now += 10.0
     assert ask(leases, "b", "x") == [BUSY]
     clock.now += 0.1
     state, losses = leases.ask("b", ["x", "z"])
     assert (state.tolist(), losses.tolist(), leases.losses) == ([YOURS, YOURS], [1, 0], 1)
-    assert ask(leases, "a", "x", "y") == [BUSY, YOURS]  # nobody wanted y
+    assert ask(leases, "a", "x", "y") == [BUSY, YOURS]  # no other holder asked for y
     assert leases.losses == 1
 
 
@@ -68,7 +68,7 @@ def test_a_silent_holder_loses_its_keys_to_the_next_one_who_asks(leases, clock):
         lambda leases: leases.heard("a"),
     ],
 )
-def test_any_sign_of_life_keeps_all_keys(leases, clock, sign):
+def test_any_call_of_a_holder_keeps_all_its_keys(leases, clock, sign):
     ask(leases, "a", "x")
     for _ in range(3):
         clock.now += 9.0
@@ -90,9 +90,9 @@ def test_losses_of_a_key_add_up_until_it_is_settled(leases, clock):
     assert leases.ask("b", ["poison"])[1].tolist() == [0]
 
 
-def test_after_a_restart_holders_first_say_what_they_have(clock):
+def test_after_a_restart_holders_renew_before_new_claims(clock):
     leases = ClaimTable(lease_s=10.0, grace_s=5.0, clock=clock)
-    clock.now += 6.0  # it takes them some time to find the shard again
+    clock.now += 6.0  # holders need some time to find the shard again
     assert ask(leases, "a", "x", "y") == [BUSY, BUSY]
     leases.renew("a", ["x"])
     assert ask(leases, "a", "x", "y") == [YOURS, BUSY]
@@ -102,7 +102,7 @@ def test_after_a_restart_holders_first_say_what_they_have(clock):
     assert ask(ClaimTable(lease_s=10.0, clock=clock), "b", "x") == [YOURS]  # the control
 
 
-def test_renewing_takes_nothing_from_others(leases, clock):
+def test_renewing_does_not_take_a_key_of_another_holder(leases, clock):
     ask(leases, "a", "x")
     clock.now += 11
     ask(leases, "b", "x")
@@ -110,7 +110,7 @@ def test_renewing_takes_nothing_from_others(leases, clock):
     assert ask(leases, "b", "x", "y") == [YOURS, BUSY]
 
 
-def test_refuses_what_makes_no_sense(leases):
+def test_an_empty_holder_and_a_lease_of_0_raise(leases):
     with pytest.raises(ValueError, match="name"):
         leases.ask("", ["x"])
     with pytest.raises(ValueError, match="lease_s"):
@@ -128,13 +128,13 @@ def test_a_shard_answers_with_outcomes_and_claims(tmp_path, make_scored, clock):
     assert shard.claim("you", ["x", "y"]).state.tolist() == [BUSY, YOURS]
     assert shard.stats().claimed_keys == 2
 
-    # whoever commits a key ends the claim on it
+    # adding a key ends the claim on it, whichever holder adds it
     shard.add(make_scored(["x"]), "you")
     assert shard.claim("me", ["x"]).state.tolist() == [KNOWN]
     shard.release("you", ["y"])
     assert shard.claim("me", ["y"]).state.tolist() == [YOURS]
     clock.now += 9
-    shard.add(make_scored(["z"]), "me")  # a sign of life, too
+    shard.add(make_scored(["z"]), "me")  # counts as a sign of life, too
     clock.now += 9
     assert shard.claim("you", ["y"]).state.tolist() == [BUSY]
     clock.now += 11
@@ -145,7 +145,7 @@ def test_a_shard_answers_with_outcomes_and_claims(tmp_path, make_scored, clock):
     assert shard.stats().claimed_keys == 2
 
 
-def test_a_restarted_shard_gives_half_a_lease_of_grace(tmp_path, clock):
+def test_a_restarted_shard_waits_half_a_lease_for_holders(tmp_path, clock):
     shard = open_shard(tmp_path, lease_s=4.0, restarted=True, clock=clock)
     shard.renew("a", ["x"])
     assert shard.claim("b", ["x", "y"]).state.tolist() == [BUSY, BUSY]
@@ -153,9 +153,9 @@ def test_a_restarted_shard_gives_half_a_lease_of_grace(tmp_path, clock):
     assert shard.claim("b", ["x", "y"]).state.tolist() == [BUSY, YOURS]
 
 
-def test_claimants_in_a_crowd_never_hold_the_same_key(tmp_path, make_scored):
+def test_concurrent_claims_never_give_a_key_twice(tmp_path, make_scored):
     shard = open_shard(tmp_path)
-    turn = threading.Lock()  # a shard does one thing at a time
+    lock = threading.Lock()  # a shard does one thing at a time
     paid: Counter[str] = Counter()
     keys = [f"key {i}" for i in range(200)]
 
@@ -163,20 +163,20 @@ def test_claimants_in_a_crowd_never_hold_the_same_key(tmp_path, make_scored):
         left = list(keys)
         while left:
             batch, left = left[:7], left[7:]
-            with turn:
+            with lock:
                 state = shard.claim(holder, batch).state
             mine = [k for k, s in zip(batch, state, strict=True) if s == YOURS]
-            with turn:
+            with lock:
                 paid.update(mine[:5])
                 shard.release(holder, mine[5:])
                 shard.add(make_scored(mine[:5]), holder)
             known = {k for k, s in zip(batch, state, strict=True) if s == KNOWN}
             left += [k for k in batch if k not in known and k not in mine[:5]]
 
-    crowd = [threading.Thread(target=score, args=(f"holder {i}",)) for i in range(8)]
-    for thread in crowd:
+    threads = [threading.Thread(target=score, args=(f"holder {i}",)) for i in range(8)]
+    for thread in threads:
         thread.start()
-    for thread in crowd:
+    for thread in threads:
         thread.join()
     assert paid == Counter(keys)
     assert shard.stats().claimed_keys == 0

@@ -1,4 +1,4 @@
-"""A shard and its record: what is written when, and for whom."""
+"""A shard and its record: when rows are written, and which shards read them."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def knows(shard: ReplayShard, keys: list[str]) -> list[bool]:
     return (shard.claim("test", keys).state == Claim.KNOWN).tolist()
 
 
-def test_positions_tell_what_is_on_record(new_shard, make_scored):
+def test_durable_positions_count_the_rows_on_record(new_shard, make_scored):
     shard = new_shard(flush_rows=10, flush_seconds=1e9)
     assert shard.renew("a", []).durable == 0
     results = [shard.add(make_scored(KEYS[at : at + 4])) for at in range(0, 16, 4)]
@@ -34,10 +34,10 @@ def test_positions_tell_what_is_on_record(new_shard, make_scored):
     assert (beat.epoch, beat.durable) == (results[0].epoch, 12)
     shard.flush()
     assert shard.renew("a", []).durable == 16
-    assert new_shard().renew("a", []).durable == 0  # another life
+    assert new_shard().renew("a", []).durable == 0  # a restarted shard counts anew
 
 
-def test_the_clock_flushes_even_if_nothing_is_added(new_shard, make_scored):
+def test_any_call_flushes_after_flush_seconds(new_shard, make_scored):
     shard = new_shard(flush_seconds=0.0)
     shard.add(make_scored(["a"]))
     assert shard.stats().waiting_rows == 0
@@ -56,7 +56,7 @@ def test_the_clock_flushes_even_if_nothing_is_added(new_shard, make_scored):
         assert shard._writer.waiting == 0
 
 
-def test_scores_of_another_reward_are_not_seen(new_shard, make_scored):
+def test_scores_of_another_reward_are_unknown(new_shard, make_scored):
     by_qed = new_shard(reward_id="qed")
     by_qed.add(make_scored(KEYS[:100]))
     by_qed.flush()
@@ -70,7 +70,7 @@ def test_scores_of_another_reward_are_not_seen(new_shard, make_scored):
     assert knows(new_shard(reward_id="logp"), [KEYS[0], KEYS[120]]) == [False, True]
 
 
-def test_a_full_disk_is_told_to_who_adds_and_loses_nothing(new_shard, make_scored, monkeypatch):
+def test_a_full_disk_raises_in_add_and_loses_no_row(new_shard, make_scored, monkeypatch):
     shard = new_shard(flush_rows=10)
 
     def full(*_):
@@ -82,12 +82,12 @@ def test_a_full_disk_is_told_to_who_adds_and_loses_nothing(new_shard, make_score
         with pytest.raises(OSError, match="no space"):
             shard.add(make_scored(KEYS[5:20]))
         shard._writer._flush_seconds = 0.0
-        assert shard.renew("a", []).durable == 0  # a sign of life is heard all the same
+        assert shard.renew("a", []).durable == 0  # renewing works all the same
     assert shard.add(make_scored(KEYS[5:20])).durable == 20
     assert new_shard().stats().rows == 20
 
 
-def test_stats_tell_how_long_the_oldest_row_has_waited(new_shard, make_scored):
+def test_stats_have_the_wait_of_the_oldest_row(new_shard, make_scored):
     now = 100.0
     shard = new_shard(flush_seconds=10.0, clock=lambda: now)
     assert shard.stats().waiting_s == 0

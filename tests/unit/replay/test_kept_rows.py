@@ -1,4 +1,4 @@
-"""Which rows stay whole, against a slow obvious reference."""
+"""The rows that are kept whole, against a slow obvious reference."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sequence_tutor.distributed.types import concatenate
 
 
 def reference(rewards: np.ndarray, keep: int) -> list[int]:
-    """Row by row: when a quarter too many are held, the newer half stays, and the best others."""
+    """Row by row: when a quarter too many are held, keep the newer half and the best others."""
     held: list[int] = []
     for row in range(len(rewards)):
         held.append(row)
@@ -23,7 +23,7 @@ def reference(rewards: np.ndarray, keep: int) -> list[int]:
 
 @pytest.mark.parametrize("keep", [1, 2, 3, 10, 64])
 @pytest.mark.parametrize("batch", [1, 7, 400])
-def test_what_stays_depends_on_the_rows_alone(keep, batch):
+def test_kept_rows_do_not_depend_on_the_batches(keep, batch):
     # few different rewards, so that ties are cut
     rewards = np.random.default_rng(keep).integers(0, 40, 400).astype(float)
     kept, content = KeptRows(keep), {}
@@ -51,7 +51,7 @@ def test_the_best_and_the_newest_stay():
     assert [content[s] for s in kept.best(50)] == list(range(9_999, 9_949, -1))
 
 
-def test_flags_tell_rows_apart():
+def test_flags_select_trainable_and_valid_rows():
     kept = KeptRows(10)
     kept.extend(np.arange(4.0), np.array([TRAINABLE, VALID, TRAINABLE | VALID, 0], np.int8))
     assert kept.trainable()[1].tolist() == [0.0, 2.0]
@@ -61,7 +61,7 @@ def test_flags_tell_rows_apart():
 
 
 @pytest.mark.parametrize("steps", [False, True])
-def test_columns_give_back_the_last_row_of_a_slot(make_scored, assert_same, steps):
+def test_columns_read_the_last_row_of_a_slot(make_scored, assert_same, steps):
     columns = Columns()
     first = make_scored([f"a{i}" for i in range(1500)], steps=steps)
     columns.write(np.arange(1500), first)
@@ -74,7 +74,7 @@ def test_columns_give_back_the_last_row_of_a_slot(make_scored, assert_same, step
     assert_same(columns.read(np.array([10, 11])), concatenate([second, first]).select([1, 111]))
 
 
-def test_columns_fill_what_some_rows_lack(make_scored):
+def test_columns_fill_missing_values(make_scored):
     columns = Columns()
     plain, rich = make_scored(["a", "b"]), make_scored(["c"], steps=True)
     del plain.raw["qed"]
@@ -84,7 +84,7 @@ def test_columns_fill_what_some_rows_lack(make_scored):
     assert rows.step_rewards[0].sum() == np.float32(plain.rewards[0])
     np.testing.assert_array_equal(rows.step_rewards[1].sum(), rich.step_rewards[0].sum())
     assert np.isnan(rows.raw["qed"][0]) and rows.raw["qed"][1] == rich.raw["qed"][0]
-    columns.write(np.array([2]), plain.select([0]))  # nothing of the slot's last row remains
+    columns.write(np.array([2]), plain.select([0]))  # the slot's last row is overwritten
     row = columns.read(np.array([2]))
     assert np.isnan(row.raw["qed"][0])
     assert row.step_rewards.sum() == np.float32(plain.rewards[0])

@@ -1,4 +1,4 @@
-"""A shard that has seen far more than it holds whole, and one that goes back to a checkpoint."""
+"""A shard with far more rows than it keeps whole, and one rewound to a checkpoint."""
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from sequence_tutor.rewards.base import Status
 
 KEYS = [f"key {i}" for i in range(3000)]
 STATUS = [Status((0, 0, 0, 1, 3)[i % 5]) for i in range(3000)]
-SAMPLER = FreshMix(UniformSampler(), 0.25, 64)  # the draw depends on all that is held
+SAMPLER = FreshMix(UniformSampler(), 0.25, 64)  # the draw depends on all kept rows
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def same_samples(a: ReplayShard, b: ReplayShard) -> bool:
     )
 
 
-def test_whole_rows_are_bounded_and_outcomes_are_not(new_shard, rows):
+def test_kept_rows_are_bounded_and_outcomes_are_not(new_shard, rows):
     shard = new_shard()
     feed(shard, rows)
     stats = shard.stats()
@@ -72,7 +72,7 @@ def bytes_per_row(shard: ReplayShard, rows) -> float:
     return (shard.stats().held_bytes - before) / 2000
 
 
-def test_memory_hardly_follows_the_rows(new_shard, make_scored, tmp_path):
+def test_an_outcome_takes_less_than_100_bytes(new_shard, make_scored, tmp_path):
     rows = make_scored(KEYS)
     assert bytes_per_row(new_shard(), rows) < 100
     assert (
@@ -81,7 +81,7 @@ def test_memory_hardly_follows_the_rows(new_shard, make_scored, tmp_path):
 
 
 @pytest.mark.parametrize("batch", [7, 33, 3000])
-def test_a_restart_brings_back_the_same_sample(new_shard, rows, batch):
+def test_a_restarted_shard_draws_the_same_samples(new_shard, rows, batch):
     shard = new_shard(flush_rows=256)
     feed(shard, rows, batch=batch)
     shard.flush()
@@ -100,7 +100,7 @@ def test_a_restart_brings_back_the_same_sample(new_shard, rows, batch):
     assert not same_samples(shard, other)
 
 
-def test_going_back_to_a_checkpoint_and_doing_the_same_again(new_shard, rows, tmp_path):
+def test_a_rewound_shard_repeats_the_same_rows(new_shard, rows, tmp_path):
     first = new_shard(flush_rows=100)
     feed(first, rows, 0, 1000)
     at_checkpoint = [first.sample(32, seed).tokens for seed in range(5)]
@@ -125,7 +125,7 @@ def test_going_back_to_a_checkpoint_and_doing_the_same_again(new_shard, rows, tm
     assert shard.claim("b", asked[1:3]).paid is None
     shard.release("a", asked)
 
-    # the same in the same order, handed back or scored anew: the record's rows count
+    # the same rows in the same order, already scored or scored anew: the record's rows count
     for at in range(1000, 2000, 50):
         keys = KEYS[at : at + 50]
         claims = shard.claim("a", keys)
@@ -142,7 +142,7 @@ def test_going_back_to_a_checkpoint_and_doing_the_same_again(new_shard, rows, tm
     assert read_record(tmp_path).keys == KEYS
 
 
-def test_new_rows_among_those_from_the_shelf_are_written_once(new_shard, rows, tmp_path):
+def test_only_new_rows_are_written_after_a_rewind(new_shard, rows, tmp_path):
     first = new_shard()
     feed(first, rows, 0, 100)
     first.flush()
@@ -158,7 +158,7 @@ def test_new_rows_among_those_from_the_shelf_are_written_once(new_shard, rows, t
     assert shard.stats().rows == 54
 
 
-def test_the_shelf_holds_what_was_not_yet_on_record(new_shard, rows):
+def test_a_rewind_counts_later_rows(new_shard, rows):
     shard = new_shard()
     feed(shard, rows, 0, 100)
     shard.rewind(30)
@@ -187,7 +187,7 @@ def test_step_rewards_survive_eviction_and_restart(new_shard, make_scored):
     np.testing.assert_array_equal(top.step_rewards.sum(1), everything.step_rewards[rows].sum(1))
 
 
-def test_a_part_that_is_no_table_of_scores_is_named(new_shard, rows, tmp_path):
+def test_a_part_without_scores_raises_with_its_name(new_shard, rows, tmp_path):
     name = "part-00000000-0000-of-0001-00000000.parquet"
     table = to_table(rows).append_column("reward_id", pa.array([""] * len(rows)))
     status = pa.array(["splendid"] * len(table))

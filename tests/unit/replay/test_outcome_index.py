@@ -18,7 +18,7 @@ def test_digests_are_the_same_in_every_release():
 
 
 @pytest.mark.parametrize("batch", [1, 37, 5000])
-def test_index_is_a_dict_at_every_size(batch):
+def test_the_index_agrees_with_a_dict_at_every_size(batch):
     index, reference = KeyIndex(), {}
     random = np.random.default_rng(0)
     for at in range(0, 20 * batch if batch < 5000 else 20_000, batch):
@@ -26,7 +26,7 @@ def test_index_is_a_dict_at_every_size(batch):
         rows = np.arange(at, at + batch)
         index.insert(digests(new), rows)
         reference.update(zip(new, rows.tolist(), strict=True))
-        # while a table is being moved, too
+        # also while a table is being moved
         asked = [f"key {i}" for i in random.integers(0, 2 * len(reference), 50)]
         assert index.find(digests(asked)).tolist() == [reference.get(k, -1) for k in asked]
     assert len(index) == len(reference)
@@ -34,7 +34,7 @@ def test_index_is_a_dict_at_every_size(batch):
     assert 20 * len(index) < index.nbytes < 20 * max(1024, 3.1 * len(index)) * 1.5
 
 
-def test_keys_that_want_the_same_slot_all_find_one():
+def test_keys_with_the_same_slot_are_all_found():
     index = KeyIndex()
     same = np.zeros((300, 2), np.uint64)
     same[:, 0] = 1023  # the last slot of the smallest table, so that they go round
@@ -45,7 +45,7 @@ def test_keys_that_want_the_same_slot_all_find_one():
     assert (index.find(same) == -1).all()
 
 
-def test_growing_moves_a_little_at_a_time():
+def test_growing_moves_a_few_keys_per_insert():
     index = KeyIndex()
     index.insert(digests([f"key {i}" for i in range(40_000)]), np.arange(40_000))
     while index._old is not None:
@@ -71,7 +71,7 @@ def outcomes(rows: int, seed: int, names: tuple[str, ...]) -> Scores:
     )
 
 
-def test_the_index_gives_back_what_it_was_given(monkeypatch):
+def test_outcomes_read_back_as_written(monkeypatch):
     monkeypatch.setattr(module, "_BITS", 6)  # many blocks
     monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     index = OutcomeIndex()

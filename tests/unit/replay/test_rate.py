@@ -1,4 +1,4 @@
-"""The replay ratio holds, and never stops both sides."""
+"""The replay ratio holds, and never blocks actors and learner at the same time."""
 
 import numpy as np
 import pytest
@@ -27,18 +27,20 @@ def simulate(rate: ReplayRatio, learner_share: float, seed: int) -> tuple[int, i
 
 @pytest.mark.parametrize("learner_share", [0.02, 0.5, 0.98])
 @pytest.mark.parametrize("ratio,sample_rows,insert_rows", [(8, 64, 64), (0.25, 7, 30), (3, 100, 1)])
-def test_ratio_holds_whoever_is_faster(learner_share, ratio, sample_rows, insert_rows):
+def test_the_ratio_holds_at_any_speed_of_actors_and_learner(
+    learner_share, ratio, sample_rows, insert_rows
+):
     bound = (sample_rows + ratio * insert_rows) / 2
     rate = ReplayRatio(ratio, 20, bound, sample_rows=sample_rows, insert_rows=insert_rows)
     inserted, sampled = simulate(rate, learner_share, seed=0)
     assert abs(sampled - ratio * (inserted - 20)) <= bound + 1e-9
 
 
-def test_too_little_slack_would_deadlock_and_is_refused():
+def test_too_little_slack_raises():
     with pytest.raises(ValueError, match="at least 288"):
         ReplayRatio(8, 20, 287, sample_rows=64, insert_rows=64)
     rate = ReplayRatio(8, 20, 288, sample_rows=64, insert_rows=64)
-    rate.slack = 200.0  # the control: it really would
+    rate.slack = 200.0  # the control: too little slack does deadlock
     with pytest.raises(AssertionError, match="deadlock"):
         simulate(rate, 0.5, seed=0)
 
@@ -50,12 +52,12 @@ def test_nothing_is_sampled_before_min_rows():
 
 
 @pytest.mark.parametrize("arguments", [(0, 1, 99), (1, 0, 99), (float("nan"), 1, 99)])
-def test_refuses_what_makes_no_sense(arguments):
+def test_wrong_arguments_raise(arguments):
     with pytest.raises(ValueError):
         ReplayRatio(*arguments, sample_rows=1, insert_rows=1)
 
 
-def test_batches_beyond_the_declared_are_refused():
+def test_batches_above_the_declared_sizes_raise():
     rate = ReplayRatio(1, 1, sample_rows=10, insert_rows=20)
     with pytest.raises(ValueError, match="sample_rows is 10"):
         rate.may_sample(50, 0, 11)
@@ -63,10 +65,10 @@ def test_batches_beyond_the_declared_are_refused():
         rate.may_insert(50, 0, 21)
 
 
-def test_it_tells_who_waits_and_how_far_the_ratio_is_kept():
+def test_balance_share_and_achieved_ratio():
     rate = ReplayRatio(2, 100, sample_rows=10, insert_rows=20)
     assert rate.slack == 50
-    # 25 rows beyond min_rows earn 50 samples: the actors have to wait
+    # 25 rows beyond min_rows allow 50 samples: the actors have to wait
     assert (rate.balance_share(125, 0), rate.may_insert(125, 0, 1)) == (1, False)
     assert (rate.balance_share(125, 100), rate.may_sample(125, 100, 1)) == (-1, False)
     assert (rate.balance_share(125, 25), rate.balance_share(500, 0), rate.balance_share(0, 0)) == (

@@ -29,7 +29,7 @@ def parts(directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("steps", [False, True])
-def test_table_is_inverse_of_scored(make_scored, assert_same, steps):
+def test_scored_round_trips_through_a_table(make_scored, assert_same, steps):
     status = [Status(i % 5) for i in range(20)]
     scored = make_scored(KEYS, status=status, steps=steps)
     assert_same(from_table(to_table(scored)), scored)
@@ -38,7 +38,7 @@ def test_table_is_inverse_of_scored(make_scored, assert_same, steps):
     assert_same(from_table(to_table(scored.select([]))), scored.select([]))
 
 
-def test_concatenate_fills_what_a_batch_lacks(make_scored):
+def test_concatenate_fills_missing_columns(make_scored):
     paid, failed = make_scored(["a", "b"], steps=True), make_scored(["c", "d"], seed=1)
     failed.raw.clear()
     both = concatenate([failed, paid])
@@ -47,7 +47,7 @@ def test_concatenate_fills_what_a_batch_lacks(make_scored):
     assert per_step(failed)[0, failed.lengths[0] - 1] == np.float32(failed.rewards[0])
 
 
-def test_reads_back_in_writing_order_after_a_restart(tmp_path, make_scored, assert_same):
+def test_rows_read_back_in_writing_order_after_a_restart(tmp_path, make_scored, assert_same):
     scored = make_scored(KEYS)
     for rows in (range(8), range(8, 9), range(9, 20)):
         writer = RecordWriter(tmp_path, 0)  # a restart each time
@@ -67,7 +67,7 @@ def test_writers_of_the_same_shard_never_overwrite(tmp_path, make_scored):
     assert sorted(read_record(tmp_path).keys) == ["a", "b", "c"]
 
 
-def test_flushes_on_rows_or_clock(tmp_path, make_scored):
+def test_the_writer_flushes_after_rows_or_seconds(tmp_path, make_scored):
     now = 0.0
     writer = RecordWriter(tmp_path, 0, flush_rows=10, flush_seconds=5.0, clock=lambda: now)
     writer.append(make_scored(KEYS[:9]))
@@ -85,7 +85,7 @@ def test_flushes_on_rows_or_clock(tmp_path, make_scored):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and then nothing", None])
-def test_a_broken_part_is_named(tmp_path, make_scored, content):
+def test_a_broken_part_raises_with_its_name(tmp_path, make_scored, content):
     writer = RecordWriter(tmp_path, 0)
     writer.append(make_scored(KEYS))
     writer.flush()
@@ -106,7 +106,7 @@ def test_a_missing_directory_is_an_error_not_an_empty_record(tmp_path):
         read_record(tmp_path / "nowhere")
 
 
-def test_another_number_of_shards_finds_its_rows(tmp_path, make_scored):
+def test_a_changed_number_of_shards_finds_all_rows(tmp_path, make_scored):
     for shard in range(2):
         writer = RecordWriter(tmp_path, shard, 2)
         writer.append(make_scored([k for k in KEYS if shard_of(k, 2) == shard]))
@@ -123,7 +123,7 @@ def test_shard_of_is_the_same_in_every_release():
     assert counts.min() > 900
 
 
-def test_rows_know_which_reward_scored_them(tmp_path, make_scored, assert_same):
+def test_rows_are_read_by_their_reward(tmp_path, make_scored, assert_same):
     for reward, rows in (("qed", range(0, 12)), ("logp", range(5, 20))):
         writer = RecordWriter(tmp_path, 0, reward_id=reward)
         writer.append(make_scored([KEYS[i] for i in rows]))
@@ -138,7 +138,7 @@ def test_rows_know_which_reward_scored_them(tmp_path, make_scored, assert_same):
     assert column.to_pylist() == ["qed"] * 12 + ["logp"] * 15
 
 
-def test_a_part_without_reward_ids_is_refused(tmp_path, make_scored):
+def test_a_part_without_reward_ids_raises(tmp_path, make_scored):
     writer = RecordWriter(tmp_path, 0, reward_id="qed")
     writer.append(make_scored(KEYS[:5]))
     writer.flush()
@@ -148,7 +148,7 @@ def test_a_part_without_reward_ids_is_refused(tmp_path, make_scored):
         read_record(tmp_path, reward_id="qed")
 
 
-def test_a_bucket_that_fails_is_tried_again_and_then_told(s3, make_scored):
+def test_a_failing_bucket_is_retried_then_raises(s3, make_scored):
     place, clock = s3.bucket("fails-for-a-while"), [0.0]
     writer = RecordWriter(place, 0, flush_rows=1, clock=lambda: clock[0])
     s3.refuses = lambda request: request.startswith("PUT")
@@ -157,7 +157,7 @@ def test_a_bucket_that_fails_is_tried_again_and_then_told(s3, make_scored):
     writer.append(make_scored(["b"]))  # too soon for another attempt
     assert writer.waiting == 2 and len(s3.requests) == 1
     with pytest.raises(OSError, match="can't write s3://fails-for-a-while/part-"):
-        writer.flush()  # who asks is told
+        writer.flush()  # an explicit flush raises at once
     for clock[0] in np.arange(0.0, WRITE_PATIENCE_S, RETRY_S):
         writer.flush_if_due()
     clock[0] = WRITE_PATIENCE_S + RETRY_S

@@ -1,4 +1,4 @@
-"""Choices of rows, against slow obvious references."""
+"""Samplers of rows against slow obvious references."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_fewer_rows_than_top_are_ranked_among_themselves():
     "sampler",
     [UniformSampler(), RankSampler(top=30), FreshMix(RankSampler(top=30), 0.5, fresh_window=30)],
 )
-def test_without_replacement_while_rows_last(sampler):
+def test_rows_are_drawn_without_replacement_while_they_last(sampler):
     rewards, random = np.arange(60.0), np.random.default_rng(0)
     for n in (1, 17, 30):
         chosen = sampler.choose(rewards, n, random)
@@ -63,7 +63,7 @@ def test_without_replacement_while_rows_last(sampler):
         sampler.choose(rewards[:0], 1, random)
 
 
-def test_uniform_reaches_all_rows_alike():
+def test_the_uniform_sampler_draws_all_rows_equally():
     random = np.random.default_rng(0)
     drawn = np.concatenate(
         [UniformSampler().choose(np.arange(20.0), 5, random) for _ in range(2000)]
@@ -91,7 +91,7 @@ def test_fresh_share_comes_from_the_newest_rows():
         lambda: FreshMix(UniformSampler(), fresh_window=0),
     ],
 )
-def test_refuses_what_makes_no_sense(make):
+def test_wrong_arguments_raise(make):
     with pytest.raises(ValueError):
         make()
 
@@ -101,7 +101,7 @@ REWARDS = np.random.default_rng(5).permutation(ROWS).astype(float)
 
 
 def drawn_by_shards(shards: int, sampler, batches: int = 300, n: int = 64) -> np.ndarray:
-    """Row numbers drawn from so many shards, on which the rows are spread at random."""
+    """Row numbers drawn from this number of shards; rows are assigned to shards at random."""
     random = np.random.default_rng(shards)
     owner = random.integers(0, shards, ROWS)
     drawn = []
@@ -113,8 +113,8 @@ def drawn_by_shards(shards: int, sampler, batches: int = 300, n: int = 64) -> np
 
 
 def by_reward(rows: np.ndarray) -> np.ndarray:
-    """Counts in tenths of the best TOP rows, best first, and in tenths of all below them. What is
-    near the edge counts as one: of R shards each has its own, TOP (1 +- sqrt(R / TOP))."""
+    """Counts in tenths of the best TOP rows, best first, and in tenths of all rows below them. Rows
+    near the edge are in one bin, as each of R shards has its own edge, TOP (1 +- sqrt(R / TOP))."""
     ranks = ROWS - 1 - REWARDS[rows]
     edges = [*np.arange(0, 0.75, 0.1) * TOP, *np.linspace(1.3 * TOP, ROWS, 11)]
     return np.histogram(ranks, edges)[0]
@@ -127,7 +127,7 @@ def by_age(rows: np.ndarray) -> np.ndarray:
 
 
 def p_value(a: np.ndarray, b: np.ndarray) -> float:
-    """Of the hypothesis that two samples' counts are of one distribution."""
+    """p-value of the hypothesis that two samples' counts are of one distribution."""
     counts = np.stack([a, b])
     return float(chi2_contingency(counts[:, counts.any(0)]).pvalue)
 
@@ -139,7 +139,7 @@ NEWEST = FreshMix(UniformSampler(), 0.25, WINDOW), by_age
 
 @pytest.mark.parametrize("shards", [2, 4, 8])
 @pytest.mark.parametrize("sampler,counts", [(UniformSampler(), by_reward), RANK, FRESH, NEWEST])
-def test_any_number_of_shards_samples_alike(sampler, counts, shards):
+def test_any_number_of_shards_draws_the_same_distribution(sampler, counts, shards):
     whole = drawn_by_shards(1, sampler)
     parts = drawn_by_shards(shards, sampler.per_shard(shards))
     assert p_value(counts(whole), counts(parts)) > 1e-3
@@ -147,14 +147,14 @@ def test_any_number_of_shards_samples_alike(sampler, counts, shards):
 
 @pytest.mark.parametrize("shards", [2, 8])
 @pytest.mark.parametrize("sampler,counts", [RANK, FRESH, NEWEST])
-def test_an_undivided_sampler_does_not(sampler, counts, shards):
+def test_control_an_undivided_sampler_draws_another_distribution(sampler, counts, shards):
     """The control: the best or newest rows of each shard are more than those of all."""
     whole = drawn_by_shards(1, sampler)
     parts = drawn_by_shards(shards, sampler)
     assert p_value(counts(whole), counts(parts)) < 1e-9
 
 
-def test_dividing_the_top_alone_is_not_enough():
+def test_control_dividing_only_the_top_draws_another_distribution():
     """The control for drawing in parts: a batch of 64 takes all of a shard's best 64 rows."""
     whole = drawn_by_shards(1, RankSampler(TOP))
     parts = drawn_by_shards(8, RankSampler(TOP // 8))

@@ -1,4 +1,4 @@
-"""A shard without Ray: memory, sampling, and the return from its record."""
+"""A shard without Ray: memory, sampling, and reloading its record."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def knows(shard: ReplayShard, keys: list[str]) -> list[bool]:
 
 
 @pytest.mark.parametrize("steps", [False, True])
-def test_holds_what_it_was_given(new_shard, make_scored, assert_same, steps):
+def test_a_shard_holds_the_rows_it_was_given(new_shard, make_scored, assert_same, steps):
     shard = new_shard()
     batches = [
         make_scored(KEYS[at : at + 500], status=ALL_STATUS[at : at + 500], steps=steps, seed=at)
@@ -58,7 +58,7 @@ def test_holds_what_it_was_given(new_shard, make_scored, assert_same, steps):
     assert (len(nothing.state), len(nothing.known), nothing.paid) == (0, 0, None)
 
 
-def test_first_row_of_a_key_wins(new_shard, make_scored, assert_same):
+def test_the_first_row_of_a_key_is_kept(new_shard, make_scored, assert_same):
     shard = new_shard()
     status = [Status.OK, Status.INVALID, Status.OK, Status.TIMEOUT]
     first = make_scored(["a", "b", "a", "c"], status=status)
@@ -72,7 +72,7 @@ def test_first_row_of_a_key_wins(new_shard, make_scored, assert_same):
     np.testing.assert_array_equal(rewards, first.rewards[[1, 0]])
 
 
-def test_what_was_brought_along_is_not_paid_for(new_shard, make_scored):
+def test_warm_start_rows_are_not_paid(new_shard, make_scored):
     shard = new_shard()
     warm = make_scored(["a", "b", "c"], status=[Status.OK, Status.INVALID, Status.FAILED])
     warm.sources[:] = [WARM_START] * 3
@@ -83,7 +83,7 @@ def test_what_was_brought_along_is_not_paid_for(new_shard, make_scored):
     assert shard.stats().paid_rows == new_shard().stats().paid_rows == 4
 
 
-def test_a_restart_reloads_what_was_flushed_and_only_that(new_shard, make_scored, assert_same):
+def test_a_restart_reloads_only_flushed_rows(new_shard, make_scored, assert_same):
     shard = new_shard(flush_rows=1000, sampler=FreshMix(RankSampler()))
     for at in range(0, 2500, 500):
         batch = make_scored(KEYS[at : at + 500], status=ALL_STATUS[at : at + 500], seed=at)
@@ -130,7 +130,7 @@ def test_a_terminal_reward_lies_on_the_last_action(new_shard, make_scored):
     assert beyond.any() and not batch.tokens[beyond].any()
 
 
-def test_step_rewards_go_along_with_their_row(new_shard, make_scored):
+def test_step_rewards_stay_with_their_row(new_shard, make_scored):
     shard = new_shard(rewrite=lambda *_: np.ones(3, np.int16), rewrite_share=1.0)
     scored = make_scored(KEYS[:50], steps=True)
     shard.add(scored)
@@ -151,10 +151,10 @@ def test_batches_are_as_wide_as_their_longest_row(new_shard, make_scored):
 def test_rows_without_a_reward_are_never_sampled(new_shard, make_scored):
     shard = new_shard()
     rewards = np.arange(3000.0)
-    rewards[0] = np.nan  # OK says the reward, but it isn't a number
+    rewards[0] = np.nan  # status OK, but the reward isn't a number
     rewards[5] = np.inf
     scored = make_scored(KEYS, rewards=rewards, status=ALL_STATUS)
-    scored.lengths[10] = 0  # known from elsewhere, and not expressible in tokens
+    scored.lengths[10] = 0  # of a warm start, and not expressible in tokens
     shard.add(scored)
     stats = shard.stats()
     assert (stats.rows, stats.valid_rows, stats.failed_rows) == (3000, 600, 1800)
@@ -164,7 +164,7 @@ def test_rows_without_a_reward_are_never_sampled(new_shard, make_scored):
     assert sorted(batch.rewards.sum(1).tolist()) == rewards[trainable].tolist()
 
 
-def test_raises_while_there_is_nothing_to_sample(new_shard, make_scored):
+def test_sampling_without_trainable_rows_raises(new_shard, make_scored):
     shard = new_shard()
     with pytest.raises(EmptyReplayError, match="no trainable row"):
         shard.sample(1, seed=0)
@@ -197,14 +197,14 @@ def test_a_share_of_the_valid_rows_is_rewritten(new_shard, make_scored, share):
     valid = {s for s, k in zip(scored.sequences, status, strict=True) if k == Status.OK}
     assert len(set(spelled)) == len(spelled) and set(spelled) <= valid
     assert (batch.lengths[new] >= 20).all() and batch.tokens.shape[1] == batch.lengths.max()
-    # the reward moves along to the new end
+    # the reward is at the new end
     assert (np.count_nonzero(batch.rewards, axis=1) == 1).all()
     assert batch.rewards[np.arange(400), batch.lengths - 1].all()
     assert batch.rewards.sum() / 400 == pytest.approx(scored.rewards.mean())
     assert same_batch(shard.sample(400, seed=0), batch)
 
 
-def test_originals_stay_where_there_is_no_other_spelling(new_shard, make_scored):
+def test_sequences_without_another_spelling_stay_as_they_are(new_shard, make_scored):
     shard = new_shard(rewrite=lambda *_: None, rewrite_share=1.0)
     shard.add(make_scored(KEYS[:100]))
     plain = new_shard()
@@ -212,7 +212,7 @@ def test_originals_stay_where_there_is_no_other_spelling(new_shard, make_scored)
     assert sorted(shard.sample(100, 0).tokens.sum(1)) == sorted(plain.sample(100, 0).tokens.sum(1))
 
 
-def test_top_and_stats_tell_the_best_valid_rows(new_shard, make_scored):
+def test_top_and_stats_have_the_best_valid_rows(new_shard, make_scored):
     shard = new_shard()
     rewards = np.random.default_rng(0).permutation(1000).astype(float)
     status = [Status.OK if r < 900 else Status.INVALID for r in rewards]
@@ -223,7 +223,7 @@ def test_top_and_stats_tell_the_best_valid_rows(new_shard, make_scored):
     assert shard.stats().best.tolist() == list(range(899, 899 - BEST, -1))
 
 
-def test_columns_that_do_not_fit_are_refused_whole(new_shard, make_scored, assert_same):
+def test_inconsistent_columns_raise_and_add_no_row(new_shard, make_scored, assert_same):
     shard = new_shard()
     shard.add(make_scored(["a"]))
     broken = make_scored(["b", "c"])
@@ -239,7 +239,7 @@ def test_columns_that_do_not_fit_are_refused_whole(new_shard, make_scored, asser
     assert_same(held(shard).select([1, 2]), good)
 
 
-def test_rows_of_another_shard_are_refused(tmp_path, make_scored):
+def test_rows_of_another_shard_raise(tmp_path, make_scored):
     shard = open_shard(tmp_path, 0, 2, sampler=UniformSampler())
     others = [k for k in KEYS[:20] if shard_of(k, 2) == 1]
     with pytest.raises(ValueError, match="for shard 1"):

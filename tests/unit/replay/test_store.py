@@ -1,4 +1,4 @@
-"""Parts on file systems of all kinds: whole or not there."""
+"""Parts on all kinds of file systems: a part is whole or missing."""
 
 import os
 
@@ -19,7 +19,7 @@ TABLE = pa.table({"x": [1, 2, 3]})
 
 @pytest.fixture(params=["path", "text", "uri", "local", "subtree", "memory", "memory uri"])
 def place(request, tmp_path):
-    """The same empty directory in all ways to say it, and one that is in memory alone."""
+    """The same empty directory in each way to name it, and one in memory."""
     memory = fsspec.filesystem("memory")
     if request.param.startswith("memory"):
         memory.mkdirs("/test/run")
@@ -36,7 +36,7 @@ def place(request, tmp_path):
     }[request.param]
 
 
-def test_what_is_written_is_read(place):
+def test_parts_read_back_as_written(place):
     store = PartStore(place)
     assert store.parts() == []
     later = PART._replace(sequence=10)
@@ -52,7 +52,7 @@ def test_what_is_written_is_read(place):
     assert some.column_names == ["raw.y"]
 
 
-def test_a_shard_lives_anywhere(place, make_scored, assert_same):
+def test_a_shard_works_on_any_file_system(place, make_scored, assert_same):
     scored = make_scored([f"key {i}" for i in range(30)])
     shard = open_shard(place)
     shard.add(scored.select(range(20)))
@@ -65,7 +65,7 @@ def test_a_shard_lives_anywhere(place, make_scored, assert_same):
     assert read_table(place).num_rows == 30
 
 
-def test_a_missing_directory_is_an_error_until_it_is_made(tmp_path):
+def test_a_missing_directory_raises_until_it_is_made(tmp_path):
     view = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
     memory = fs.PyFileSystem(fs.FSSpecHandler(fsspec.filesystem("memory")))
     for place in (tmp_path / "nowhere", (view, "some/where"), (memory, "/not/here")):
@@ -78,7 +78,7 @@ def test_a_missing_directory_is_an_error_until_it_is_made(tmp_path):
 
 
 class Broken:
-    """A file system that a failure hits at one step; the rest works."""
+    """A file system of which one step fails."""
 
     def __init__(self, monkeypatch, kind: str, tmp_path) -> None:
         self.tmp_path = tmp_path
@@ -103,7 +103,7 @@ class Broken:
 
 @pytest.mark.parametrize("step", ["write", "rename"])
 @pytest.mark.parametrize("kind", ["local", "memory"])
-def test_a_write_cut_short_is_no_part(tmp_path, make_scored, monkeypatch, kind, step):
+def test_a_failed_write_leaves_no_part(tmp_path, make_scored, monkeypatch, kind, step):
     with monkeypatch.context() as patch:
         broken = Broken(patch, kind, tmp_path)
         writer = RecordWriter(broken.place, 0)
@@ -119,7 +119,7 @@ def test_a_write_cut_short_is_no_part(tmp_path, make_scored, monkeypatch, kind, 
         fsspec.filesystem("memory").rm("/broken", recursive=True)
 
 
-def test_what_a_killed_writer_leaves_is_never_read(tmp_path, make_scored):
+def test_temporary_files_of_a_killed_writer_are_not_read(tmp_path, make_scored):
     writer = RecordWriter(tmp_path, 0)
     writer.append(make_scored(["a"]))
     writer.flush()
@@ -128,6 +128,6 @@ def test_what_a_killed_writer_leaves_is_never_read(tmp_path, make_scored):
     unfinished.write_bytes((tmp_path / name).read_bytes()[:100])
     assert read_record(tmp_path).keys == ["a"]
     assert PartStore(tmp_path).parts() == [Part.parse(name)]
-    # nor by those who read the directory by themselves
+    # other readers of the directory skip it as well
     assert [p.name for p in tmp_path.glob("*.parquet")] == [name]
     assert pq.read_table(sorted(tmp_path.glob("*.parquet"))).column("key").to_pylist() == ["a"]

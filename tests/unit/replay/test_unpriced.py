@@ -1,4 +1,4 @@
-"""Invalid rows without a reward of their own: worth the worst valid one, and never more."""
+"""Invalid rows without a reward of their own get the worst valid reward."""
 
 import math
 
@@ -34,7 +34,7 @@ def numbered(scored):
     return scored
 
 
-def test_it_is_the_worst_valid_reward_paid_by_the_last_action(new_shard, make_scored):
+def test_unpriced_rows_get_the_worst_valid_reward(new_shard, make_scored):
     shard = new_shard()
     rewards, status = [-2.0, math.nan, -7.0, 3.0], [OK, INVALID, OK, INVALID]
     scored = numbered(make_scored(list("abcd"), rewards, status))
@@ -49,16 +49,16 @@ def test_it_is_the_worst_valid_reward_paid_by_the_last_action(new_shard, make_sc
 
 
 @pytest.mark.parametrize(("elsewhere", "expected"), [(-9.0, -9.0), (-1.0, -7.0), (math.inf, -7.0)])
-def test_another_shard_may_know_a_worse_one(new_shard, make_scored, elsewhere, expected):
+def test_a_worse_reward_of_another_shard_counts(new_shard, make_scored, elsewhere, expected):
     shard = new_shard()
     shard.add(numbered(make_scored(["a", "b"], [-7.0, math.nan], [OK, INVALID])))
     assert by_version(shard, 2, worst=elsewhere)[1][-1] == expected
 
 
-def test_it_falls_with_each_worse_one_and_a_failure_is_none(new_shard, make_scored):
+def test_the_worst_reward_falls_and_failures_do_not_count(new_shard, make_scored):
     shard = new_shard()
     shard.add(numbered(make_scored(["b"], [math.nan], [INVALID])))
-    assert by_version(shard, 1)[0][-1] == 0.0  # nothing to go by yet
+    assert by_version(shard, 1)[0][-1] == 0.0  # no valid row yet
     for key, reward, expected in (("c", 5.0, 5.0), ("d", 8.0, 5.0), ("e", -4.0, -4.0)):
         shard.add(make_scored([key], [reward]))
         assert by_version(shard, 100)[0][-1] == expected
@@ -69,10 +69,10 @@ def test_it_falls_with_each_worse_one_and_a_failure_is_none(new_shard, make_scor
     assert shard.stats().best_invalid == -math.inf
 
 
-def test_with_rewards_by_the_step_all_is_paid_by_the_last_action(new_shard, make_scored):
+def test_unpriced_rows_with_step_rewards_pay_at_the_last_action(new_shard, make_scored):
     shard = new_shard()
     scored = numbered(make_scored(["a", "b"], [-7.0, math.nan], [OK, INVALID], steps=True))
-    scored.step_rewards[1] = np.nan  # as the objective leaves it
+    scored.step_rewards[1] = np.nan  # as the reward returns it
     shard.add(scored)
     drawn = by_version(shard, 2)
     assert drawn[1][-1] == -7.0 and not drawn[1][:-1].any()
@@ -80,7 +80,7 @@ def test_with_rewards_by_the_step_all_is_paid_by_the_last_action(new_shard, make
     np.testing.assert_array_equal(drawn[0], scored.step_rewards[0, :length])
 
 
-def test_they_rank_below_all_others_and_are_let_go_first(new_shard, make_scored):
+def test_unpriced_rows_rank_last_and_are_evicted_first(new_shard, make_scored):
     keys = [f"key {i}" for i in range(3000)]
     status = [INVALID if i % 2 else OK for i in range(3000)]
     rewards = [math.nan if i % 2 else -1e6 + i for i in range(3000)]
@@ -93,7 +93,7 @@ def test_they_rank_below_all_others_and_are_let_go_first(new_shard, make_scored)
     assert (versions % 2 == 0).all()
 
 
-def test_a_reload_and_a_shelf_know_the_same(new_shard, make_scored):
+def test_a_reload_and_a_rewind_keep_the_worst_reward(new_shard, make_scored):
     shard = new_shard()
     rewards = [-1.0, math.nan, -7.0, math.nan]
     shard.add(numbered(make_scored(list("abcd"), rewards, [OK, INVALID, OK, INVALID])))
@@ -110,7 +110,7 @@ def test_a_reload_and_a_shelf_know_the_same(new_shard, make_scored):
     np.testing.assert_array_equal(again.sample(64, 3).rewards, before.rewards)
 
 
-def test_numbers_of_all_shards(new_shard, make_scored):
+def test_combined_stats_have_the_worst_of_all_shards(new_shard, make_scored):
     shard = new_shard()
     shard.add(make_scored(["a", "b"], [-7.0, 2.0], [OK, INVALID]))
     some = shard.stats()

@@ -1,4 +1,4 @@
-"""Rewards of the first, the last and the best sequences, read from the record."""
+"""Mean rewards of the first, the last and the best sequences, read from the record."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ def written(place: Path, scored: Scored, source: str, shard: int = 0, reward: st
     writer.flush()
 
 
-def test_the_order_is_that_of_scoring_whatever_part_it_is_in(
+def test_rows_are_ordered_by_scoring_time_across_parts(
     tmp_path: Path, make_scored: Callable[..., Scored], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(recorded, "ENDS", 10)
@@ -55,12 +55,10 @@ def test_the_order_is_that_of_scoring_whatever_part_it_is_in(
     assert best["reward"] == pytest.approx(np.sort(rewards)[-3:].mean())
     assert (first["reward: size"], last["reward: size"]) == (4.5, 54.5)
     assert 0 < first["reward: qed"] < 1
-    assert found.seconds_per_score > 1000 / 61  # a failure has cost its time
+    assert found.seconds_per_score > 1000 / 61  # the seconds of a failure count
 
 
-def test_few_that_were_scored_at_once_are_in_one_half_only(
-    tmp_path: Path, make_scored: Callable[..., Scored]
-):
+def test_halves_of_few_rows_do_not_overlap(tmp_path: Path, make_scored: Callable[..., Scored]):
     scored = make_scored("abcde", rewards=[1.0, 2.0, 3.0, 4.0, 5.0])
     scored.scored_at[:] = 7.0
     written(tmp_path, scored, "policy")
@@ -69,7 +67,7 @@ def test_few_that_were_scored_at_once_are_in_one_half_only(
     assert list(columns) == ["first 2 scored", "last 2 scored", "best 5"]
 
 
-def test_nothing_scored_is_no_column_and_no_record_an_error(tmp_path: Path):
+def test_an_empty_record_has_no_columns_and_a_missing_one_raises(tmp_path: Path):
     found = read_rewards(tmp_path, "q")
     assert found.columns == {} and np.isnan(found.seconds_per_score)
     with pytest.raises(RecordError, match="nowhere"):

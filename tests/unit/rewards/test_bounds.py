@@ -1,4 +1,4 @@
-"""The range of a reward against rewards of random values through the real objective."""
+"""The range of a reward against real rewards of random component values."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ drawn: dict[str, float] = {}
 
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Components that return what `drawn` says, of each kind of range."""
+    """A component of each kind of range; it returns its value in `drawn`."""
     MoleculeDomain().load_components()
     monkeypatch.setattr(registry, "_COMPONENTS", dict(registry._COMPONENTS))
     for name, (least, most) in LIMITS.items():
@@ -72,7 +72,7 @@ def _draw(name: str) -> float:
 
 
 @pytest.mark.parametrize("aggregate", ["arithmetic_mean", "sum", "geometric_mean"])
-def test_no_reward_leaves_its_range(limited: None, aggregate: str) -> None:
+def test_every_reward_is_in_its_range(limited: None, aggregate: str) -> None:
     random.seed(aggregate)
     known = 0
     for _ in range(200):
@@ -123,8 +123,8 @@ def test_range_of_one_component(part: dict[str, Any], expected: tuple[float, flo
     assert range_of(part) == expected
 
 
-def test_ends_are_attained(limited: None) -> None:
-    """Where all raw values are at the right end of their range the reward is at its own."""
+def test_both_ends_of_a_range_are_reached(limited: None) -> None:
+    """The reward is at an end of its range if all components are at theirs."""
     parts = [
         {"name": "test_hard", "weight": 0.3, "transform": {"type": "negate"}},
         {"name": "test_unit", "weight": 0.7},
@@ -138,7 +138,7 @@ def test_ends_are_attained(limited: None) -> None:
         assert (least, objective.score(["C"]).rewards[0]) == reward_range(config, "molecules")
 
 
-def test_what_has_no_weight_or_pays_by_the_step() -> None:
+def test_weight_0_and_step_rewards_in_a_range() -> None:
     negated = {"name": "sa", "transform": {"type": "negate"}}
     assert range_of(negated, {"name": "logp", "weight": 0.0}) == (-10.0, -1.0)
     assert range_of({"name": "music_theory"}, domain="melodies") == UNKNOWN
@@ -146,8 +146,8 @@ def test_what_has_no_weight_or_pays_by_the_step() -> None:
     assert range_of(python, {"name": "qed"}, aggregate="geometric_mean") == (0.0, 1.0)
 
 
-def test_limits_hold_for_molecules() -> None:
-    """What our own components declare, of molecules at both ends of what they measure."""
+def test_declared_limits_hold_for_molecules() -> None:
+    """The ranges that our own components declare, for molecules with extreme values."""
     molecules = ["C", "[He]", "C" * 300, "C1" + "C" * 40 + "1", "c1ccccc1" * 5, "[Na+].[Cl-]"]
     molecules += ["C1CC2CCC1C2", "F[C@](Cl)(Br)[C@@](F)(Cl)I", "OP(O)(=O)O[Si](O)(O)O", "[H][H]"]
     for name, found in registry.components("molecules").items():
@@ -171,7 +171,7 @@ def test_limits_are_checked_at_registration() -> None:
     assert "test_wrong" not in registry.components("molecules")
 
 
-def test_a_range_that_overflows_is_no_number_to_rely_on() -> None:
+def test_a_range_that_overflows_is_not_finite() -> None:
     part = {"name": "sa", "transform": {"type": "scale", "factor": -1e308}}
     low, _ = range_of(part)
     assert not math.isfinite(low)

@@ -35,8 +35,8 @@ def scored(sequences: list[str], *parts: dict[str, Any], **section: Any) -> Scor
     return compiled(*parts, **section).score(sequences)
 
 
-# functions that the `python` component finds; importlib mode gives this module no import path,
-# so they are put where `module:function` can name them
+# Functions for the `python` component. In importlib mode this module has no import path, so they
+# are registered as a module of their own.
 class _Plugin:
     @staticmethod
     def shy(smiles: str) -> float:
@@ -91,7 +91,7 @@ def test_qed_agrees_with_the_reference() -> None:
         ("validity", "C", 1),
     ],
 )
-def test_known_values(name: str, smiles: str, expected: float) -> None:
+def test_components_return_known_values(name: str, smiles: str, expected: float) -> None:
     assert scored([smiles], {"name": name}).rewards[0] == pytest.approx(expected, abs=1e-2)
 
 
@@ -112,7 +112,7 @@ def test_similarity_and_substructure() -> None:
     assert rewards.rewards[0] == 1.0 and rewards.rewards[1] < 0.5
 
 
-def test_mean_weights_and_labels() -> None:
+def test_weights_and_labels_of_a_mean() -> None:
     parts = [
         {"name": "hbd", "transform": {"type": "linear", "low": 0, "high": 4}},
         {"name": "hbd", "weight": 3.0, "transform": {"type": "step", "low": 1}},
@@ -126,14 +126,14 @@ def test_mean_weights_and_labels() -> None:
     assert geometric[0] == pytest.approx(0.25**0.25)
 
 
-def test_invalid_sequences() -> None:
+def test_invalid_sequences_get_the_invalid_reward() -> None:
     scores = scored(["", "C1", "CC junk", "CC"], {"name": "validity"}, invalid=-3)
     assert scores.status.tolist() == [1, 1, 1, 0]
     assert scores.rewards.tolist() == [-3, -3, -3, 1]
     assert np.isnan(scores.raw["validity"][:3]).all()
 
 
-def test_a_failure_is_one_items_and_not_zero() -> None:
+def test_a_failure_is_nan_and_concerns_one_sequence() -> None:
     scores = scored(["CCO", "CN", "C", "CC", "CCC", "C1"], python("shy"))
     assert scores.status.tolist() == [0, 4, 4, 4, 4, 1]
     assert scores.rewards[0] == 0.5 and np.isnan(scores.rewards[1:5]).all()
@@ -145,7 +145,7 @@ def test_a_failure_is_one_items_and_not_zero() -> None:
     ]
 
 
-def test_batched_function() -> None:
+def test_a_batched_function_must_return_a_value_per_sequence() -> None:
     rewards = scored(["CC", "C1", "C"], python("lengths", batched=True)).rewards
     np.testing.assert_array_equal(rewards, [2, np.nan, 1])
     short = scored(["CC", "C1", "C"], python("short", batched=True))
@@ -196,18 +196,18 @@ def test_geometric_mean_fails_the_item_that_leaves_the_range() -> None:
         ),
     ],
 )
-def test_one_clear_sentence(section: dict[str, Any], message: str) -> None:
+def test_a_config_mistake_is_one_sentence(section: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_reward(RewardConfig.model_validate(section))
 
 
-def test_a_step_may_be_open_at_either_side() -> None:
+def test_control_a_step_may_have_an_infinite_limit() -> None:
     """Negative control of the limits on transforms."""
     transform = {"type": "step", "low": 0.1, "high": math.inf}
     assert scored(["CCO"], {"name": "qed", "transform": transform}).rewards[0] == 1.0
 
 
-def test_config_survives_a_round_trip() -> None:
+def test_a_config_round_trips_through_json() -> None:
     section = {"component": [{"name": "similarity", "smiles": "CC", "transform": {"type": "step"}}]}
     config = RewardConfig.model_validate(section)
     assert RewardConfig.model_validate(json.loads(config.model_dump_json())) == config
@@ -224,12 +224,12 @@ def test_config_survives_a_round_trip() -> None:
         ("waiting", -1),
     ],
 )
-def test_limits_are_checked(key: str, value: float) -> None:
+def test_limits_out_of_range_raise(key: str, value: float) -> None:
     with pytest.raises(ValueError, match=key):
         RewardConfig.model_validate({"component": [{"name": "qed"}], key: value})
 
 
-def test_identity_is_what_determines_a_score() -> None:
+def test_identity_depends_on_what_determines_a_score() -> None:
     def identity(*parts: dict[str, Any], **section: Any) -> str:
         return RewardConfig.model_validate({"component": list(parts), **section}).identity()
 
@@ -253,21 +253,21 @@ def test_identity_is_what_determines_a_score() -> None:
     assert len({plain, *others}) == 1 + len(others)
 
 
-def test_a_failure_is_paid_where_the_config_says_so() -> None:
+def test_a_failure_gets_the_failed_reward() -> None:
     scores = scored(["CCO", "CN", "C1"], python("shy"), failed=-4, invalid=-1)
     assert scores.status.tolist() == [0, 4, 1]
     assert scores.rewards.tolist() == [0.5, -4, -1]
     assert np.isnan(scores.raw["python"][1])
 
 
-def test_want_of_memory_is_no_failure_of_a_sequence() -> None:
+def test_a_memory_error_propagates() -> None:
     with pytest.raises(MemoryError):
         scored(["C", "CCO"], python("hungry"))
     with pytest.raises(MemoryError):
         scored(["C", "CCO"], python("hungry", batched=True))
 
 
-def test_which_rewards_judge_batches() -> None:
+def test_judges_batches_follows_from_the_components() -> None:
     def judges(*parts: dict[str, Any], domain: str = "melodies") -> bool:
         config = RewardConfig.model_validate({"component": list(parts)})
         return build_reward(config, domain).judges_batches
@@ -279,7 +279,7 @@ def test_which_rewards_judge_batches() -> None:
     assert not judges({"name": "qed"}, python("shy"), domain="molecules")
 
 
-def test_registration_is_validated() -> None:
+def test_a_wrong_registration_raises() -> None:
     with pytest.raises(TypeError, match="can't be set by name"):
         component("x", domain="molecules")(lambda molecule, *rest: 0.0)
     with pytest.raises(ValueError, match="registered already"):
@@ -288,9 +288,9 @@ def test_registration_is_validated() -> None:
         component("x", domain="molecules")(lambda molecule, weight=1: 0.0)
 
 
-def test_entry_points_bring_components(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_components_of_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     class Entry:
-        name, value = "carbons", "somebody:carbons"
+        name, value = "carbons", "plugin:carbons"
 
         def load(self) -> None:
             component("carbons", domain="molecules")(lambda molecule: molecule.smiles.count("C"))
@@ -329,11 +329,11 @@ def test_prefix_terms_by_hand() -> None:
     assert scored(["C"], {"name": "sequence_tutor"}).step_rewards is None
 
 
-def test_nothing_to_score() -> None:
+def test_no_sequences_give_no_rewards() -> None:
     assert scored([], {"name": "qed"}).rewards.shape == (0,)
 
 
-def test_imports_without_torch_and_ray() -> None:
+def test_rewards_import_without_torch_and_ray() -> None:
     code = (
         "import sys; sys.modules['torch'] = sys.modules['ray'] = None\n"
         "from sequence_tutor.rewards import compile\n"
@@ -344,8 +344,8 @@ def test_imports_without_torch_and_ray() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_invalid_sequence_without_a_known_worth_has_no_reward_and_is_no_failure() -> None:
-    """What is paid for failures is for failures alone."""
+def test_an_invalid_sequence_without_known_worth_is_unpriced() -> None:
+    """The reward of failures is not used for invalid sequences."""
     negated = {"name": "molecular_weight", "transform": {"type": "negate"}}
     scores = scored(["CCO", "C1"], negated, failed=-4)
     assert scores.status.tolist() == [0, 1]

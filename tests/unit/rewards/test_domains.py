@@ -1,4 +1,4 @@
-"""Domains by their encoding, and a third kind of sequence that another package brings."""
+"""Domains by their encoding, and a domain that another package adds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BitsEncoding(SmilesEncoding):
 
 
 class BitsDomain:
-    """Valid are texts of zeros and ones."""
+    """A domain whose valid sequences are texts of zeros and ones."""
 
     name, isolated, published = "bit strings", False, {}
     example, cheapest = "01", "ones"
@@ -90,7 +90,7 @@ def bits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     encodings.cache_clear()
 
 
-def test_another_package_brings_a_kind_of_sequence(bits: None):
+def test_another_package_adds_a_domain(bits: None):
     assert list(encodings()) == ["melody", "smiles", "bits"]
     assert domain_of("bits").name == "bit strings" == domain_named("bit strings").name
     config = RewardConfig.model_validate({"component": [{"name": "ones"}]})
@@ -99,14 +99,14 @@ def test_another_package_brings_a_kind_of_sequence(bits: None):
     assert scores.errors == ["", "not of 0 and 1", ""]
 
 
-def test_an_unknown_one_is_a_sentence():
+def test_an_unknown_domain_is_one_sentence():
     with pytest.raises(ValueError, match="unknown encoding 'smile', .* did you mean 'smiles'"):
         domain_of("smile")
     with pytest.raises(ValueError, match="unknown domain 'bit strings', allowed: melodies, mol"):
         domain_named("bit strings")
 
 
-def test_a_name_that_is_taken_is_a_sentence(bits: None, monkeypatch: pytest.MonkeyPatch):
+def test_a_taken_name_is_one_sentence(bits: None, monkeypatch: pytest.MonkeyPatch):
     taken = [EntryPoint("smiles", "bits_package:BitsDomain", "any")]
     domains_module._classes.cache_clear()
     encodings.cache_clear()

@@ -28,7 +28,7 @@ MUSPY = {
     "pitch_in_c_major": "pitch_in_c_major",
     "empty_beat_rate": "empty_beat_rate",
 }
-# ours: (reference's counter, its denominator)
+# our metric: the reference's counter
 COUNTERS = {
     "not_in_key": "notes_not_in_key",
     "excessively_repeated": "num_repeated_notes",
@@ -78,7 +78,7 @@ def test_rules_are_counted_as_in_the_reference() -> None:
             assert ours[name] == pytest.approx(value, abs=1e-6, nan_ok=True), (row["id"], name)
 
 
-def test_a_batch_is_pooled_as_its_melodies_are() -> None:
+def test_rules_are_pooled_over_a_batch() -> None:
     rows = [r for r in reference("melody_rule_reference.jsonl") if len(r["tokens"]) == 32]
     ours = rule_metrics(np.array([r["tokens"] for r in rows]))
     for name, counter in COUNTERS.items():
@@ -150,7 +150,7 @@ def test_notes_agree_with_muspy() -> None:
             )
 
 
-def test_groove_agrees_with_muspy_but_for_its_phantom_bar() -> None:
+def test_groove_agrees_with_muspy_over_whole_bars() -> None:
     compared = 0
     for row in reference("melody_metric_reference.jsonl"):
         tokens = np.array([row["tokens"]])
@@ -187,7 +187,7 @@ def test_notes_by_hand() -> None:
 
 
 @pytest.mark.parametrize("tokens", [[14, 0], [[14, 38]], [[-1, 0]]])
-def test_notes_refuse_what_is_no_melody(tokens: list[Any]) -> None:
+def test_tokens_that_are_no_melody_raise(tokens: list[Any]) -> None:
     with pytest.raises(ValueError, match="tokens must be"):
         find_notes(np.array(tokens))
 
@@ -201,7 +201,7 @@ def oracle(one: list[int], training: list[list[int]]) -> int:
 
 
 @pytest.mark.parametrize("kinds", [2, 3, 38])
-def test_longest_copied_run_is_the_oracles(kinds: int) -> None:
+def test_longest_copied_run_agrees_with_the_oracle(kinds: int) -> None:
     random = np.random.default_rng(kinds)
     training = [random.integers(0, kinds, n) for n in (0, 1, 3, 8, 12, 20, 30)]
     tokens = random.integers(0, kinds, (60, 12))
@@ -248,7 +248,7 @@ def test_all_metrics_together() -> None:
     assert melody_metrics(np.repeat(tokens, 4, axis=0))["distinct"] == 0.25
 
 
-def test_names_stay_where_there_is_nothing_to_measure() -> None:
+def test_metrics_of_silence_keep_their_names() -> None:
     training = [np.full(32, 14)]
     names = list(melody_metrics(np.full((3, 32), 14), training))
     for rows in (0, 3):

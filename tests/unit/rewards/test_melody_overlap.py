@@ -1,4 +1,4 @@
-"""Overlapping areas against plain kernel density estimates, and where they must be high or low."""
+"""Overlapping areas against SciPy's density estimates, and data with a high or a low overlap."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plain(p: np.ndarray, q: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5, 2.0, 6.0])
-def test_area_is_that_of_plain_estimates(shift: float) -> None:
+def test_area_agrees_with_scipys_estimator(shift: float) -> None:
     p, q = RANDOM.normal(0, 1, 150), RANDOM.normal(shift, 1.5, 90)
     area = overlapping_area(p, q)
     assert area == pytest.approx(plain(p, q), abs=1e-3)
@@ -76,7 +76,7 @@ def test_a_set_overlaps_with_itself(lieder: np.ndarray) -> None:
     assert set(overlap_metrics(constant, constant).values()) == {1.0}
 
 
-def test_it_says_that_the_pitches_alone_were_exchanged(lieder: np.ndarray) -> None:
+def test_random_pitches_lower_only_the_overlap_of_pitches(lieder: np.ndarray) -> None:
     data, sample = lieder[1::2], lieder[::2].copy()
     notes = sample >= 2
     sample[notes] = RANDOM.integers(2, 38, notes.sum())
@@ -86,7 +86,7 @@ def test_it_says_that_the_pitches_alone_were_exchanged(lieder: np.ndarray) -> No
     assert numbers["overlap_pitch_range"] < 0.2
 
 
-def test_silence_overlaps_with_silence_alone(lieder: np.ndarray) -> None:
+def test_silence_overlaps_only_with_silence(lieder: np.ndarray) -> None:
     silence = np.zeros((50, 32), dtype=int)
     beside_music = overlap_metrics(silence, lieder)
     assert all(0 <= value < 0.1 for value in beside_music.values())

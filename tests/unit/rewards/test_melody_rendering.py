@@ -16,7 +16,7 @@ from sequence_tutor.rewards.melodies.spelling import TEXTS, parse, spell, tokens
 MELODY = "-C4---D4-.-F#4-------A4"  # 18 steps
 
 
-def test_spelling():
+def test_parse_and_spell_are_inverse():
     tokens = parse(MELODY)
     assert tokens is not None and tokens.dtype == np.int64
     assert tokens.tolist() == [0, 14, 0, 0, 0, 16, 0, 1, 0, 20, 0, 0, 0, 0, 0, 0, 0, 23]
@@ -25,7 +25,7 @@ def test_spelling():
 
 
 @pytest.mark.parametrize("text", ["CCO", "C4 D4", "C6", "C4-C", "x", "E#4", "c4"])
-def test_what_is_no_melody(text: str, tmp_path: Path):
+def test_text_that_is_no_melody_raises(text: str, tmp_path: Path):
     assert parse(text) is None
     with pytest.raises(ValueError, match="is not a melody"):
         tokens_of(text)
@@ -35,11 +35,11 @@ def test_what_is_no_melody(text: str, tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_no_melody():
+def test_empty_text_is_no_melody():
     assert parse("") is None and tokens_of("") == []
 
 
-def test_midi(tmp_path: Path):
+def test_midi_has_the_notes_of_a_melody(tmp_path: Path):
     write_midi(MELODY, tmp_path / "a.mid", program=73)
     midi = pretty_midi.PrettyMIDI(str(tmp_path / "a.mid"))
     assert midi.get_tempo_changes()[1].tolist() == [120]
@@ -82,7 +82,7 @@ def test_silence_can_be_written(tmp_path: Path):
     assert not pretty_midi.PrettyMIDI(str(paths[0])).instruments
 
 
-def test_fluidsynth_is_asked_for_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_fluidsynth_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "a.wav"
     monkeypatch.setitem(sys.modules, "fluidsynth", None)  # not installed
     with pytest.raises(ValueError, match="pip install pyfluidsynth"):
@@ -115,7 +115,7 @@ def colours(image: Image.Image, box: tuple[int, int, int, int]) -> set[str]:
     return {"#{:02x}{:02x}{:02x}".format(*colour) for _, colour in counted}
 
 
-def test_piano_roll(tmp_path: Path):
+def test_a_piano_roll_colours_notes_out_of_key(tmp_path: Path):
     path = tmp_path / "roll.png"
     write_piano_roll("C4---F#4---" + "-" * 24, path)
     image = Image.open(path)
@@ -155,7 +155,7 @@ def test_several_melodies_lie_one_below_the_other(tmp_path: Path):
         write_piano_roll([], tmp_path / "none.png")
 
 
-def test_render(tmp_path: Path):
+def test_render_writes_midi_wav_and_a_piano_roll(tmp_path: Path):
     folder = tmp_path / "new" / "folder"
     paths = render([MELODY, "C4---"], folder)
     assert [p.name for p in paths] == [

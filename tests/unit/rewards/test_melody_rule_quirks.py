@@ -1,5 +1,5 @@
-"""The rules against the original's output, and each quirk of it beside its mending;
-and what the rules refuse."""
+"""The rules against the original's output, each quirk of the original against its correction, and
+input that raises."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def reference(name: str) -> list[dict[str, Any]]:
 
 
 def paid(rule: str, tokens: list[int], length: int = 32) -> tuple[list[float], list[float]]:
-    """What `paper` and `corrected` pay each step."""
+    """Rewards of each step by the profiles `paper` and `corrected`."""
     paper, corrected = (
         rule_rewards(tokens, length, profile)[rule].tolist() for profile in ("paper", "corrected")
     )
@@ -70,7 +70,7 @@ def test_a_correlation_of_exactly_the_threshold_costs_nothing() -> None:
     assert paper[3] < 0
 
 
-def test_no_priming_note_the_first_step_has_no_interval() -> None:
+def test_the_first_step_has_no_interval() -> None:
     for first in range(38):
         for rule in ("preferred_intervals", "leaps", "repetition"):
             assert paid(rule, [first]) == ([0], [0])
@@ -78,7 +78,7 @@ def test_no_priming_note_the_first_step_has_no_interval() -> None:
     assert paid("leaps", [HOLD, C5, C4 - 1, C4])[0] == [0, 0, 0, 0]  # C5 leaps from nothing
 
 
-def test_key_is_the_same_in_both() -> None:
+def test_key_is_the_same_in_both_profiles() -> None:
     scale = [*range(C4, C5 + 1), HOLD, OFF]
     expected = [0, -1, 0, -1, 0, 0, -1, 0, -1, 0, -1, 0, 0, 0, 0]
     assert paid("key", scale) == (expected, expected)
@@ -89,7 +89,7 @@ def test_tonic_in_any_octave_major_or_minor() -> None:
         assert paid("tonic", [first]) == ([paper], [0 if first == D4 else 3])
 
 
-def test_tonic_is_paid_for_beats_of_it_not_for_silence() -> None:
+def test_tonic_is_paid_for_sounding_beats_not_for_silence() -> None:
     silent = paid("tonic", [D4, OFF] + [HOLD] * 30)
     assert [sum(p) for p in silent] == [9, 0]
     held = paid("tonic", [D4] * 16 + [A4] + [HOLD] * 15)
@@ -103,7 +103,7 @@ def test_a_held_note_is_not_a_repeated_note() -> None:
     assert corrected == [0] * 16
 
 
-def test_the_fifth_equal_note_is_one_too_many() -> None:
+def test_repetition_costs_from_the_fifth_equal_note() -> None:
     assert paid("repetition", [C4] * 6) == ([0] * 5 + [-100], [0] * 4 + [-100] * 2)
     paper, corrected = paid("repetition", [C4, HOLD] * 8)  # with breaks: the eighth, the seventh
     assert [t for t, r in enumerate(paper) if r] == [14]
@@ -112,7 +112,7 @@ def test_the_fifth_equal_note_is_one_too_many() -> None:
     assert paid("repetition", rests) == ([0] * 5 + [-100, 0, 0],) * 2
 
 
-def test_autocorrelation_is_one_of_pitches_and_paid_once() -> None:
+def test_autocorrelation_is_of_pitches_and_paid_once() -> None:
     assert paid("autocorrelation", [C4, D4]) == ([0, -1.5], [0, 0])
     notes = [C4, G4] * 4
     paper, corrected = paid("autocorrelation", [t for n in notes for t in (n, HOLD)], 16)
@@ -139,7 +139,7 @@ def test_a_repeated_motif_is_paid_once_a_half_bar() -> None:
     paper, corrected = paid("repeated_motif", tune * 3)
     assert paper == [0] * 15 + [5] * 9
     assert corrected == [0] * 15 + [5] + [0] * 7 + [5]
-    # first heard anywhere, but not overlapping
+    # the first occurrence may be anywhere, but must not overlap
     shifted = [D4] * 3 + tune + [D4] * 5 + tune
     assert paid("repeated_motif", shifted)[1] == [0] * 23 + [5]
     # of period 7: the first window comes again after 7 steps, an overlap, and after 14
@@ -147,7 +147,7 @@ def test_a_repeated_motif_is_paid_once_a_half_bar() -> None:
     assert (paper[:21], paper[21:], corrected) == ([0] * 21, [5] * 3, [0] * 23 + [5])
 
 
-def test_thirds_in_key_are_those_of_c_and_e() -> None:
+def test_only_the_third_of_c_and_e_counts_as_in_key() -> None:
     for p, a, paper, corrected in (
         (C4, E4, 0.75, 0.75),
         (E4, C4, 0.75, 0.75),
@@ -166,19 +166,19 @@ def test_silence_is_not_a_held_note() -> None:
 
 def test_a_leap_back_resolves_at_once() -> None:
     assert paid("leaps", [C4, C5, C4, D4]) == ([0] * 4, [0, 0, 5, 0])
-    # but a trill of leaps earns nothing by it
+    # but a trill of leaps gains nothing
     assert paid("leaps", [C4, C5, C4, C5, C4]) == ([0] * 5, [0, 0, 5, -5, 5])
     slow = [C4, C5, C4] + [HOLD] * 7 + [C5]
     assert paid("leaps", slow)[1] == [0, 0, 5] + [0] * 8
-    late = [C4, C5] + [HOLD] * 7 + [C4]
-    assert paid("leaps", late) == ([0] * 9 + [5],) * 2
-    assert paid("leaps", late[:2] + late[3:])[0] == [0] * 9  # one step less
+    late_leap = [C4, C5] + [HOLD] * 7 + [C4]
+    assert paid("leaps", late_leap) == ([0] * 9 + [5],) * 2
+    assert paid("leaps", late_leap[:2] + late_leap[3:])[0] == [0] * 9  # one step less
     # leaping on, and coming back by steps, are the same in both
     assert paid("leaps", [C4, C5, G5, E4 + 12, D4]) == ([0, 0, -5, 0, 0], [0, 0, -5, 0, 5])
     assert paid("leaps", [C4, A4, G4, E4, D4, C4]) == ([0] * 5 + [5],) * 2
 
 
-def test_extremes_need_notes() -> None:
+def test_unique_extremes_need_notes() -> None:
     rests = [OFF] * 7 + [HOLD]
     assert paid("unique_extremes", rests, 8) == ([0] * 7 + [3], [0] * 8)
     for tokens, expected in (([C4, D4, E4, HOLD], 6), ([C4, D4, D4, HOLD], 3), ([C4] * 4, 0)):
@@ -198,7 +198,7 @@ def test_extremes_need_notes() -> None:
         ([[0]], 32, "paper", r"a melody must be tokens \[T\], not of shape \(1, 1\)"),
     ],
 )
-def test_bad_input(tokens: list[int], length: int, profile: str, message: str) -> None:
+def test_bad_input_raises(tokens: list[int], length: int, profile: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         rule_rewards(tokens, length, profile)
     with pytest.raises(ValueError, match="^melodies must be tokens"):

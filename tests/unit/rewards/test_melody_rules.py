@@ -1,6 +1,6 @@
-"""The nine rules against a slow reading of their text, and what each quirk costs in both profiles.
+"""The nine rules against a slow implementation of their text, in both profiles.
 
-The readings below take one melody, step by step, and know nothing of batches.
+The slow functions below take one melody, step by step: the tokens before, the token, the length.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def autocorrelation(c, a, n, paper):
 
 
 def distinct_in_window(c, a, paper):
-    """Distinct pitches of the motif that ends here; 0 where none does."""
+    """Number of distinct pitches of the motif that ends here; 0 if no motif does."""
     if len(c) < 7 or (not paper and len(c) % 8 != 7):
         return 0
     d = len(set(pitches([*c, a][-8:])))
@@ -136,7 +136,7 @@ def preferred_intervals(c, a, n, paper):
 
 
 def leaps(c, a, n, paper):
-    """The state is found anew from the start, then the last step's reward is the answer."""
+    """Computes the state from the start and returns the last step's reward."""
     direction, origin, since, paid, leapt_back = 0, 0, 0, 0, False
     x = [*c, a]
     for t in range(1, len(x)):
@@ -191,7 +191,7 @@ READINGS = (
 
 
 def melodies_of(kind: str, count: int, steps: int, rng: np.random.Generator):
-    """int [count, steps]; `held`, `rests` and so on say of what there is much."""
+    """Tokens int [count, steps] with many held notes, many rests and so on, by `kind`."""
     notes = rng.integers(2, 38, (count, steps))
     chance = rng.random((count, steps))
     if kind == "held":
@@ -205,7 +205,7 @@ def melodies_of(kind: str, count: int, steps: int, rng: np.random.Generator):
     if kind == "walk":
         walk = 16 + np.cumsum(rng.integers(-3, 4, notes.shape), axis=1)
         return np.where(chance < 0.3, HOLD, np.clip(walk, 2, 37))
-    if kind == "phrases":  # few pitches, and what was played before comes again
+    if kind == "phrases":  # few pitches, repeated phrases
         phrase = np.tile(rng.choice([HOLD, HOLD, C4, E4, G4, A4], (count, 8)), (1, steps // 8 + 1))
         return np.where(chance < 0.05, notes, np.roll(phrase, 3, axis=1)[:, :steps])
     return rng.integers(0, 38, notes.shape)
@@ -216,7 +216,7 @@ KINDS = ("uniform", "held", "rests", "one pitch", "specials", "walk", "phrases")
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("steps, count", [(4, 20), (16, 12), (32, 12), (64, 4), (100, 3)])
-def test_agrees_with_the_slow_reading(profile: str, steps: int, count: int) -> None:
+def test_rules_agree_with_the_slow_reading(profile: str, steps: int, count: int) -> None:
     rng = np.random.default_rng(steps)
     tokens = np.concatenate([melodies_of(kind, count, steps, rng) for kind in KINDS])
     rewards = rule_rewards_batch(tokens, steps, profile)
@@ -228,7 +228,7 @@ def test_agrees_with_the_slow_reading(profile: str, steps: int, count: int) -> N
         )  # fmt: skip
         assert rewards[name].dtype == np.float64
         np.testing.assert_allclose(rewards[name], expected, atol=1e-9, err_msg=name)
-        if steps >= 64:  # or the comparison would be one of zeros
+        if steps >= 64:  # control: the expected rewards aren't all zero
             assert np.any(expected != 0), name
 
 
@@ -241,7 +241,7 @@ def test_rewards_of_a_prefix_are_the_prefix_of_the_rewards(profile: str) -> None
         part = rule_rewards_batch(tokens[:, :steps], 32, profile)
         for name in RULE_NAMES:
             np.testing.assert_array_equal(part[name], whole[name][:, :steps], err_msg=name)
-    # the control: taken for whole melodies, the same prefixes earn something else
+    # the control: as whole melodies the same prefixes have other rewards
     ended = rule_rewards_batch(tokens[:, :16], 16, profile)
     assert np.any(ended["unique_extremes"] != whole["unique_extremes"][:, :16])
 
@@ -258,7 +258,7 @@ def test_a_rule_alone_and_a_melody_alone_earn_the_same(profile: str) -> None:
     assert rule_rewards_batch(tokens[:0])["leaps"].shape == (0, 32)
 
 
-def test_long_melodies() -> None:
+def test_autocorrelation_of_long_melodies() -> None:
     tokens = melodies_of("walk", 2, 1024, np.random.default_rng(3))
     for profile in PROFILES:
         rewards = rule_rewards_batch(tokens, 1024, profile)
@@ -266,7 +266,7 @@ def test_long_melodies() -> None:
         expected = autocorrelation(last[:-1], last[-1], 1024, profile == "paper")
         assert rewards["autocorrelation"][0, -1] == pytest.approx(expected)
         assert expected < 0
-    # the largest sums there can be: loudest against silent, r = -1, 1, -1
+    # the largest possible sums: r = -1, 1, -1
     loud = np.tile([OFF, 37], 32_768)[None, :65_535]
     ended = RULES["paper"]["autocorrelation"](Melodies(loud, 65_535))
     assert ended[0, -1] == pytest.approx(-9, abs=1e-3)

@@ -24,7 +24,7 @@ def test_rewriting_keeps_the_key(smiles: str) -> None:
     assert {DOMAIN.key(s) for s in rewritten if s is not None} == {DOMAIN.key(smiles)}
 
 
-def test_key_tells_things_apart() -> None:
+def test_key_distinguishes_molecules() -> None:
     assert DOMAIN.key("OCC") == DOMAIN.key("C(O)C") == "CCO"
     assert DOMAIN.key(CHIRAL) != DOMAIN.key(CHIRAL.replace("@@", "@", 1))
     assert [DOMAIN.key(s) for s in ("", " ", "C1", "CC junk", "c1cccc1")] == [None] * 5

@@ -1,5 +1,4 @@
-"""Which texts are molecules, and which of them the same: real RDKit, and where it disagrees with
-itself."""
+"""Which texts are molecules and which are the same one, with real RDKit and its contradictions."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ FLOP = "O=C1c2ccccc2C(=O)N1C(=O)c1ccccc1C(=O)N1C(=O)c2ccccc2C1=O"
 
 
 def canonical(smiles: str) -> str:
-    """What RDKit says, without a second look."""
+    """RDKit's canonical form, not read back."""
     return str(Chem.MolToSmiles(Chem.MolFromSmiles(smiles)))
 
 
@@ -38,7 +37,7 @@ def test_control_rdkit_still_disagrees_with_itself() -> None:
 
 
 @pytest.mark.parametrize("texts", [(UNREADABLE, ITS_FORM), (ITS_FORM, UNREADABLE)])
-def test_a_form_that_cant_be_read_back_is_invalid_in_any_order(texts: tuple[str, str]) -> None:
+def test_a_molecule_whose_form_is_unreadable_is_invalid(texts: tuple[str, str]) -> None:
     found = [identify(text) for text in texts]
     assert [one.key for one in found] == [None, None]
     by_text = dict(zip(texts, found, strict=True))
@@ -46,7 +45,7 @@ def test_a_form_that_cant_be_read_back_is_invalid_in_any_order(texts: tuple[str,
     assert by_text[ITS_FORM].reason == "Can't kekulize mol. Unkekulized atoms: 2"
 
 
-def test_forms_of_each_other_have_one_key() -> None:
+def test_two_canonical_forms_of_a_molecule_have_one_key() -> None:
     assert identify(FLIP).key == identify(FLOP).key == min(FLIP, FLOP)
 
 
@@ -75,7 +74,7 @@ def test_a_key_is_its_own_key() -> None:
         ("CC junk", None),
     ],
 )
-def test_the_rule_for_labels(text: str, key: str | None) -> None:
+def test_keys_drop_atom_maps_and_keep_isotopes(text: str, key: str | None) -> None:
     assert identify(text).key == key
 
 
@@ -104,8 +103,8 @@ def test_an_invalid_text_has_a_reason(text: str, reason: str) -> None:
     assert identify(text) == Identified(None, None, reason)
 
 
-def test_the_greatest_sizes_are_quick() -> None:
-    """Of the shapes that are slow in RDKit, at the limits. Seconds are those of the processor."""
+def test_molecules_at_the_limits_take_under_5_s() -> None:
+    """Molecules of shapes that are slow in RDKit, at the size limits. Counts CPU seconds."""
     lattice = "".join(f"C%{10 + i}" for i in range(80))
     shapes = {
         "chain": "C" * MAX_ATOMS,
@@ -124,7 +123,7 @@ def test_the_greatest_sizes_are_quick() -> None:
         assert time.process_time() - before < 5, name
 
 
-def test_a_domain_agrees_with_it() -> None:
+def test_the_domain_agrees_with_identify() -> None:
     domain = MoleculeDomain()
     texts = ["CCO", UNREADABLE, "C(", "C" * 2000, FLIP]
     assert [domain.key(t) for t in texts] == [identify(t).key for t in texts]

@@ -1,4 +1,4 @@
-"""Patterns that were written as SMILES, and those that mean what they say."""
+"""Patterns that are SMILES by mistake, and correct patterns."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def suggested(smarts: str, **options: Any) -> str:
         ("O=n1ccccc1", "[O-][n+]1ccccc1", ["[O-][n+]1ccccc1"]),
     ],
 )
-def test_a_smiles_that_is_not_its_molecules_form(
+def test_a_kekule_smiles_raises_with_a_suggestion(
     smarts: str, suggestion: str, molecules: list[str]
 ) -> None:
-    """The error names a pattern, which is found where the writer wanted it; the written one, left
-    as it is, is found nowhere."""
+    """The error suggests a pattern that matches the intended molecules; the written one matches
+    none of them."""
     given = suggested(smarts)
     assert given == suggestion
     assert found(given, *molecules) == [1.0] * len(molecules)
@@ -69,7 +69,7 @@ def test_a_smiles_that_is_not_its_molecules_form(
     assert suggested(smarts, absent=True) == given
 
 
-def test_a_suggestion_asks_for_the_named_hydrogens_alone() -> None:
+def test_a_suggestion_keeps_only_the_named_hydrogens() -> None:
     assert found(suggested("[H]Oc1ccccc1"), PHENOL, ANISOLE) == [1.0, 0.0]
     assert found(suggested("OC1=CC=CC=C1"), PHENOL, ANISOLE) == [1.0, 1.0]
 
@@ -93,14 +93,14 @@ def test_a_suggestion_asks_for_the_named_hydrogens_alone() -> None:
         ("C=C", "C=CC", "c1ccccc1"),
         ("F/C=C/F", "F/C=C/F", "FCCF"),
         ("[2H]C", "[2H]C", "C"),
-        # hydrogens in what is no SMILES, or in the numbers of SMARTS: conditions on a neighbour
+        # hydrogens in a pattern that is no SMILES, or as #1: conditions on a neighbour
         ("[H]O[C,c]", PHENOL, ANISOLE),
         ("[#1]Oc1ccccc1", PHENOL, ANISOLE),
         ("[$([H]O)]", "CO", "COC"),
         ("[#6]-[#7](-[#1])-[#1]", "CN", "CNC"),
     ],
 )
-def test_a_pattern_means_what_it_says(smarts: str, hit: str, miss: str) -> None:
+def test_a_pattern_hits_and_misses_as_written(smarts: str, hit: str, miss: str) -> None:
     assert found(smarts, hit, miss) == [1.0, 0.0]
     assert found(smarts, hit, miss, absent=True) == [0.0, 1.0]
 
@@ -125,13 +125,13 @@ def test_pains_with_hydrogens_are_found() -> None:
 
 
 @pytest.mark.parametrize("smarts", ["", "C1", "no pattern", "[#6] [#8]", "c1ccccc1 benzene"])
-def test_what_is_no_pattern(smarts: str) -> None:
+def test_text_that_is_no_pattern_raises(smarts: str) -> None:
     with pytest.raises(ValueError, match="smarts = "):
         pattern_of(smarts)
 
 
 @pytest.mark.parametrize("smiles", ["CC(C)=O |t|", "CCO ethanol", "", "C1", "C\tO"])
-def test_a_reference_that_is_no_molecule(smiles: str) -> None:
+def test_a_reference_that_is_no_molecule_raises(smiles: str) -> None:
     part = {"name": "similarity", "smiles": smiles}
     words = "without blanks" if len(smiles.split()) > 1 else "not a valid molecule"
     with pytest.raises(ValueError, match=words):

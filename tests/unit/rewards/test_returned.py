@@ -1,4 +1,4 @@
-"""What components may return in place of a number, and what they may not."""
+"""Values that components may return as a number, and values that they may not."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ ONES: list[Any] = [True, 1, np.bool_(True), np.int8(1), torch.tensor(True), torc
 
 
 @pytest.mark.parametrize("value", HALVES, ids=lambda v: f"{type(v).__name__}-{v!r}"[:50])
-def test_what_holds_one_number_is_that_number(value: Any) -> None:
+def test_containers_of_one_number_give_that_number(value: Any) -> None:
     assert number_of(value) == (0.5, "")
 
 
 @pytest.mark.parametrize("value", ONES, ids=lambda v: f"{type(v).__name__}-{v!r}"[:50])
-def test_truth_and_whole_numbers(value: Any) -> None:
+def test_booleans_and_integers_are_numbers(value: Any) -> None:
     assert number_of(value) == (1.0, "")
 
 
@@ -103,12 +103,12 @@ NO_NUMBERS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("value", "complaint"), NO_NUMBERS, ids=lambda v: repr(v)[:40])
-def test_what_is_not_one_number_says_what_it_is(value: Any, complaint: str) -> None:
+def test_a_value_that_is_not_one_number_is_named(value: Any, complaint: str) -> None:
     number, said = number_of(value)
     assert math.isnan(number) and re.search(complaint, said), said
 
 
-def test_a_list_in_itself_is_no_number() -> None:
+def test_a_list_that_contains_itself_is_no_number() -> None:
     endless: list[Any] = []
     endless.append(endless)
     assert math.isnan(number_of(endless)[0])
@@ -145,7 +145,7 @@ def _rewards(sequences: list[str], **options: Any) -> Any:
     ],
 )
 @pytest.mark.parametrize("sequences", [["CCO", "C1", "C"], ["CC"], []])
-def test_batches_as_models_return_them(
+def test_batched_functions_may_return_arrays_and_tensors(
     returned: Any, sequences: list[str], function: SimpleNamespace
 ) -> None:
     function.call = returned
@@ -168,14 +168,16 @@ def test_batches_as_models_return_them(
         (lambda s: pd.DataFrame({0: [1, 2], 1: [3, 4]}), r"shape \(2,\), not one number"),
     ],
 )
-def test_batches_that_are_none(returned: Any, complaint: str, function: SimpleNamespace) -> None:
+def test_a_wrong_batch_fails_every_sequence(
+    returned: Any, complaint: str, function: SimpleNamespace
+) -> None:
     function.call = returned
     scores = _rewards(["CCO", "C"], batched=True)
     assert scores.status.tolist() == [Status.FAILED] * 2
     assert all(re.search(complaint, error) for error in scores.errors), scores.errors
 
 
-def test_one_sequence_at_a_time(function: SimpleNamespace) -> None:
+def test_a_function_of_one_sequence_may_return_a_tensor(function: SimpleNamespace) -> None:
     function.call = lambda smiles: torch.tensor([float(len(smiles))], requires_grad=True)
     assert _rewards(["CCO", "C"]).rewards.tolist() == [3.0, 1.0]
 
@@ -193,7 +195,7 @@ def test_one_sequence_at_a_time(function: SimpleNamespace) -> None:
         pd.Series([1.0, 2.0]),
     ],
 )
-def test_values_per_action(value: Any) -> None:
+def test_values_per_action_are_read(value: Any) -> None:
     values, complaint = numbers_per_action(value, 2)
     assert complaint == "" and values.dtype == np.float64 and values.tolist() == [1.0, 2.0]
 
@@ -217,6 +219,6 @@ def test_values_per_action(value: Any) -> None:
         (np.ma.array([1.0, 2.0], mask=[0, 1]), "not one number per action"),
     ],
 )
-def test_what_are_no_values_per_action(value: Any, complaint: str) -> None:
+def test_wrong_values_per_action_are_named(value: Any, complaint: str) -> None:
     values, said = numbers_per_action(value, 2)
     assert np.isnan(values).all() and re.search(complaint, said), said

@@ -1,4 +1,4 @@
-"""Components that pay by the step: paid when earned, recorded by name, failing alone."""
+"""Components with rewards by the step: paid at their step, recorded by name, failing alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rules(**options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("profile", ["paper", "corrected"])
-def test_the_bundle_pays_every_rule_when_it_is_earned(profile: str):
+def test_music_theory_pays_every_rule_at_its_step(profile: str):
     scores = score({"aggregate": "sum", "component": [rules(profile=profile)]})
     assert tuple(scores.step_raw) == tuple(scores.raw) == RULE_NAMES
     for i, melody in enumerate(MELODIES):
@@ -48,7 +48,7 @@ def test_the_bundle_pays_every_rule_when_it_is_earned(profile: str):
     assert len(set(scores.rewards)) == 3
 
 
-def test_the_total_is_the_papers_on_a_reference_melody():
+def test_the_total_agrees_with_the_paper_on_a_melody():
     if not REFERENCE.is_file() and not os.environ.get("CI"):
         pytest.skip(f"{REFERENCE} is missing")
     line = json.loads(REFERENCE.read_text().splitlines()[0])
@@ -61,7 +61,7 @@ def test_the_total_is_the_papers_on_a_reference_melody():
     )
 
 
-def test_weights_of_the_bundle_and_of_its_rules_multiply():
+def test_weights_of_music_theory_and_of_its_rules_multiply():
     plain = score({"aggregate": "sum", "component": [rules()]})
     config = rules(weight=2.0, weights={"key": 3.0, "motif": 0.0})
     weighted = score({"aggregate": "sum", "component": [config]})
@@ -73,7 +73,7 @@ def test_weights_of_the_bundle_and_of_its_rules_multiply():
     np.testing.assert_allclose(weighted.step_rewards, steps, atol=1e-4)
 
 
-def test_a_mean_pays_shares():
+def test_a_mean_pays_weighted_shares_by_the_step():
     both = [{"name": "key", "weight": 3.0}, {"name": "leaps"}]
     scores = score({"component": both})
     expected = 0.75 * scores.raw["key"] + 0.25 * scores.raw["leaps"]
@@ -82,7 +82,7 @@ def test_a_mean_pays_shares():
     np.testing.assert_allclose(scores.step_rewards, np.nan_to_num(steps), atol=1e-6)
 
 
-def test_a_transformed_rule_is_paid_at_the_end_alone():
+def test_a_transformed_rule_is_paid_only_at_the_end():
     squeezed = {"name": "key", "transform": {"type": "linear", "low": -4, "high": 0}}
     scores = score({"aggregate": "sum", "component": [squeezed, {"name": "motif"}]})
     assert scores.raw["key"][0] == -1 and scores.transformed["key"][0] == 0.75
@@ -94,7 +94,7 @@ def test_a_transformed_rule_is_paid_at_the_end_alone():
     assert alone.step_raw["key"][0].tolist().count(-1) == 1  # still kept
 
 
-def test_melodies_of_several_lengths_and_text_that_is_none():
+def test_melodies_of_several_lengths_and_invalid_text():
     melodies = ["C4-D4-E4", "C4" * 32, "no melody", "-" * 64, "C4"]
     scores = score({"aggregate": "sum", "component": [rules()], "invalid": -5.0}, melodies)
     status = [Status.OK, Status.OK, Status.INVALID, Status.OK, Status.INVALID]
@@ -117,8 +117,8 @@ def test_melodies_of_several_lengths_and_text_that_is_none():
         ([{"name": "key", "profil": "paper"}], "did you mean 'profile'"),
     ],
 )
-def test_mistakes_are_one_sentence(config: list[dict[str, Any]], words: str | None):
-    if words is None:  # twice the same is no mistake
+def test_a_config_mistake_is_one_sentence(config: list[dict[str, Any]], words: str | None):
+    if words is None:  # the same component twice is no mistake
         assert "key_2" in score({"aggregate": "sum", "component": config}).raw
         return
     with pytest.raises(ValueError, match=words):

@@ -45,12 +45,12 @@ def apply(name: str, *x: float, **options: float) -> np.ndarray:
         ("identity", 4.0, 4.0),
     ],
 )
-def test_formula(name: str, x: float, expected: float) -> None:
+def test_transforms_follow_their_formulas(name: str, x: float, expected: float) -> None:
     assert apply(name, x)[0] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_bounded_means_bounded_and_nothing_warns(name: str) -> None:
+def test_bounded_transforms_stay_in_0_1_without_warnings(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         values = apply(name, -1e200, -1e3, 0.0, 2.0, 1e3, 1e200)
@@ -60,12 +60,12 @@ def test_bounded_means_bounded_and_nothing_warns(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "sign"), [("sigmoid", 1), ("reverse_sigmoid", -1), ("linear", 1)])
-def test_monotone(name: str, sign: int) -> None:
+def test_sigmoids_and_linear_are_monotone(name: str, sign: int) -> None:
     assert (sign * np.diff(apply(name, *np.linspace(1.0, 3.0, 50))) > 0).all()
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "double_sigmoid", "step", "linear"])
-def test_low_above_high_is_refused(name: str) -> None:
+def test_low_above_high_raises(name: str) -> None:
     with pytest.raises(ValueError, match="low must be below high"):
         apply(name, 1.0, low=3.0, high=1.0)
 
@@ -77,7 +77,7 @@ def test_means_by_hand() -> None:
     assert geometric_mean(values, np.array([0.0, 1.0])).tolist() == [1.0, 1.0]
 
 
-def test_means_refuse_what_has_no_mean() -> None:
+def test_means_of_negative_values_or_zero_weights_raise() -> None:
     with pytest.raises(ValueError, match="not negative"):
         geometric_mean(np.array([[-0.1, 0.5]]), np.ones(2))
     with pytest.raises(ValueError, match="not all zero"):

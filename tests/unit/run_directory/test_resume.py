@@ -1,4 +1,4 @@
-"""What may change when a run goes on, and what half-written files do to it."""
+"""Settings that may change in a resumed run, and half-written files."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ def begun(run: RunConfig, out: Path) -> Path:
         {"learner": {"threads": 2}},
     ],
 )
-def test_what_may_change(make_run: MakeRun, tmp_path: Path, changes: dict[str, object]):
+def test_settings_that_may_change_in_a_resumed_run(
+    make_run: MakeRun, tmp_path: Path, changes: dict[str, object]
+):
     out = begun(make_run(), tmp_path / "run")
     check_directory(make_run(**changes), out, resume=True)
 
 
-def test_what_may_not_change_is_named_with_both_values(make_run: MakeRun, tmp_path: Path):
+def test_settings_that_may_not_change_raise_with_both_values(make_run: MakeRun, tmp_path: Path):
     out = begun(make_run(), tmp_path / "run")
     component = {"component": [{"name": "qed"}]}
     other = make_run(learner={"temperature": 0.25, "lambda": 0.5}, reward=component)
@@ -54,7 +56,7 @@ def test_what_may_not_change_is_named_with_both_values(make_run: MakeRun, tmp_pa
     assert "seed" not in text and "learner.batch" not in text
 
 
-def test_shards_may_change_only_where_nothing_must_be_repeated(make_run: MakeRun, tmp_path: Path):
+def test_shards_may_change_only_in_asynchronous_mode(make_run: MakeRun, tmp_path: Path):
     more = {"replay": {"shards": 5}}
     out = begun(make_run(mode="asynchronous"), tmp_path / "run")
     check_directory(make_run(mode="asynchronous", **more), out, resume=True)
@@ -62,7 +64,7 @@ def test_shards_may_change_only_where_nothing_must_be_repeated(make_run: MakeRun
         check_directory(make_run(**more), begun(make_run(), tmp_path / "other"), resume=True)
 
 
-def test_a_directory_without_a_run_can_not_be_resumed(make_run: MakeRun, tmp_path: Path):
+def test_resuming_a_directory_without_a_run_raises(make_run: MakeRun, tmp_path: Path):
     with pytest.raises(ConfigError, match="holds no run to resume"):
         check_directory(make_run(), tmp_path, resume=True)
 
@@ -88,26 +90,26 @@ def test_the_last_checkpoints_are_kept_whole(tmp_path: Path):
     assert checkpoint.complete(tmp_path) == [paths[2], later]
 
 
-def test_half_a_checkpoint_is_none(tmp_path: Path):
+def test_an_incomplete_checkpoint_is_ignored_and_swept(tmp_path: Path):
     whole = checkpoint.save(tmp_path, saved(8), keep=2)
     unfinished = checkpoint.save(tmp_path, saved(24), keep=2)
     (unfinished / checkpoint.MARKER).remove()
     assert checkpoint.complete(tmp_path) == [whole]
     with pytest.raises(CheckpointError, match="is not a complete checkpoint"):
         checkpoint.read(unfinished)
-    later = checkpoint.save(tmp_path, saved(32), keep=2)  # which sweeps it away
+    later = checkpoint.save(tmp_path, saved(32), keep=2)  # deletes the incomplete one
     assert [p.name for p in sorted(tmp_path.iterdir())] == [whole.name, later.name]
 
 
 @pytest.mark.parametrize("name", [checkpoint.TENSORS, checkpoint.STATE])
-def test_a_broken_checkpoint_is_named(tmp_path: Path, name: str):
+def test_a_broken_checkpoint_raises_with_its_name(tmp_path: Path, name: str):
     path = checkpoint.save(tmp_path, saved(8), keep=2)
     (path / name).write(b"{ nothing")
     with pytest.raises(CheckpointError, match=f"{path.name} can't be read.*remove it"):
         checkpoint.read(path)
 
 
-def test_metrics_go_on_where_the_checkpoint_was(tmp_path: Path):
+def test_metrics_continue_from_the_checkpoint(tmp_path: Path):
     writer = MetricsWriter(tmp_path)
     for i in range(1, 6):
         writer.write(Metrics(iteration=i, updates=10 * i))

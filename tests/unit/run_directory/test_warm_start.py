@@ -37,7 +37,7 @@ N",1e-3,OK
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
-def test_a_spreadsheet(tmp_path: Path, name: str):
+def test_a_csv_of_scores_is_read(tmp_path: Path, name: str):
     path = tmp_path / name
     content = ("\ufeff" + CSV).encode()
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
@@ -54,7 +54,7 @@ def test_a_spreadsheet(tmp_path: Path, name: str):
     ]
 
 
-def test_a_column_by_its_name(tmp_path: Path):
+def test_a_sequence_column_is_chosen_by_name(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("reward,sequence,mine\n1,CC,N\n2,CO,O\n")
     assert read_scored(path)[0] == ["CC", "CO"]
@@ -64,7 +64,7 @@ def test_a_column_by_its_name(tmp_path: Path):
         read_scored(path, "x")
 
 
-def test_parquet(tmp_path: Path):
+def test_a_parquet_file_of_scores_is_read(tmp_path: Path):
     path = tmp_path / "a.parquet"
     rewards = pa.array([1, None, 3], pa.int32())
     pq.write_table(pa.table({"sequence": ["CC", "N", None], "REWARD": rewards}), path)
@@ -86,7 +86,7 @@ def scored_of(sequences: list[str], **changes: object) -> Scored:
     return to_scored(sequences, rewards, encoding, Keys(), 1.0)[0]  # type: ignore[arg-type]
 
 
-def test_the_record_of_a_run(tmp_path: Path):
+def test_the_record_of_a_run_is_read(tmp_path: Path):
     directory = tmp_path / "run" / "scores"
     directory.mkdir(parents=True)
     with pytest.raises(CorpusError, match="neither a run nor its record: it has no part-"):
@@ -127,7 +127,7 @@ def test_the_record_of_a_run(tmp_path: Path):
         ("a.parquet", "no", "is not a Parquet file"),
     ],
 )
-def test_files_without_anything_to_use(tmp_path: Path, name: str, content: str | None, message):
+def test_unusable_files_raise(tmp_path: Path, name: str, content: str | None, message):
     path = tmp_path / name
     if content is not None:
         path.write_text(content)
@@ -136,7 +136,7 @@ def test_files_without_anything_to_use(tmp_path: Path, name: str, content: str |
     assert str(path) in str(caught.value)
 
 
-def test_rows_for_the_replay(tmp_path: Path):
+def test_scored_sequences_become_rows_for_the_replay(tmp_path: Path):
     sequences = ["CCO", "C1CC1", "cco", "X", "QQ", "C" * 9, "N", "n"]
     encoding = SmilesEncoding.fit(["CO1NXco"], max_length=6)
     rewards = np.array([0, 1, 2, 3, 4, 5, 6, 6]) / 3
@@ -144,7 +144,7 @@ def test_rows_for_the_replay(tmp_path: Path):
     assert scored.keys == ["CCO", "C1CC1", "QQ", "C" * 9, "N"]
     assert scored.sequences == scored.keys
     assert scored.rewards.tolist() == [1 / 3, 1 / 3, 4 / 3, 5 / 3, 2.0]  # CCO: the mean of two
-    assert scored.lengths.tolist() == [4, 6, 0, 0, 2]  # what can't be learned is known
+    assert scored.lengths.tolist() == [4, 6, 0, 0, 2]  # length 0: known, but not trainable
     for row, length, text in zip(scored.tokens, scored.lengths, scored.sequences, strict=True):
         if length:
             assert np.array_equal(row[:length], encoding.encode(text))
@@ -173,7 +173,7 @@ def test_rows_for_the_replay(tmp_path: Path):
     assert np.array_equal(found.lengths, scored.lengths)
 
 
-def test_a_shard_knows_what_can_not_be_learned_from(tmp_path: Path):
+def test_a_shard_knows_rows_that_are_not_trainable(tmp_path: Path):
     encoding = SmilesEncoding.fit(["CO"])
     scored, _ = to_scored(["CO", "NN"], np.ones(2), encoding, Keys(), 0.0)  # type: ignore[arg-type]
     (tmp_path / "scores").mkdir()
@@ -199,7 +199,7 @@ ODD = [
 ]
 
 
-def test_a_spelling_that_the_prior_lacks_is_learned_in_the_canonical_one():
+def test_a_spelling_the_prior_lacks_becomes_the_canonical_one():
     domain = domain_of("smiles")
     encoding = SmilesEncoding.fit(["CCO", "C1CCCC1", "Oc1ccccc1", "CNC", "C[C@@H](N)C(=O)O"])
     scored, remarks = to_scored(ODD, np.arange(7.0), encoding, domain, 0.0)
@@ -212,7 +212,7 @@ def test_a_spelling_that_the_prior_lacks_is_learned_in_the_canonical_one():
     assert again.lengths[0] == 0 and "[NH4+]" in remarks[0]  # control
 
 
-def test_where_all_have_the_same_length_others_do_not_fit():
+def test_melodies_of_another_length_are_not_trainable():
     encoding = MelodyEncoding.fit([], max_length=4)
     texts = ["C4---", "C4--", "C4----"]
     scored, remarks = to_scored(texts, np.ones(3), encoding, Keys(), 0.0)  # type: ignore[arg-type]
@@ -221,14 +221,14 @@ def test_where_all_have_the_same_length_others_do_not_fit():
     assert "longer than 4 tokens), but" in remarks[1] and "'C4----'" in remarks[1]
 
 
-def test_nothing_may_be_left():
+def test_no_usable_sequence_gives_no_rows():
     encoding = SmilesEncoding.fit(["C"])
     scored, remarks = to_scored(["X"], np.ones(1), encoding, Keys(), 0.0)  # type: ignore[arg-type]
     assert len(scored) == 0 and scored.tokens.shape == (0, 1) and len(remarks) == 1
     assert to_scored([], np.ones(0), encoding, Keys(), 0.0)[1] == []  # type: ignore[arg-type]
 
 
-def test_columns_by_name_and_costs(tmp_path: Path):
+def test_reward_columns_by_name_and_lower_is_better(tmp_path: Path):
     path = tmp_path / "docked.tsv"
     path.write_text("id\tligand\tkcal/mol\treward\n1\tCCO name\t-7.5\t0\n2\tCC\t-3\t0\n")
     sequences, rewards, remarks = read_scored(path, "ligand", "kcal/mol", lower_is_better=True)
@@ -241,7 +241,7 @@ def test_columns_by_name_and_costs(tmp_path: Path):
     assert read_scored(text, "ligand", "kcal/mol")[0] == ["CCO", "CC"]
 
 
-def test_a_stray_quote_is_an_error_with_its_line(tmp_path: Path):
+def test_a_stray_quote_raises_with_its_line(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text('smiles,name,reward\nCCO,ethanol,1\nCCN,"amine 2,2\nCCC,propane,3\n')
     with pytest.raises(CorpusError, match="field that opens at line 3"):

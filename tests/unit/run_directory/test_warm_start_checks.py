@@ -29,7 +29,7 @@ NEGATED = {"component": [{"name": "sa", "transform": {"type": "negate"}}]}
         (LOGP, [0.5], []),
     ],
 )
-def test_rewards_that_do_not_fit(
+def test_rewards_out_of_range_warn(
     make_run: Callable[..., RunConfig],
     tmp_path: Path,
     reward: dict[str, Any],
@@ -44,7 +44,9 @@ def test_rewards_that_do_not_fit(
 
 
 @pytest.mark.parametrize("given", ["run", "run/scores", "out.csv", "out.parquet"])
-def test_another_reward(make_run: Callable[..., RunConfig], tmp_path: Path, given: str):
+def test_scores_of_another_reward_warn(
+    make_run: Callable[..., RunConfig], tmp_path: Path, given: str
+):
     ours, other, values = make_run(reward=QED), make_run(reward=LOGP), np.array([0.1, 0.2])
     directory = tmp_path / ("run" if given.startswith("run") else "out.record")
     (directory / "scores").mkdir(parents=True)

@@ -8,7 +8,7 @@ from sequence_tutor.distributed.scoring.batch_size import LARGEST, SMALLEST, Bat
 @pytest.mark.parametrize(
     ("row_s", "expected"), [(0.001, 1000), (0.01, 100), (30.0, 1), (1e-6, LARGEST), (0.0, LARGEST)]
 )
-def test_a_batch_comes_to_take_its_time(row_s: float, expected: int):
+def test_batches_approach_the_target_duration(row_s: float, expected: int):
     size = BatchSize(target_s=1.0)
     assert size() == SMALLEST == 1 and size.seconds_per_row == 0.0
     for _ in range(6):
@@ -17,7 +17,7 @@ def test_a_batch_comes_to_take_its_time(row_s: float, expected: int):
     assert size.seconds_per_row == pytest.approx(row_s)
 
 
-def test_a_report_changes_the_size_by_a_factor_of_four_at_most():
+def test_a_report_changes_the_size_at_most_fourfold():
     size = BatchSize(first=16)
     sizes = []
     for row_s in (1e-9, 1e-9, 1e-9, 1e-9, 1e9, 1e9):
@@ -36,7 +36,7 @@ def test_one_slow_batch_is_smoothed_and_forgotten():
     assert size() == pytest.approx(100, abs=1)
 
 
-def test_what_tells_nothing_changes_nothing():
+def test_an_empty_report_changes_nothing():
     size = BatchSize(first=100_000)
     assert size() == LARGEST
     size.report(0, 99.0)

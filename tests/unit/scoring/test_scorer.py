@@ -1,4 +1,4 @@
-"""A scorer as a plain class, in front of a replay that only pretends."""
+"""A scorer as a plain class, with a fake replay."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CUT = "CCCCCC"  # six tokens: no room for the end token
 
 
 def identify_here(encoding: str) -> Identify:
-    """What each sequence is, without processes."""
+    """The identity of each sequence, without processes."""
     domain = domain_of(encoding)
     return lambda sequences: [domain.identify(sequence) for sequence in sequences]
 
 
 class FakeReplay:
-    """Knows the rows it is given; `busy` keys are another's for so many claims."""
+    """Knows the given rows. `busy`: for how many claims another scorer holds a key."""
 
     def __init__(self, rows: Scored | None = None, busy: dict[str, int] | None = None) -> None:
         self.rows, self.busy = rows, busy or {}
@@ -72,7 +72,7 @@ class FakeReplay:
 
 
 class Counting:
-    """Passes everything on and remembers what was asked."""
+    """A reward that records the sequences it is asked to score."""
 
     def __init__(self, reward: Reward) -> None:
         self.reward, self.asked = reward, []
@@ -100,14 +100,14 @@ def scorer(replay: FakeReplay, **component: object) -> tuple[Scorer, Counting]:
 def score(
     one: Scorer, batch: Generated, allowance: int | None = None
 ) -> tuple[ScoreReport, Scored | None]:
-    """All four steps; the report and the rows that were new at once."""
+    """All four steps; returns the report and the rows that `Scorer.score` returned."""
     work = one.prepare(batch, allowance)
     one.claim(work)
     scored = one.score(work)
     return one.store(work, scored), scored
 
 
-def test_rows_carry_everything_of_their_episode():
+def test_rows_have_all_columns_of_their_episode():
     one, _ = scorer(FakeReplay())
     report, scored = score(one, generated("CCO", "C(", "CCN"))
     assert scored is not None
@@ -119,7 +119,7 @@ def test_rows_carry_everything_of_their_episode():
     assert set(scored.versions) == {7} and set(scored.actors) == {"actor-1"}
     assert scored.raw["logp"][0] == scored.rewards[0] and np.isnan(scored.raw["logp"][1])
     assert (report.rows, report.valid, report.failed) == (3, 2, 0)
-    # what an invalid one is worth isn't known for this reward
+    # this reward has no default for invalid sequences
     assert np.isnan(scored.rewards[1]) and (report.rewarded, report.unpriced) == (2, 1)
     assert report.statuses == (2, 1, 0, 0, 0) and sum(report.durations) == 2
     assert report.reward_sum == pytest.approx(np.nansum(scored.rewards))
@@ -134,7 +134,7 @@ def test_another_spelling_in_the_batch_is_not_scored_again():
     assert report.reward_sum == pytest.approx(3 * scored.rewards[0] + scored.rewards[1])
 
 
-def test_what_the_replay_knows_is_not_scored_again():
+def test_known_sequences_are_not_scored_again():
     first, _ = scorer(FakeReplay())
     _, before = score(first, generated("CCO"))
     assert before is not None
@@ -147,7 +147,7 @@ def test_what_the_replay_knows_is_not_scored_again():
     assert report.reward_sum == pytest.approx(before.rewards[0] + scored.rewards[0])
 
 
-def test_a_batch_without_news_has_no_rows():
+def test_a_batch_of_known_sequences_has_no_rows():
     first, _ = scorer(FakeReplay())
     _, before = score(first, generated("CCO"))
     one, reward = scorer(FakeReplay(before))
@@ -156,7 +156,7 @@ def test_a_batch_without_news_has_no_rows():
     assert (report.rows, report.repeated, report.rewarded) == (2, 2, 2)
 
 
-def test_what_another_scorer_has_is_waited_for_and_not_scored_again():
+def test_keys_of_another_scorer_are_waited_for():
     elsewhere, _ = scorer(FakeReplay())
     _, before = score(elsewhere, generated("CCO"))
     assert before is not None
@@ -173,7 +173,7 @@ def test_what_another_scorer_has_is_waited_for_and_not_scored_again():
     assert report.reward_sum == pytest.approx(2 * before.rewards[0] + scored.rewards[0])
 
 
-def test_what_a_dead_scorer_had_is_scored_in_the_end():
+def test_keys_of_a_dead_scorer_are_scored():
     replay = FakeReplay(busy={"CCO": 2})
     one, reward = scorer(replay)
     report, _ = score(one, generated("CCO", "CCC"))
@@ -182,7 +182,7 @@ def test_what_a_dead_scorer_had_is_scored_in_the_end():
     assert not replay.held
 
 
-def test_of_valid_sequences_no_more_are_scored_than_allowed():
+def test_at_most_allowance_valid_sequences_are_scored():
     replay = FakeReplay()
     one, reward = scorer(replay)
     report, _ = score(one, generated("CCO", "C(", "OCC", "CCN", "CCC", "CCN"), allowance=2)
@@ -191,7 +191,7 @@ def test_of_valid_sequences_no_more_are_scored_than_allowed():
     assert (report.paid, report.added, report.rows) == (2, 3, 5)
 
 
-def test_what_took_scorers_down_is_not_tried_again():
+def test_a_sequence_that_lost_scorers_is_not_scored_again():
     replay = FakeReplay()
     replay.losses = {"CCO": MAX_LOSSES, "CCC": MAX_LOSSES - 1}
     one, reward = scorer(replay)
@@ -203,17 +203,17 @@ def test_what_took_scorers_down_is_not_tried_again():
     assert report.failed == 1
 
 
-def test_what_is_paid_already_is_handed_back_as_it_is():
+def test_already_scored_rows_are_returned_unchanged():
     first, _ = scorer(FakeReplay())
     _, before = score(first, generated("CCO"))
     assert before is not None
 
-    class Shelved(FakeReplay):
+    class AlreadyScored(FakeReplay):
         def claim(self, keys: Sequence[str]) -> ClaimAnswer:
             at = [i for i, key in enumerate(keys) if key == "CCO"]
             return replace(super().claim(keys), paid=before, already_scored_at=np.array(at))
 
-    one, reward = scorer(Shelved())
+    one, reward = scorer(AlreadyScored())
     report, scored = score(one, generated("CCC", "OCC", "CCN"))
     assert reward.asked == ["CCC", "CCN"]
     assert scored is not None and scored.keys == ["CCC", "CCO", "CCN"]
@@ -221,7 +221,7 @@ def test_what_is_paid_already_is_handed_back_as_it_is():
     assert (report.added, report.paid) == (3, 3)
 
 
-def test_rewards_along_the_way_fit_the_tokens():
+def test_step_rewards_fit_the_tokens():
     one, _ = scorer(FakeReplay(), name="sequence_tutor", prefix_terms=True)
     batch = generated("CCO", CUT, "C(")
     _, scored = score(one, batch)
@@ -255,7 +255,7 @@ MELODIES = ["C4-D4-C#4-E4-D4-.-E4---", "F#4-" * 8, "G4" * 16]
 
 
 def of_melodies(*components: dict[str, object]) -> Scored:
-    """What a scorer makes of `MELODIES`, which have 16 steps and no end token."""
+    """The scored rows of `MELODIES`, which have 16 steps and no end token."""
     encoding = MelodyEncoding.fit([], max_length=16)
     config = RewardConfig.model_validate({"aggregate": "sum", "component": list(components)})
     reward = build_reward(config, "melodies")
@@ -268,7 +268,7 @@ def of_melodies(*components: dict[str, object]) -> Scored:
     return scored
 
 
-def test_an_episode_of_fixed_length_is_paid_within_it():
+def test_step_rewards_of_a_fixed_length_episode():
     scored = of_melodies({"name": "key", "weight": 2.0}, {"name": "motif"})
     assert scored.status.tolist() == [Status.OK] * 3
     assert scored.step_rewards is not None and scored.step_rewards.shape == (3, 16)
@@ -285,7 +285,7 @@ def test_an_episode_of_fixed_length_is_paid_within_it():
     np.testing.assert_array_equal(per_step(scored), scored.step_rewards)
 
 
-def test_beside_rewards_by_the_step_the_rest_is_paid_by_the_last_step():
+def test_rewards_without_steps_are_paid_by_the_last_step():
     squeezed = {"type": "linear", "low": -10, "high": 0}
     scored = of_melodies({"name": "motif"}, {"name": "key", "transform": squeezed, "weight": 5.0})
     assert scored.step_rewards is not None
@@ -296,7 +296,7 @@ def test_beside_rewards_by_the_step_the_rest_is_paid_by_the_last_step():
     np.testing.assert_allclose(scored.step_rewards.sum(1), scored.rewards, rtol=1e-5)
 
 
-def test_a_sequence_whose_key_harms_a_process_never_gets_to_the_reward():
+def test_a_sequence_that_crashes_identify_is_not_scored():
     replay = FakeReplay()
     one, reward = scorer(replay)
     plain = one.identify
