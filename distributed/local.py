@@ -190,7 +190,15 @@ class LocalRun(Training):
         ]
         for work in works:
             self._scorer.claim(work)
-        scored = [self._scorer.score(work) for work in works]
+        scored: list[Scored | None] = []
+        try:
+            for work in works:
+                scored.append(self._scorer.score(work))
+        except BaseException:  # batches that were scored before the one that is interrupted
+            for rows in filter(None, scored):
+                self.replay.add(rows)
+            self.replay.flush()
+            raise
         reports = [self._scorer.store(w, rows) for w, rows in zip(works, scored, strict=True)]
         return [report for report, _ in made], reports
 

@@ -141,9 +141,14 @@ def test_a_loop_that_is_left_early_can_be_resumed(tiny_prior: Path, tmp_path: Pa
     assert result.metrics.scores_used == len(CALLS) == len(set(CALLS)) == 48
 
 
-def test_an_interrupt_in_a_reward_loses_no_paid_score(tiny_prior: Path, tmp_path: Path):
+@pytest.mark.parametrize("actors", [1, 2])
+def test_an_interrupt_in_a_reward_loses_no_paid_score(
+    actors: int, tiny_prior: Path, tmp_path: Path
+):
+    """With two actors it comes in the second batch of a round, and the first isn't stored yet."""
     INTERRUPTED_AFTER.append(20)
     config, out = config_with(counted, tiny_prior, scores=48), tmp_path / "run"
+    config["actors"]["count"] = actors
     with pytest.raises(KeyboardInterrupt):
         tutor.optimize(config, out, local=True, quiet=True)
     assert len(CALLS) == 20 and (rows(out).status == Status.OK).sum() == 20
