@@ -22,7 +22,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, pad
-from sequence_tutor.policies.encodings.registry import encoding_from_metadata, encoding_to_metadata
+from sequence_tutor.policies.encodings.registry import (
+    encoding_from_metadata,
+    encoding_to_metadata,
+    encodings,
+)
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.policies.find_prior import METADATA_FILE, PriorError, found_prior
 from sequence_tutor.policies.kernels.device import autocast
@@ -222,7 +226,9 @@ def build_prior(metadata: str, weights: Mapping[str, Tensor]) -> Prior:
 
 
 def load_prior(name_or_where: Where) -> Prior:
-    """Load a shipped prior by name, or one from a directory. Raises PriorError."""
+    """Load a shipped prior by name, or one from a directory. Raises PriorError, and ValueError where
+    another package's encoding can't be loaded."""
+    encodings()
     with found_prior(name_or_where) as place:
         return _read(place)
 

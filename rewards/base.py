@@ -6,12 +6,14 @@ has the key by which equal sequences are recognised, or says why a sequence is i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -158,52 +160,90 @@ class Reward(Protocol):
         """The identity of each sequence, without calling the reward's components."""
 
 
-class Domain(Protocol):
-    """A kind of sequence on the scoring side: what `distributed` and a compiled reward need of it.
+class Domain(ABC):
+    """A kind of sequence: its encoding, its scoring side and how people see it.
 
-    Found by the name of its encoding (`domains.domain_of`). Another package adds one as an entry
-    point of the group "sequence_tutor.domains".
+    Another package brings one as an entry point of the group "sequence_tutor.domains", named as its
+    encoding (docs/domains.md). Only `identify` has no default.
     """
 
-    name: str
+    name: ClassVar[str]
     """The domain that components are registered for."""
-    isolated: bool
-    """Whether parsing a sequence may crash or hang the process; see `rewards.isolation`."""
-    published: Mapping[str, Mapping[str, float]]
-    """Published results by the name of their column, under the keys of `metrics`."""
-    example: str
+    encoding: ClassVar[Any]
+    """The class of its `policies.encodings.base.Encoding`; of shipped ones the name, since scoring
+    needs no encoding."""
+    example: ClassVar[str]
     """A valid sequence, scored once at a start so that components load their tables."""
-    cheapest: str
-    """A component that costs next to nothing, for processes that only find keys."""
+    isolated: ClassVar[bool] = False
+    """Whether parsing a sequence may crash or hang the process; see `rewards.isolation`."""
+    cheapest: ClassVar[str] = ""
+    """A component that costs next to nothing, for processes that only find keys; needed where
+    `isolated`."""
+    published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
+    """Published results by the name of their column, under the keys of `metrics`."""
 
-    def load_components(self) -> None:
-        """Import the modules that register this domain's own components."""
-
+    @abstractmethod
     def identify(self, sequence: str) -> Identity:
         """The canonical form of a sequence, or why it has none."""
 
     def key(self, sequence: str) -> str | None:
         """The canonical form alone; None for an invalid sequence."""
+        return self.identify(sequence).key
+
+    def load_components(self) -> None:
+        """Import the modules that register this domain's own components; by default the domain's
+        own module, which is there already."""
+        import_module(type(self).__module__)
 
     def split(self, sequence: str) -> list[str]:
-        """The text of each action of a sequence; of an invalid one, anything that joins to it."""
+        """The text of each action of a sequence; by default its characters."""
+        return list(sequence)
 
     def read(self, sequence: str, tokens: Sequence[str]) -> Any | None:
-        """What components judge; None for an invalid sequence. `tokens`: texts of the actions."""
+        """What components judge, by default the canonical form; None for an invalid sequence.
+        `tokens`: texts of the actions."""
+        return self.key(sequence)
 
     def gather(self, things: Sequence[Any]) -> Any:
         """What components that judge by the step are given: all that was read of a batch."""
+        return list(things)
 
-    def quiet(self) -> AbstractContextManager[None]:
+    def quiet(self) -> AbstractContextManager[Any]:
         """A context in which libraries print nothing about invalid sequences."""
+        return nullcontext()
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """Another spelling of the same thing; None where there is none."""
+        return None
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
     ) -> dict[str, float]:
-        """Numbers that describe a sample. `training`: keys of data to compare with."""
+        """Numbers that describe a sample: by default shares of valid sequences, of distinct ones
+        among these, and with `training` (keys of data) of novel ones among those; mean length in
+        actions. NaN where there is nothing to average."""
+        keys = [key for sequence in sequences if (key := self.key(sequence)) is not None]
+        distinct = set(keys)
+        numbers = {
+            "valid": _share(len(keys), len(sequences)),
+            "distinct": _share(len(distinct), len(keys)),
+            "mean_length": _share(sum(len(self.split(s)) for s in sequences), len(sequences)),
+        }
+        if training is not None:
+            numbers["novel"] = _share(len(distinct - set(training)), len(distinct))
+        return numbers
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
-        """Write pictures or sounds of the valid sequences; returns a sentence on the files."""
+        """Write what shows the valid sequences to people, by default a text file; returns a
+        sentence on the files."""
+        valid = [sequence for sequence in sequences if self.key(sequence) is not None]
+        if not valid:
+            return "no valid sequence to show"
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / "sequences.txt"
+        path.write_text("".join(f"{sequence}\n" for sequence in valid), encoding="utf-8")
+        return f"{len(valid)} sequences are in {path}"
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

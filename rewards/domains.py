@@ -1,7 +1,7 @@
 """All domains, by the encoding of their sequences: the shipped ones and those of other packages.
 
-Another package adds a class that implements `base.Domain` as an entry point of the group
-"sequence_tutor.domains", under the name of its encoding.
+Another package adds a class of `base.Domain` as an entry point of the group
+"sequence_tutor.domains", under the name of its encoding (docs/domains.md).
 """
 
 from __future__ import annotations
@@ -25,20 +25,29 @@ _ENCODINGS = {"melodies": "melody", "molecules": "smiles"}
 
 @cache
 def _classes() -> dict[str, EntryPoint]:
-    """Encoding -> class. Raises ValueError where a package takes a name that is there already."""
+    """Encoding -> class. Raises ValueError where a package takes a shipped name."""
     found = {name: EntryPoint(name, value, GROUP) for name, value in _SHIPPED.items()}
     for entry in entry_points(group=GROUP):
         if entry.name in found:
-            raise ValueError(f"domain {entry.value}: encoding {entry.name!r} has a domain already")
+            raise ValueError(f"{_where(entry)}: the name is taken already")
         found[entry.name] = entry
     return found
 
 
 def domain_of(encoding: str) -> Domain:
-    """The domain of an encoding's sequences. Raises ValueError for an unknown encoding."""
+    """The domain of an encoding's sequences. Raises ValueError for an unknown encoding, and for an
+    entry point that can't be loaded."""
     if encoding not in _classes():
         raise ValueError(unknown("encoding", encoding, _classes()))
-    return cast(Domain, _classes()[encoding].load()())
+    entry = _classes()[encoding]
+    try:
+        return cast(Domain, entry.load()())
+    except Exception as error:
+        raise ValueError(f"{_where(entry)} failed: {type(error).__name__}: {error}") from error
+
+
+def _where(entry: EntryPoint) -> str:
+    return f"entry point {entry.name!r} of {GROUP} ({entry.value})"
 
 
 def domain_named(name: str) -> Domain:

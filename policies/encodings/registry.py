@@ -1,7 +1,7 @@
-"""All encodings by name: the shipped ones and those of other packages.
+"""All encodings by name: the shipped ones and those of other packages' domains.
 
-Another package adds a class that implements `base.Encoding` as an entry point of the group
-"sequence_tutor.encodings". Importing this doesn't import torch.
+Another package's domain is an entry point of the group "sequence_tutor.domains" (see
+`rewards.base.Domain`); its `encoding` is the class. Importing this doesn't import torch.
 """
 
 from __future__ import annotations
@@ -15,17 +15,25 @@ from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding
 from sequence_tutor.policies.encodings.vocabulary import Vocabulary
 
-GROUP = "sequence_tutor.encodings"
+GROUP = "sequence_tutor.domains"
+_SHIPPED: dict[str, type[Encoding]] = {"melody": MelodyEncoding, "smiles": SmilesEncoding}
 
 
 @cache
 def encodings() -> dict[str, type[Encoding]]:
-    """Name -> class. Raises ValueError where a package takes a name that is there already."""
-    found: dict[str, type[Encoding]] = {"melody": MelodyEncoding, "smiles": SmilesEncoding}
+    """Name -> class. Raises ValueError where an entry point is broken or takes a shipped name."""
+    found = dict(_SHIPPED)
     for entry in entry_points(group=GROUP):
+        where = f"entry point {entry.name!r} of {GROUP} ({entry.value})"
         if entry.name in found:
-            raise ValueError(f"encoding {entry.value}: the name {entry.name!r} is taken")
-        found[entry.name] = entry.load()
+            raise ValueError(f"{where}: the name is taken already")
+        try:
+            encoding = entry.load().encoding
+        except Exception as error:
+            raise ValueError(f"{where} failed: {type(error).__name__}: {error}") from error
+        if encoding.name != entry.name:
+            raise ValueError(f"{where}: its encoding calls itself {encoding.name!r}")
+        found[entry.name] = encoding
     return found
 
 

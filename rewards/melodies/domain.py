@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sequence_tutor.rewards.base import Identity
+from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.melodies.rule_metrics import PAPER_COLUMNS
 from sequence_tutor.rewards.melodies.spelling import identify, parse, tokens_of
 
 
-class MelodyDomain:
+class MelodyDomain(Domain):
     """See `Domain`. A melody has one spelling, which is its key."""
 
-    name = "melodies"
+    name, encoding = "melodies", "melody"
     example, cheapest = "C4-------", "stay_in_key"
     isolated = False  # plain Python
     published = PAPER_COLUMNS
@@ -30,10 +29,6 @@ class MelodyDomain:
     def identify(self, sequence: str) -> Identity:
         """The text itself, or why it isn't a melody."""
         return identify(sequence)
-
-    def key(self, sequence: str) -> str | None:
-        """The text itself; None where it isn't a melody."""
-        return identify(sequence).key
 
     def split(self, sequence: str) -> list[str]:
         """The tokens of a melody; the characters of a text that isn't one."""
@@ -51,14 +46,6 @@ class MelodyDomain:
         from sequence_tutor.rewards.melodies.components import gather
 
         return gather(things)
-
-    def quiet(self) -> AbstractContextManager[None]:
-        """A context that does nothing, since parsing melodies writes no log."""
-        return nullcontext()
-
-    def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
-        """None: there is no other spelling."""
-        return None
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem, DataStructs
 
-from sequence_tutor.rewards.base import Identity
+from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.molecules.identity import identify, read
 from sequence_tutor.rewards.molecules.molecule import Molecule, quiet, tokens_of
 from sequence_tutor.rewards.molecules.properties import molecular_weight, tpsa
@@ -18,11 +18,11 @@ from sequence_tutor.rewards.molecules.properties import molecular_weight, tpsa
 DIVERSITY_SAMPLE = 1000
 
 
-class MoleculeDomain:
+class MoleculeDomain(Domain):
     """See `Domain`. A key is RDKit's canonical SMILES, stereochemistry, charges and isotopes
     included; see `identity`."""
 
-    name = "molecules"
+    name, encoding = "molecules", "smiles"
     example, cheapest = "CC(N)=O", "validity"
     isolated = True  # RDKit is C++: a text may hang or crash the process that reads it
     # from Jaques et al. 2017, quoted from memory and not checked; their SA has the other sign
@@ -52,10 +52,6 @@ class MoleculeDomain:
         found = identify(sequence)
         return Identity(found.key, found.reason)
 
-    def key(self, sequence: str) -> str | None:
-        """Canonical SMILES; None for an invalid or empty sequence."""
-        return identify(sequence).key
-
     def split(self, sequence: str) -> list[str]:
         """The tokens of a SMILES."""
         return tokens_of(sequence)
@@ -64,10 +60,6 @@ class MoleculeDomain:
         """The molecule of a SMILES; None where it isn't valid."""
         mol = identify(sequence).mol
         return None if mol is None else Molecule(sequence, mol, tokens)
-
-    def gather(self, things: Sequence[Molecule]) -> list[Molecule]:
-        """The molecules as they are: no component judges them by the step."""
-        return list(things)
 
     def quiet(self) -> AbstractContextManager[None]:
         """RDKit's log is off."""

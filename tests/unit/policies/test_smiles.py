@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sequence_tutor.policies.encodings.base import pad
-from sequence_tutor.policies.encodings.smiles import END, SmilesEncoding, tokenize
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.policies.encodings.tokens import END
 from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
 
 
@@ -22,7 +23,7 @@ from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
     ],
 )
 def test_tokenize_splits_smiles_into_tokens(smiles: str, tokens: list[str]):
-    assert tokenize(smiles) == tokens
+    assert SmilesEncoding.tokenize(smiles) == tokens
     assert "".join(tokens) == smiles
 
 
@@ -31,7 +32,7 @@ def test_tokenize_splits_smiles_into_tokens(smiles: str, tokens: list[str]):
 )
 def test_text_that_fits_no_token_raises_with_its_position(smiles: str, position: int):
     with pytest.raises(ValueError, match=f"at character {position}$"):
-        tokenize(smiles)
+        SmilesEncoding.tokenize(smiles)
 
 
 def test_fit_does_not_depend_on_the_order_of_the_corpus():
