@@ -17,8 +17,8 @@ ray_lines, ray_cluster/, algorithm, start_processes, synchronous, weight_board a
 parts above. It knows neither chemistry nor music: a domain comes in through
 `sequence_tutor.policies.encodings.base.Encoding` and `sequence_tutor.rewards.base.Domain`.
 
-From Python: `optimize`, `optimize_rounds`, `load_config`, `parse_config`, `SequenceTutorConfig`;
-see docs/python.md.
+From Python: `optimize`, `optimize_rounds`, `score`, `load_config`, `parse_config`,
+`SequenceTutorConfig`; see docs/python.md.
 """
 
 from importlib import import_module as _import_module
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Round,
         optimize,
         optimize_rounds,
+        score,
     )
     from sequence_tutor.distributed.config import RunConfig
     from sequence_tutor.distributed.config_file import ConfigError, load_config, parse_config
@@ -50,6 +51,7 @@ __all__ = [
     "optimize",
     "optimize_rounds",
     "parse_config",
+    "score",
 ]
 
 # Where each is. They're imported when they are asked for: Ray and PyTorch take seconds.
@@ -64,6 +66,7 @@ _PLACES = {
     "optimize": "commands.python_api",
     "optimize_rounds": "commands.python_api",
     "parse_config": "config_file",
+    "score": "commands.python_api",
 }
 
 

@@ -61,8 +61,10 @@ class LocalEngine:
     # errors that its parts raise if a run can't go on
     errors: tuple[type[Exception], ...] = (RuntimeError, OSError)
 
-    def prepare(self, run: RunConfig) -> RunConfig:
-        """The run in synchronous mode, the only one here. Raises ConfigError."""
+    def prepare(self, run: RunConfig, scoring_only: bool = False) -> RunConfig:
+        """The run in synchronous mode, the only one here; scoring has no mode. Raises ConfigError."""
+        if scoring_only:
+            return run
         if run.learner.count > 1:
             raise ConfigError("a local run has one learner: set learner.count = 1")
         try:

@@ -34,7 +34,7 @@ class RayEngine:
     # errors that its parts raise if a run can't go on
     errors: tuple[type[Exception], ...] = (RayError, RuntimeError, OSError)
 
-    def prepare(self, run: RunConfig) -> RunConfig:
+    def prepare(self, run: RunConfig, scoring_only: bool = False) -> RunConfig:
         """The run, unchanged. Raises ClusterError if the cluster doesn't answer."""
         check_cluster()
         return run

@@ -226,8 +226,8 @@ def build_prior(metadata: str, weights: Mapping[str, Tensor]) -> Prior:
 
 
 def load_prior(name_or_where: Where) -> Prior:
-    """Load a shipped prior by name, or one from a directory. Raises PriorError, and ValueError where
-    another package's encoding can't be loaded."""
+    """Load a shipped prior by name, or one from a directory. Raises PriorError, and ValueError
+    where another package's encoding can't be loaded."""
     encodings()
     with found_prior(name_or_where) as place:
         return _read(place)

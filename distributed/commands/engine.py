@@ -31,7 +31,7 @@ class Engine(Protocol):
     @property
     def errors(self) -> tuple[type[Exception], ...]: ...
 
-    def prepare(self, run: RunConfig) -> RunConfig:
+    def prepare(self, run: RunConfig, scoring_only: bool = False) -> RunConfig:
         """The run with settings that this engine supports. Raises ConfigError or ClusterError."""
 
     def reward(self, run: RunConfig) -> Any:

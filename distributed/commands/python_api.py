@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options
 from sequence_tutor.distributed.commands.optimize import optimize_rounds as rounds_of_run
 from sequence_tutor.distributed.commands.retries import optimize_with_retries
+from sequence_tutor.distributed.commands.score_file import score_file
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import load_config, parse_config
 from sequence_tutor.distributed.metrics.tally import Metrics
@@ -54,6 +59,10 @@ class Result:
         """The directory of the tuned policy, usable wherever a prior is."""
         return self.directory / "policy"
 
+    def __fspath__(self) -> str:
+        """The run directory where it is on this machine: a result can be used as its path."""
+        return str(self.directory.path)
+
     def policy(self) -> Prior:
         """The tuned policy: `policy().sample(100)`."""
         from sequence_tutor.policies.prior import load_prior
@@ -80,7 +89,7 @@ class Round:
 
 def optimize(
     config: Config,
-    out: Where,
+    out: Where | None = None,
     *,
     resume: bool = False,
     warm_start: WarmStart | Where | None = None,
@@ -90,7 +99,8 @@ def optimize(
     local: bool = False,
     quiet: bool = False,
 ) -> Result:
-    """Tune a policy as `sequence-tutor optimize` does, and leave the same run directory in `out`.
+    """Tune a policy as `sequence-tutor optimize` does, and leave the same run directory in `out`,
+    by default a new one in runs/.
 
     config: a TOML file, its content as nested dicts, or a RunConfig. A `python` component of a dict
     takes a function itself. The others are the command's options; quiet: print nothing on the way.
@@ -100,7 +110,8 @@ def optimize(
     Raises ConfigError and other ValueErrors for a mistake of the caller, RunError if the run can't
     go on, OSError if storage fails.
     """
-    run, directory = _parsed(config), Location(out)
+    run = _parsed(config)
+    directory = Location(out or default_directory(config))
     console = Console(quiet=quiet, markup=False)
     options = Options(resume, warm_start, retry_failed, report_samples, local)
     with nullcontext() if local else _ray_as_it_was():
@@ -130,6 +141,34 @@ def optimize_rounds(
     with closing(rounds_of_run(_parsed(config), out, console, options)) as rounds:
         for training in rounds:
             yield Round(training.last_metrics, training)
+
+
+def score(
+    config: Config,
+    sequences: Iterable[str],
+    *,
+    local: bool = True,
+    quiet: bool = True,
+) -> pa.Table:
+    """Score sequences with the [reward] of a config, as `sequence-tutor score` does.
+
+    Returns one row per sequence, in their order: `sequence`, `key`, `reward`, `status`, `error`,
+    `seconds` and `raw.NAME` of each component; `.to_pandas()` makes a data frame of it. local:
+    without Ray, in this process. Raises as `optimize`.
+    """
+    given = pa.table({"given": pa.array(list(sequences), pa.string())})
+    run, console = _parsed(config), Console(quiet=quiet, markup=False)
+    with tempfile.TemporaryDirectory() as folder, nullcontext() if local else _ray_as_it_was():
+        file, out = Path(folder, "sequences.parquet"), Path(folder, "scored.csv")
+        pq.write_table(given, file)
+        score_file(run, file, out, "given", False, console, local=local)
+        return pq.read_table(out.with_suffix(".parquet"))
+
+
+def default_directory(config: Config) -> str:
+    """A new run directory in runs/, named after the config's file and the time."""
+    name = Path(config).stem if isinstance(config, str | Path) else "run"
+    return f"runs/{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _parsed(config: Config) -> RunConfig:

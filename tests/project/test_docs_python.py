@@ -12,6 +12,7 @@ import pytest
 from sequence_tutor.distributed.config_file import parse_config
 from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.domains import domain_named
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,11 +54,18 @@ def at_work(tmp_path: Path, tiny_prior: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
+def keep_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo registrations afterwards, but for those of modules that stay imported."""
+    for name in ("molecules", "melodies"):
+        domain_named(name).load_components()
+    monkeypatch.setattr(registry, "_COMPONENTS", dict(registry._COMPONENTS))
+
+
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda p: p.stem)
 def test_the_blocks_of_a_page_run(
     local_ray: None, at_work: Path, tiny_prior: Path, page: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(registry, "_COMPONENTS", dict(registry._COMPONENTS))
+    keep_components(monkeypatch)
     names: dict[str, object] = {"__name__": "notebook"}
     for block in python_blocks(page.read_text()):
         first = block.splitlines()[0]
@@ -72,7 +80,7 @@ def test_the_blocks_of_a_page_run(
 def test_the_functions_of_the_page_on_rewards_are_components(
     at_work: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(registry, "_COMPONENTS", dict(registry._COMPONENTS))
+    keep_components(monkeypatch)
     for block in python_blocks((ROOT / "docs" / "rewards.md").read_text()):
         if block.startswith("# my_rewards.py"):
             (at_work / "my_rewards.py").write_text(block)

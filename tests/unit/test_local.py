@@ -193,3 +193,23 @@ def test_a_file_is_scored_locally(
     table = out.read_text().splitlines()
     assert len(table) == 33 and table[1].split(",")[1:] == table[32].split(",")[1:]
     command("score", config, file, "--out", out, "--local").refused("out.csv exists already")
+
+
+def test_sequences_are_scored_from_python(tiny_prior: Path):
+    """With a config that no local run could have; the table has a row per sequence, in order."""
+    config = config_with(counted, tiny_prior, scores=9) | {"learner": {"count": 2}}
+    table = tutor.score(config, ["CCO", "C(", "CCO", "OCC"])
+    assert table.column_names[:4] == ["sequence", "key", "reward", "status"]
+    assert table["status"].to_pylist() == ["ok", "invalid", "ok", "ok"]
+    assert table["key"].to_pylist() == ["CCO", "", "CCO", "CCO"] and len(CALLS) == 1
+    assert table["raw.python"].to_pylist() == [3.0, None, 3.0, 3.0]
+
+
+def test_a_result_is_the_path_of_its_run(
+    tiny_prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = tutor.optimize(config_with(counted, tiny_prior, scores=20), local=True, quiet=True)
+    place = Path(result)
+    assert place.parent == Path("runs").resolve() or place.parent == Path("runs")
+    assert (place / "top.csv").is_file()
