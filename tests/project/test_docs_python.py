@@ -14,7 +14,7 @@ from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.compile import build_reward
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 CONFIG = """
 prior = {prior}
 [reward]
@@ -53,7 +53,7 @@ def at_work(tmp_path: Path, tiny_prior: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_blocks_of_a_page_run(
     local_ray: None, at_work: Path, tiny_prior: Path, page: Path, monkeypatch: pytest.MonkeyPatch
 ):
