@@ -85,7 +85,7 @@ def training_keys(prior: Prior) -> set[str] | None:
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table for docs/results.md; floats get four significant digits."""
+    """A table for docs/results/; floats get four significant digits."""
 
     def cell(value: object) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -62,7 +62,7 @@ class LocalEngine:
     errors: tuple[type[Exception], ...] = (RuntimeError, OSError)
 
     def prepare(self, run: RunConfig, scoring_only: bool = False) -> RunConfig:
-        """The run in synchronous mode, the only one here; scoring has no mode. Raises ConfigError."""
+        """The run in synchronous mode, the only one here; scoring has none. Raises ConfigError."""
         if scoring_only:
             return run
         if run.learner.count > 1:

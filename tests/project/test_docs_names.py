@@ -14,10 +14,10 @@ from sequence_tutor.distributed.commands import cli
 from sequence_tutor.distributed.config import RunConfig
 
 ROOT = Path(__file__).parents[2]
-TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "cluster/README.md")
-PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("*.md"))]
+TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "cluster/README.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("**/*.md"))]
 # A path of the repository, as text in a page: folder/file.py, or folder/.
-FOLDERS = "distributed|policies|rewards|tests|benchmarks|cluster"
+FOLDERS = "distributed|policies|rewards|tests|benchmarks|cluster|docs"
 PATH = re.compile(rf"(?<![\w./-])((?:{FOLDERS})/[\w/.-]*\w\.(?:py|toml|yaml|md|json))\b")
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 # Options of other programs that a text may mention: of Ray, pip, benchmarks and `ray submit`.
@@ -71,7 +71,7 @@ def wrong_keys(text: str) -> list[str]:
     return sorted(used - keys())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_options_and_keys_on_a_page_exist(page: Path):
     text = page.read_text()
     assert wrong_commands(text) == []
@@ -102,7 +102,7 @@ def test_control_wrong_names_are_found():
     assert wrong_keys("see tests/learner.py, `learner.batch` and `actors.count`, `.gpus`") == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_paths_that_a_page_names_exist(page: Path):
     named = set(PATH.findall(page.read_text(encoding="utf-8")))
     assert not sorted(name for name in named if not (ROOT / name).exists())

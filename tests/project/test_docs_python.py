@@ -15,7 +15,7 @@ from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.domains import domain_named
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 CONFIG = """
 prior = {prior}
 [reward]
@@ -61,7 +61,7 @@ def keep_components(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_COMPONENTS", dict(registry._COMPONENTS))
 
 
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_blocks_of_a_page_run(
     local_ray: None, at_work: Path, tiny_prior: Path, page: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -72,3 +73,22 @@ def test_constraints_pin_every_direct_dependency():
         assert name in pinned | {"sequence-tutor"}, name
     # a local version such as +cpu can't be installed elsewhere
     assert not [name for name, version in pins.items() if "+" in version]
+
+
+def version_of_the_citation(text: str) -> tuple[str, str]:
+    """Version and date of a CITATION.cff."""
+    found = re.search(r"^version: (\S+)\ndate-released: (\S+)$", text, re.MULTILINE)
+    assert found is not None
+    return found[1], found[2]
+
+
+def test_citation_and_changelog_have_the_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    cited, date = version_of_the_citation((ROOT / "CITATION.cff").read_text())
+    assert cited == version
+    assert f"\n## {version} ({date})\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_control_another_version_of_the_citation_is_found():
+    text = "version: 9.9.9\ndate-released: 2000-01-01\n"
+    assert version_of_the_citation(text) == ("9.9.9", "2000-01-01")

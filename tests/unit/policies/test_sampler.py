@@ -114,7 +114,7 @@ def test_bfloat16_samples_follow_the_float32_network(encoding, cell):
 
 @BFLOAT16
 def test_bfloat16_log_probs_of_the_shipped_prior_are_near():
-    """The bounds that docs/results.md states."""
+    """The bounds that docs/results/speed.md states."""
     prior = load_prior("zinc250k")
     episodes = Sampler(prior.network, prior.encoding).sample(256, rng(3))
     tokens, lengths = episodes.tokens, episodes.lengths
