@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Config = str | Path | dict[str, Any] | RunConfig
 # Variables that this module's Ray sets and that a Ray started later by the caller mustn't see.
-_ENVIRONMENT = ("RAY_AUTH_MODE",)
+_ENVIRONMENT = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
 
 
 @dataclass(frozen=True)

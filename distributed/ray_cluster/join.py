@@ -4,6 +4,7 @@ waits for them."""
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections import Counter
 from typing import Any
@@ -182,8 +183,10 @@ def start_ray(run: RunConfig) -> bool:
     # Inherited by every process of the local cluster, without the cost of a runtime environment.
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # This cluster listens on loopback, for this process alone, so it needs no authentication.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    # Ray's processes listen on all of the machine's addresses, so they ask for a token: `ray.init`
+    # turns that on where RAY_AUTH_MODE isn't set. This one is known to this run alone.
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     cpus = max(os.cpu_count() or 1, int(needed(run)["CPU"]) + 1)
     ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
     return False

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -44,3 +47,27 @@ def test_one_gpu_is_mentioned_in_the_singular(
     output = io.StringIO()
     tell_of_gpus(make_run(mode="asynchronous"), Console(file=output))
     assert "1 GPU is here and not asked for" in output.getvalue()
+
+
+LOCAL = """
+import os, subprocess, sys, ray
+from sequence_tutor.distributed.config_file import parse_config
+from sequence_tutor.distributed.ray_cluster.join import start_ray
+
+start_ray(parse_config({"reward": {"component": [{"name": "qed"}]}}))
+assert ray.get(ray.remote(lambda: 1).remote()) == 1
+there = ray.get_runtime_context().gcs_address
+code = f"import ray; ray.init(address={there!r}, log_to_driver=False); print(len(ray.nodes()))"
+stranger = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+done = subprocess.run([sys.executable, "-c", code], env=stranger, capture_output=True)
+assert done.returncode and b"uthenticat" in done.stderr, done
+done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True)
+assert done.stdout.split() == [b"1"], done
+"""
+
+
+def test_a_local_ray_refuses_processes_without_its_token():
+    """Its ports are open on all of the machine's addresses."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    done = subprocess.run([sys.executable, "-c", LOCAL], env=own, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
