@@ -181,6 +181,8 @@ def _parsed(config: Config) -> RunConfig:
 def _ray_as_it_was() -> Iterator[None]:
     import ray
 
+    from sequence_tutor.distributed.ray_cluster.join import forget_token
+
     was_running = ray.is_initialized()
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     try:
@@ -191,6 +193,8 @@ def _ray_as_it_was() -> Iterator[None]:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
+        if not was_running:
+            forget_token()  # the caller's next Ray has another
 
 
 def _rows(table: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 import ray
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 from ray.util.placement_group import placement_group, remove_placement_group
 from rich.console import Console
@@ -156,6 +157,11 @@ def _advice(kind: str) -> str:
     return "start nodes that offer it, or take it out of the [...] resources that ask for it"
 
 
+def forget_token() -> None:
+    """Have Ray read its token from the environment again: it keeps the first one of a process."""
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
 def start_ray(run: RunConfig) -> bool:
     """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone. Returns whether
     a cluster was joined. Raises ClusterError where it doesn't answer or refuses this machine.
@@ -187,6 +193,7 @@ def start_ray(run: RunConfig) -> bool:
     # turns that on where RAY_AUTH_MODE isn't set. This one is known to this run alone.
     if "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        forget_token()
     cpus = max(os.cpu_count() or 1, int(needed(run)["CPU"]) + 1)
     ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
     return False
