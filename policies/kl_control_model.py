@@ -48,9 +48,7 @@ class LossReport:
     loss: Tensor
     """Scalar to minimise, with gradients."""
     residual: Tensor
-    """Scalar, mean 
-    residual
-    , nats."""
+    """Scalar, mean |residual|, nats."""
     start_value: Tensor
     """Scalar, mean V(s) of the first states, nats."""
 
