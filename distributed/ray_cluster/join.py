@@ -189,8 +189,8 @@ def start_ray(run: RunConfig) -> bool:
     # Inherited by every process of the local cluster, without the cost of a runtime environment.
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # Ray's processes listen on all of the machine's addresses, so they ask for a token, known to this
-    # run alone. A mode "token" may come from a parent that has called `ray.init`, without its token.
+    # Ray's processes listen on all of the machine's addresses, so they ask for a token, which this
+    # run alone knows. The mode may be from a parent that called `ray.init`, without its token.
     if os.environ.get("RAY_AUTH_MODE", "token").lower() == "token":
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         forget_token()
