@@ -87,8 +87,8 @@ def circles(edges: Iterable[tuple[str, str]]) -> list[list[str]]:
 
 
 def upward(edges: Counter[tuple[str, str]], group: list[str]) -> tuple[int, list[tuple[str, str]]]:
-    """The fewest imports that point upward, whatever the order of the rooms from top to bottom,
-    and which rooms they connect."""
+    """The fewest imports that point upward, over all orders of the rooms from top to bottom, and
+    which rooms they connect."""
     number = {room: i for i, room in enumerate(group)}
 
     @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,7 +74,7 @@ def shares_of_budget(rows: list[int], left: int | None) -> list[int]:
     return shares
 
 
-class Training:
+class Training(ABC):
     """The state of a run and its synchronous round.
 
     A subclass sets `replay` and `learning`, and reaches the generators, the scorers and the newest
@@ -101,17 +102,17 @@ class Training:
 
     # -- for subclasses -------------------------------------------------------------------------
 
+    @abstractmethod
     def generate_and_score(self) -> tuple[list[ActorReport], list[ScoreReport]]:
         """A batch of each actor for this round, scored and stored in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def newest_weights(self) -> tuple[int, Weights]:
         """The version and the policy's weights that were published last."""
-        raise NotImplementedError
 
+    @abstractmethod
     def part_gauges(self) -> dict[str, Any]:
         """Fields of `Metrics` about actors and scorers."""
-        raise NotImplementedError
 
     # -- budget ---------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from types import TracebackType
 
 from sequence_tutor.rewards.base import Identity, Scores, Status
 from sequence_tutor.rewards.compile import build_reward
@@ -78,12 +77,7 @@ class LocalReward:
     def __enter__(self) -> LocalReward:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

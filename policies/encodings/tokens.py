@@ -64,7 +64,7 @@ class TokenEncoding(Encoding):
 
 class CharacterEncoding(TokenEncoding):
     """Texts of the characters of an alphabet, closed by an end token. The vocabulary is the
-    alphabet, whatever the corpus."""
+    alphabet, also where a corpus lacks some of it."""
 
     alphabet: ClassVar[str]
     """The characters, each once."""

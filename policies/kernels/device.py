@@ -24,7 +24,7 @@ def keep_freed_memory() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_M_MMAP_MAX, 0)
-            # other threads' arenas would return their memory whatever the threshold is
+            # the arenas of other threads would return their memory at any threshold
             mallopt(_M_ARENA_MAX, 1)
             mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from types import TracebackType
 
 from sequence_tutor.rewards.base import Identity, Scores
 from sequence_tutor.rewards.config import RewardConfig
@@ -68,10 +67,5 @@ class IsolatedReward:
     def __enter__(self) -> IsolatedReward:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import ray
-from records import read_record
+from records import rows_on_record
 
 from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.config import RunConfig
@@ -47,8 +47,7 @@ def test_only_a_dead_learner_ends_a_run(
         # the killed actor is restarted
         train_until(algorithm, lambda: algorithm.last_metrics.actors_alive == 2)
         algorithm.drain()
-        record = read_record(tmp_path / "scores")
-        assert record is not None
+        record = rows_on_record(tmp_path / "scores")
         assert len(set(record.keys)) == len(record)
         shards = [part.name.split("-")[2] for part in (tmp_path / "scores").glob("*.parquet")]
         assert set(shards) == {"0000", "0001"}

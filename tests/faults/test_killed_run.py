@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from records import read_record
+from records import rows_on_record
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
@@ -69,8 +69,7 @@ def weights(out: Path) -> dict[str, np.ndarray]:
 
 
 def rows(out: Path) -> Scored:
-    found = read_record(out / "scores")
-    assert found is not None
+    found = rows_on_record(out / "scores")
     return found.select(np.argsort(found.keys))
 
 

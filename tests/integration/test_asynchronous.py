@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from records import read_record
+from records import rows_on_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
@@ -37,9 +37,7 @@ class Finished:
 
     @property
     def record(self) -> Scored:
-        rows = read_record(self.out / "scores")
-        assert rows is not None
-        return rows
+        return rows_on_record(self.out / "scores")
 
     @property
     def metrics(self) -> list[dict[str, float]]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from records import read_record
+from records import read_record, rows_on_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
@@ -94,9 +94,7 @@ class Finished:
 
     @property
     def record(self) -> Scored:
-        rows = read_record(self.out / "scores")
-        assert rows is not None
-        return rows
+        return rows_on_record(self.out / "scores")
 
     @property
     def weights(self) -> dict[str, np.ndarray]:

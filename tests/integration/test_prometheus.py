@@ -18,7 +18,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from records import read_record
+from records import rows_on_record
 
 from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.config import RunConfig
@@ -268,8 +268,7 @@ def test_all_scores_are_in_the_histogram(endpoint: Endpoint):
 
 
 def test_exported_statuses_are_those_on_record(endpoint: Endpoint):
-    record = read_record(endpoint.out / "scores")
-    assert record is not None
+    record = rows_on_record(endpoint.out / "scores")
     for status in Status:
         name = status.name.lower()
         on_record = np.count_nonzero(record.status == status)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from records import read_record
+from records import rows_on_record
 from rich.console import Console
 
 from sequence_tutor.distributed import training
@@ -28,8 +28,7 @@ MENDED = {"component": [{"name": "python", "function": "counted_rewards:mended"}
 
 def paid(out: Path) -> Scored:
     """The last row of each valid sequence."""
-    record = read_record(out / "scores")
-    assert record is not None
+    record = rows_on_record(out / "scores")
     last = {key: row for row, key in enumerate(record.keys)}
     return record.select([row for row in last.values() if record.status[row] != Status.INVALID])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from records import read_record
+from records import rows_on_record
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
@@ -34,8 +34,7 @@ def text_of(console: Console) -> str:
 
 def rows(out: Path, *sources: str) -> Scored:
     """The rows of some sources without invalid ones."""
-    record = read_record(out / "scores")
-    assert record is not None
+    record = rows_on_record(out / "scores")
     assert len(set(record.keys)) == len(record)
     chosen = [s in sources for s in record.sources] & (record.status != Status.INVALID)
     return record.select(np.flatnonzero(chosen))

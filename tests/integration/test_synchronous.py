@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
-from records import read_record
+from records import rows_on_record
 
 from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.config import RunConfig
@@ -46,9 +46,7 @@ def uninterrupted(
 
 
 def rows(out: Path) -> Scored:
-    scored = read_record(out / "scores")
-    assert scored is not None
-    return scored
+    return rows_on_record(out / "scores")
 
 
 def same(a: Scored, b: Scored) -> bool:

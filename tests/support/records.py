@@ -30,3 +30,10 @@ def read_record(
     if a shard that was taken for dead went on writing."""
     batches = list(read_parts(place, shard or 0, 1 if shard is None else shards, reward_id))
     return concatenate(batches) if batches else None
+
+
+def rows_on_record(place: Where) -> Scored:
+    """As `read_record`, of a record that must have rows."""
+    rows = read_record(place)
+    assert rows is not None
+    return rows

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from records import read_record
+from records import rows_on_record
 from rich.console import Console
 
 import sequence_tutor.distributed as tutor
@@ -47,8 +47,7 @@ def counted(smiles: str) -> float:
 
 
 def rows(out: Path) -> Scored:
-    record = read_record(out / "scores")
-    assert record is not None
+    record = rows_on_record(out / "scores")
     return record.select(np.argsort(record.keys))
 
 

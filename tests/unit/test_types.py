@@ -99,7 +99,7 @@ def test_step_values_are_as_wide_as_the_tokens(three: Scored):
 
 @pytest.mark.parametrize("length", [1, 4, 6])
 def test_a_component_missing_in_a_batch_is_nan(three: Scored, length: int):
-    """Whatever the length of that batch's episodes."""
+    """For batches with episodes of any length."""
     lacking = scored("de", [length, length], key=[[0] * length] * 2)
     both = concatenate([three, lacking])
     width = max(4, length)

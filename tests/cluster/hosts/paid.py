@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from machines import Machine
-from records import read_record
+from records import rows_on_record
 from slow_reward import NOTES
 
 from sequence_tutor.rewards.base import Status
@@ -37,8 +37,7 @@ def calls(machines: Iterable[Machine], since: float = 0.0) -> list[Call]:
 
 def recorded(out: Path) -> dict[str, float]:
     """The time of scoring by key, of all valid molecules on record."""
-    rows = read_record(out / "scores")
-    assert rows is not None
+    rows = rows_on_record(out / "scores")
     return {
         key: float(at)
         for key, at, status in zip(rows.keys, rows.scored_at, rows.status, strict=True)
