@@ -47,7 +47,7 @@ def noted_pids(notes: Path) -> list[int]:
 
 @pytest.mark.parametrize("smiles", ["C", "O"], ids=["same session", "session of its own"])
 def test_programs_of_a_timed_out_reward_end(make: Make, notes: Path, smiles: str) -> None:
-    scores = make("with_helper", timeout_s=0.5).score([smiles])
+    scores = make("with_helper", timeout_s=4).score([smiles])
     assert scores.status.tolist() == [Status.TIMEOUT]
     child, program, fork_server = noted_pids(notes)
     assert wait_for(lambda: not alive(program)) and not alive(child)
@@ -93,7 +93,7 @@ def test_no_process_outlives_a_garbage_collected_reward(
     make: Make, plugins: Path, notes: Path
 ) -> None:
     part = {"name": "python", "function": "bad_rewards:with_helper"}
-    config = RewardConfig.model_validate({"component": [part], "timeout_s": 0.2})
+    config = RewardConfig.model_validate({"component": [part], "timeout_s": 4})
     reward = IsolatedReward(config, "molecules", [str(plugins)])
     reward.score(["C"])
     *_, fork_server = noted_pids(notes)
