@@ -25,20 +25,61 @@ class Generated:
 
     episodes: Episodes
     """Tokens, lengths and log-probabilities of the B sequences."""
-    version: int
-    """Version of the behaviour policy, in updates."""
-    actor: str
-    """Run id of the actor, new after each restart."""
-    source: str
-    """What made them: "policy" or the name of an explorer."""
+    versions: np.ndarray
+    """int32 [B] version of the behaviour policy, in updates; -1 where no policy made it."""
+    actors: list[str]
+    """Run id of the process that made each, new after each restart."""
+    sources: list[str]
+    """What made each: "policy" or the name of another proposer."""
     seconds: float
     """Seconds spent generating."""
 
+    @classmethod
+    def by_one(
+        cls, episodes: Episodes, version: int, actor: str, source: str, seconds: float
+    ) -> Generated:
+        """Episodes that all come from one process and one version of the policy."""
+        n = len(episodes.lengths)
+        versions = np.full(n, version, np.int32)
+        return cls(episodes, versions, [actor] * n, [source] * n, seconds)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> Generated:
+        """The given rows, in that order."""
+        at, e = np.asarray(rows, dtype=np.int64), self.episodes
+        return Generated(
+            Episodes(e.tokens[at], e.lengths[at], e.log_probs[at]),
+            self.versions[at],
+            [self.actors[i] for i in at.tolist()],
+            [self.sources[i] for i in at.tolist()],
+            self.seconds,
+        )
+
     def slice(self, first: int, last: int) -> Generated:
         """Rows first to last - 1."""
-        e = self.episodes
-        part = Episodes(e.tokens[first:last], e.lengths[first:last], e.log_probs[first:last])
-        return replace(self, episodes=part)
+        return self.select(np.arange(first, min(last, len(self))))
+
+
+def join_generated(batches: Sequence[Generated]) -> Generated:
+    """One batch made of several; raises ValueError where there are none."""
+    longest = max(b.episodes.tokens.shape[1] for b in batches)
+    tokens = [
+        np.pad(b.episodes.tokens, ((0, 0), (0, longest - b.episodes.tokens.shape[1])))
+        for b in batches
+    ]
+    return Generated(
+        Episodes(
+            np.concatenate(tokens),
+            np.concatenate([b.episodes.lengths for b in batches]),
+            np.concatenate([b.episodes.log_probs for b in batches]),
+        ),
+        np.concatenate([b.versions for b in batches]),
+        [actor for b in batches for actor in b.actors],
+        [source for b in batches for source in b.sources],
+        sum(b.seconds for b in batches),
+    )
 
 
 @dataclass(frozen=True)
@@ -70,7 +111,8 @@ class Scored:
     errors: list[str]
     """B error texts, empty where all went well."""
     sources: list[str]
-    """What made each sequence: "policy", an explorer's name, "warm-start", "report" or "file"."""
+    """What made each sequence: "policy", another proposer's name, "warm-start", "report" or
+    "file"."""
     actors: list[str]
     """Run id of the actor that made each sequence, empty where none did."""
     raw: dict[str, np.ndarray]

@@ -70,7 +70,7 @@ class Generator:
             seconds=seconds,
             kl_to_prior=self._kl_to_prior(episodes),
         )
-        return report, Generated(episodes, self.version, actor_id, "policy", seconds)
+        return report, Generated.by_one(episodes, self.version, actor_id, "policy", seconds)
 
     def _next_batch(self, seconds: float) -> int:
         """Size of the next batch, after one that took `seconds`; at most twice the last. Larger

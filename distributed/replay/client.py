@@ -12,6 +12,7 @@ that can't start (its directory missing, a part broken) fails every call.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from sequence_tutor.distributed.replay.messages import AddResult, EmptyReplayError, ShardStats
+from sequence_tutor.distributed.replay.messages import (
+    AddResult,
+    EmptyReplayError,
+    RecordView,
+    ShardStats,
+    join_views,
+)
 from sequence_tutor.distributed.replay.record.writer import shard_of
 from sequence_tutor.distributed.replay.sampler import best_rows
 from sequence_tutor.distributed.replay.shard_calls import ShardCalls, ShardUnavailableError
@@ -108,6 +115,21 @@ class ReplayClient:
         """The up to n best valid rows of all shards, best first; no rows while there is none."""
         best = concatenate(list(self.calls.call("top", self._all(n)).values()))
         return best.select(best_rows(best.rewards, n))
+
+    def view(self, best: int, newest: int) -> RecordView:
+        """The up to `best` best valid rows of all shards, and about the `newest` newest."""
+        each = math.ceil(newest / len(self.calls))
+        answers = self.calls.call("view", self._all(best, each))
+        return join_views([answers[shard] for shard in sorted(answers)], best)
+
+    def known(self, keys: Sequence[str]) -> np.ndarray:
+        """bool [B]: which keys have a row that is part of the replay."""
+        found = np.zeros(len(keys), bool)
+        places = owners(keys, len(self.calls))
+        asked = {shard: ([keys[i] for i in at],) for shard, at in places.items()}
+        for shard, answer in self.calls.call("known", asked).items():
+            found[places[shard]] = answer
+        return found
 
     def stats(self) -> list[ShardStats]:
         """Numbers of each shard (`combine` sums up). A shard that is down has its last known

@@ -47,6 +47,66 @@ class AddResult:
     """How many of those are on record."""
 
 
+@dataclass(frozen=True)
+class RecordView:
+    """N valid rows of the replay, the best and the newest: what proposers and the screen see."""
+
+    keys: list[str]
+    """N keys, all different."""
+    sequences: list[str]
+    """N sequences as texts."""
+    sources: list[str]
+    """What made each sequence, as in `Scored`."""
+    rewards: np.ndarray
+    """float64 [N], finite."""
+    best: int
+    """The first `best` rows have the highest rewards, best first; the others are newer rows that
+    aren't among them."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def of(cls, best: Scored, newest: Scored) -> RecordView:
+        """The best rows, and those of the newest that aren't among them."""
+        named = set(best.keys)
+        others = newest.select([i for i, key in enumerate(newest.keys) if key not in named])
+        rewards = np.concatenate([best.rewards, others.rewards])
+        return cls(
+            best.keys + others.keys,
+            best.sequences + others.sequences,
+            best.sources + others.sources,
+            rewards,
+            len(best),
+        )
+
+    def select(self, rows: Sequence[int] | np.ndarray, best: int) -> RecordView:
+        """The given rows in that order, of which the first `best` are the best."""
+        at = np.asarray(rows, np.int64)
+        names = ([texts[i] for i in at.tolist()] for texts in self._texts)
+        return RecordView(*names, self.rewards[at], best)
+
+    @property
+    def _texts(self) -> tuple[list[str], list[str], list[str]]:
+        return self.keys, self.sequences, self.sources
+
+
+def join_views(views: Sequence[RecordView], best: int) -> RecordView:
+    """The views of all shards as one, of whose rows at most `best` count as the best."""
+    whole = RecordView(
+        [key for view in views for key in view.keys],
+        [text for view in views for text in view.sequences],
+        [source for view in views for source in view.sources],
+        np.concatenate([view.rewards for view in views]),
+        0,
+    )
+    is_best = np.concatenate([np.arange(len(view)) < view.best for view in views])
+    candidates = np.flatnonzero(is_best)
+    chosen = candidates[best_rows(whole.rewards[candidates], best)]
+    rows = np.concatenate([chosen, np.flatnonzero(~is_best)])
+    return whole.select(rows, len(chosen))
+
+
 class Claim(IntEnum):
     """State of a key: KNOWN, its outcome is there; YOURS, the asking scorer is to score it; BUSY,
     another scorer is scoring it."""

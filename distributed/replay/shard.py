@@ -29,6 +29,7 @@ from sequence_tutor.distributed.replay.messages import (
     Claim,
     ClaimAnswer,
     EmptyReplayError,
+    RecordView,
     ShardStats,
     floor_of,
 )
@@ -228,6 +229,15 @@ class ReplayShard:
         """The up to n best valid rows of those held whole, best first; no rows while there is
         none."""
         return self._memory.top(n)
+
+    def view(self, best: int, newest: int) -> RecordView:
+        """The up to `best` best valid rows of those held whole, and the up to `newest` newest."""
+        return RecordView.of(self._memory.top(best), self._memory.newest(newest))
+
+    def known(self, keys: Sequence[str]) -> np.ndarray:
+        """bool [B]: which keys have a row that is part of the replay."""
+        rows: np.ndarray = self._memory.find(list(keys)) >= 0
+        return rows
 
     def stats(self) -> ShardStats:
         self._writer.flush_if_due()

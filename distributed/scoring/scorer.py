@@ -58,12 +58,12 @@ class Work:
 
     episodes: Episodes
     """The B episodes."""
-    version: int
-    """Version of the behaviour policy, in updates; -1 for sequences that no policy made."""
-    actor: str
-    """Run id of the actor, or id of the scorer for lines of a file."""
-    source: str
-    """What made the sequences: "policy", the name of an explorer, "file" or "report"."""
+    versions: np.ndarray
+    """int32 [B] version of the behaviour policy, in updates; -1 where no policy made it."""
+    actors: list[str]
+    """Run id of the process that made each, or id of the scorer for lines of a file."""
+    sources: list[str]
+    """What made each: "policy", another proposer's name, "file" or "report"."""
     texts: list[str]
     """B sequences."""
     actions: list[list[str]] | None
@@ -137,7 +137,7 @@ class Scorer:
             action_texts(encoding, t, n)
             for t, n in zip(episodes.tokens, episodes.lengths, strict=True)
         ]
-        origin = (batch.version, batch.actor, batch.source)
+        origin = (batch.versions, batch.actors, batch.sources)
         return self._work(texts, actions, episodes, origin, allowance)
 
     def prepare_texts(self, texts: list[str], actor: str, source: str) -> Work:
@@ -146,7 +146,8 @@ class Scorer:
         nothing = Episodes(
             np.zeros((n, 1), np.int16), np.zeros(n, np.int32), np.full(n, np.nan, np.float32)
         )
-        return self._work(texts, None, nothing, (-1, actor, source), None)
+        origin = (np.full(n, -1, np.int32), [actor] * n, [source] * n)
+        return self._work(texts, None, nothing, origin, None)
 
     def claim(self, work: Work) -> None:
         """Claim the open keys: known ones get their outcome, free ones are ours to score."""
@@ -223,7 +224,7 @@ class Scorer:
         texts: list[str],
         actions: list[list[str]] | None,
         episodes: Episodes,
-        origin: tuple[int, str, str],
+        origin: tuple[np.ndarray, list[str], list[str]],
         allowance: int | None,
     ) -> Work:
         started = time.perf_counter()
@@ -320,7 +321,7 @@ def _condemned(rows: int) -> Scores:
 
 
 def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
-    n, episodes = len(rows), work.episodes
+    episodes = work.episodes
     width = episodes.tokens.shape[1]
     steps = scores.step_rewards
     if steps is not None:
@@ -336,14 +337,14 @@ def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
         rewards=scores.rewards,
         step_rewards=steps,
         status=scores.status,
-        versions=np.full(n, work.version, dtype=np.int32),
+        versions=work.versions[rows],
         scored_at=np.full(n, time.time()),
         seconds=scores.seconds,
         sequences=[work.texts[i] for i in rows],
         keys=[work.keys[i] for i in rows],
         errors=scores.errors,
-        sources=[work.source] * n,
-        actors=[work.actor] * n,
+        sources=[work.sources[i] for i in rows],
+        actors=[work.actors[i] for i in rows],
         raw=scores.raw,
         transformed=scores.transformed,
         step_raw={k: _as_wide(v, width, np.nan) for k, v in scores.step_raw.items()},

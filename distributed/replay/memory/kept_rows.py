@@ -86,6 +86,12 @@ class KeptRows:
         slots: np.ndarray = self._slots[valid[best_rows(self._rewards[valid], n)]]
         return slots
 
+    def newest(self, n: int) -> np.ndarray:
+        """Slots of the up to n newest valid rows, in the order of their arrival."""
+        valid = np.flatnonzero(self._flags[: self._rows] & VALID)
+        slots: np.ndarray = self._slots[valid[max(0, len(valid) - n) :]]
+        return slots
+
     def _take(self, n: int) -> np.ndarray:
         """n slots to write to; freed ones come first."""
         again, self._free = self._free[:n], self._free[n:]

@@ -129,3 +129,7 @@ class ShardMemory:
     def top(self, n: int) -> Scored:
         """The up to n best valid rows of those held whole, best first."""
         return self.columns.read(self.kept.best(n))
+
+    def newest(self, n: int) -> Scored:
+        """The up to n newest valid rows of those held whole, in the order of their arrival."""
+        return self.columns.read(self.kept.newest(n))

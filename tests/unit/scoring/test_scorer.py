@@ -88,7 +88,7 @@ def generated(*texts: str) -> Generated:
     encoded = [ENCODING.encode(t)[: ENCODING.max_length] for t in texts]
     tokens, lengths = pad(encoded)
     log_probs = -np.arange(len(texts), dtype=np.float32)
-    return Generated(Episodes(tokens, lengths, log_probs), 7, "actor-1", "policy", 0.1)
+    return Generated.by_one(Episodes(tokens, lengths, log_probs), 7, "actor-1", "policy", 0.1)
 
 
 def scorer(replay: FakeReplay, **component: object) -> tuple[Scorer, Counting]:
@@ -263,7 +263,7 @@ def of_melodies(*components: dict[str, object]) -> Scored:
     tokens, lengths = pad([encoding.encode(m) for m in MELODIES])
     assert lengths.tolist() == [16] * 3
     episodes = Episodes(tokens, lengths, np.zeros(3, np.float32))
-    _, scored = score(one, Generated(episodes, 0, "actor-1", "policy", 0.1))
+    _, scored = score(one, Generated.by_one(episodes, 0, "actor-1", "policy", 0.1))
     assert scored is not None
     return scored
 

@@ -1,0 +1,2 @@
+"""Chooses, among many proposed sequences, those worth a score: `surrogate` predicts, `screen`
+chooses."""
