@@ -17,6 +17,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from sequence_tutor.rewards.ngrams import ngram_counts
+
 
 class Status(IntEnum):
     """The outcome of scoring a sequence. Only OK and INVALID ones have a reward of their own."""
@@ -179,6 +181,8 @@ class Domain(ABC):
     cheapest: ClassVar[str] = ""
     """A component that costs next to nothing, for processes that only find keys; needed where
     `isolated`."""
+    breeds: ClassVar[bool] = False
+    """Whether `mutate` and `cross` make something."""
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     """Published results by the name of their column, under the keys of `metrics`."""
 
@@ -215,6 +219,21 @@ class Domain(ABC):
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """Another spelling of the same thing; None where there is none."""
         return None
+
+    def mutate(self, sequence: str, random: np.random.Generator) -> str | None:
+        """A valid sequence that differs a little from this valid one, as its key; None where the
+        change made none. The arguments and the generator's state alone determine it."""
+        return None
+
+    def cross(self, first: str, second: str, random: np.random.Generator) -> str | None:
+        """A valid sequence of parts of both, as its key; None where the parts made none. The
+        arguments and the generator's state alone determine it."""
+        return None
+
+    def features(self, sequences: Sequence[str]) -> list[np.ndarray]:
+        """Counts by which a model compares B valid sequences: K blocks, each uint8 [B,2048], the
+        same in every process. By default one block, of runs of 1 to 3 actions."""
+        return [ngram_counts([self.split(sequence) for sequence in sequences])]
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
