@@ -4,30 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
+from sequence_tutor.distributed.config_section import Positive, Rate, Resources, Section, Share
+from sequence_tutor.distributed.search_config import ProposersConfig, ScreenConfig
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.rewards.config import RewardConfig
-
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Resources = dict[str, Rate]
-
-
-class Section(BaseModel):
-    """A table of the file; an unknown key is an error. The line under a field is its description in
-    docs/config.md too."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
-    )
 
 
 class LearnerConfig(Section):
@@ -230,6 +212,10 @@ class RunConfig(Section):
     """See ReplayConfig."""
     actors: ActorsConfig = ActorsConfig()
     """See ActorsConfig."""
+    proposers: ProposersConfig = ProposersConfig()
+    """See ProposersConfig."""
+    screen: ScreenConfig | None = None
+    """See ScreenConfig; without the table there is no screening."""
     scorers: ScorersConfig = ScorersConfig()
     """See ScorersConfig."""
     stop: StopConfig = StopConfig()

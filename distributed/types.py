@@ -159,7 +159,25 @@ class ActorReport:
     seconds: float
     """Seconds spent generating."""
     kl_to_prior: float
-    """Mean KL to the prior, nats per episode."""
+    """Mean KL to the prior, nats per episode; NaN where no policy made them."""
+    source: str = "policy"
+    """What made them: "policy" or the name of another proposer."""
+
+
+@dataclass(frozen=True)
+class ScreenReport:
+    """What the driver sees of a choice among candidates."""
+
+    proposed: dict[str, int]
+    """Candidates by the name of their proposer, bred ones included."""
+    chosen: dict[str, int]
+    """Of these, how many new ones were chosen for the reward."""
+    candidates: int
+    """New valid candidates, that the choice was made from."""
+    rows: int
+    """Rows that go to the scorers: the chosen and the invalid ones."""
+    seconds: float
+    """Seconds spent choosing."""
 
 
 # Upper bounds, in seconds, of the buckets that count how long scores take; a last one has the rest.

@@ -60,8 +60,9 @@ class RecordView:
     rewards: np.ndarray
     """float64 [N], finite."""
     best: int
-    """The first `best` rows have the highest rewards, best first; the others are newer rows that
-    aren't among them."""
+    """How many of the first rows are the best, best first."""
+    new: np.ndarray
+    """bool [N], whether a row is one of the newest; of the rows after the best ones all are."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -71,40 +72,44 @@ class RecordView:
         """The best rows, and those of the newest that aren't among them."""
         named = set(best.keys)
         others = newest.select([i for i, key in enumerate(newest.keys) if key not in named])
-        rewards = np.concatenate([best.rewards, others.rewards])
+        named = set(newest.keys)
         return cls(
             best.keys + others.keys,
             best.sequences + others.sequences,
             best.sources + others.sources,
-            rewards,
+            np.concatenate([best.rewards, others.rewards]),
             len(best),
+            np.array([key in named for key in best.keys] + [True] * len(others), bool),
         )
 
-    def select(self, rows: Sequence[int] | np.ndarray, best: int) -> RecordView:
+    def select(self, rows: np.ndarray, best: int) -> RecordView:
         """The given rows in that order, of which the first `best` are the best."""
-        at = np.asarray(rows, np.int64)
-        names = ([texts[i] for i in at.tolist()] for texts in self._texts)
-        return RecordView(*names, self.rewards[at], best)
-
-    @property
-    def _texts(self) -> tuple[list[str], list[str], list[str]]:
-        return self.keys, self.sequences, self.sources
+        at = rows.tolist()
+        return RecordView(
+            [self.keys[i] for i in at],
+            [self.sequences[i] for i in at],
+            [self.sources[i] for i in at],
+            self.rewards[rows],
+            best,
+            self.new[rows],
+        )
 
 
 def join_views(views: Sequence[RecordView], best: int) -> RecordView:
-    """The views of all shards as one, of whose rows at most `best` count as the best."""
+    """The views of all shards as one, with at most `best` best rows."""
     whole = RecordView(
         [key for view in views for key in view.keys],
         [text for view in views for text in view.sequences],
         [source for view in views for source in view.sources],
         np.concatenate([view.rewards for view in views]),
         0,
+        np.concatenate([view.new for view in views]),
     )
-    is_best = np.concatenate([np.arange(len(view)) < view.best for view in views])
-    candidates = np.flatnonzero(is_best)
+    first = np.concatenate([np.arange(len(view)) < view.best for view in views])
+    candidates = np.flatnonzero(first)
     chosen = candidates[best_rows(whole.rewards[candidates], best)]
-    rows = np.concatenate([chosen, np.flatnonzero(~is_best)])
-    return whole.select(rows, len(chosen))
+    others = np.setdiff1d(np.flatnonzero(whole.new), chosen)
+    return whole.select(np.concatenate([chosen, others]), len(chosen))
 
 
 class Claim(IntEnum):

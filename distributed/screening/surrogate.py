@@ -6,6 +6,7 @@ an uninterrupted one. Rewards are standardised; the prior mean is that of the ro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -34,6 +35,16 @@ class Prediction:
     half: np.ndarray
     """float64 [N,M]: the inverse Cholesky factor times the kernel with the N rows; its products are
     what the rows explain of the M sequences' covariance."""
+
+
+def join_predictions(parts: Sequence[Prediction]) -> Prediction:
+    """Predictions of one process, one after the other."""
+    return Prediction(
+        np.concatenate([part.means for part in parts]),
+        np.concatenate([part.deviations for part in parts]),
+        [np.concatenate(blocks) for blocks in zip(*(part.blocks for part in parts), strict=True)],
+        np.concatenate([part.half for part in parts], axis=1),
+    )
 
 
 class GaussianProcess:
@@ -71,6 +82,11 @@ class GaussianProcess:
         unexplained = np.maximum(1.0 - np.einsum("nm,nm->m", half, half), 1e-9)
         means = self._means + self._spreads * (across @ self._weights)
         return Prediction(means, np.sqrt(unexplained)[:, None] * self._scales, blocks, half)
+
+    @property
+    def noise_variance(self) -> float:
+        """Variance of the first output's noise, in its unit squared."""
+        return float(self.noise * self._scales[0] ** 2)
 
     def covariance(self, prediction: Prediction, rows: np.ndarray) -> np.ndarray:
         """Posterior covariance of the first output among R of the predicted, float64 [R,R]."""

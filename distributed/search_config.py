@@ -1,0 +1,113 @@
+"""What a run can be told of the search: what proposes beside the policy, and the screening."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, model_validator
+
+from sequence_tutor.distributed.config_section import Positive, Rate, Resources, Section, Share
+
+
+class ProposerConfig(Section):
+    """A proposer beside the policy."""
+
+    batch: Positive = 320
+    """Sequences that a process proposes at a time. In a round of synchronous mode each process
+    proposes once; in asynchronous mode `batch` sets a proposer's share among all."""
+    processes: Positive = 1
+    """Processes, each with a CPU of its own."""
+    resources: Resources = {}
+    """Ray's custom resources that each process asks for."""
+
+
+class GeneticConfig(ProposerConfig):
+    """Crosses and mutates the best sequences on record."""
+
+    parents: Positive = 1024
+    """The best rows that parents are drawn from."""
+    rank_k: Rate = 0.01
+    """k in a parent's weight 1 / (k N + rank); a smaller k prefers the best more."""
+    crossover: Share = 0.67
+    """Share of the children that have two parents; the others are mutants of one."""
+    mutate_crossed: Share = 0.33
+    """Share of the crossed children that are mutated too."""
+
+
+class DataConfig(ProposerConfig):
+    """Proposes the sequences of a file, in random order, each once in a pass."""
+
+    batch: Positive = 64
+    """Sequences that a process proposes at a time; see `genetic`."""
+    file: str
+    """A file of sequences: a path that all nodes see, or a URI."""
+    column: str | None = None
+    """The column of a table that has the sequences."""
+
+
+class OtherProposerConfig(ProposerConfig):
+    """A proposer of another package, by the name of its entry point."""
+
+    options: dict[str, Any] = {}
+    """Its options, by name."""
+
+
+class ProposersConfig(Section):
+    """What proposes sequences beside the policy. An empty table [proposers.genetic] is enough."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, OtherProposerConfig] = Field(init=False)
+
+    adaptive: bool = False
+    """Whether a proposer's batches grow with its part of the best 100 on record, at the expense of
+    the others; each keeps at least a quarter of its `batch`."""
+    genetic: GeneticConfig | None = None
+    """See GeneticConfig."""
+    data: DataConfig | None = None
+    """See DataConfig."""
+
+    @property
+    def all(self) -> dict[str, ProposerConfig]:
+        """The proposers that are configured, by name, in a fixed order."""
+        shipped = {"data": self.data, "genetic": self.genetic}
+        others = sorted((self.__pydantic_extra__ or {}).items())
+        return {k: v for k, v in [*shipped.items(), *others] if v is not None}
+
+    @property
+    def per_round(self) -> int:
+        """Sequences that all processes propose in a round."""
+        return sum(one.batch * one.processes for one in self.all.values())
+
+
+class ScreenConfig(Section):
+    """Predicts what proposed sequences are worth and gives only the most promising to the reward.
+    An empty table [screen] is enough."""
+
+    batch: Positive = 32
+    """Sequences chosen at a time, for the reward."""
+    random: Share = 0.1
+    """Share of these that is drawn at random, so that the prediction learns where it is wrong."""
+    start: Positive = 128
+    """Valid rows on record before screening begins; until then all that is proposed is scored."""
+    best: Positive = 1000
+    """Best rows on record that the prediction learns from."""
+    newest: Positive = 500
+    """Newest rows on record that it learns from too."""
+    generations: Annotated[int, Field(ge=0)] = 1
+    """How often the most promising candidates are crossed and mutated, and their children join the
+    candidates. Needs [proposers.genetic] for its settings; 0 without it."""
+    children: Positive = 320
+    """Children of each such generation."""
+    explore: tuple[Rate, Rate] = (0.05, 2.0)
+    """Candidates are chosen by mean + b deviations, with b drawn anew for each choice,
+    log-uniformly between these two."""
+    processes: Positive = 1
+    """Processes that screen, each with a CPU of its own; synchronous mode uses one."""
+    resources: Resources = {}
+    """Ray's custom resources that each process asks for."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ScreenConfig:
+        if self.explore[0] > self.explore[1]:
+            raise ValueError("explore: the first number can't be more than the second")
+        return self
