@@ -34,6 +34,7 @@ from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
+from sequence_tutor.distributed.search import Part, Search
 from sequence_tutor.distributed.start_processes import (
     publish_prior,
     start_actors,
@@ -43,7 +44,7 @@ from sequence_tutor.distributed.start_processes import (
 )
 from sequence_tutor.distributed.synchronous import generate_and_score
 from sequence_tutor.distributed.training import Training, patience_s
-from sequence_tutor.distributed.types import ActorReport, ScoreReport, Weights
+from sequence_tutor.distributed.types import POLICY, RoundReport, ScoreReport, Weights
 from sequence_tutor.distributed.weight_board import prior_parts
 from sequence_tutor.policies.files.storage import Location
 
@@ -87,12 +88,15 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         # Synchronous mode waits for a slow shard: a run without it would not be repeatable.
         patience = {"patience_s": 120.0} if run.mode == "synchronous" else {}
         self.replay = ray_replay(self.shards, **patience)
-        # a run without actors has nothing to score
-        least, most = (run.scorers.least, run.scorers.count) if run.actors.count else (0, 0)
+        # a run in which nothing is proposed has nothing to score
+        least, most = (run.scorers.least, run.scorers.count) if run.generates else (0, 0)
         self.scorers: ScorerPool[ScoreReport] = ScorerPool(
             start_scorers(run, self.shards, least, most, self.prior.encoding)
         )
-        self._seconds_per_episode = math.inf
+        self.search = None
+        if run.searches:
+            self.search = Search(run, self.shards, self.replay, self.prior.encoding)
+        self._seconds_per_row = math.inf
         self.exporter = RunExporter(run, self.directory.name, run_id)
         self.saves_itself = True
         super().setup(config)
@@ -140,26 +144,64 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
 
     def _generate(self) -> None:
         """Take finished batches; ask for more unless the scorers or the learner are behind."""
-        group, tally = self.env_runner_group, self.tally
-        batch = self.run_config.actors.largest_batch
-        under_way = self.scorers.waiting + self.scorers.scoring
-        may_insert = self.rate.may_insert(tally.inserted + under_way, tally.sampled, batch)
-        may_insert = may_insert or self._nothing_to_learn  # the learner waits for the actors
-        if may_insert and not self.scorers.full and not self.out_of_budget():
+        group, tally, search = self.env_runner_group, self.tally, self.search
+        may_generate = self._may_insert() and not self.scorers.full and not self.out_of_budget()
+        if may_generate and (search is None or search.may_propose(POLICY)):
             results = group.foreach_env_runner_async_fetch_ready(
                 "sample", tag="sample", mark_healthy=True, return_actor_ids=True
             )
         else:
             results = group.fetch_ready_async_reqs(tags="sample", mark_healthy=True)
-        for _, (report, reference) in results:
+        made = [(report, [(refs[0], report.rows)]) for _, (report, refs) in results]
+        if search is not None:
+            if may_generate:
+                search.ask()
+            made += search.proposed()
+        for report, parts in made:
             tally.add_generated(report)
-            self.scorers.put(EpisodeSlice(reference[0], 0, report.rows))
-            self._seconds_per_episode = report.seconds / report.rows
+            if search is not None:
+                search.offer(report.source, parts)
+            if search is None or not search.screens:
+                self._put(parts, report.seconds)
+        if search is not None and search.screens:
+            self._screen(search)
+
+    def _may_insert(self) -> bool:
+        """Whether the replay ratio allows another batch."""
+        tally, under_way = self.tally, self.scorers.waiting + self.scorers.scoring
+        if self.search is not None:
+            under_way += self.search.under_way
+            if self.search.full:
+                return False
+        batch = self.run_config.largest_insert
+        # the learner may wait for what is generated
+        return self._nothing_to_learn or self.rate.may_insert(
+            tally.inserted + under_way, tally.sampled, batch
+        )
+
+    def _screen(self, search: Search) -> None:
+        """Hand what the screens have chosen to the scorers, and give them more candidates."""
+        if self.out_of_budget():
+            search.drop()
+        for report, parts in search.chosen():
+            self.tally.add_screened(report)
+            self._put(parts, report.seconds)
+        if not self.scorers.full:
+            search.choose()
+
+    def _put(self, parts: list[Part], seconds: float) -> None:
+        """Batches for the scorers, which took `seconds` to make."""
+        for reference, rows in parts:
+            self.scorers.put(EpisodeSlice(reference, 0, rows))
+            self._seconds_per_row = seconds / max(1, rows)
 
     def _ask_for_scorers(self) -> None:
         """If the scorers are behind, ask for enough of them to keep up with the actors."""
-        generated_per_s = self.env_runner_group.num_remote_env_runners() / self._seconds_per_episode
-        busy = generated_per_s * self.scorers.batch_size.seconds_per_row
+        search = self.search
+        makers = self.env_runner_group.num_remote_env_runners()
+        if search is not None:
+            makers = search.last_processes(makers)
+        busy = makers / self._seconds_per_row * self.scorers.batch_size.seconds_per_row
         self.scorers.fleet.want(math.ceil(SPARE_SCORERS * busy) if self.scorers.full else 0)
 
     def _take_scores(self, timeout_s: float = 0.0) -> None:
@@ -180,8 +222,8 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
             return learned
         rows = learner.batch * learner.count
         sampled = tally.sampled + self.learning.updates * rows
-        # a run without actors has no ratio to keep
-        if self.run_config.actors.count and not self.rate.may_sample(
+        # a run in which nothing is proposed has no ratio to keep
+        if self.run_config.generates and not self.rate.may_sample(
             tally.inserted, sampled, updates * rows
         ):
             return learned
@@ -203,11 +245,13 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
 
     # -- what `Training` and the callers ask --------------------------------------------------
 
-    def generate_and_score(self) -> tuple[list[ActorReport], list[ScoreReport]]:
-        """A batch of each actor for this round, scored and stored in order."""
+    def generate_and_score(self) -> RoundReport:
+        """A batch of each actor and proposer for this round, screened, scored and stored in
+        order."""
         run = self.run_config
         return generate_and_score(
             self.env_runner_group,
+            self.search,
             self.scorers.fleet.processes,
             range(1, run.actors.count + 1),
             self.tally.rounds,
@@ -224,6 +268,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         fleet = self.scorers.fleet
         return {
             "actors_alive": self.env_runner_group.num_healthy_remote_workers(),
+            **(self.search.gauges() if self.search is not None else {}),
             # a synchronous round waits for every scorer
             "scorers_up": len(fleet) if self.run_config.mode == "synchronous" else fleet.up,
             **scorer_gauges(self.scorers),
@@ -239,6 +284,8 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         """Wait at most `timeout` seconds for the scores under way, then for the updates; flush the
         record and read the last metrics. Drops the batches that no scorer has begun."""
         self.scorers.drop_waiting()
+        if self.search is not None:
+            self.search.drop()
         deadline = time.monotonic() + timeout
         while self.scorers.scoring and time.monotonic() < deadline:
             self._take_scores(IDLE_WAIT_S)
@@ -257,5 +304,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         finally:
             super().cleanup()
             self.scorers.kill()
+            if self.search is not None:
+                self.search.kill()
             for process in (*self.shards, self.board):
                 ray.kill(process)

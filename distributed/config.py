@@ -66,8 +66,8 @@ class ReplayConfig(Section):
 
     shards: Positive = 2
     """Processes that keep the replay and put batches together; a fast GPU needs more."""
-    ratio: Rate = 8.0
-    """Samples that the learner consumes per row inserted."""
+    ratio: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 8.0
+    """Samples that the learner consumes per row inserted; with 0 nothing is learned."""
     sampling: Literal["rank", "uniform"] = "rank"
     """How rows are drawn: by the rank of their reward, or all alike."""
     top: Positive = 1024
@@ -235,11 +235,15 @@ class RunConfig(Section):
         stop = self.stop
         if stop.updates is None and stop.seconds is None and stop.most_sequences is None:
             raise ValueError("stop: give at least one of scores, updates, seconds, sequences")
-        if not self.actors.count and stop.updates is None and stop.seconds is None:
+        if not self.generates and stop.updates is None and stop.seconds is None:
             raise ValueError(
                 "actors.count = 0 scores nothing new, so stop.scores never comes: "
-                "give stop.updates or stop.seconds"
+                "give stop.updates or stop.seconds, or a proposer"
             )
+        if not self.generates and not self.replay.ratio:
+            raise ValueError("replay.ratio = 0 and actors.count = 0: there is nothing to do")
+        if self.screen is not None and not self.generates:
+            raise ValueError("[screen] needs something that proposes: actors, or a proposer")
         if self.learner.log_z == "batch" and self.learner.mixing < 1:
             raise ValueError("learner.log_z = 'batch' needs learner.lambda = 1")
         if self.mode == "synchronous" and self.learner.gpus:
@@ -268,12 +272,37 @@ class RunConfig(Section):
         return self
 
     @property
+    def generates(self) -> bool:
+        """Whether anything is proposed and scored."""
+        return bool(self.actors.count or self.proposers.all)
+
+    @property
+    def searches(self) -> bool:
+        """Whether there is more than the policy: other proposers, or a screen."""
+        return self.screen is not None or bool(self.proposers.all)
+
+    @property
+    def largest_insert(self) -> int:
+        """Most rows that are inserted at a time."""
+        if self.screen is not None:
+            return self.screen.batch
+        others = [one.batch for one in self.proposers.all.values()]
+        return max([self.actors.largest_batch, *others])
+
+    @property
+    def candidates_per_round(self) -> int:
+        """Sequences that the actors and the other proposers make in a round."""
+        return self.actors.count * self.actors.batch + self.proposers.per_round
+
+    @property
     def updates_per_iteration(self) -> int:
-        """Updates that keep the replay ratio for one round of all actors (synchronous mode), or
-        without actors as many as the learner is given at once."""
-        if not self.actors.count:
+        """Updates that keep the replay ratio for one round of all proposers (synchronous mode), or
+        without any as many as the learner is given at once."""
+        if not self.generates:
             return self.learner.updates_per_call
-        inserted = self.actors.count * self.actors.batch
+        if not self.replay.ratio:
+            return 0
+        inserted = self.candidates_per_round if self.screen is None else self.screen.batch
         return max(
             1, round(self.replay.ratio * inserted / (self.learner.batch * self.learner.count))
         )

@@ -6,7 +6,7 @@ import codecs
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
@@ -114,11 +114,17 @@ def _allowed_keys(tables: tuple[int | str, ...]) -> list[str]:
     model: Any = RunConfig
     for table in tables:
         field = getattr(model, "model_fields", {}).get(table)
-        annotation = getattr(field, "annotation", None)
+        annotation = _model_of(getattr(field, "annotation", None))
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation
     return [f.alias or name for name, f in model.model_fields.items()]
+
+
+def _model_of(annotation: Any) -> Any:
+    """The table's model of a field; of an optional table too."""
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return kinds[0] if len(kinds) == 1 else annotation
 
 
 def to_toml(config: RunConfig) -> str:

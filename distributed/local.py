@@ -21,6 +21,9 @@ from sequence_tutor.distributed.bulk.lines import Batch
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, synchronous
 from sequence_tutor.distributed.generating.generator import Generator
+from sequence_tutor.distributed.generating.proposals import Proposals
+from sequence_tutor.distributed.generating.proposers import build_proposer
+from sequence_tutor.distributed.generating.shares import batch_sizes
 from sequence_tutor.distributed.learning.updater import Updater, build_model
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.record.store import PartStore
@@ -33,11 +36,14 @@ from sequence_tutor.distributed.run_directory.starting_prior import starting_pri
 from sequence_tutor.distributed.scoring.batch_size import BatchSize
 from sequence_tutor.distributed.scoring.lines import LinesReport, score_lines
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
+from sequence_tutor.distributed.screening.screen import Screen, equal_slices
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.distributed.training import Training, shares_of_budget
 from sequence_tutor.distributed.types import (
-    ActorReport,
+    POLICY,
+    Generated,
     LearnerReport,
+    RoundReport,
     Scored,
     ScoreReport,
     TrainingBatch,
@@ -49,8 +55,8 @@ from sequence_tutor.policies.kernels.device import choose_repeatable_kernels
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.in_process import INTERRUPTED, LocalReward
 
-# Names of the actor and of the scorer in the record's rows.
-ACTOR, SCORER = "actor-{worker}-local", "scorer-local"
+# Names of the actor, of the scorer and of other proposers in the record's rows.
+ACTOR, SCORER, LOCAL = "actor-{worker}-local", "scorer-local", "local"
 
 
 class LocalEngine:
@@ -168,6 +174,25 @@ class LocalRun(Training):
             Generator(deepcopy(prior), run.actors, run.seed, worker, corrects)
             for worker in range(1, run.actors.count + 1)
         ]
+        domain, encoding = domain_of(run.encoding), prior.encoding
+        self._proposals = [
+            Proposals(
+                name,
+                build_proposer(name, config, domain),
+                domain,
+                encoding,
+                self.replay,
+                run.seed,
+                worker,
+            )
+            for name, config in run.proposers.all.items()
+            for worker in range(1, config.processes + 1)
+        ]
+        self._screen = None
+        if run.screen is not None:
+            self._screen = Screen(
+                run.screen, run.proposers.genetic, domain, encoding, self.replay, run.seed
+            )
         model = build_model(deepcopy(prior.network), run.learner, run.seed)
         updater = Updater(model, run.learner, torch.device("cpu"))
         self.learning = LocalLearning(updater, run.learner.threads)
@@ -177,18 +202,35 @@ class LocalRun(Training):
         self.round()
         self.last_metrics = self.read_metrics()
 
-    def generate_and_score(self) -> tuple[list[ActorReport], list[ScoreReport]]:
-        """A batch of each actor for this round, scored and stored in order."""
+    def generate_and_score(self) -> RoundReport:
+        """A batch of each actor and proposer for this round, screened, scored and stored in
+        order."""
         run, iteration = self.run_config, self.tally.rounds
         torch.set_num_threads(run.actors.threads)
-        made = []
+        sizes = batch_sizes(run, self.replay)
+        generated, batches = [], []
         for worker, generator in enumerate(self._generators, start=1):
             generator.take_weights(*self.learning.weights)
-            made.append(generator.sample([iteration], ACTOR.format(worker=worker)))
-        shares = shares_of_budget([report.rows for report, _ in made], self.budget_left())
+            actor = ACTOR.format(worker=worker)
+            report, batch = generator.sample([iteration], actor, sizes[POLICY])
+            generated.append(report)
+            batches.append(batch)
+        for proposals in self._proposals:
+            report, proposed = proposals.make(sizes[proposals.name], [iteration], LOCAL)
+            generated.append(report)
+            batches += [] if proposed is None else [proposed]
+        screened = []
+        if self._screen is not None and batches:
+            screen_report, chosen = self._screen.choose(batches, [iteration], LOCAL)
+            screened, batches = [screen_report], equal_slices(chosen, run.scorers.count)
+        return RoundReport(generated, self._score(batches), screened)
+
+    def _score(self, batches: list[Generated]) -> list[ScoreReport]:
+        """Score batches and store them, in their order."""
+        shares = shares_of_budget([len(batch) for batch in batches], self.budget_left())
         works = [
             self._scorer.prepare(batch, share)
-            for (_, batch), share in zip(made, shares, strict=True)
+            for batch, share in zip(batches, shares, strict=True)
         ]
         for work in works:
             self._scorer.claim(work)
@@ -201,8 +243,7 @@ class LocalRun(Training):
                 self.replay.add(rows)
             self.replay.flush()
             raise
-        reports = [self._scorer.store(w, rows) for w, rows in zip(works, scored, strict=True)]
-        return [report for report, _ in made], reports
+        return [self._scorer.store(w, rows) for w, rows in zip(works, scored, strict=True)]
 
     def newest_weights(self) -> tuple[int, Weights]:
         """The version and the policy's weights that were published last."""
@@ -213,6 +254,8 @@ class LocalRun(Training):
         """Fields of `Metrics` about actors and scorers."""
         return {
             "actors_alive": len(self._generators),
+            "proposers_up": len(self._proposals),
+            "screens_up": int(self._screen is not None),
             "scorers_up": 1,
             "scorers_wanted": 1,
             "waiting_to_be_scored": 0,

@@ -15,9 +15,16 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError
 
+from sequence_tutor.distributed.search import Part, Search
 from sequence_tutor.distributed.scoring.process import UnknownTicketError
 from sequence_tutor.distributed.training import shares_of_budget
-from sequence_tutor.distributed.types import ActorReport, ScoreReport
+from sequence_tutor.distributed.types import (
+    POLICY,
+    ActorReport,
+    RoundReport,
+    ScoreReport,
+    ScreenReport,
+)
 
 STEPS = ("prepare", "claim", "score", "store")
 SIDE_BY_SIDE = ("prepare", "score")
@@ -34,31 +41,66 @@ PROBE_S = 0.05
 
 def generate_and_score(
     group: Any,
+    search: Search | None,
     scorers: list[ActorHandle],
     workers: Sequence[int],
     iteration: int,
     left: int | None,
-) -> tuple[list[ActorReport], list[ScoreReport]]:
-    """Have each of these actors of an EnvRunnerGroup generate a batch, and the scorers score all.
+) -> RoundReport:
+    """Have each of these actors of an EnvRunnerGroup and each proposer make a batch, the screen
+    choose among them if there is one, and the scorers score what is chosen.
 
     left: how many valid sequences may be scored, None for any number. Raises RuntimeError where an
-    actor doesn't come back or a scorer can't start, the error of the lost call where a scorer
-    doesn't come back.
+    actor doesn't come back or a process can't start, the error of the lost call where another
+    process doesn't come back.
     """
-    batches = one_batch_each(group, workers, iteration)
-    allowances = shares_of_budget([report.rows for report, _ in batches], left)
-    made_by = [report.worker for report, _ in batches]
-    scores = score_in_order(
-        scorers,
-        [references[0] for _, references in batches],
-        allowances,
-        lambda i: one_batch_each(group, [made_by[i]], iteration)[0][1][0],
-    )
-    return [report for report, _ in batches], scores
+    sizes = {POLICY: None} if search is None else search.sizes()
+
+    def by_actors(asked: Sequence[int]) -> list[Made]:
+        return one_batch_each(group, asked, iteration, sizes[POLICY])
+
+    made = by_actors(workers)
+    generated = [report for report, _ in made]
+    parts: list[Part] = [(references[0], report.rows) for report, references in made]
+    screened = []
+    if search is not None:
+        reports, proposed = search.propose_round(sizes, iteration)
+        generated += reports
+        parts += proposed
+        if search.screens and parts:
+            screen_report, parts = _choose(search, parts, lambda: by_actors(workers), iteration)
+            screened = [screen_report]
+
+    def again(i: int) -> Any:
+        # what proposers and the screen made is in the driver's store; only an actor's can be lost
+        return by_actors([generated[i].worker])[0][1][0]
+
+    allowances = shares_of_budget([rows for _, rows in parts], left)
+    scores = score_in_order(scorers, [reference for reference, _ in parts], allowances, again)
+    return RoundReport(generated, scores, screened)
 
 
-def one_batch_each(group: Any, workers: Sequence[int], iteration: int) -> list[Made]:
-    """A batch of each of these actors of an EnvRunnerGroup, in the order of their numbers. An actor
+def _choose(
+    search: Search, parts: list[Part], again: Callable[[], list[Made]], iteration: int
+) -> tuple[ScreenReport, list[Part]]:
+    """The screen's choice. `again` makes the actors' batches, which come first, once more if they
+    are lost."""
+    until = time.monotonic() + RESTART_PATIENCE_S
+    while True:
+        try:
+            return search.choose_round([reference for reference, _ in parts], iteration)
+        except (OwnerDiedError, ObjectLostError):
+            if time.monotonic() > until:
+                raise
+            made = [(references[0], report.rows) for report, references in again()]
+            parts = made + parts[len(made) :]
+
+
+def one_batch_each(
+    group: Any, workers: Sequence[int], iteration: int, n: int | None = None
+) -> list[Made]:
+    """A batch of each of these actors of an EnvRunnerGroup, in the order of their numbers; n: see
+    `SequenceActor.sample`. An actor
     that is lost is asked again after its restart, and generates the same batch then. Raises
     RuntimeError for one that doesn't come back."""
     missing = set(workers)
@@ -67,7 +109,7 @@ def one_batch_each(group: Any, workers: Sequence[int], iteration: int) -> list[M
     while missing:
         results = group.foreach_env_runner(
             "sample",
-            kwargs={"iteration": iteration},
+            kwargs={"iteration": iteration, "n": n},
             local_env_runner=False,
             remote_worker_ids=sorted(missing),
         )

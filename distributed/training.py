@@ -20,13 +20,13 @@ from sequence_tutor.distributed.metrics.gauges import stats_gauges
 from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
 from sequence_tutor.distributed.replay.client import ReplayClient
-from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
+from sequence_tutor.distributed.replay.messages import BEST, EmptyReplayError, combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.report.summary import TOP_ROWS, write_top
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.snapshot import Learning, restore, take_snapshot, take_up_record
 from sequence_tutor.distributed.stop_signal import BrokenRewardError
-from sequence_tutor.distributed.types import ActorReport, LearnerReport, ScoreReport, Weights
+from sequence_tutor.distributed.types import LearnerReport, RoundReport, ScoreReport, Weights
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.rewards.bounds import worth_of_invalid
@@ -97,14 +97,15 @@ class Training(ABC):
             run.replay.ratio,
             run.replay.min_rows,
             sample_rows=learner.batch * learner.count * learner.updates_per_call,
-            insert_rows=run.actors.largest_batch,
+            insert_rows=run.largest_insert,
         )
 
     # -- for subclasses -------------------------------------------------------------------------
 
     @abstractmethod
-    def generate_and_score(self) -> tuple[list[ActorReport], list[ScoreReport]]:
-        """A batch of each actor for this round, scored and stored in order."""
+    def generate_and_score(self) -> RoundReport:
+        """A batch of each actor and proposer for this round, screened, scored and stored in
+        order."""
 
     @abstractmethod
     def newest_weights(self) -> tuple[int, Weights]:
@@ -131,7 +132,7 @@ class Training(ABC):
         `ReplayRatio`. 0 in synchronous mode, where a round has a fixed number of updates, and
         without actors, where there is no ratio."""
         run, tally = self.run_config, self.tally
-        if run.mode == "synchronous" or not run.actors.count or not self.trainable_rows:
+        if run.mode == "synchronous" or not run.generates or not self.trainable_rows:
             return 0
         rows = run.learner.batch * run.learner.count
         return self.rate.owed(tally.inserted, tally.sampled + self.learning.updates * rows, rows)
@@ -156,12 +157,14 @@ class Training(ABC):
         """One synchronous round: every actor generates, the scorers score, the shards store in a
         fixed order, the learner updates."""
         run, tally, started = self.run_config, self.tally, time.perf_counter()
-        generated, scored = self.generate_and_score()
-        for report in generated:
-            tally.add_generated(report)
-        for score_report in scored:
-            self.count_scores(score_report)
-        if tally.inserted >= run.replay.min_rows or not run.actors.count:
+        reports = self.generate_and_score()
+        for made in reports.generated:
+            tally.add_generated(made)
+        for screened in reports.screened:
+            tally.add_screened(screened)
+        for scores in reports.scored:
+            self.count_scores(scores)
+        if tally.inserted >= run.replay.min_rows or not run.generates:
             step = run.learner.updates_per_call
             for first in range(0, run.updates_per_iteration, step):
                 self.learn(min(step, run.updates_per_iteration - first))
@@ -193,7 +196,7 @@ class Training(ABC):
             else:  # with the rows as of the last metrics; don't wait for shards that spell anew
                 batches = self.replay.start_sampling(*draw)
         except EmptyReplayError:
-            if not run.actors.count:
+            if not run.generates:
                 raise
             self._nothing_to_learn = True
             return False
@@ -224,8 +227,10 @@ class Training(ABC):
         stats = combine(shards)
         self.invalid.look(stats)
         self.trainable_rows = stats.trainable_rows
+        if self.run_config.searches:
+            tally.sources.set_top(self.replay.view(BEST, 0).sources)
         # a synchronous round waits for every scorer and has a fixed number of updates
-        paced = self.run_config.mode == "asynchronous" and self.run_config.actors.count > 0
+        paced = self.run_config.mode == "asynchronous" and self.run_config.generates
         balance = self.rate.balance_share(tally.inserted, tally.sampled) if paced else math.nan
         return tally.tick(
             invalid_reward=self.invalid.value,

@@ -15,6 +15,8 @@ import numpy as np
 from sequence_tutor.policies.encodings.base import Episodes
 from sequence_tutor.rewards.base import Scores, Status
 
+# The source of sequences that the policy generated.
+POLICY = "policy"
 # Float32 arrays of a network by name.
 Weights = dict[str, np.ndarray]
 
@@ -160,7 +162,7 @@ class ActorReport:
     """Seconds spent generating."""
     kl_to_prior: float
     """Mean KL to the prior, nats per episode; NaN where no policy made them."""
-    source: str = "policy"
+    source: str = POLICY
     """What made them: "policy" or the name of another proposer."""
 
 
@@ -168,10 +170,10 @@ class ActorReport:
 class ScreenReport:
     """What the driver sees of a choice among candidates."""
 
-    proposed: dict[str, int]
-    """Candidates by the name of their proposer, bred ones included."""
-    chosen: dict[str, int]
-    """Of these, how many new ones were chosen for the reward."""
+    bred: dict[str, int]
+    """Candidates that the screen itself made, by the name of the proposer they count for."""
+    screened_out: dict[str, int]
+    """Candidates that don't go to the scorers, by the name of their proposer."""
     candidates: int
     """New valid candidates, that the choice was made from."""
     rows: int
@@ -216,6 +218,20 @@ class ScoreReport:
     the last number counts the longer ones."""
     unpriced: int = 0
     """Invalid rows without a reward of their own."""
+    scored_by: dict[str, int] = field(default_factory=dict)
+    """New scores, without invalid sequences, by what made the sequence."""
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What a synchronous round has made."""
+
+    generated: list[ActorReport]
+    """One for each process that proposed, in a fixed order."""
+    scored: list[ScoreReport]
+    """One for each batch that was scored."""
+    screened: list[ScreenReport] = field(default_factory=list)
+    """The screen's report; empty where there is no screen."""
 
 
 @dataclass(frozen=True)

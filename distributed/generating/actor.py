@@ -43,8 +43,10 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         self.generator = Generator(prior, run.actors, run.seed, worker, corrects)
         self.board = ray.get_actor(board_name(config.run_id))
 
-    def sample(self, iteration: int | None = None, **_: Any) -> tuple[ActorReport, list[Any]]:
-        """Generate one batch; returns the report for the driver and a list with one reference to
+    def sample(
+        self, iteration: int | None = None, n: int | None = None, **_: Any
+    ) -> tuple[ActorReport, list[Any]]:
+        """Generate one batch, of n episodes or as many as the config says; returns the report for the driver and a list with one reference to
         the episodes.
 
         With `iteration` the episodes depend only on the weights, the run's seed, the iteration and
@@ -56,7 +58,7 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
             entropy = [self.calls, int(self.actor_id[-8:], 16)]
         else:
             entropy = [iteration]
-        report, batch = self.generator.sample(entropy, self.actor_id)
+        report, batch = self.generator.sample(entropy, self.actor_id, n)
         return report, [ray.put(batch)]
 
     def _pull_weights(self) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from sequence_tutor.distributed.config import ActorsConfig
-from sequence_tutor.distributed.types import ActorReport, Generated
+from sequence_tutor.distributed.types import POLICY, ActorReport, Generated
 from sequence_tutor.policies.encodings.base import Episodes
 from sequence_tutor.policies.kernels.device import autocast
 from sequence_tutor.policies.prior import Prior, as_tensors, token_log_probs
@@ -53,16 +53,20 @@ class Generator:
         self.policy.load_state_dict(as_tensors(weights))
         self.version = version
 
-    def sample(self, entropy: Sequence[int], actor_id: str) -> tuple[ActorReport, Generated]:
+    def sample(
+        self, entropy: Sequence[int], actor_id: str, n: int | None = None
+    ) -> tuple[ActorReport, Generated]:
         """Generate one batch. entropy: numbers that seed it, with the run's seed and the worker's
-        number; actor_id: id of the actor since its last start."""
+        number; actor_id: id of the actor since its last start; n: episodes, by default as many as
+        the config says."""
         seeds = np.random.SeedSequence([self._seed, self._worker, *entropy])
         generator = torch.Generator()
         generator.manual_seed(int(seeds.generate_state(1)[0]))
         started = time.perf_counter()
-        episodes = self._sampler.sample(self.batch, generator)
+        episodes = self._sampler.sample(self.batch if n is None else n, generator)
         seconds = time.perf_counter() - started
-        self.batch = self._next_batch(seconds)
+        if n is None:
+            self.batch = self._next_batch(seconds)
         report = ActorReport(
             worker=self._worker,
             rows=len(episodes.lengths),
@@ -70,7 +74,7 @@ class Generator:
             seconds=seconds,
             kl_to_prior=self._kl_to_prior(episodes),
         )
-        return report, Generated.by_one(episodes, self.version, actor_id, "policy", seconds)
+        return report, Generated.by_one(episodes, self.version, actor_id, POLICY, seconds)
 
     def _next_batch(self, seconds: float) -> int:
         """Size of the next batch, after one that took `seconds`; at most twice the last. Larger

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 # The driver's own work counts as a stage: with very many scorers it is the bottleneck.
-STAGES = ("generation", "scoring", "learning", "driver")
+STAGES = ("generation", "screening", "scoring", "learning", "driver")
 REPLAY_RATIO = "replay ratio"
 # Share of the time below which a busy stage doesn't count as the bottleneck by itself.
 BUSY = 0.7

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.metrics.sources import SourceCounts
 from sequence_tutor.distributed.metrics.tally import Metrics
 
 # Seconds between two lines where there is no terminal.
@@ -27,6 +28,13 @@ def _share(value: float) -> str:
 
 def _number(value: float, digits: int = 3) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _counts(c: SourceCounts) -> str:
+    return (
+        f"{c.proposed} proposed, {c.screened_out} screened out, {c.scored} scored, {c.top100} of "
+        "the best 100"
+    )
 
 
 class Display:
@@ -125,6 +133,8 @@ class Progress:
             ("failed scores", str(m.failed)),
             ("bottleneck", m.bottleneck.text),
         ]
+        if self.run.searches:
+            rows += [(f"from {name}", _counts(counts)) for name, counts in m.sources.items()]
         for name, value in rows:
             table.add_row(name, value)
         return table

@@ -73,6 +73,7 @@ RUN_SERIES = (
         "work",
         {
             "generate": "generate_s",
+            "screen": "screen_s",
             "score": "score_s",
             "replay": "replay_s",
             "learn": "learn_s",
@@ -116,7 +117,13 @@ RUN_SERIES = (
         "gauge",
         "Processes that answer",
         "kind",
-        {"actor": "actors_alive", "scorer": "scorers_up", "shard": "shards_alive"},
+        {
+            "actor": "actors_alive",
+            "proposer": "proposers_up",
+            "screen": "screens_up",
+            "scorer": "scorers_up",
+            "shard": "shards_alive",
+        },
     ),
     _gauge("wanted_scorers", "scorers_wanted", "Scorers, those included that wait for a CPU"),
     _gauge("replay_rows", "replay_rows", "Rows in the replay"),

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from sequence_tutor.distributed.metrics.bottleneck import STAGES, Bottleneck, BusyShares, bottleneck
-from sequence_tutor.distributed.types import DURATIONS, ActorReport, LearnerReport, ScoreReport
+from sequence_tutor.distributed.metrics.sources import SourceCounts, SourceTable
+from sequence_tutor.distributed.types import (
+    DURATIONS,
+    POLICY,
+    ActorReport,
+    LearnerReport,
+    ScoreReport,
+    ScreenReport,
+)
 from sequence_tutor.rewards.base import Status
 
 
@@ -95,6 +103,10 @@ class Metrics:
     """Batches lost on the way to the learner."""
     actors_alive: int = 0
     """Actors that answer."""
+    proposers_up: int = 0
+    """Processes of proposers beside the policy."""
+    screens_up: int = 0
+    """Processes that screen."""
     scorers_up: int = 0
     """Scorers that can be given work."""
     scorers_wanted: int = 0
@@ -102,7 +114,9 @@ class Metrics:
     shards_alive: int = 0
     """Shards that answer."""
     generate_s: float = 0.0
-    """Seconds since the last tick that actors generated, summed over all."""
+    """Seconds since the last tick that actors and other proposers generated, summed over all."""
+    screen_s: float = 0.0
+    """Seconds since the last tick spent screening, summed over all processes."""
     score_s: float = 0.0
     """Seconds since the last tick that scorers scored, summed over all."""
     replay_s: float = 0.0
@@ -115,12 +129,17 @@ class Metrics:
     """Seconds since the last tick that the driver waited for reports."""
     generation_busy: float = 0.0
     """Smoothed share of the last half minute that an actor was busy, 0 to 1."""
+    screening_busy: float = 0.0
+    """Smoothed share of the last half minute that a screen was busy, 0 to 1."""
     scoring_busy: float = 0.0
     """Smoothed share of the last half minute that a scorer was busy, 0 to 1."""
     learning_busy: float = 0.0
     """Smoothed share of the last half minute that the learner was busy, 0 to 1."""
     driver_busy: float = 0.0
     """Smoothed share of the last half minute that the driver was busy, 0 to 1."""
+
+    sources: dict[str, SourceCounts] = field(default_factory=dict)
+    """What became of the sequences of each proposer, by its name."""
 
     @property
     def learning_s(self) -> float:
@@ -186,8 +205,12 @@ class Tally:
     """Batches lost on the way to the learner since the start of this driver."""
     generated: list[ActorReport] = field(default_factory=list)
     """Reports of actors since the last tick."""
+    screened: list[ScreenReport] = field(default_factory=list)
+    """Reports of the screen since the last tick."""
     scored: list[ScoreReport] = field(default_factory=list)
     """Reports of scorers since the last tick."""
+    sources: SourceTable = field(default_factory=SourceTable)
+    """What became of the sequences of each proposer."""
     learned: list[LearnerReport] = field(default_factory=list)
     """Reports of the learner since the last tick."""
     replay_s: float = 0.0
@@ -208,13 +231,14 @@ class Tally:
     def counters(self) -> dict[str, int]:
         """The counters that a checkpoint keeps."""
         statuses = dict(zip(STATUSES, self.statuses.tolist(), strict=True))
-        return {name: getattr(self, name) for name in COUNTERS} | statuses
+        return {name: getattr(self, name) for name in COUNTERS} | statuses | self.sources.counters()
 
     def restore(self, counters: dict[str, int], elapsed_s: float) -> None:
         """Continue from the counters of a checkpoint."""
         for name in COUNTERS:
             setattr(self, name, counters[name])
         self.statuses = np.array([counters[name] for name in STATUSES], np.int64)
+        self.sources.restore(counters)
         self.earlier_s, self.started = elapsed_s, time.monotonic()
         self.at_checkpoint = counters
 
@@ -244,10 +268,16 @@ class Tally:
 
     def add_generated(self, report: ActorReport) -> None:
         self.generated.append(report)
+        self.sources.add_generated(report)
         self.sequences += report.rows
+
+    def add_screened(self, report: ScreenReport) -> None:
+        self.screened.append(report)
+        self.sources.add_screened(report)
 
     def add_scored(self, report: ScoreReport) -> None:
         self.scored.append(report)
+        self.sources.add_scored(report)
         self.inserted += report.added
         self.scores_used += report.paid
         self.failed += report.failed
@@ -279,14 +309,16 @@ class Tally:
             rewarded, rewards = rewarded + unpriced, rewards + unpriced * invalid_reward
         updates = sum(r.updates for r in self.learned)
         newest = self.learned[-1] if self.learned else None
-        kl_rows = sum(r.rows for r in self.generated)
+        made = sum(r.rows for r in self.generated)
+        by_policy = [r for r in self.generated if r.source == POLICY]
+        kl_rows = sum(r.rows for r in by_policy)
         self.last = Metrics(
             iteration=self.iteration,
             elapsed_s=self.elapsed_s,
             updates=self.updates,
             scores_used=self.scores_used,
             sequences=self.sequences,
-            sequences_per_s=kl_rows / seconds,
+            sequences_per_s=made / seconds,
             updates_per_s=updates / seconds,
             valid_share=sum(r.valid for r in self.scored) / rows if rows else last.valid_share,
             repeated_share=(
@@ -298,7 +330,7 @@ class Tally:
             reward_mean=rewards / rewarded if rewarded else last.reward_mean,
             invalid_reward=invalid_reward,
             kl_to_prior=(
-                sum(r.kl_to_prior * r.rows for r in self.generated) / kl_rows
+                sum(r.kl_to_prior * r.rows for r in by_policy) / kl_rows
                 if kl_rows
                 else last.kl_to_prior
             ),
@@ -307,24 +339,27 @@ class Tally:
             residual=newest.residual if newest else last.residual,
             start_value=newest.start_value if newest else last.start_value,
             generate_s=sum(r.seconds for r in self.generated),
+            screen_s=sum(r.seconds for r in self.screened),
             score_s=sum(r.seconds for r in self.scored),
             replay_s=self.replay_s + sum(r.fetch_s for r in self.learned),
             learn_s=sum(r.learn_s for r in self.learned),
             broadcast_s=sum(r.publish_s for r in self.learned),
             driver_waiting_s=self.waited_s,
+            sources={name: replace(c) for name, c in self.sources.by_name.items()},
             **gauges,
         )
         if self.begun:  # the time before the first work doesn't count: processes were starting
             self._add_busy_shares(self.last, seconds)
         self.begun = self.begun or bool(self.generated or self.learned)
-        self.generated, self.scored, self.learned = [], [], []
+        self.generated, self.screened, self.scored, self.learned = [], [], [], []
         self.replay_s = self.waited_s = 0.0
         self.ticked = now
         return self.last
 
     def _add_busy_shares(self, m: Metrics, seconds: float) -> None:
         work = {
-            "generation": m.generate_s / max(1, m.actors_alive),
+            "generation": m.generate_s / max(1, m.actors_alive + m.proposers_up),
+            "screening": m.screen_s / max(1, m.screens_up),
             "scoring": m.score_s / max(1, m.scorers_up),
             "learning": m.learning_s,
             "driver": max(0.0, seconds - m.driver_waiting_s - self.replay_s),

@@ -35,6 +35,8 @@ class MetricsWriter:
         }
         self._lines.write(json.dumps(known) + "\n")
         self._lines.flush()
+        for source, counts in known.pop("sources").items():
+            known |= {f"sources/{source}/{field}": count for field, count in counts.items()}
         for name, value in known.items():
             if value is not None:
                 self._board.add_scalar(name, value, metrics.updates)

@@ -52,8 +52,19 @@ def bundles(run: RunConfig, scoring_only: bool = False) -> list[dict[str, float]
         *[shard] * run.replay.shards,
         *[{"CPU": 1, "GPU": learner.gpus, **learner.resources}] * learner.count,
         *[{"CPU": 1, "GPU": actors.gpus, **actors.resources}] * actors.least,
-        *[scorer] * (scorers.least if actors.count else 0),  # without actors nothing is scored
+        *search_bundles(run),
+        *[scorer] * (scorers.least if run.generates else 0),
     ]
+
+
+def search_bundles(run: RunConfig) -> list[dict[str, float]]:
+    """The resources of each process of the proposers and of the screen."""
+    found: list[dict[str, float]] = []
+    for proposer in run.proposers.all.values():
+        found += [{"CPU": 1, **proposer.resources}] * proposer.processes
+    if run.screen is not None:
+        found += [{"CPU": 1, **run.screen.resources}] * run.screen.processes
+    return found
 
 
 def needed(run: RunConfig, scoring_only: bool = False) -> dict[str, float]:

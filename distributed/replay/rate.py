@@ -15,7 +15,8 @@ class ReplayRatio:
 
     holds from `min_rows` rows on. The lower bound keeps the learner from training again and again
     on the same rows, the upper bound keeps rows from getting stale before the learner uses them.
-    Before `min_rows` rows nothing is sampled and everything may be inserted.
+    Before `min_rows` rows nothing is sampled and everything may be inserted. With ratio 0 nothing is
+    ever sampled.
 
     Both sides would wait for ever at a balance at which neither may move. There is none if
 
@@ -38,9 +39,9 @@ class ReplayRatio:
         sample_rows: int,
         insert_rows: int,
     ) -> None:
-        if not ratio > 0 or min(min_rows, sample_rows, insert_rows) < 1:
+        if not ratio >= 0 or min(min_rows, sample_rows, insert_rows) < 1:
             raise ValueError(
-                "need ratio > 0 and min_rows, sample_rows, insert_rows >= 1, got "
+                "need ratio >= 0 and min_rows, sample_rows, insert_rows >= 1, got "
                 f"{ratio}, {min_rows}, {sample_rows}, {insert_rows}"
             )
         bound = (sample_rows + ratio * insert_rows) / 2
@@ -66,6 +67,8 @@ class ReplayRatio:
 
     def balance_share(self, inserted: int, sampled: int) -> float:
         """Balance divided by slack, -1 to 1: at 1 the actors wait, at -1 the learner."""
+        if not self.ratio:
+            return math.nan
         return max(-1.0, min(self.balance(inserted, sampled) / self.slack, 1.0))
 
     def achieved(self, inserted: int, sampled: int) -> float:
@@ -76,7 +79,9 @@ class ReplayRatio:
         """Whether n more rows may be sampled now. ValueError if n exceeds `sample_rows`."""
         if n > self.sample_rows:
             raise ValueError(f"{n} samples at once, but sample_rows is {self.sample_rows}")
-        return inserted >= self.min_rows and self.balance(inserted, sampled) - n >= -self.slack
+        if not self.ratio or inserted < self.min_rows:
+            return False
+        return self.balance(inserted, sampled) - n >= -self.slack
 
     def may_insert(self, inserted: int, sampled: int, n: int) -> bool:
         """Whether n more rows may be inserted now. ValueError if n exceeds `insert_rows`."""

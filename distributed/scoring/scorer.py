@@ -12,6 +12,7 @@ valid sequence.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -96,6 +97,8 @@ class Work:
     """Rows added to the replay."""
     used: int = 0
     """Added rows that count against the score budget."""
+    sources_scored: Counter[str] = field(default_factory=Counter)
+    """New scores, without invalid sequences, by what made the sequence."""
     statuses: np.ndarray = field(default_factory=lambda: count_statuses([]))
     """int64 [len(Status)] new scores by the number of their status."""
     durations: np.ndarray = field(default_factory=lambda: count_durations([]))
@@ -260,8 +263,10 @@ class Scorer:
         result = self.replay.add(scored)
         work.added += result.added
         work.used += result.paid
+        judged = scored.status != Status.INVALID
+        work.sources_scored.update(s for s, j in zip(scored.sources, judged, strict=True) if j)
         work.statuses += count_statuses(scored.status)
-        work.durations += count_durations(scored.seconds[scored.status != Status.INVALID])
+        work.durations += count_durations(scored.seconds[judged])
         scores = scored.scores
         for i, key in enumerate(scored.keys):
             work.outcomes[key] = scores.row(i)
@@ -287,6 +292,7 @@ class Scorer:
             statuses=tuple(work.statuses.tolist()),
             durations=tuple(work.durations.tolist()),
             unpriced=int(unpriced(rewards, status).sum()),
+            scored_by=dict(work.sources_scored),
         )
 
 

@@ -19,7 +19,7 @@ from sequence_tutor.distributed.generating.genetic import GENETIC, children
 from sequence_tutor.distributed.generating.proposals import encoded, episodes_of
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import RecordView
-from sequence_tutor.distributed.replay.sampler import round_at_random
+from sequence_tutor.distributed.replay.sampler import equal_parts, round_at_random
 from sequence_tutor.distributed.screening.choice import choose_batch, shortlist
 from sequence_tutor.distributed.screening.surrogate import (
     GaussianProcess,
@@ -68,7 +68,7 @@ class Screen:
         started = time.perf_counter()
         random = np.random.default_rng([*self._seeds, *entropy])
         candidates = join_generated(batches)
-        proposed = Counter(candidates.sources)
+        bred = 0
         with self._domain.quiet():
             invalid, keys, pool = self._new(candidates)
             view = self._replay.view(self._config.best, self._config.newest)
@@ -80,23 +80,24 @@ class Screen:
                 for _ in range(self._config.generations if self._genetic else 0):
                     made = self._children(keys, prediction, view, random)
                     if made:
-                        proposed[GENETIC] += len(made)
+                        bred += len(made)
                         keys += made
                         actions = encoded(self._encoding, made).values()
-                        bred = Generated.by_one(episodes_of(actions), -1, process_id, GENETIC, 0.0)
-                        pool = join_generated([pool, bred])
+                        born = Generated.by_one(episodes_of(actions), -1, process_id, GENETIC, 0.0)
+                        pool = join_generated([pool, born])
                         prediction = join_predictions([prediction, self._predict(made)])
                 rows = self._pick(prediction, random)
         self._remember([keys[i] for i in rows.tolist()])
-        chosen = pool.select(rows)
+        chosen = join_generated([pool.select(rows), invalid])
+        left = Counter(candidates.sources) + Counter({GENETIC: bred})
         report = ScreenReport(
-            proposed=dict(proposed),
-            chosen=dict(Counter(chosen.sources)),
+            bred={GENETIC: bred} if bred else {},
+            screened_out=dict(left - Counter(chosen.sources)),
             candidates=len(keys),
-            rows=len(chosen) + len(invalid),
+            rows=len(chosen),
             seconds=time.perf_counter() - started,
         )
-        return report, join_generated([chosen, invalid])
+        return report, chosen
 
     def _new(self, candidates: Generated) -> tuple[Generated, list[str], Generated]:
         """The invalid candidates; the keys of those that aren't on record; and these."""
@@ -180,3 +181,10 @@ class Screen:
         self._sent.update(dict.fromkeys(keys))
         for key in list(self._sent)[: max(0, len(self._sent) - SENT)]:
             del self._sent[key]
+
+
+def equal_slices(batch: Generated, parts: int) -> list[Generated]:
+    """A batch in up to `parts` batches of about equal size, none of them empty."""
+    sizes = [size for size in equal_parts(len(batch), parts) if size]
+    ends = np.cumsum(sizes).tolist()
+    return [batch.slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]

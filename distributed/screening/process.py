@@ -1,0 +1,47 @@
+"""The screen as a Ray actor, between proposers and scorers."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any
+
+import ray
+
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.replay.ray_shards import ray_replay
+from sequence_tutor.distributed.screening.screen import Screen, equal_slices
+from sequence_tutor.distributed.types import ScreenReport
+from sequence_tutor.distributed.weight_board import unpacked
+from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.rewards.domains import domain_of
+
+
+class ScreenProcess:
+    """One process of the screen. What it learns from is in the shards, so a restarted one goes on.
+
+    shards: handles of the replay shards, `packed`.
+    """
+
+    def __init__(self, run: RunConfig, worker: int, shards: bytes, encoding: Encoding) -> None:
+        assert run.screen is not None
+        self._id, self._calls = f"screen-{worker}-{uuid.uuid4().hex[:8]}", 0
+        replay, domain = ray_replay(unpacked(shards)), domain_of(run.encoding)
+        self._screen = Screen(
+            run.screen, run.proposers.genetic, domain, encoding, replay, run.seed
+        )
+
+    def choose(
+        self, references: list[ray.ObjectRef], parts: int, iteration: int | None = None
+    ) -> tuple[ScreenReport, list[tuple[Any, int]]]:
+        """Choose among the episodes of batches. Returns the report for the driver, and the chosen
+        in up to `parts` batches of about equal size: (reference, rows) each. With `iteration` the
+        choice depends on the candidates, the record, the seed and the iteration alone."""
+        self._calls += 1
+        entropy = [self._calls, int(self._id[-8:], 16)] if iteration is None else [iteration]
+        report, chosen = self._screen.choose(ray.get(references), entropy, self._id)
+        return report, [(ray.put(part), len(part)) for part in equal_slices(chosen, parts)]
+
+    def process_id(self) -> int:
+        """The operating system's number of this process."""
+        return os.getpid()
