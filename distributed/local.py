@@ -40,7 +40,6 @@ from sequence_tutor.distributed.screening.screen import Screen, equal_slices
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.distributed.training import Training, shares_of_budget
 from sequence_tutor.distributed.types import (
-    POLICY,
     Generated,
     LearnerReport,
     RoundReport,
@@ -212,11 +211,11 @@ class LocalRun(Training):
         for worker, generator in enumerate(self._generators, start=1):
             generator.take_weights(*self.learning.weights)
             actor = ACTOR.format(worker=worker)
-            report, batch = generator.sample([iteration], actor, sizes[POLICY])
+            report, batch = generator.sample([iteration], actor, sizes.policy)
             generated.append(report)
             batches.append(batch)
         for proposals in self._proposals:
-            report, proposed = proposals.make(sizes[proposals.name], [iteration], LOCAL)
+            report, proposed = proposals.make(sizes.others[proposals.name], [iteration], LOCAL)
             generated.append(report)
             batches += [] if proposed is None else [proposed]
         screened = []
@@ -229,8 +228,7 @@ class LocalRun(Training):
         """Score batches and store them, in their order."""
         shares = shares_of_budget([len(batch) for batch in batches], self.budget_left())
         works = [
-            self._scorer.prepare(batch, share)
-            for batch, share in zip(batches, shares, strict=True)
+            self._scorer.prepare(batch, share) for batch, share in zip(batches, shares, strict=True)
         ]
         for work in works:
             self._scorer.claim(work)

@@ -21,7 +21,7 @@ from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.proposer_process import ProposerProcess
-from sequence_tutor.distributed.generating.shares import batch_sizes
+from sequence_tutor.distributed.generating.shares import BatchSizes, batch_sizes
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.screening.process import ScreenProcess
 from sequence_tutor.distributed.types import POLICY, ActorReport, Generated, ScreenReport
@@ -87,13 +87,13 @@ class Search:
     # -- synchronous mode --------------------------------------------------------------------------
 
     def propose_round(
-        self, sizes: dict[str, int | None], iteration: int
+        self, sizes: BatchSizes, iteration: int
     ) -> tuple[list[ActorReport], list[Part]]:
         """A batch of each proposer's processes for this round, in a fixed order. A process that is
         lost is asked again after its restart, and proposes the same. Raises the error of one that
         doesn't come back."""
         ask = {
-            process: partial(process.propose.remote, sizes[name], iteration)
+            process: partial(process.propose.remote, sizes.others[name], iteration)
             for (name, _), process in self._proposers.items()
         }
         calls = {process: call() for process, call in ask.items()}
@@ -143,7 +143,7 @@ class Search:
             return
         sizes = self.sizes()
         for name, worker in idle:
-            call = self._proposers[name, worker].propose.remote(sizes[name])
+            call = self._proposers[name, worker].propose.remote(sizes.others[name])
             self._asked[call] = name, worker
             self._rounds[name] += 1
 
@@ -211,7 +211,7 @@ class Search:
         """Forget all candidates: the budget is used."""
         self._candidates, self._again = [], []
 
-    def sizes(self) -> dict[str, int | None]:
+    def sizes(self) -> BatchSizes:
         """Sequences that each process proposes now; see `batch_sizes`."""
         return batch_sizes(self._run, self._replay)
 

@@ -15,11 +15,11 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError
 
-from sequence_tutor.distributed.search import Part, Search
+from sequence_tutor.distributed.generating.shares import BatchSizes
 from sequence_tutor.distributed.scoring.process import UnknownTicketError
+from sequence_tutor.distributed.search import Part, Search
 from sequence_tutor.distributed.training import shares_of_budget
 from sequence_tutor.distributed.types import (
-    POLICY,
     ActorReport,
     RoundReport,
     ScoreReport,
@@ -54,10 +54,10 @@ def generate_and_score(
     actor doesn't come back or a process can't start, the error of the lost call where another
     process doesn't come back.
     """
-    sizes = {POLICY: None} if search is None else search.sizes()
+    sizes = BatchSizes(None, {}) if search is None else search.sizes()
 
     def by_actors(asked: Sequence[int]) -> list[Made]:
-        return one_batch_each(group, asked, iteration, sizes[POLICY])
+        return one_batch_each(group, asked, iteration, sizes.policy)
 
     made = by_actors(workers)
     generated = [report for report, _ in made]

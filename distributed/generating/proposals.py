@@ -53,7 +53,9 @@ class Proposals:
         seconds = time.perf_counter() - started
         batch = None
         if tokens:
-            batch = Generated.by_one(episodes_of(tokens.values()), -1, process_id, self.name, seconds)
+            batch = Generated.by_one(
+                episodes_of(tokens.values()), -1, process_id, self.name, seconds
+            )
         report = ActorReport(
             worker=self._worker,
             rows=len(tokens),

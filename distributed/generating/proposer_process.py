@@ -42,7 +42,9 @@ class ProposerProcess:
         replay = ray_replay(unpacked(shards))
         self._made = Proposals(name, proposer, domain, encoding, replay, run.seed, worker)
 
-    def propose(self, n: int, iteration: int | None = None) -> tuple[ActorReport, list[tuple[Any, int]]]:
+    def propose(
+        self, n: int, iteration: int | None = None
+    ) -> tuple[ActorReport, list[tuple[Any, int]]]:
         """Propose up to n sequences. Returns the report for the driver, and a list with the batch,
         as a reference and its rows; the list is empty where there are none. With `iteration` they depend on the record, the
         seed, the iteration and the worker's number alone."""

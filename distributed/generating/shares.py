@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.client import ReplayClient
@@ -13,15 +14,22 @@ from sequence_tutor.distributed.types import POLICY
 TOP, LEAST, GIVEN = 100, 0.25, 10
 
 
-def batch_sizes(run: RunConfig, replay: ReplayClient) -> dict[str, int | None]:
-    """Sequences that a process of each proposer proposes now, the policy's actors included; None
-    where an actor decides itself. With `proposers.adaptive` the sum of a round stays as configured,
-    and the part beyond LEAST follows each one's rows among the record's best."""
+class BatchSizes(NamedTuple):
+    """Sequences that each process proposes at a time."""
+
+    policy: int | None
+    """Of an actor; None where it decides itself."""
+    others: dict[str, int]
+    """By the name of another proposer."""
+
+
+def batch_sizes(run: RunConfig, replay: ReplayClient) -> BatchSizes:
+    """The sizes for now. With `proposers.adaptive` the sum of a round stays as configured, and the
+    part beyond LEAST follows each one's rows among the record's best."""
     others = run.proposers.all
-    sizes: dict[str, int | None] = {name: one.batch for name, one in others.items()}
-    if not run.proposers.adaptive:
-        return sizes | {POLICY: None}
     batches = {name: one.batch for name, one in others.items()}
+    if not run.proposers.adaptive:
+        return BatchSizes(None, batches)
     processes = {name: one.processes for name, one in others.items()}
     if run.actors.count:
         batches[POLICY], processes[POLICY] = run.actors.batch, run.actors.count
@@ -29,7 +37,8 @@ def batch_sizes(run: RunConfig, replay: ReplayClient) -> dict[str, int | None]:
     found = {name: sources[name] + GIVEN for name in batches}
     shared = sum((1 - LEAST) * batches[name] * processes[name] for name in batches)
     whole = sum(found.values())
-    return {POLICY: None} | {
+    sizes = {
         name: max(1, round(LEAST * batch + shared * found[name] / whole / processes[name]))
         for name, batch in batches.items()
     }
+    return BatchSizes(sizes.pop(POLICY, None), sizes)

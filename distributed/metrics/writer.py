@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -30,7 +31,7 @@ class MetricsWriter:
     def write(self, metrics: Metrics) -> None:
         # JSON has no NaN: a number that isn't known yet is null
         values = asdict(metrics)
-        known = {
+        known: dict[str, Any] = {
             k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()
         }
         self._lines.write(json.dumps(known) + "\n")

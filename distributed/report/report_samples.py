@@ -54,7 +54,10 @@ class ReportSamples:
     def drawn(self, name: str) -> list[Generated]:
         """The sequences of one policy, in batches."""
         policy, version = self.policies[name], 0 if name == PRIOR else self.updates
-        return [Generated.by_one(e, version, "", REPORT, 0.0) for e in policy.episodes(self.n, self.seed)]
+        return [
+            Generated.by_one(e, version, "", REPORT, 0.0)
+            for e in policy.episodes(self.n, self.seed)
+        ]
 
 
 def score_samples(

@@ -336,6 +336,7 @@ def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
         steps = _as_wide(steps, width, 0.0)
         steps[:, width - 1] += beyond
     assert scores.seconds is not None
+    n = len(rows)
     return Scored(
         tokens=episodes.tokens[rows],
         lengths=episodes.lengths[rows],

@@ -27,9 +27,7 @@ class ScreenProcess:
         assert run.screen is not None
         self._id, self._calls = f"screen-{worker}-{uuid.uuid4().hex[:8]}", 0
         replay, domain = ray_replay(unpacked(shards)), domain_of(run.encoding)
-        self._screen = Screen(
-            run.screen, run.proposers.genetic, domain, encoding, replay, run.seed
-        )
+        self._screen = Screen(run.screen, run.proposers.genetic, domain, encoding, replay, run.seed)
 
     def choose(
         self, references: list[ray.ObjectRef], parts: int, iteration: int | None = None
