@@ -112,20 +112,21 @@ def change_element(parent: Parent, random: Random) -> Chem.RWMol | None:
 def change_bond_order(parent: Parent, random: Random) -> Chem.RWMol | None:
     """A bond made single, double or triple, with hydrogens given or taken at both ends."""
     drawn = random.random()
-    for _ in range(TRIES if parent.editable else 0):
-        bond = pick(parent.editable, random)
-        free = min(parent.hydrogens[bond.first], parent.hydrogens[bond.second])
-        if drawn < 0.45:
-            order = 1 if bond.order > 1 else 0
-        elif drawn < 0.95:  # as Jensen: .45 from single, .05 from triple
-            order = 2 if bond.order != 2 else 0
-        else:
-            order = 3 if not bond.rings and bond.order < 3 else 0
-        if order and free >= order - bond.order:
-            child = Chem.RWMol(parent.mol)
-            child.GetBondBetweenAtoms(bond.first, bond.second).SetBondType(ORDERS[order])
-            return child
-    return None
+    order = 1 if drawn < 0.45 else 2 if drawn < 0.95 else 3
+    bonds = [
+        bond
+        for bond in parent.editable
+        if bond.order != order
+        and order - bond.order <= parent.hydrogens[bond.first]
+        and order - bond.order <= parent.hydrogens[bond.second]
+        and not (order == 3 and bond.rings)
+    ]
+    if not bonds:
+        return None
+    bond = pick(bonds, random)
+    child = Chem.RWMol(parent.mol)
+    child.GetBondBetweenAtoms(bond.first, bond.second).SetBondType(ORDERS[order])
+    return child
 
 
 def delete_ring_bond(parent: Parent, random: Random) -> Chem.RWMol | None:
