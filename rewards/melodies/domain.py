@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sequence_tutor.rewards.base import Domain, Identity
+from sequence_tutor.rewards.melodies import breeding
 from sequence_tutor.rewards.melodies.rule_metrics import PAPER_COLUMNS
 from sequence_tutor.rewards.melodies.spelling import identify, parse, tokens_of
 
@@ -20,6 +21,7 @@ class MelodyDomain(Domain):
     name, encoding = "melodies", "melody"
     example, cheapest = "C4-------", "stay_in_key"
     isolated = False  # plain Python
+    breeds = True
     published = PAPER_COLUMNS
 
     def load_components(self) -> None:
@@ -46,6 +48,14 @@ class MelodyDomain(Domain):
         from sequence_tutor.rewards.melodies.components import gather
 
         return gather(things)
+
+    def mutate(self, sequence: str, random: np.random.Generator) -> str | None:
+        """The melody transposed, or with one bar changed, see `breeding`."""
+        return breeding.mutate(sequence, random)
+
+    def cross(self, first: str, second: str, random: np.random.Generator) -> str | None:
+        """The start of one melody and the end of another, see `breeding`."""
+        return breeding.cross(first, second, random)
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None

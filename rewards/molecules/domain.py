@@ -11,6 +11,8 @@ import numpy as np
 from rdkit import Chem, DataStructs
 
 from sequence_tutor.rewards.base import Domain, Identity
+from sequence_tutor.rewards.molecules import breeding
+from sequence_tutor.rewards.molecules.features import fragment_counts
 from sequence_tutor.rewards.molecules.identity import identify, read
 from sequence_tutor.rewards.molecules.molecule import Molecule, quiet, tokens_of
 from sequence_tutor.rewards.molecules.properties import molecular_weight, tpsa
@@ -25,6 +27,7 @@ class MoleculeDomain(Domain):
     name, encoding = "molecules", "smiles"
     example, cheapest = "CC(N)=O", "validity"
     isolated = True  # RDKit is C++: a text may hang or crash the process that reads it
+    breeds = True
     # from Jaques et al. 2017, quoted from memory and not checked; their SA has the other sign
     published = {
         "paper: before": {
@@ -79,6 +82,19 @@ class MoleculeDomain(Domain):
                 return str(Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)[0])
             except (RuntimeError, ValueError):  # such as too many rings open at once
                 return None
+
+    def mutate(self, sequence: str, random: np.random.Generator) -> str | None:
+        """A molecule that differs by an atom or a bond, see `breeding`."""
+        return breeding.mutate(sequence, random)
+
+    def cross(self, first: str, second: str, random: np.random.Generator) -> str | None:
+        """A part of each of two molecules, joined, see `breeding`."""
+        return breeding.cross(first, second, random)
+
+    def features(self, sequences: Sequence[str]) -> list[np.ndarray]:
+        """Two blocks: counts of Morgan environments of radius 2, and of atom pairs. Raises
+        ValueError for a SMILES that isn't valid."""
+        return fragment_counts(sequences)
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None

@@ -1,0 +1,113 @@
+"""Children of melodies: small changes of one, and the start of one with the end of another.
+
+For the tokens, int64 [T], see `melody`. A melody's only spelling is its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, HOLD, OFF, TOKENS, Ints
+from sequence_tutor.rewards.melodies.notes import STEPS_PER_BAR, STEPS_PER_BEAT
+from sequence_tutor.rewards.melodies.spelling import identify, parse, spell
+
+TRIES = 10
+MOST_CHANGES = 3  # steps of a bar that one change varies
+WIDEST = 4  # semitones that a varied note moves, a major third
+
+Random = np.random.Generator
+
+
+def mutate(text: str, random: Random) -> str | None:
+    """The melody transposed, with one bar varied, or with one bar in the place of another, of the
+    same length; None where ten tries changed nothing or the text isn't a melody."""
+    melody = _read(text)
+    if melody is None:
+        return None
+    for _ in range(TRIES):
+        change = CHANGES[int(random.random() * len(CHANGES))]
+        child = spell(change(melody, random))
+        if child != text:
+            return child
+    return None
+
+
+def cross(first: str, second: str, random: Random) -> str | None:
+    """The bars of one melody up to some place, then those of the other after that place, which
+    decides the length. The place is between two bars, or between two beats where the melodies
+    have one bar or two, which leave no choice. None where ten tries gave only one of the two, or a
+    text isn't a melody."""
+    one, other = _read(first), _read(second)
+    if one is None or other is None:
+        return None
+    shortest = min(len(one), len(other))
+    unit = STEPS_PER_BAR if shortest > 2 * STEPS_PER_BAR else STEPS_PER_BEAT
+    places = range(unit, shortest, unit)
+    for _ in range(TRIES if places else 0):
+        place = places[int(random.random() * len(places))]
+        child = spell(np.concatenate([one[:place], other[place:]]))
+        if child not in (first, second):
+            return child
+    return None
+
+
+def transpose(melody: Ints, random: Random) -> Ints:
+    """All notes higher or lower by the same interval, each interval that keeps them in range as
+    likely."""
+    notes = melody[melody >= FIRST_PITCH]
+    if not len(notes):
+        return melody
+    shifts = np.arange(FIRST_PITCH - notes.min(), TOKENS - notes.max())
+    shifts = shifts[shifts != 0]
+    if not len(shifts):
+        return melody
+    return np.where(melody >= FIRST_PITCH, melody + random.choice(shifts), melody)
+
+
+def vary_bar(melody: Ints, random: Random) -> Ints:
+    """One to three steps of a bar changed: a note moves by up to four semitones or is held over, a
+    hold or note off becomes a note near the last one, or the other of the two."""
+    child = melody.copy()
+    start = _a_bar(melody, random)
+    end = min(start + STEPS_PER_BAR, len(melody))
+    for step in random.integers(start, end, size=int(random.integers(1, MOST_CHANGES + 1))):
+        before = child[:step][child[:step] >= FIRST_PITCH]
+        near = int(before[-1]) if len(before) else int(random.integers(FIRST_PITCH, TOKENS))
+        keep_note = random.random() < 0.75
+        if child[step] >= FIRST_PITCH:
+            child[step] = _near(int(child[step]), random) if keep_note else HOLD
+        elif keep_note:
+            child[step] = _near(near, random)
+        else:
+            child[step] = OFF if child[step] == HOLD else HOLD
+    return child
+
+
+def repeat_bar(melody: Ints, random: Random) -> Ints:
+    """A bar in the place of another; of the last one, if it is shorter, the start."""
+    source, target = _a_bar(melody, random), _a_bar(melody, random)
+    length = min(STEPS_PER_BAR, len(melody) - source, len(melody) - target)
+    child = melody.copy()
+    child[target : target + length] = melody[source : source + length]
+    return child
+
+
+CHANGES: tuple[Callable[[Ints, Random], Ints], ...] = transpose, vary_bar, repeat_bar
+
+
+def _read(text: str) -> Ints | None:
+    return None if identify(text).key is None else parse(text)
+
+
+def _a_bar(melody: Ints, random: Random) -> int:
+    """The first step of a bar, the last of which may be shorter."""
+    return int(random.integers(-(-len(melody) // STEPS_PER_BAR))) * STEPS_PER_BAR
+
+
+def _near(note: int, random: Random) -> int:
+    """Another note at most `WIDEST` semitones away, in range."""
+    notes = range(max(FIRST_PITCH, note - WIDEST), min(TOKENS, note + WIDEST + 1))
+    others = [other for other in notes if other != note]
+    return others[int(random.random() * len(others))]

@@ -1,0 +1,104 @@
+"""Children of melodies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sequence_tutor.rewards.base import Domain
+from sequence_tutor.rewards.melodies.breeding import WIDEST, repeat_bar, transpose, vary_bar
+from sequence_tutor.rewards.melodies.domain import MelodyDomain
+from sequence_tutor.rewards.melodies.melody import FIRST_PITCH
+from sequence_tutor.rewards.melodies.spelling import parse
+
+DOMAIN: Domain = MelodyDomain()
+FIRST = "C4---E4---G4---.---" + "C5-B4-A4-G4-F4-E4-D4---"
+SECOND = "A3-------C#4-------" + "D4---" * 4 + "C3-" * 16
+assert len(DOMAIN.split(FIRST)) == 32 and len(DOMAIN.split(SECOND)) == 64
+
+
+def tokens(text: str) -> np.ndarray:
+    melody = parse(text)
+    assert melody is not None
+    return melody
+
+
+def test_children_are_melodies_that_differ_from_their_parents() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        child = DOMAIN.mutate(FIRST, random)
+        assert child is not None and DOMAIN.key(child) == child != FIRST
+        assert len(DOMAIN.split(child)) == 32
+        child = DOMAIN.cross(FIRST, SECOND, random)
+        assert child is not None and DOMAIN.key(child) == child
+        assert child not in (FIRST, SECOND) and len(DOMAIN.split(child)) == 64
+
+
+def test_one_seed_gives_the_same_children() -> None:
+    def made(seed: int) -> list[str | None]:
+        random = np.random.default_rng(seed)
+        return [DOMAIN.mutate(SECOND, random) for _ in range(20)]
+
+    assert made(1) == made(1) != made(2)
+
+
+def test_a_transposed_melody_keeps_its_intervals_and_the_range() -> None:
+    random, melody = np.random.default_rng(1), tokens("C3---.---B4---C4---")
+    shifts = set()
+    for _ in range(300):
+        child = transpose(melody, random)
+        notes = melody >= FIRST_PITCH
+        assert np.array_equal(child[~notes], melody[~notes])
+        shifts |= set((child - melody)[notes].tolist())
+    assert shifts == set(range(1, 13))  # from C3 to B4, of C3 to B5
+
+
+@pytest.mark.parametrize("text", ["-" * 8, ".---" * 8, "C3---B5---"])
+def test_what_cannot_be_transposed_stays(text: str) -> None:
+    assert np.array_equal(transpose(tokens(text), np.random.default_rng(2)), tokens(text))
+
+
+def test_a_varied_bar_leaves_the_others_alone() -> None:
+    random, melody = np.random.default_rng(3), tokens(SECOND)
+    bars = set()
+    for _ in range(200):
+        changed = np.flatnonzero(vary_bar(melody, random) != melody)
+        assert len(changed) <= 3 and len({step // 16 for step in changed}) <= 1
+        bars |= {int(step) // 16 for step in changed}
+    assert bars == {0, 1, 2, 3}
+
+
+def test_a_varied_note_stays_near() -> None:
+    random, melody = np.random.default_rng(4), tokens("C3" * 16)
+    for _ in range(100):
+        child = vary_bar(melody, random)
+        notes = child[child >= FIRST_PITCH]
+        assert notes.max() <= FIRST_PITCH + 3 * WIDEST  # a step may be varied three times
+
+
+def test_a_repeated_bar_is_a_bar_of_the_melody() -> None:
+    random, melody = np.random.default_rng(5), tokens(SECOND + "E5---.")
+    assert len(melody) % 16
+    bars = {melody[start : start + 16].tobytes() for start in range(0, 64, 16)}
+    for _ in range(100):
+        child = repeat_bar(melody, random)
+        assert len(child) == len(melody)
+        changed = {int(step) // 16 for step in np.flatnonzero(child != melody)}
+        assert len(changed) <= 1
+        whole = [child[start : start + 16] for start in range(0, 64, 16)]
+        assert {bar.tobytes() for bar in whole} <= bars
+
+
+def test_a_cross_is_the_start_of_one_and_the_end_of_the_other() -> None:
+    random, one, other = np.random.default_rng(6), "C4" * 64, "E4" * 64
+    crossed = {DOMAIN.cross(one, other, random) for _ in range(100)}
+    assert crossed == {"C4" * place + "E4" * (64 - place) for place in (16, 32, 48)}
+    short = {DOMAIN.cross("C4" * 16, "E4" * 16, random) for _ in range(100)}
+    assert short == {"C4" * place + "E4" * (16 - place) for place in (4, 8, 12)}
+
+
+def test_nothing_comes_of_what_cannot_breed() -> None:
+    random = np.random.default_rng(7)
+    assert DOMAIN.mutate("H4", random) is None and DOMAIN.cross("H4", FIRST, random) is None
+    assert DOMAIN.cross(FIRST, FIRST, random) is None
+    assert DOMAIN.cross("C4---", "E4---", random) is None  # no beat before the end
