@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sequence_tutor.rewards.molecules import paper_objective, properties
+from sequence_tutor.rewards.molecules import paper_objective, properties, tasks
 
-__all__ = ["paper_objective", "properties"]
+__all__ = ["paper_objective", "properties", "tasks"]

@@ -68,7 +68,7 @@ def molecular_weight(molecule: Molecule) -> float:
 @component("tpsa", domain="molecules", least=0.0)
 def tpsa(molecule: Molecule) -> float:
     """Topological polar surface area, square angstrom."""
-    return float(rdMolDescriptors.CalcTPSA(molecule.mol))
+    return molecule.tpsa
 
 
 @component("hbd", domain="molecules", least=0.0)
