@@ -24,6 +24,7 @@ class Half:
     """What is kept of a parent."""
 
     parent: Parent
+    """Whose half it is."""
     kept: set[int]
     """The atoms."""
     ends: tuple[int, ...]

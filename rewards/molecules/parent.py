@@ -29,7 +29,9 @@ class Bond:
     """A bond of a parent, between two of its atoms."""
 
     first: int
+    """Index of the atom at one end."""
     second: int
+    """Index of the atom at the other."""
     order: int
     """1 to 3; 0 for what has no such number, which no edit touches."""
     rings: int
@@ -54,6 +56,7 @@ class Parent:
     hydrogens: tuple[int, ...]
     """[N]: hydrogens on the atom, each of which a new bond may replace."""
     bonds: tuple[Bond, ...]
+    """All bonds, in RDKit's order."""
     rings: tuple[tuple[int, ...], ...]
     """The atoms of each ring of the smallest set, in the order of the ring."""
 

@@ -134,7 +134,7 @@ def test_what_a_child_may_not_be(smiles: str) -> None:
 
 def test_a_chain_cross_has_a_part_of_each() -> None:
     random, one, other = np.random.default_rng(3), parent("FC1CCCCC1"), parent("Clc1ccccc1")
-    # only the halogens hang on a chain, so a ring comes with the other's ring or nothing is made
+    # each has one bond to cut; two halogens alone may not bond
     found = {
         finish(child, [one, other])
         for _ in range(60)
