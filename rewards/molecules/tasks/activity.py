@@ -1,7 +1,7 @@
 """Three tasks of PMO that ask a classifier how likely a molecule acts on a protein.
 
-The classifiers are files of TDC, which isn't allowed to ship here; the user gives their path. See
-docs/tasks.md for where they come from. Values are probabilities, 0 to 1.
+The classifiers are files of TDC, 75 MB, and don't come with this package; the user gives their
+path. docs/tasks.md says where to get them. Values are probabilities, 0 to 1.
 """
 
 from __future__ import annotations
