@@ -46,11 +46,11 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
     def sample(
         self, iteration: int | None = None, n: int | None = None, **_: Any
     ) -> tuple[ActorReport, list[Any]]:
-        """Generate one batch, of n episodes or as many as the config says; returns the report for the driver and a list with one reference to
-        the episodes.
+        """Generate one batch, of n episodes or as many as the config says. Returns the report for
+        the driver and a list with one reference to the episodes.
 
-        With `iteration` the episodes depend only on the weights, the run's seed, the iteration and
-        the actor's index. Without it a restarted actor generates other episodes than before.
+        With `iteration` the episodes depend only on the weights, the run's seed, the iteration, n
+        and the actor's index. Without it a restarted actor generates other episodes than before.
         """
         self._pull_weights()
         self.calls += 1

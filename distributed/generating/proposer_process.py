@@ -46,8 +46,8 @@ class ProposerProcess:
         self, n: int, iteration: int | None = None
     ) -> tuple[ActorReport, list[tuple[Any, int]]]:
         """Propose up to n sequences. Returns the report for the driver, and a list with the batch,
-        as a reference and its rows; the list is empty where there are none. With `iteration` they depend on the record, the
-        seed, the iteration and the worker's number alone."""
+        as a reference and its rows; the list is empty where there are none. With `iteration` they
+        depend on the record, the seed, the iteration and the worker's number alone."""
         self._calls += 1
         restart = int(self._id[-8:], 16)
         entropy = [self._calls, restart] if iteration is None else [iteration]

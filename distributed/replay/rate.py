@@ -15,8 +15,8 @@ class ReplayRatio:
 
     holds from `min_rows` rows on. The lower bound keeps the learner from training again and again
     on the same rows, the upper bound keeps rows from getting stale before the learner uses them.
-    Before `min_rows` rows nothing is sampled and everything may be inserted. With ratio 0 nothing is
-    ever sampled.
+    Before `min_rows` rows nothing is sampled and everything may be inserted. With ratio 0 nothing
+    is ever sampled.
 
     Both sides would wait for ever at a balance at which neither may move. There is none if
 

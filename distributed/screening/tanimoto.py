@@ -30,11 +30,12 @@ class Indicators:
         """Kernel of others, uint8 [M,F], with these: float32 [M,N]. Empty counts are alike."""
         smaller = self._unfold(counts) @ self._reached.T
         larger = counts.sum(1, dtype=np.float32)[:, None] + self._sums[None] - smaller
-        kernel: np.ndarray = np.where(larger > 0, smaller / np.maximum(larger, 1), 1)
-        return np.asarray(kernel, np.float32)
+        kernel: np.ndarray = np.where(larger > 0, smaller / np.maximum(larger, 1), np.float32(1))
+        return kernel
 
     def _unfold(self, counts: np.ndarray) -> np.ndarray:
-        return (counts[:, self._places] >= self._thresholds).astype(np.float32)
+        reached: np.ndarray = counts[:, self._places] >= self._thresholds
+        return reached.astype(np.float32)
 
 
 class Comparison:

@@ -12,10 +12,13 @@ from functools import cache, cached_property
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import QED, rdFingerprintGenerator, rdMolDescriptors
 
 from sequence_tutor.rewards.molecules.identity import read
+from sequence_tutor.rewards.molecules.pharmacophores import pharmacophores
 
 # tokens: bracket atom, two-letter halogen, %nn ring closure, any other single character
 _TOKEN = re.compile(r"\[[^\[\]]+\]|Br|Cl|%\d\d|.", re.DOTALL)
@@ -57,13 +60,6 @@ def morgan(radius: int, features: bool = False) -> Any:
 @cache
 def _atom_pair_generator() -> Any:
     return rdFingerprintGenerator.GetAtomPairGenerator(maxDistance=10)
-
-
-@cache
-def _pharmacophores() -> tuple[Any, Any]:
-    """RDKit's module that finds pharmacophores, and its settings; loading takes 0.1 s."""
-    generate = import_module("rdkit.Chem.Pharm2D.Generate")
-    return generate, import_module("rdkit.Chem.Pharm2D.Gobbi_Pharm2D").factory
 
 
 @cache
@@ -130,11 +126,9 @@ class Molecule:
         return _atom_pair_generator().GetSparseCountFingerprint(self.mol)
 
     @cached_property
-    def pharmacophores(self) -> Any:
-        """39,972 bits: pairs and triples of pharmacophores with their distances (Gobbi and
-        Poppinger 1998). Some 30 ms for a drug."""
-        generate, settings = _pharmacophores()
-        return generate.Gen2DFingerprint(self.mol, settings)
+    def pharmacophores(self) -> NDArray[np.int64]:
+        """Numbers of the pairs and triples of pharmacophores that occur, see `pharmacophores`."""
+        return pharmacophores(self.mol)
 
     def fingerprint(self, radius: int = 2, counts: bool = False, features: bool = False) -> Any:
         """Morgan fingerprint: 2048 bits, or sparse counts; `features` as for `morgan`."""

@@ -1,7 +1,7 @@
 """Three tasks of PMO that ask a classifier how likely a molecule acts on a protein.
 
-The classifiers are files of TDC, which isn't allowed to ship here; the user gives their path. See
-docs/tasks.md for where they come from. Values are probabilities, 0 to 1.
+The classifiers are files of TDC, 75 MB, and don't come with this package; the user gives their
+path. docs/tasks.md says where to get them. Values are probabilities, 0 to 1.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sequence_tutor.rewards.molecules.molecule import Molecule
-from sequence_tutor.rewards.molecules.tasks.classifiers import Classifier, Floats
-from sequence_tutor.rewards.molecules.tasks.model_file import read_classifier
 from sequence_tutor.rewards.registry import component
+
+if TYPE_CHECKING:
+    from sequence_tutor.rewards.molecules.tasks.classifiers import Classifier, Floats
 
 FEATURES = 2048
 # The folder of the three files, for `TASKS`; a component has the option `model`.
@@ -24,6 +26,9 @@ FOLDER = "SEQUENCE_TUTOR_TDC_MODELS"
 
 @lru_cache(maxsize=8)
 def _load(path: str) -> Classifier:
+    # imported here, since most rewards don't need it
+    from sequence_tutor.rewards.molecules.tasks.model_file import read_classifier
+
     return read_classifier(path, FEATURES)
 
 

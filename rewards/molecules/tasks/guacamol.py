@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from rdkit.Chem import rdMolDescriptors
+from rdkit.Chem import GraphDescriptors, rdMolDescriptors
 
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.molecules.tasks.drugs import drug
@@ -25,6 +25,7 @@ from sequence_tutor.rewards.molecules.tasks.parts import (
     has_formula,
     lacks,
     near,
+    same_pharmacophores,
     similarity,
     up_to,
 )
@@ -180,17 +181,7 @@ def sitagliptin_mpo(molecule: Molecule) -> float:
 @_task
 def zaleplon_mpo(molecule: Molecule) -> float:
     """Like zaleplon (ECFP4), but with the formula C19H17N3O2 (geometric mean)."""
-    return geometric(
-        similarity(molecule, "zaleplon", "ECFP4"), has_formula(molecule, "C19H17N3O2")
-    )
-
-
-def _complexity(molecule: Molecule) -> float:
-    """Bertz's index of complexity (Bertz 1981). RDKit's module needs 0.1 s to load and is slow, so
-    it is loaded for the first molecule that has the pattern."""
-    from rdkit.Chem import GraphDescriptors
-
-    return float(GraphDescriptors.BertzCT(molecule.mol))  # type: ignore[no-untyped-call]
+    return geometric(similarity(molecule, "zaleplon", "ECFP4"), has_formula(molecule, "C19H17N3O2"))
 
 
 @cache
@@ -198,11 +189,16 @@ def _complexity_of_sitagliptin() -> float:
     return _complexity(drug("sitagliptin"))
 
 
+def _complexity(molecule: Molecule) -> float:
+    """Bertz's index of complexity (Bertz 1981)."""
+    return float(GraphDescriptors.BertzCT(molecule.mol))  # type: ignore[no-untyped-call]
+
+
 @_task
 def valsartan_smarts(molecule: Molecule) -> float:
     """Has a part of valsartan, and logP, TPSA and complexity of sitagliptin (geometric mean)."""
     if not has(molecule, "CN(C=O)Cc1ccc(c2ccccc2)cc1"):
-        return 0.0
+        return 0.0  # as the mean would be; the complexity is slow
     known = drug("sitagliptin")
     return geometric(
         1.0,
@@ -217,7 +213,7 @@ def deco_hop(molecule: Molecule) -> float:
     """Keeps the ring system and the pharmacophores of a kinase inhibitor (0.85 is enough), without
     two groups that hang on it (arithmetic mean)."""
     return arithmetic(
-        up_to(similarity(molecule, "hop", "PHCO"), 0.85),
+        up_to(same_pharmacophores(molecule, "hop"), 0.85),
         lacks(molecule, "CS([#6])(=O)=O"),
         lacks(molecule, "[#7]-c1ccc2ncsc2c1"),
         has(molecule, _SCAFFOLD),
@@ -229,7 +225,7 @@ def scaffold_hop(molecule: Molecule) -> float:
     """Keeps the groups and the pharmacophores of a kinase inhibitor (0.75 is enough), on another
     ring system (arithmetic mean)."""
     return arithmetic(
-        up_to(similarity(molecule, "hop", "PHCO"), 0.75),
+        up_to(same_pharmacophores(molecule, "hop"), 0.75),
         has(molecule, "[#6]-[#6]-[#6]-[#8]-[#6]~[#6]~[#6]~[#6]~[#6]-[#7]-c1ccc2ncsc2c1"),
         lacks(molecule, _SCAFFOLD),
     )

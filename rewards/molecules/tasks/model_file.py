@@ -70,8 +70,9 @@ class _Type:
             raise _Refused(f"elements of type {self._name!r}")
         formats = [fields[name][0].dtype for name in names]
         offsets = [fields[name][1] for name in names]
-        record = {"names": list(names), "formats": formats, "offsets": offsets}
-        return np.dtype(record | {"itemsize": int(self._name[1:])})  # type: ignore[call-overload]
+        record: Any = {"names": list(names), "formats": formats, "offsets": offsets}
+        whole: np.dtype[Any] = np.dtype(record | {"itemsize": int(self._name[1:])})
+        return whole
 
 
 class _Array:
@@ -104,7 +105,7 @@ def _number(kind: _Type, data: bytes) -> Any:
 
 def _containers() -> dict[tuple[str, str], Callable[..., Any]]:
     """(module, name) in a pickle -> what stands for it. It is made anew for each file, because a
-    pickle may also set attributes of the classes that it gets."""
+    pickle may also set attributes of what it gets."""
 
     def named(name: str, base: type) -> type:
         return type(name, (base,), {})

@@ -15,24 +15,29 @@ from rdkit import Chem, DataStructs
 
 from sequence_tutor.rewards.aggregate import arithmetic_mean, geometric_mean
 from sequence_tutor.rewards.molecules.molecule import Molecule
+from sequence_tutor.rewards.molecules.pharmacophores import tanimoto
 from sequence_tutor.rewards.molecules.tasks.drugs import drug
 from sequence_tutor.rewards.transforms import gaussian, linear
 
-# All but PHCO count how often each fragment occurs; PHCO is bits.
+# Each counts how often a fragment occurs.
 _FINGERPRINTS: dict[str, Callable[[Molecule], Any]] = {
     "ECFP4": lambda molecule: molecule.fingerprint(2, counts=True),
     "ECFP6": lambda molecule: molecule.fingerprint(3, counts=True),
     "FCFP4": lambda molecule: molecule.fingerprint(2, counts=True, features=True),
     "AP": lambda molecule: molecule.atom_pairs,
-    "PHCO": lambda molecule: molecule.pharmacophores,
 }
 
 
 def similarity(molecule: Molecule, name: str, kind: str) -> float:
-    """Tanimoto similarity to the drug `name`; `kind` of fingerprint: ECFP4, ECFP6, FCFP4, AP (atom
-    pairs) or PHCO (pharmacophores)."""
+    """Tanimoto similarity to the drug `name`; `kind` of fingerprint: ECFP4, ECFP6, FCFP4 or AP
+    (atom pairs)."""
     fingerprint = _FINGERPRINTS[kind]
     return float(DataStructs.TanimotoSimilarity(fingerprint(molecule), fingerprint(drug(name))))
+
+
+def same_pharmacophores(molecule: Molecule, name: str) -> float:
+    """Tanimoto similarity of the pharmacophores to those of the drug `name`."""
+    return tanimoto(molecule.pharmacophores, drug(name).pharmacophores)
 
 
 def up_to(x: float, enough: float) -> float:
