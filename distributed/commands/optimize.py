@@ -21,6 +21,7 @@ from rich.console import Console
 from sequence_tutor.distributed.commands.engine import engine_of
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
+from sequence_tutor.distributed.generating.proposers import check_proposers
 from sequence_tutor.distributed.metrics.display import Display, Progress
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
@@ -101,6 +102,7 @@ def optimize_rounds(
     out = Location(where)
     # A mistake in the files should raise before a cluster is started.
     check_prior(run)
+    check_proposers(run)
     check_directory(run, out, options.resume)
     with ExitStack() as stack:
         reward = stack.enter_context(engine.reward(run))
