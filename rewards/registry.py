@@ -110,7 +110,8 @@ def check_options(
     options, required = signature_options(function, judges)
     try:
         # of a class the hints of its constructor, not those of its attributes
-        hints = get_type_hints(function.__init__ if isinstance(function, type) else function)
+        made_by = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+        hints = get_type_hints(made_by)
     except NameError:  # a plug-in may import its types for checkers alone
         hints = {}
     fields: dict[str, Any] = {
