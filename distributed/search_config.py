@@ -110,4 +110,6 @@ class ScreenConfig(Section):
     def _ordered(self) -> ScreenConfig:
         if self.explore[0] > self.explore[1]:
             raise ValueError("explore: the first number can't be more than the second")
+        if self.start > self.best:
+            raise ValueError("start can't be more than best, or screening never begins")
         return self

@@ -13,6 +13,8 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 CHAOS = Path(__file__).resolve().parents[2] / "benchmarks" / "chaos.py"
 DEADLINE_S = 400.0
 
@@ -63,8 +65,10 @@ def test_every_fault_of_a_reward_fails_only_its_sequences(molecules: list[str], 
     assert "NO" not in text
 
 
-def test_random_kills_lose_no_score(tiny_prior: Path, tmp_path: Path):
+@pytest.mark.parametrize("search", [(), ("--search",)], ids=["policy", "search"])
+def test_random_kills_lose_no_score(tiny_prior: Path, tmp_path: Path, search: tuple[str, ...]):
+    """With `--search` a proposer and a screen are killed too."""
     arguments = ("--budget", 300, "--kills", 6, "--every", 1, "--seed", 3, "--prior", tiny_prior)
-    text = chaos("kills", tmp_path, *arguments)
+    text = chaos("kills", tmp_path, *arguments, *search)
     assert "| **scored again after they were on record** | 0 |" in text
     assert "\n300 of 300 scores" in text

@@ -57,6 +57,7 @@ def test_a_broken_config_is_one_sentence(command: Command, tmp_path: Path):
         ("stop.scores=0", ["stop.scores", "0"]),
         ("screen.bath=3", ["unknown key screen.bath", "did you mean batch?", "allowed: batch, "]),
         ("screen=true", ["screen is a table: write [screen]", "True"]),
+        ("screen.start=2000", ["screen: start can't be more than best"]),
         ("screen.explore=[2,1]", ["screen: explore", "can't be more than the second"]),
         (
             "proposers.genetic.parent=3",
