@@ -136,10 +136,7 @@ def main() -> None:
         name, last = calls[ready[0]], rows[-1]
         print(f"{name}: AUC top-10 {last['auc_top10']:.3f}, practical", file=sys.stderr, end=" ")
         print(f"{last['practical_auc_top10']:.3f}, {last['seconds']:.0f} s", file=sys.stderr)
-    order = {
-        (t, s): i for i, (s, t) in enumerate((s, t) for s in options.seeds for t in options.tasks)
-    }
-    rows.sort(key=lambda row: order[row["task"], row["seed"]])
+    rows.sort(key=lambda row: (row["seed"], options.tasks.index(row["task"])))
     write_csv(rows, options.out / f"{options.preset}.csv")
     print(table(rows))
 

@@ -153,9 +153,8 @@ def measure(run: Path, budget: int) -> dict[str, float | str]:
     found["nll_top100"] = float(np.median(plausible_nll([r.smiles for r in best], prior)))
     found["diversity_top100"] = _diversity(molecules)
     found["sources"] = " ".join(f"{k}:{v}" for k, v in Counter(r.source for r in rows).items())
-    found["sources_top100"] = " ".join(
-        f"{k}:{v}" for k, v in Counter(r.source for r in best).items()
-    )
+    top = Counter(r.source for r in best)
+    found["sources_top100"] = " ".join(f"{k}:{v}" for k, v in top.items())
     return found
 
 

@@ -159,10 +159,11 @@ class Screen:
 
     def _pick(self, prediction: Prediction, random: np.random.Generator) -> np.ndarray:
         """Rows of the chosen candidates, int64, increasing."""
-        means, deviations = prediction.means[:, 0], prediction.deviations[:, 0]
-        n = min(self._config.batch, len(means))
+        unlike = self._unlike_known(prediction)
+        n = min(self._config.batch, len(unlike))
         at_random = round_at_random(n * self._config.random, random)
-        rows = shortlist(means, deviations, n)
+        means = prediction.means[:, 0]
+        rows = unlike[shortlist(means[unlike], prediction.deviations[unlike, 0], n)]
         picked = rows[
             choose_batch(
                 means[rows],
@@ -173,14 +174,32 @@ class Screen:
                 random,
             )
         ]
-        others = np.setdiff1d(np.arange(len(means)), picked)
+        others = np.setdiff1d(unlike, picked)
         drawn = random.choice(others, min(at_random, len(others)), replace=False)
         return np.sort(np.concatenate([picked, drawn]))
+
+    def _unlike_known(self, prediction: Prediction) -> np.ndarray:
+        """Rows of candidates whose features no row learned from has, and each features once, int64:
+        look-alikes, such as stereoisomers, would be predicted to be as good as what they look like.
+        All rows where all are look-alikes."""
+        seen = set(map(_look, self._features.values()))
+        kept = []
+        for i, blocks in enumerate(zip(*prediction.blocks, strict=True)):
+            look = _look(blocks)
+            if look not in seen:
+                seen.add(look)
+                kept.append(i)
+        return np.array(kept or range(len(prediction.means)), np.int64)
 
     def _remember(self, keys: list[str]) -> None:
         self._sent.update(dict.fromkeys(keys))
         for key in list(self._sent)[: max(0, len(self._sent) - SENT)]:
             del self._sent[key]
+
+
+def _look(blocks: Sequence[np.ndarray]) -> bytes:
+    """The features of a sequence, uint8 [F] each, as one text of bytes."""
+    return b"".join(block.tobytes() for block in blocks)
 
 
 def equal_slices(batch: Generated, parts: int) -> list[Generated]:
