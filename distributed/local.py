@@ -190,7 +190,7 @@ class LocalRun(Training):
         self._screen = None
         if run.screen is not None:
             self._screen = Screen(
-                run.screen, run.proposers.genetic, domain, encoding, self.replay, run.seed
+                run.screen, run.proposers.genetic, domain, prior, self.replay, run.seed
             )
         model = build_model(deepcopy(prior.network), run.learner, run.seed)
         updater = Updater(model, run.learner, torch.device("cpu"))

@@ -101,6 +101,12 @@ class ScreenConfig(Section):
     explore: tuple[Rate, Rate] = (0.05, 2.0)
     """Candidates are chosen by mean + b deviations, with b drawn anew for each choice,
     log-uniformly between these two."""
+    plausible: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Leaves out candidates that are less likely under the prior than this share of its own
+    samples, such as 0.95; by default none is left out."""
+    filters: bool = False
+    """Whether to leave out what doesn't pass the usual filters of the field; of molecules alerts,
+    weight and large rings."""
     processes: Positive = 1
     """Processes that screen, each with a CPU of its own; synchronous mode uses one."""
     resources: Resources = {}

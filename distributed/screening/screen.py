@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
@@ -21,6 +22,7 @@ from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import RecordView
 from sequence_tutor.distributed.replay.sampler import equal_parts, round_at_random
 from sequence_tutor.distributed.screening.choice import choose_batch, shortlist
+from sequence_tutor.distributed.screening.plausible import Plausibility
 from sequence_tutor.distributed.screening.surrogate import (
     GaussianProcess,
     Prediction,
@@ -28,7 +30,8 @@ from sequence_tutor.distributed.screening.surrogate import (
 )
 from sequence_tutor.distributed.search_config import GeneticConfig, ScreenConfig
 from sequence_tutor.distributed.types import Generated, ScreenReport, join_generated
-from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.policies.encodings.base import Encoding, Episodes, pad
+from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
 
 # Of the candidates, the part that has children; and the share of children whose parents are among
@@ -48,12 +51,15 @@ class Screen:
         config: ScreenConfig,
         genetic: GeneticConfig | None,
         domain: Domain,
-        encoding: Encoding,
+        prior: Prior,
         replay: ReplayClient,
         seed: int,
     ) -> None:
         self._config, self._genetic = config, genetic
-        self._domain, self._encoding, self._replay = domain, encoding, replay
+        self._domain, self._encoding, self._replay = domain, prior.encoding, replay
+        self._plausibility = None
+        if config.plausible is not None:
+            self._plausibility = Plausibility(prior, domain, config.plausible, seed)
         self._seeds = [seed, crc32(b"screen")]
         self._surrogate = GaussianProcess()
         self._features: dict[str, list[np.ndarray]] = {}
@@ -76,14 +82,16 @@ class Screen:
                 rows = np.arange(len(keys))
             else:
                 self._learn(view)
+                keys, pool = self._practical(keys, pool)
                 prediction = self._predict(keys)
                 for _ in range(self._config.generations if self._genetic else 0):
                     made = self._children(keys, prediction, view, random)
                     if made:
                         bred += len(made)
-                        keys += made
                         actions = encoded(self._encoding, made).values()
                         born = Generated.by_one(episodes_of(actions), -1, process_id, GENETIC, 0.0)
+                        made, born = self._practical(made, born)
+                        keys += made
                         pool = join_generated([pool, born])
                         prediction = join_predictions([prediction, self._predict(made)])
                 rows = self._pick(prediction, random)
@@ -121,6 +129,28 @@ class Screen:
     def _unknown(self, keys: list[str]) -> list[str]:
         known = self._replay.known(keys).tolist()
         return [key for key, old in zip(keys, known, strict=True) if not old]
+
+    def _practical(self, keys: list[str], pool: Generated) -> tuple[list[str], Generated]:
+        """The candidates that people would make, as far as the config asks for that, each in its
+        most plausible variant. If there are none, the most plausible few."""
+        rows = np.arange(len(keys))
+        if self._config.filters:
+            passing = [i for i, key in enumerate(keys) if self._domain.practical(key)]
+            rows = np.array(passing or rows, np.int64)
+        if self._plausibility is None:
+            return [keys[i] for i in rows.tolist()], pool.select(rows)
+        texts, nll = self._plausibility.judge([keys[i] for i in rows.tolist()])
+        fine = np.flatnonzero(nll <= self._plausibility.limit)
+        if not len(fine):
+            fine = np.sort(np.argsort(nll, kind="stable")[: self._config.batch])
+        new = {*self._unknown([texts[i] for i in fine.tolist()])}
+        chosen: dict[str, int] = {}
+        for i in fine.tolist():
+            if texts[i] in new or texts[i] == keys[rows[i]]:
+                chosen.setdefault(texts[i], i)
+        pool = pool.select(rows[list(chosen.values())])
+        own = [keys[rows[i]] for i in chosen.values()]
+        return list(chosen), _respelled(pool, own, list(chosen), self._encoding)
 
     def _learn(self, view: RecordView) -> None:
         new = [key for key in view.keys if key not in self._features]
@@ -195,6 +225,22 @@ class Screen:
         self._sent.update(dict.fromkeys(keys))
         for key in list(self._sent)[: max(0, len(self._sent) - SENT)]:
             del self._sent[key]
+
+
+def _respelled(
+    pool: Generated, before: Sequence[str], after: Sequence[str], encoding: Encoding
+) -> Generated:
+    """The pool with other texts for those candidates whose text has changed."""
+    changed = [i for i, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+    if not changed:
+        return pool
+    episodes, versions = pool.episodes, pool.versions.copy()
+    actions = [t[:n] for t, n in zip(episodes.tokens, episodes.lengths, strict=True)]
+    log_probs = episodes.log_probs.copy()
+    for i in changed:
+        actions[i] = encoding.encode(after[i])
+        versions[i], log_probs[i] = -1, np.nan
+    return replace(pool, episodes=Episodes(*pad(actions), log_probs), versions=versions)
 
 
 def _look(blocks: Sequence[np.ndarray]) -> bytes:
