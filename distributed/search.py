@@ -69,7 +69,7 @@ class Search:
         if run.mode == "synchronous":
             screens = min(screens, 1)
         self._screens = [
-            _actor(ScreenProcess, run.screen.resources).remote(run, worker, handles, run_id)
+            _actor(ScreenProcess, run.screen.resources).remote(run, worker, handles, run_id, here)
             for worker in range(1, screens + 1)
             if run.screen is not None
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -93,6 +93,8 @@ class ScreenConfig(Section):
     """Best rows on record that the prediction learns from."""
     newest: Positive = 500
     """Newest rows on record that it learns from too."""
+    learns: Literal["reward", "components"] = "reward"
+    """What is predicted: the reward, or each component, from which the reward then follows."""
     generations: Annotated[int, Field(ge=0)] = 1
     """How often the most promising candidates are crossed and mutated, and their children join the
     candidates. Needs [proposers.genetic] for its settings; 0 without it."""

@@ -16,6 +16,7 @@ from zlib import crc32
 
 import numpy as np
 
+from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.genetic import GENETIC, children
 from sequence_tutor.distributed.generating.proposals import encoded, episodes_of
 from sequence_tutor.distributed.replay.client import ReplayClient
@@ -33,6 +34,9 @@ from sequence_tutor.distributed.types import Generated, ScreenReport, join_gener
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, pad
 from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
+from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.compiled_reward import Objective
+from sequence_tutor.rewards.domains import domain_of
 
 # Of the candidates, the part that has children; and the share of children whose parents are among
 # these, the parents of the others being the record's best rows.
@@ -44,7 +48,11 @@ SENT = 10_000
 
 
 class Screen:
-    """Chooses batches. genetic: settings of further generations, None for none; seed: the run's."""
+    """Chooses batches.
+
+    genetic: settings of further generations, None for none; objective: computes rewards from the
+    components that are predicted, None to predict the reward itself; seed: the run's.
+    """
 
     def __init__(
         self,
@@ -53,10 +61,12 @@ class Screen:
         domain: Domain,
         prior: Prior,
         replay: ReplayClient,
+        objective: Objective | None,
         seed: int,
     ) -> None:
         self._config, self._genetic = config, genetic
         self._domain, self._encoding, self._replay = domain, prior.encoding, replay
+        self._objective = objective
         self._plausibility = None
         if config.plausible is not None:
             self._plausibility = Plausibility(prior, domain, config.plausible, seed)
@@ -160,10 +170,21 @@ class Screen:
             key: self._features[key] if key in self._features else made[key] for key in view.keys
         }
         rows = zip(*self._features.values(), strict=True)
-        self._surrogate.fit(view.keys, [np.stack(row) for row in rows], view.rewards[:, None])
+        targets = view.rewards[:, None]
+        if self._objective is not None:
+            parts = np.stack([view.parts[key] for key in self._objective.keys], axis=1)
+            self._limits = parts.min(0), parts.max(0)
+            targets = np.concatenate([targets, parts], axis=1)
+        self._surrogate.fit(view.keys, [np.stack(row) for row in rows], targets)
 
     def _predict(self, keys: list[str]) -> Prediction:
-        return self._surrogate.predict(self._domain.features(keys))
+        prediction = self._surrogate.predict(self._domain.features(keys))
+        if self._objective is None:
+            return prediction
+        means = prediction.means.copy()
+        # beyond what was seen an aggregate may not be defined
+        means[:, 0] = self._objective.combined(np.clip(means[:, 1:], *self._limits))
+        return replace(prediction, means=means)
 
     def _children(
         self, keys: list[str], prediction: Prediction, view: RecordView, random: np.random.Generator
@@ -246,6 +267,16 @@ def _respelled(
 def _look(blocks: Sequence[np.ndarray]) -> bytes:
     """The features of a sequence, uint8 [F] each, as one text of bytes."""
     return b"".join(block.tobytes() for block in blocks)
+
+
+def build_screen(run: RunConfig, prior: Prior, replay: ReplayClient) -> Screen | None:
+    """The screen of a run, None without [screen]. Raises ValueError where the reward can't be
+    built, which `learns = "components"` needs."""
+    config, domain = run.screen, domain_of(run.encoding)
+    if config is None:
+        return None
+    objective = build_reward(run.reward, domain.name) if config.learns == "components" else None
+    return Screen(config, run.proposers.genetic, domain, prior, replay, objective, run.seed)
 
 
 def equal_slices(batch: Generated, parts: int) -> list[Generated]:
