@@ -2,6 +2,7 @@
 
     python benchmarks/chaos.py rewards --molecules FILE    a reward with every kind of fault
     python benchmarks/chaos.py kills                       random kills of all kinds of processes
+    python benchmarks/chaos.py kills --search              the same with a proposer and a screen
     python benchmarks/chaos.py driver                      kill -9 of the driver, and resume
 
 The reward counts its own calls in a file outside the system. The exit code is 1 if a score was lost
@@ -47,6 +48,15 @@ ratio = 1
 flush_s = 5
 lease_s = 5
 """
+# Tables of `kills --search`.
+SEARCH = """
+[proposers.genetic]
+batch = 64
+[screen]
+start = 96
+children = 32
+"""
+KINDS = ("actor", "scorer", "reward", "shard", "node")
 
 
 @dataclass
@@ -130,8 +140,11 @@ def _score(function: str, file: Path, scorers: int, out: Path) -> float:
 # -- kills ----------------------------------------------------------------------
 
 
-def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed: int) -> bool:
-    """Kill actors, scorers, reward processes, shards and whole nodes at random during a run."""
+def kills(
+    number: int, every_s: float, budget: int, prior: str, out: Path, seed: int, search: bool
+) -> bool:
+    """Kill actors, scorers, reward processes, shards and whole nodes at random during a run.
+    search: whether it has a proposer and a screen, which are killed too."""
     out.mkdir(parents=True)
     os.environ[COUNTER] = str(out / "counter")
     os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -145,16 +158,18 @@ def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed:
     config.write_text(
         f"prior = {prior!r}\n[stop]\nscores = {budget}\n[actors]\ncount = 2\n"
         + "[scorers]\ncount = 2\n"
+        + (SEARCH if search else "")
         + RUN
         + REWARD.format(function="dear")
     )
     run = load_config(config)
     os.chdir(HERE)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    nodes = [cluster.add_node(num_cpus=2) for _ in range(3)]
+    nodes = [cluster.add_node(num_cpus=2) for _ in range(4 if search else 3)]
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     algorithm = SequenceTutorConfig().tutor(run, out).build_algo()
-    monkey = Monkey(algorithm, cluster, nodes, random.Random(seed), every_s)
+    kinds = KINDS + (("proposer", "screen") if search else ())
+    monkey = Monkey(algorithm, cluster, nodes, random.Random(seed), every_s, kinds)
     try:
         while not algorithm.learners_are_there():
             time.sleep(0.1)
@@ -171,6 +186,7 @@ def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed:
         used = algorithm.tally.scores_used
         seconds = time.monotonic() - started
         retried, lost = algorithm.scorers.retried, algorithm.scorers.lost
+        sources = algorithm.last_metrics.sources
     finally:
         algorithm.stop()
         ray.shutdown()
@@ -178,8 +194,11 @@ def kills(number: int, every_s: float, budget: int, prior: str, out: Path, seed:
     print(markdown(["killed", "times"], [[k, n] for k, n in sorted(monkey.killed.items())]))
     print(f"\n{used} of {budget} scores in {seconds:.0f} s; {retried} slices handed out again, ")
     print(f"{lost} lost with the actor that made them")
+    if search:
+        print("scored: " + ", ".join(f"{n.scored} of {name}" for name, n in sources.items()))
     held = report_losses(out / "counter", out / "scores", monkey.times, run.replay.flush_s)
-    return held and used == budget and bool(monkey.killed)
+    searched = not search or (sources["genetic"].scored and sources["genetic"].screened_out)
+    return held and used == budget and bool(monkey.killed) and bool(searched)
 
 
 @dataclass
@@ -191,6 +210,7 @@ class Monkey:
     nodes: list[Any]
     dice: random.Random
     every_s: float
+    kinds: tuple[str, ...]
     killed: Counter[str] = field(default_factory=Counter)
     times: list[float] = field(default_factory=list)
     due: float = 0.0
@@ -202,7 +222,7 @@ class Monkey:
         if time.monotonic() < self.due:
             return
         self.due = time.monotonic() + self.dice.expovariate(1 / self.every_s)
-        kind = self.dice.choice(["actor", "scorer", "reward", "shard", "node"])
+        kind = self.dice.choice(self.kinds)
         if kind == "node":
             kept = self.algorithm.learning.each(lambda _: ray.get_runtime_context().get_node_id())
             node = self.dice.choice([n for n in self.nodes if n.node_id not in kept])
@@ -221,11 +241,13 @@ class Monkey:
         self.killed[kind] += 1
 
     def _handles(self, kind: str) -> list[Any]:
-        manager = self.algorithm.env_runner_group._worker_manager
+        manager, search = self.algorithm.env_runner_group._worker_manager, self.algorithm.search
         return {
             "actor": lambda: list(manager.actors().values()),
             "scorer": lambda: self.algorithm.scorers.fleet.processes,
             "shard": lambda: self.algorithm.shards,
+            "proposer": lambda: search.processes[: search.gauges()["proposers_up"]],
+            "screen": lambda: search.processes[search.gauges()["proposers_up"] :],
         }[kind]()
 
 
@@ -351,6 +373,7 @@ def main() -> None:
     parser.add_argument(
         "--every", type=float, default=3.0, help="seconds between kills, in the mean"
     )
+    parser.add_argument("--search", action="store_true", help="kills: with proposer and screen")
     parser.add_argument("--times", type=int, default=10, help="kills of the driver")
     parser.add_argument("--budget", type=int, default=4000)
     parser.add_argument("--prior", default="zinc250k")
@@ -363,7 +386,8 @@ def main() -> None:
         molecules = given.molecules.resolve()
         held = rewards(molecules, given.rows, given.scorers, out, given.baseline)
     elif given.part == "kills":
-        held = kills(given.kills, given.every, given.budget, given.prior, out, given.seed)
+        settings = given.kills, given.every, given.budget, given.prior, out, given.seed
+        held = kills(*settings, given.search)
     else:
         held = driver(given.times, given.budget, given.prior, out, given.seed)
     sys.exit(0 if held else 1)

@@ -272,6 +272,8 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
             # a synchronous round waits for every scorer
             "scorers_up": len(fleet) if self.run_config.mode == "synchronous" else fleet.up,
             **scorer_gauges(self.scorers),
+            "lost_batches": self.scorers.lost
+            + (self.search.lost if self.search is not None else 0),
         }
 
     def read_metrics(self) -> Metrics:

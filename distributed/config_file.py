@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.search_config import OtherProposerConfig, ProposersConfig
 
 
 class ConfigError(ValueError):
@@ -100,9 +102,10 @@ def _sentence(error: ValidationError) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         allowed = _allowed_keys(problem["loc"][:-1])
-        near = difflib.get_close_matches(str(problem["loc"][-1]), allowed, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = _hint(str(problem["loc"][-1]), allowed) or _proposer_hint(problem["loc"][:-1])
         return f"unknown key {where}{hint} (allowed: {', '.join(allowed)})"
+    if problem["type"] == "model_type":
+        return _no_table(problem["loc"], where, problem["input"])
     if problem["type"] == "missing":
         return f"{where} is missing"
     if problem["type"].startswith("value_error"):
@@ -110,21 +113,54 @@ def _sentence(error: ValidationError) -> str:
     return f"{where}: {message} (got {problem['input']!r})"
 
 
+def _hint(key: str, allowed: list[str]) -> str:
+    near = difflib.get_close_matches(key, allowed, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _proposer_hint(tables: tuple[int | str, ...]) -> str:
+    """A hint where a table isn't a shipped proposer's, but is called nearly as one."""
+    if len(tables) != 2 or tables[0] != "proposers" or tables[1] in ProposersConfig.model_fields:
+        return ""
+    near = difflib.get_close_matches(str(tables[1]), ProposersConfig.model_fields, 1)
+    return f"; did you mean [proposers.{near[0]}]?" if near else ""
+
+
+def _no_table(location: tuple[int | str, ...], where: str, given: Any) -> str:
+    """The sentence for a value where a table belongs."""
+    if _field_of(location) is not None:
+        return f"{where} is a table: write [{where}], not a value (got {given!r})"
+    # a key of [proposers] that is none of its own may be the name of another package's proposer
+    hint = _hint(str(location[-1]), _allowed_keys(location[:-1]))
+    allowed = ", ".join(_allowed_keys(location[:-1]))
+    return f"unknown key {where}{hint} (allowed: {allowed}, and tables of other proposers)"
+
+
 def _allowed_keys(tables: tuple[int | str, ...]) -> list[str]:
-    model: Any = RunConfig
+    model = table_model(tables)
+    return [] if model is None else [f.alias or name for name, f in model.model_fields.items()]
+
+
+def _field_of(location: tuple[int | str, ...]) -> Any:
+    model = table_model(location[:-1])
+    return None if model is None else model.model_fields.get(str(location[-1]))
+
+
+def table_model(tables: Sequence[int | str]) -> type[BaseModel] | None:
+    """What describes a table of the file, such as ("proposers", "genetic"); None where there is no
+    such table. A name that [proposers] doesn't have stands for a proposer of another package."""
+    model: type[BaseModel] = RunConfig
     for table in tables:
-        field = getattr(model, "model_fields", {}).get(table)
-        annotation = _model_of(getattr(field, "annotation", None))
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return [f.alias or name for name, f in model.model_fields.items()]
-
-
-def _model_of(annotation: Any) -> Any:
-    """The table's model of a field; of an optional table too."""
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-    return kinds[0] if len(kinds) == 1 else annotation
+        field = model.model_fields.get(str(table))
+        if field is None and model is ProposersConfig:
+            model = OtherProposerConfig
+            continue
+        kinds = [field.annotation, *get_args(field.annotation)] if field else []
+        found = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not found:
+            return None
+        model = found[0]
+    return model
 
 
 def to_toml(config: RunConfig) -> str:

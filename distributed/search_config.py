@@ -35,7 +35,7 @@ class GeneticConfig(ProposerConfig):
 
 
 class DataConfig(ProposerConfig):
-    """Proposes the sequences of a file, in random order, each once in a pass."""
+    """Proposes sequences drawn at random from a file; those on record already are left out."""
 
     batch: Positive = 64
     """Sequences that a process proposes at a time; see `genetic`."""

@@ -155,7 +155,8 @@ class ActorReport:
     worker: int
     """The actor's number."""
     rows: int
-    """Episodes in the batch."""
+    """Episodes in the batch; of another proposer than the policy all that it proposed, known and
+    invalid ones included, and at least 1."""
     version: int
     """Version of the weights, in updates."""
     seconds: float

@@ -1,4 +1,5 @@
-"""Writes the table of docs/config.md from the descriptions in distributed/config.py.
+"""Writes the table of docs/config.md from the descriptions in distributed/config.py and
+search_config.py.
 
     python docs/config_table.py
 
@@ -14,8 +15,11 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import table_model
+from sequence_tutor.distributed.search_config import OtherProposerConfig, ProposersConfig
 
 PAGE = Path(__file__).with_name("config.md")
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
@@ -23,16 +27,31 @@ BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 def table() -> str:
     """One row for each key, in the order of the file."""
-    lines = ["| key | default | meaning |", "|---|---|---|"]
-    for name, field in RunConfig.model_fields.items():
-        model = field.annotation
-        if name == "reward":
+    return "\n".join(["| key | default | meaning |", "|---|---|---|", *_rows(RunConfig, ())])
+
+
+def _rows(model: type[BaseModel], tables: tuple[str, ...]) -> list[str]:
+    """Rows of a table's keys and of the tables in it; of an optional table a row for itself too."""
+    lines = []
+    for name, field in model.model_fields.items():
+        where = (*tables, field.alias or name)
+        inner = table_model(where)
+        if where == ("reward",):
             lines.append("| `[reward]` | | What is optimised; see [rewards.md](rewards.md). |")
-        elif isinstance(model, type) and issubclass(model, BaseModel):
-            lines += [_row(f"{name}.{f.alias or n}", f) for n, f in model.model_fields.items()]
+        elif inner is None:
+            lines.append(_row(".".join(where), field))
         else:
-            lines.append(_row(name, field))
-    return "\n".join(lines)
+            if field.default is None:
+                lines.append(_table_row(where, inner))
+            lines += _rows(inner, where)
+    if model is ProposersConfig:
+        where = (*tables, "NAME")
+        lines += [_table_row(where, OtherProposerConfig), *_rows(OtherProposerConfig, where)]
+    return lines
+
+
+def _table_row(where: tuple[str, ...], model: type[BaseModel]) -> str:
+    return f"| `[{'.'.join(where)}]` | | {' '.join((model.__doc__ or '').split())} |"
 
 
 def _row(key: str, field: FieldInfo) -> str:
@@ -43,8 +62,12 @@ def _row(key: str, field: FieldInfo) -> str:
 def _default(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return f"`{json.dumps(value)}`"
     if isinstance(value, int):
         return str(value)
+    if value is PydanticUndefined:
+        return "required"
     if isinstance(value, float):
         return f"{value:g}"
     return f"`{json.dumps(value)}`"

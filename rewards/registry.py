@@ -109,7 +109,9 @@ def check_options(
     """Raises ValueError naming an option that is unknown, missing or of the wrong type."""
     options, required = signature_options(function, judges)
     try:
-        hints = get_type_hints(function)
+        # of a class the hints of its constructor, not those of its attributes
+        made_by = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+        hints = get_type_hints(made_by)
     except NameError:  # a plug-in may import its types for checkers alone
         hints = {}
     fields: dict[str, Any] = {

@@ -21,6 +21,8 @@ from rich.console import Console
 from sequence_tutor.distributed.commands.engine import engine_of
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
+from sequence_tutor.distributed.generating.genetic import GENETIC
+from sequence_tutor.distributed.generating.proposers import check_proposers
 from sequence_tutor.distributed.metrics.display import Display, Progress
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
@@ -101,6 +103,9 @@ def optimize_rounds(
     out = Location(where)
     # A mistake in the files should raise before a cluster is started.
     check_prior(run)
+    check_proposers(run)
+    if not (options.resume or options.warm_start):
+        _check_parents(run)
     check_directory(run, out, options.resume)
     with ExitStack() as stack:
         reward = stack.enter_context(engine.reward(run))
@@ -151,6 +156,16 @@ def optimize_rounds(
         return replace(summary, shown=[*summary.shown, *filter(None, [unlearned])])
 
 
+def _check_parents(run: RunConfig) -> None:
+    """Raises ConfigError where nothing makes the first parents."""
+    own_record = run.replay.record is None  # another may have rows already
+    if own_record and not run.actors.count and set(run.proposers.all) == {GENETIC}:
+        raise ConfigError(
+            "proposers.genetic has no parents: nothing is on record yet, and actors.count = 0; set "
+            "actors.count, or give [proposers.data] or --warm-start"
+        )
+
+
 def _void_failures(run: RunConfig, out: Location, failures: bool, console: Console) -> None:
     """Void the rows of a resumed run that it scores again: those that failed without a fault of the
     sequence, and all failed ones if `failures`. Raises RunError if the record can't be read."""
@@ -177,7 +192,7 @@ def _read_known(
     for remark in [*remarks, *more]:
         _print_plainly(console, remark)
     learnable = int((known.lengths > 0).sum())
-    if not len(known) or not (learnable or run.actors.count):
+    if not len(known) or not (learnable or run.generates):
         raise ConfigError(f"the run can't learn from {start.where} with the prior {run.prior!r}")
     for warning in scale_warnings(known.rewards, start.where, run, domain.name):
         _print_plainly(console, f"warning: {warning}")

@@ -1,4 +1,4 @@
-"""The data proposer: the sequences of a file, in random order."""
+"""The data proposer: sequences drawn at random from a file."""
 
 from __future__ import annotations
 

@@ -48,8 +48,11 @@ class Proposals:
         started = time.perf_counter()
         random = np.random.default_rng([*self._seeds, self._worker, *entropy])
         view = self._replay.view(*self._proposer.wants)
-        texts = self._new(self._proposer.propose(n, view, random))
-        tokens = encoded(self._encoding, texts)
+        texts = list(self._proposer.propose(n, view, random))
+        new = self._new(texts)
+        tokens = encoded(self._encoding, new.values())
+        # a canonical form may do without the tokens that the prior lacks
+        tokens |= encoded(self._encoding, [key for key, text in new.items() if text not in tokens])
         seconds = time.perf_counter() - started
         batch = None
         if tokens:
@@ -58,7 +61,8 @@ class Proposals:
             )
         report = ActorReport(
             worker=self._worker,
-            rows=len(tokens),
+            # a proposer that has nothing left counts too, or `stop.sequences` never comes
+            rows=max(1, len(texts)),
             version=-1,
             seconds=seconds,
             kl_to_prior=float("nan"),
@@ -66,8 +70,8 @@ class Proposals:
         )
         return report, batch
 
-    def _new(self, texts: Iterable[str]) -> list[str]:
-        """The texts, each key once, whose keys aren't on record."""
+    def _new(self, texts: Iterable[str]) -> dict[str, str]:
+        """By key: the first text of each key that isn't on record."""
         by_key: dict[str, str] = {}
         with self._domain.quiet():
             for text in texts:
@@ -75,18 +79,21 @@ class Proposals:
                 if key is not None:
                     by_key.setdefault(key, text)
         known = self._replay.known(list(by_key))
-        return [text for text, old in zip(by_key.values(), known.tolist(), strict=True) if not old]
+        old = dict(zip(by_key, known.tolist(), strict=True))
+        return {key: text for key, text in by_key.items() if not old[key]}
 
 
 def encoded(encoding: Encoding, texts: Iterable[str]) -> dict[str, np.ndarray]:
     """int16 [T] actions by text, of those texts that the encoding can express."""
     found: dict[str, np.ndarray] = {}
+    # without an end token all episodes have the same length
+    least = 1 if encoding.vocabulary.end_id is not None else encoding.max_length
     for text in texts:
         try:
             tokens = encoding.encode(text)
         except ValueError:  # a token that the vocabulary lacks
             continue
-        if 0 < len(tokens) <= encoding.max_length:
+        if least <= len(tokens) <= encoding.max_length:
             found[text] = tokens
     return found
 

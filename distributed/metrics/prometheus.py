@@ -62,7 +62,7 @@ class Exporter:
             logger.warning("metrics are no longer exported: %r", error)
 
     def _put(self, series: Series, label: str, value: float) -> None:
-        labels = self._labels | ({series.label: label} if series.label else {})
+        labels = self._labels | ({series.label: _in_ascii(label)} if series.label else {})
         metric = self._metrics.get(series.name)
         if metric is None:
             make = Gauge if series.kind == "gauge" else Counter

@@ -125,6 +125,10 @@ RUN_SERIES = (
             "shard": "shards_alive",
         },
     ),
+    Series("proposed_sequences", "counter", "Sequences that each proposer proposed", "source"),
+    Series("screened_out_sequences", "counter", "Of these, those not chosen for a score", "source"),
+    Series("scored_sequences", "counter", "New scores of each proposer, none invalid", "source"),
+    Series("top100_rows", "gauge", "Rows of each proposer among the best 100", "source"),
     _gauge("wanted_scorers", "scorers_wanted", "Scorers, those included that wait for a CPU"),
     _gauge("replay_rows", "replay_rows", "Rows in the replay"),
     _gauge("replay_bytes", "replay_bytes", "Memory of the replay"),
@@ -151,8 +155,16 @@ BULK_SERIES = (
     Series("bulk_left_seconds", "gauge", "Time that the rest will take"),
 )
 
-# Fields of `Metrics` without a series: Prometheus computes rates from counters.
-NOT_EXPORTED = ("iteration", "sequences_per_s", "updates_per_s")
+# Series with a value for each proposer, whose names a run decides, by the field of `SourceCounts`.
+BY_SOURCE = {
+    "proposed": "proposed_sequences",
+    "screened_out": "screened_out_sequences",
+    "scored": "scored_sequences",
+    "top100": "top100_rows",
+}
+# Fields of `Metrics` that aren't values themselves: Prometheus computes rates from counters, and
+# the counts in `sources` have series of their own, BY_SOURCE.
+NOT_EXPORTED = ("iteration", "sequences_per_s", "updates_per_s", "sources")
 
 
 def run_values(run: RunConfig, tally: Tally, now: float) -> Values:
@@ -167,6 +179,9 @@ def run_values(run: RunConfig, tally: Tally, now: float) -> Values:
     values["replay_ratio_target", ""] = run.replay.ratio
     if run.stop.scores is not None:
         values["scores_budget", ""] = run.stop.scores
+    for source, counts in metrics.sources.items():
+        for name, series_name in BY_SOURCE.items():
+            values[series_name, source] = getattr(counts, name)
     for stage in (*STAGES, REPLAY_RATIO):
         values["bottleneck", stage] = float(stage == metrics.bottleneck.stage)
     # the buckets of a histogram, each with the counts of all below it

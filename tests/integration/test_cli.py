@@ -55,13 +55,33 @@ def test_a_broken_config_is_one_sentence(command: Command, tmp_path: Path):
         ("reward.aggregate=median", ["unknown aggregate 'median'", "geometric_mean"]),
         ("learner", ["table.key=value"]),
         ("stop.scores=0", ["stop.scores", "0"]),
+        ("screen.bath=3", ["unknown key screen.bath", "did you mean batch?", "allowed: batch, "]),
+        ("screen=true", ["screen is a table: write [screen]", "True"]),
+        ("screen.explore=[2,1]", ["screen: explore", "can't be more than the second"]),
+        (
+            "proposers.genetic.parent=3",
+            ["unknown key proposers.genetic.parent", "did you mean parents?", "rank_k"],
+        ),
+        ("proposers.genetic=true", ["proposers.genetic is a table: write [proposers.genetic]"]),
+        (
+            "proposers.adaptiv=true",
+            ["unknown key proposers.adaptiv", "did you mean adaptive?", "allowed: adaptive, gen"],
+        ),
+        (
+            "proposers.genetik.parents=3",
+            ["unknown key proposers.genetik.parents", "did you mean [proposers.genetic]?"],
+        ),
+        ("proposers.genetik.batch=3", ["unknown proposer 'genetik'", "did you mean 'genetic'?"]),
+        ("proposers.data.batch=3", ["proposers.data.file is missing"]),
+        ("proposers.data.file=none.smi", ["proposers.data: ", "none.smi"]),
     ],
 )
 def test_a_wrong_key_or_value_is_one_sentence(
     command: Command, config: Path, tmp_path: Path, override: str, parts: list[str]
 ):
     out = tmp_path / "out"
-    refused(command("optimize", config, "--out", out, "--set", override), *parts)
+    for engine in ([], ["--local"]):
+        refused(command("optimize", config, "--out", out, "--set", override, *engine), *parts)
     assert not out.exists()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
@@ -26,12 +27,14 @@ from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.metrics.prometheus import Exporter
 from sequence_tutor.distributed.metrics.prometheus_series import (
     BULK_SERIES,
+    BY_SOURCE,
     NOT_EXPORTED,
     RUN_SERIES,
     Series,
     bulk_values,
     run_values,
 )
+from sequence_tutor.distributed.metrics.sources import SourceCounts
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
 from sequence_tutor.distributed.types import DURATIONS
 from sequence_tutor.rewards.base import Status
@@ -92,7 +95,8 @@ def test_every_metric_has_a_value():
     seconds = 2.0
     estimate.add(4)
     bulk = bulk_values(estimate, np.array([4, 0, 0, 0, 0]))
-    for series, values in ((RUN_SERIES, values_of()), (BULK_SERIES, bulk)):
+    run = values_of(sources={"policy": SourceCounts()})
+    for series, values in ((RUN_SERIES, run), (BULK_SERIES, bulk)):
         assert {name for name, _ in values} == {s.name for s in series}
         for s in series:
             labels = [label for name, label in values if name == s.name]
@@ -125,8 +129,20 @@ def test_exactly_one_stage_is_the_bottleneck():
     values = values_of(scoring_busy=0.9, learning_busy=0.8)
     flags = {label: value for (name, label), value in values.items() if name == "bottleneck"}
     assert flags.pop("scoring") == 1
-    assert set(flags) == {"generation", "learning", "driver", "replay ratio"}
+    assert set(flags) == {"generation", "screening", "learning", "driver", "replay ratio"}
     assert set(flags.values()) == {0}
+
+
+def test_every_proposer_has_its_counts():
+    sources = {"policy": SourceCounts(9, 4, 3, 2), "genetic": SourceCounts(8, 5, 1, 0)}
+    values = values_of(sources=sources)
+    found = {
+        source: [values[name, source] for name in BY_SOURCE.values()]
+        for source in ("policy", "genetic")
+    }
+    assert found == {"policy": [9, 4, 3, 2], "genetic": [8, 5, 1, 0]}
+    assert set(BY_SOURCE) == {f.name for f in fields(SourceCounts)}
+    assert {s.name for s in RUN_SERIES if s.label == "source"} == set(BY_SOURCE.values())
 
 
 def test_buckets_are_cumulative():
@@ -153,7 +169,7 @@ class Endpoint:
 
     samples: Samples
     types: dict[str, str]
-    last: dict[str, float]
+    last: dict[str, Any]
     out: Path
 
     def of(self, name: str, **labels: str) -> float:
@@ -166,7 +182,7 @@ class Endpoint:
         return found[0]
 
 
-def last_line(out: Path) -> dict[str, float]:
+def last_line(out: Path) -> dict[str, Any]:
     return json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
 
 
@@ -196,6 +212,8 @@ def endpoint(
     run = make_run(
         mode="asynchronous",
         reward={"component": [{"name": "python", "function": "user_rewards:dislikes_nitrogen"}]},
+        proposers={"genetic": {"batch": 32}},
+        screen={"batch": 32, "start": 64, "children": 16},
         stop={"scores": 150},
     )
     directory = tmp_path_factory.mktemp("exported")
@@ -245,6 +263,15 @@ def test_the_endpoint_agrees_with_the_last_line(endpoint: Endpoint):
             compared += 1
     assert compared > 40
     assert endpoint.last["scores_failed"] > 0 and endpoint.last["scores_ok"] > 0
+
+
+def test_the_counts_of_each_proposer_are_exported(endpoint: Endpoint):
+    sources = endpoint.last["sources"]
+    assert set(sources) == {"policy", "genetic"} and sources["genetic"]["screened_out"]
+    exported = {s.name: s.exported_name for s in RUN_SERIES}
+    for source, counts in sources.items():
+        for name, series in BY_SOURCE.items():
+            assert endpoint.of(exported[series], source=source) == counts[name], (source, name)
 
 
 def test_metrics_have_their_prometheus_type(endpoint: Endpoint):

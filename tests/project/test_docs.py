@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sequence_tutor.distributed.config_file import load_config
+from sequence_tutor.distributed.generating.proposers import check_proposers
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.domains import domain_of
 
@@ -76,6 +77,7 @@ def test_an_example_loads_and_its_reward_compiles(path: Path, monkeypatch: pytes
     monkeypatch.syspath_prepend(str(path.parent))  # the example's own functions are there
     run = load_config(path)
     build_reward(run.reward, domain_of(run.encoding).name)
+    check_proposers(run)
 
 
 def test_no_file_has_a_private_path():

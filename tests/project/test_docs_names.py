@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from sequence_tutor.distributed.commands import cli
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import table_model
 
 ROOT = Path(__file__).parents[2]
 TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "cluster/README.md")
@@ -19,6 +20,8 @@ PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("**/*.md")
 # A path of the repository, as text in a page: folder/file.py, or folder/.
 FOLDERS = "distributed|policies|rewards|tests|benchmarks|cluster|docs"
 PATH = re.compile(rf"(?<![\w./-])((?:{FOLDERS})/[\w/.-]*\w\.(?:py|toml|yaml|md|json))\b")
+# The table of another package's proposer, in docs/search.md.
+EXAMPLE = "proposers.neighbours"
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 # Options of other programs that a text may mention: of Ray, pip, benchmarks and `ray submit`.
 OF_OTHERS = {"--real", "--runtime-env-json", "--working-dir", "--no-wait", "--require-hashes"}
@@ -32,13 +35,23 @@ def options_of(command: str) -> set[str]:
 def keys() -> set[str]:
     """All keys of the config, such as "seed" and "learner.batch"."""
     found = set()
-    for name, field in RunConfig.model_fields.items():
-        model = field.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            found |= {f"{name}.{f.alias or n}" for n, f in model.model_fields.items()}
-        else:
-            found.add(name)
+
+    def add(model: type[BaseModel], tables: tuple[str, ...]) -> None:
+        for name, field in model.model_fields.items():
+            where = (*tables, field.alias or name)
+            inner = table_model(where)
+            if inner is None:
+                found.add(".".join(where))
+            else:
+                add(inner, where)
+
+    add(RunConfig, ())
     return found
+
+
+def tables_of(found: set[str]) -> set[str]:
+    """All tables, nested ones too, such as "learner" and "proposers.genetic"."""
+    return {".".join(key.split(".")[:n]) for key in found for n in range(1, key.count(".") + 1)}
 
 
 def wrong_commands(text: str) -> list[str]:
@@ -63,12 +76,13 @@ def wrong_options(text: str) -> list[str]:
 
 def wrong_keys(text: str) -> list[str]:
     """Keys of our tables that aren't there, also in `learner.count`, `.gpus`."""
-    tables = {key.split(".")[0] for key in keys() if "." in key}
-    name = rf"(?<![\w./-])(?:{'|'.join(sorted(tables))})\.[a-z_0-9]+(?![\w/(])"
+    tables = tables_of(keys())
+    first = "|".join(sorted({table.split(".")[0] for table in tables}))
+    name = rf"(?<![\w./-])(?:{first})(?:\.[a-z_0-9]+)+(?![\w/(])"
     used = set(re.findall(name, text))
     for first, rest in re.findall(rf"`({name})`((?:, `\.\w+`)+)", text):
-        used |= {f"{first.split('.')[0]}{key}" for key in re.findall(r"\.\w+", rest)}
-    return sorted(used - keys())
+        used |= {f"{first.rpartition('.')[0]}{key}" for key in re.findall(r"\.\w+", rest)}
+    return sorted(used - keys() - tables - {EXAMPLE})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -83,7 +97,7 @@ def test_the_page_on_the_config_has_every_key():
     text = (ROOT / "docs" / "config.md").read_text()
     for key in keys():
         table, _, last = key.rpartition(".")
-        if table != "reward" and last != "resources":
+        if key.split(".")[0] != "reward" and last != "resources":
             assert re.search(rf"`{re.escape(key)}`|`{table}\.\w+`.*`\.{last}`", text), key
 
 
@@ -99,6 +113,10 @@ def test_control_wrong_names_are_found():
     assert wrong_options("add `--diversity 3`") == ["--diversity"]
     assert wrong_keys("`learner.temprature`") == ["learner.temprature"]
     assert wrong_keys("| `actors.count`, `.bath` | 1 |") == ["actors.bath"]
+    assert wrong_keys("`screen.bath`, `proposers.genetic.batch` and [proposers.genetic]") == [
+        "screen.bath"
+    ]
+    assert wrong_keys("`proposers.genetic.batch`, `.parent`") == ["proposers.genetic.parent"]
     assert wrong_keys("see tests/learner.py, `learner.batch` and `actors.count`, `.gpus`") == []
 
 

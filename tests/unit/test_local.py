@@ -25,6 +25,10 @@ from sequence_tutor.rewards.base import Status
 
 LOCAL = Options(local=True)
 ROUNDS = 4
+SEARCH = {
+    "proposers": {"adaptive": True, "genetic": {"batch": 24, "processes": 2}},
+    "screen": {"batch": 24, "start": 40, "children": 16, "random": 0.2},
+}
 FILES = {"config.toml", "metrics.jsonl", "tensorboard", "scores", "checkpoints", "policy"}
 FILES |= {"top.csv", "best", "samples"}
 # The arguments of `counted`, and the numbers of calls at which it is interrupted. They are globals,
@@ -87,12 +91,14 @@ def test_a_local_run_finishes_and_resumes(
     assert (rows(out).status == Status.OK).sum() == 60
 
 
+@pytest.mark.parametrize("search", [{}, SEARCH], ids=["policy", "search"])
 def test_a_resumed_run_equals_the_uninterrupted_one(
-    make_run: Callable[..., RunConfig], tmp_path: Path
+    make_run: Callable[..., RunConfig], tmp_path: Path, search: dict[str, Any]
 ):
-    run = make_run(actors={"count": 2, "batch": 24})
+    run = make_run(actors={"count": 2, "batch": 24}, **search)
     one = LocalRun(run, Location(tmp_path / "whole"))
     weights = rounds(one, ROUNDS)
+    sources = one.last_metrics.sources
     one.stop()
     one = LocalRun(run, Location(tmp_path / "parts"))
     rounds(one, 2)
@@ -102,12 +108,14 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     one = LocalRun(run, Location(tmp_path / "parts"))
     one.load_checkpoint(str(checkpoint))
     resumed = rounds(one, ROUNDS)
+    assert one.last_metrics.sources == sources
     one.stop()
     assert all(np.array_equal(resumed[name], weights[name]) for name in weights)
     assert any(not np.array_equal(halfway[name], weights[name]) for name in weights)
     whole, parts = rows(tmp_path / "whole"), rows(tmp_path / "parts")
     assert whole.keys == parts.keys and np.array_equal(whole.rewards, parts.rewards, equal_nan=True)
-    assert np.array_equal(whole.versions, parts.versions)
+    assert np.array_equal(whole.versions, parts.versions) and whole.sources == parts.sources
+    assert ("genetic" in sources and sources["genetic"].screened_out > 0) is bool(search)
 
 
 def test_a_closure_as_reward_runs_in_this_thread(tiny_prior: Path, tmp_path: Path):
