@@ -197,6 +197,7 @@ def endpoint(
         mode="asynchronous",
         reward={"component": [{"name": "python", "function": "user_rewards:dislikes_nitrogen"}]},
         stop={"scores": 150},
+        replay={"shards": 1},
     )
     directory = tmp_path_factory.mktemp("exported")
     config, out = directory / "run.toml", directory / "celecoxib"
