@@ -95,7 +95,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         )
         self.search = None
         if run.searches:
-            self.search = Search(run, self.shards, self.replay, self.prior.encoding)
+            self.search = Search(run, run_id, self.shards, self.replay, self.prior.encoding)
         self._seconds_per_row = math.inf
         self.exporter = RunExporter(run, self.directory.name, run_id)
         self.saves_itself = True

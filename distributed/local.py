@@ -36,7 +36,7 @@ from sequence_tutor.distributed.run_directory.starting_prior import starting_pri
 from sequence_tutor.distributed.scoring.batch_size import BatchSize
 from sequence_tutor.distributed.scoring.lines import LinesReport, score_lines
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
-from sequence_tutor.distributed.screening.screen import Screen, equal_slices
+from sequence_tutor.distributed.screening.screen import build_screen, equal_slices
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.distributed.training import Training, shares_of_budget
 from sequence_tutor.distributed.types import (
@@ -187,11 +187,7 @@ class LocalRun(Training):
             for name, config in run.proposers.all.items()
             for worker in range(1, config.processes + 1)
         ]
-        self._screen = None
-        if run.screen is not None:
-            self._screen = Screen(
-                run.screen, run.proposers.genetic, domain, encoding, self.replay, run.seed
-            )
+        self._screen = build_screen(run, prior, self.replay)
         model = build_model(deepcopy(prior.network), run.learner, run.seed)
         updater = Updater(model, run.learner, torch.device("cpu"))
         self.learning = LocalLearning(updater, run.learner.threads)

@@ -49,7 +49,12 @@ class Search:
     """
 
     def __init__(
-        self, run: RunConfig, shards: list[ActorHandle], replay: ReplayClient, encoding: Encoding
+        self,
+        run: RunConfig,
+        run_id: str,
+        shards: list[ActorHandle],
+        replay: ReplayClient,
+        encoding: Encoding,
     ) -> None:
         self._run, self._replay, self.lost = run, replay, 0
         here, handles = os.getcwd(), packed(shards)
@@ -64,7 +69,7 @@ class Search:
         if run.mode == "synchronous":
             screens = min(screens, 1)
         self._screens = [
-            _actor(ScreenProcess, run.screen.resources).remote(run, worker, handles, encoding)
+            _actor(ScreenProcess, run.screen.resources).remote(run, worker, handles, run_id, here)
             for worker in range(1, screens + 1)
             if run.screen is not None
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -93,6 +93,8 @@ class ScreenConfig(Section):
     """Best rows on record that the prediction learns from."""
     newest: Positive = 500
     """Newest rows on record that it learns from too."""
+    learns: Literal["reward", "components"] = "reward"
+    """What is predicted: the reward, or each component, from which the reward then follows."""
     generations: Annotated[int, Field(ge=0)] = 1
     """How often the most promising candidates are crossed and mutated, and their children join the
     candidates. Needs [proposers.genetic] for its settings; 0 without it."""
@@ -101,6 +103,12 @@ class ScreenConfig(Section):
     explore: tuple[Rate, Rate] = (0.05, 2.0)
     """Candidates are chosen by mean + b deviations, with b drawn anew for each choice,
     log-uniformly between these two."""
+    plausible: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Leaves out candidates that are less likely under the prior than this share of its own
+    samples, such as 0.95; by default none is left out."""
+    filters: bool = False
+    """Whether to leave out what doesn't pass the usual filters of the field; of molecules alerts,
+    weight and large rings."""
     processes: Positive = 1
     """Processes that screen, each with a CPU of its own; synchronous mode uses one."""
     resources: Resources = {}

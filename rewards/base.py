@@ -230,6 +230,16 @@ class Domain(ABC):
         arguments and the generator's state alone determine it."""
         return None
 
+    def variants(self, sequence: str, most: int) -> list[str]:
+        """Up to `most` valid sequences that state what this valid one leaves open, such as its
+        stereochemistry, each as its key. By default nothing is left open."""
+        return []
+
+    def practical(self, sequence: str) -> bool:
+        """Whether people would make this valid sequence, by the usual filters of the field. By
+        default they would."""
+        return True
+
     def features(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Counts by which a model compares B valid sequences: K blocks, each uint8 [B,2048], the
         same in every process. By default one block, of runs of 1 to 3 actions."""

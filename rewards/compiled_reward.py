@@ -112,6 +112,11 @@ class Objective:
                 if part.ours and not part.steps:
                     part.judge([parsed], [sequence])
 
+    def combined(self, values: Values) -> Values:
+        """The rewards of valid sequences from the transformed values of their components, in the
+        order of `keys`: float64 [B,K] -> [B]."""
+        return AGGREGATES[self._config.aggregate](values, self._weights)
+
     def identify(self, sequence: str) -> Identity:
         """The identity of a sequence; no component is called."""
         return self._domain.identify(sequence)
@@ -143,7 +148,7 @@ class Objective:
         ok = np.flatnonzero(scores.status == _OK)
         if len(ok):
             table = np.array([scores.transformed[k][ok] for k in self.keys]).T.copy()
-            scores.rewards[ok] = AGGREGATES[self._config.aggregate](table, self._weights)
+            scores.rewards[ok] = self.combined(table)
         if self.pays_steps:
             scores = replace(scores, step_rewards=self._pay(tokens, ok, scores))
         pay_failed(scores, self._config.failed, [len(row) for row in tokens])

@@ -34,6 +34,9 @@ PROCESS_ENVIRONMENT = {"GOMP_SPINCOUNT": "3000"}
 SHARD_CPUS = 0.01
 # Seconds between two checks for free resources, and between two lines that say they are missing.
 LOOK_EVERY_S, TELL_EVERY_S = 0.5, 30.0
+# Attempts to start Ray on this machine, and part of Ray's message where its processes don't answer
+# within half a minute.
+START_ATTEMPTS, TIMED_OUT = 2, "timed out"
 
 
 def shard_cpus(run: RunConfig) -> float:
@@ -175,7 +178,8 @@ def forget_token() -> None:
 
 def start_ray(run: RunConfig) -> bool:
     """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone. Returns whether
-    a cluster was joined. Raises ClusterError where it doesn't answer or refuses this machine.
+    a cluster was joined. Raises ClusterError where it doesn't answer or refuses this machine, and
+    where Ray doesn't start here in time.
 
     Ray on this machine alone gets at least the CPUs that the run asks for: more processes than
     cores are slow but work, so that every run can be tried on a small machine.
@@ -206,5 +210,23 @@ def start_ray(run: RunConfig) -> bool:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         forget_token()
     cpus = max(os.cpu_count() or 1, int(needed(run)["CPU"]) + 1)
-    ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+    _start_here(num_cpus=cpus, include_dashboard=False, **quiet)
     return False
+
+
+def _start_here(**options: Any) -> None:
+    """Start Ray on this machine, at a second attempt if the machine was too busy for the first.
+    Raises ClusterError if that is too slow as well. What is left of an attempt ends with this
+    process."""
+    for _ in range(START_ATTEMPTS):
+        try:
+            ray.init(address="local", **options)
+            return
+        except Exception as error:  # Ray has no type for it
+            if TIMED_OUT not in str(error).lower():
+                raise
+            cause = error
+    raise ClusterError(
+        f"Ray didn't start on this machine in time, in {START_ATTEMPTS} attempts: the machine is "
+        "busy or short of memory; try again later, or run without Ray (--local)"
+    ) from cause

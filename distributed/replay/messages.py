@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from sequence_tutor.distributed.replay.sampler import best_rows
-from sequence_tutor.distributed.types import Scored
+from sequence_tutor.distributed.types import Scored, concatenate
 from sequence_tutor.rewards.base import Scores
 
 # How many of the highest rewards `ShardStats` has.
@@ -61,6 +61,8 @@ class RecordView:
     """float64 [N], finite."""
     best: int
     """How many of the first rows are the best, best first."""
+    parts: dict[str, np.ndarray]
+    """float64 [N] transformed values by component, NaN where there is none."""
     new: np.ndarray
     """bool [N], whether a row is one of the newest; of the rows after the best ones all are."""
 
@@ -79,6 +81,7 @@ class RecordView:
             best.sources + others.sources,
             np.concatenate([best.rewards, others.rewards]),
             len(best),
+            concatenate([best, others]).transformed,
             np.array([key in named for key in best.keys] + [True] * len(others), bool),
         )
 
@@ -91,6 +94,7 @@ class RecordView:
             [self.sources[i] for i in at],
             self.rewards[rows],
             best,
+            {name: values[rows] for name, values in self.parts.items()},
             self.new[rows],
         )
 
@@ -103,6 +107,10 @@ def join_views(views: Sequence[RecordView], best: int) -> RecordView:
         [source for view in views for source in view.sources],
         np.concatenate([view.rewards for view in views]),
         0,
+        {
+            name: np.concatenate([v.parts.get(name, np.full(len(v), np.nan)) for v in views])
+            for name in dict.fromkeys(name for view in views for name in view.parts)
+        },
         np.concatenate([view.new for view in views]),
     )
     first = np.concatenate([np.arange(len(view)) < view.best for view in views])

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from typing import Any
 
 import ray
+import torch
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
-from sequence_tutor.distributed.screening.screen import Screen, equal_slices
+from sequence_tutor.distributed.screening.screen import build_screen, equal_slices
 from sequence_tutor.distributed.types import ScreenReport
-from sequence_tutor.distributed.weight_board import unpacked
-from sequence_tutor.policies.encodings.base import Encoding
-from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.distributed.weight_board import fetch_prior, unpacked
+from sequence_tutor.policies.prior import as_tensors, build_prior
 
 
 class ScreenProcess:
     """One process of the screen. What it learns from is in the shards, so a restarted one goes on.
 
-    shards: handles of the replay shards, `packed`.
+    shards: handles of the replay shards, `packed`; run_id: names the board that has the prior;
+    directory: where the user started the run.
     """
 
-    def __init__(self, run: RunConfig, worker: int, shards: bytes, encoding: Encoding) -> None:
-        assert run.screen is not None
+    def __init__(
+        self, run: RunConfig, worker: int, shards: bytes, run_id: str, directory: str
+    ) -> None:
+        sys.path.append(directory)
         self._id, self._calls = f"screen-{worker}-{uuid.uuid4().hex[:8]}", 0
-        replay, domain = ray_replay(unpacked(shards)), domain_of(run.encoding)
-        self._screen = Screen(run.screen, run.proposers.genetic, domain, encoding, replay, run.seed)
+        parts = fetch_prior(run_id)
+        prior = build_prior(parts.metadata, as_tensors(parts.weights))
+        torch.set_num_threads(1)
+        screen = build_screen(run, prior, ray_replay(unpacked(shards)))
+        assert screen is not None
+        self._screen = screen
 
     def choose(
         self, references: list[ray.ObjectRef], parts: int, iteration: int | None = None

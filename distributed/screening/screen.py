@@ -11,16 +11,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
 
+from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.genetic import GENETIC, children
 from sequence_tutor.distributed.generating.proposals import encoded, episodes_of
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import RecordView
 from sequence_tutor.distributed.replay.sampler import equal_parts, round_at_random
 from sequence_tutor.distributed.screening.choice import choose_batch, shortlist
+from sequence_tutor.distributed.screening.plausible import Plausibility
 from sequence_tutor.distributed.screening.surrogate import (
     GaussianProcess,
     Prediction,
@@ -28,8 +31,12 @@ from sequence_tutor.distributed.screening.surrogate import (
 )
 from sequence_tutor.distributed.search_config import GeneticConfig, ScreenConfig
 from sequence_tutor.distributed.types import Generated, ScreenReport, join_generated
-from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.policies.encodings.base import Encoding, Episodes, pad
+from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
+from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.compiled_reward import Objective
+from sequence_tutor.rewards.domains import domain_of
 
 # Of the candidates, the part that has children; and the share of children whose parents are among
 # these, the parents of the others being the record's best rows.
@@ -41,19 +48,28 @@ SENT = 10_000
 
 
 class Screen:
-    """Chooses batches. genetic: settings of further generations, None for none; seed: the run's."""
+    """Chooses batches.
+
+    genetic: settings of further generations, None for none; objective: computes rewards from the
+    components that are predicted, None to predict the reward itself; seed: the run's.
+    """
 
     def __init__(
         self,
         config: ScreenConfig,
         genetic: GeneticConfig | None,
         domain: Domain,
-        encoding: Encoding,
+        prior: Prior,
         replay: ReplayClient,
+        objective: Objective | None,
         seed: int,
     ) -> None:
         self._config, self._genetic = config, genetic
-        self._domain, self._encoding, self._replay = domain, encoding, replay
+        self._domain, self._encoding, self._replay = domain, prior.encoding, replay
+        self._objective = objective
+        self._plausibility = None
+        if config.plausible is not None:
+            self._plausibility = Plausibility(prior, domain, config.plausible, seed)
         self._seeds = [seed, crc32(b"screen")]
         self._surrogate = GaussianProcess()
         self._features: dict[str, list[np.ndarray]] = {}
@@ -76,14 +92,16 @@ class Screen:
                 rows = np.arange(len(keys))
             else:
                 self._learn(view)
+                keys, pool = self._practical(keys, pool)
                 prediction = self._predict(keys)
                 for _ in range(self._config.generations if self._genetic else 0):
                     made = self._children(keys, prediction, view, random)
                     if made:
                         bred += len(made)
-                        keys += made
                         actions = encoded(self._encoding, made).values()
                         born = Generated.by_one(episodes_of(actions), -1, process_id, GENETIC, 0.0)
+                        made, born = self._practical(made, born)
+                        keys += made
                         pool = join_generated([pool, born])
                         prediction = join_predictions([prediction, self._predict(made)])
                 rows = self._pick(prediction, random)
@@ -122,6 +140,28 @@ class Screen:
         known = self._replay.known(keys).tolist()
         return [key for key, old in zip(keys, known, strict=True) if not old]
 
+    def _practical(self, keys: list[str], pool: Generated) -> tuple[list[str], Generated]:
+        """The candidates that people would make, as far as the config asks for that, each in its
+        most plausible variant. If there are none, the most plausible few."""
+        rows = np.arange(len(keys))
+        if self._config.filters:
+            passing = [i for i, key in enumerate(keys) if self._domain.practical(key)]
+            rows = np.array(passing or rows, np.int64)
+        if self._plausibility is None:
+            return [keys[i] for i in rows.tolist()], pool.select(rows)
+        texts, nll = self._plausibility.judge([keys[i] for i in rows.tolist()])
+        fine = np.flatnonzero(nll <= self._plausibility.limit)
+        if not len(fine):
+            fine = np.sort(np.argsort(nll, kind="stable")[: self._config.batch])
+        new = {*self._unknown([texts[i] for i in fine.tolist()])}
+        chosen: dict[str, int] = {}
+        for i in fine.tolist():
+            if texts[i] in new or texts[i] == keys[rows[i]]:
+                chosen.setdefault(texts[i], i)
+        pool = pool.select(rows[list(chosen.values())])
+        own = [keys[rows[i]] for i in chosen.values()]
+        return list(chosen), _respelled(pool, own, list(chosen), self._encoding)
+
     def _learn(self, view: RecordView) -> None:
         new = [key for key in view.keys if key not in self._features]
         blocks = self._domain.features(new) if new else []
@@ -130,10 +170,21 @@ class Screen:
             key: self._features[key] if key in self._features else made[key] for key in view.keys
         }
         rows = zip(*self._features.values(), strict=True)
-        self._surrogate.fit(view.keys, [np.stack(row) for row in rows], view.rewards[:, None])
+        targets = view.rewards[:, None]
+        if self._objective is not None:
+            parts = np.stack([view.parts[key] for key in self._objective.keys], axis=1)
+            self._limits = parts.min(0), parts.max(0)
+            targets = np.concatenate([targets, parts], axis=1)
+        self._surrogate.fit(view.keys, [np.stack(row) for row in rows], targets)
 
     def _predict(self, keys: list[str]) -> Prediction:
-        return self._surrogate.predict(self._domain.features(keys))
+        prediction = self._surrogate.predict(self._domain.features(keys))
+        if self._objective is None:
+            return prediction
+        means = prediction.means.copy()
+        # beyond what was seen an aggregate may not be defined
+        means[:, 0] = self._objective.combined(np.clip(means[:, 1:], *self._limits))
+        return replace(prediction, means=means)
 
     def _children(
         self, keys: list[str], prediction: Prediction, view: RecordView, random: np.random.Generator
@@ -159,10 +210,11 @@ class Screen:
 
     def _pick(self, prediction: Prediction, random: np.random.Generator) -> np.ndarray:
         """Rows of the chosen candidates, int64, increasing."""
-        means, deviations = prediction.means[:, 0], prediction.deviations[:, 0]
-        n = min(self._config.batch, len(means))
+        unlike = self._unlike_known(prediction)
+        n = min(self._config.batch, len(unlike))
         at_random = round_at_random(n * self._config.random, random)
-        rows = shortlist(means, deviations, n)
+        means = prediction.means[:, 0]
+        rows = unlike[shortlist(means[unlike], prediction.deviations[unlike, 0], n)]
         picked = rows[
             choose_batch(
                 means[rows],
@@ -173,14 +225,58 @@ class Screen:
                 random,
             )
         ]
-        others = np.setdiff1d(np.arange(len(means)), picked)
+        others = np.setdiff1d(unlike, picked)
         drawn = random.choice(others, min(at_random, len(others)), replace=False)
         return np.sort(np.concatenate([picked, drawn]))
+
+    def _unlike_known(self, prediction: Prediction) -> np.ndarray:
+        """Rows of candidates whose features no row learned from has, and each features once, int64:
+        look-alikes, such as stereoisomers, would be predicted to be as good as what they look like.
+        All rows where all are look-alikes."""
+        seen = set(map(_look, self._features.values()))
+        kept = []
+        for i, blocks in enumerate(zip(*prediction.blocks, strict=True)):
+            look = _look(blocks)
+            if look not in seen:
+                seen.add(look)
+                kept.append(i)
+        return np.array(kept or range(len(prediction.means)), np.int64)
 
     def _remember(self, keys: list[str]) -> None:
         self._sent.update(dict.fromkeys(keys))
         for key in list(self._sent)[: max(0, len(self._sent) - SENT)]:
             del self._sent[key]
+
+
+def _respelled(
+    pool: Generated, before: Sequence[str], after: Sequence[str], encoding: Encoding
+) -> Generated:
+    """The pool with other texts for those candidates whose text has changed."""
+    changed = [i for i, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+    if not changed:
+        return pool
+    episodes, versions = pool.episodes, pool.versions.copy()
+    actions = [t[:n] for t, n in zip(episodes.tokens, episodes.lengths, strict=True)]
+    log_probs = episodes.log_probs.copy()
+    for i in changed:
+        actions[i] = encoding.encode(after[i])
+        versions[i], log_probs[i] = -1, np.nan
+    return replace(pool, episodes=Episodes(*pad(actions), log_probs), versions=versions)
+
+
+def _look(blocks: Sequence[np.ndarray]) -> bytes:
+    """The features of a sequence, uint8 [F] each, as one text of bytes."""
+    return b"".join(block.tobytes() for block in blocks)
+
+
+def build_screen(run: RunConfig, prior: Prior, replay: ReplayClient) -> Screen | None:
+    """The screen of a run, None without [screen]. Raises ValueError where the reward can't be
+    built, which `learns = "components"` needs."""
+    config, domain = run.screen, domain_of(run.encoding)
+    if config is None:
+        return None
+    objective = build_reward(run.reward, domain.name) if config.learns == "components" else None
+    return Screen(config, run.proposers.genetic, domain, prior, replay, objective, run.seed)
 
 
 def equal_slices(batch: Generated, parts: int) -> list[Generated]:

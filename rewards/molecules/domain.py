@@ -16,6 +16,8 @@ from sequence_tutor.rewards.molecules.features import fragment_counts
 from sequence_tutor.rewards.molecules.identity import identify, read
 from sequence_tutor.rewards.molecules.molecule import Molecule, quiet, tokens_of
 from sequence_tutor.rewards.molecules.properties import molecular_weight, tpsa
+from sequence_tutor.rewards.molecules.quality import passes_filters
+from sequence_tutor.rewards.molecules.stereo import stereoisomers
 
 DIVERSITY_SAMPLE = 1000
 
@@ -95,6 +97,15 @@ class MoleculeDomain(Domain):
         """Two blocks: counts of Morgan environments of radius 2, and of atom pairs. Raises
         ValueError for a SMILES that isn't valid."""
         return fragment_counts(sequences)
+
+    def variants(self, sequence: str, most: int) -> list[str]:
+        """Stereoisomers of a molecule with centres or double bonds that it doesn't specify."""
+        return stereoisomers(sequence, most)
+
+    def practical(self, sequence: str) -> bool:
+        """Whether a molecule passes the filters of `quality.passes_filters`."""
+        mol = identify(sequence).mol
+        return mol is not None and passes_filters(Molecule(sequence, mol))
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None

@@ -27,6 +27,7 @@ threads = 1
 batch = 16
 [replay]
 ratio = 2
+shards = 1
 """
 DEADLINE_S = 180.0
 

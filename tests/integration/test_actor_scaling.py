@@ -80,7 +80,7 @@ def test_actors_are_added_for_a_waiting_learner_and_removed(
     run = make_run(
         mode="asynchronous",
         actors={"count": 3, "min": 1, "batch": 32, "max_batch": 64},
-        replay={"ratio": 0.05},  # the learner has little to do
+        replay={"ratio": 0.05, "shards": 1},  # the learner has little to do
         stop={"scores": 1_000_000},
     )
     with build(run, tmp_path) as algorithm:

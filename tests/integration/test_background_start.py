@@ -48,7 +48,7 @@ def test_scoring_starts_before_the_learner_with_few_imports(
         return really(self, **options)
 
     monkeypatch.setattr(AlgorithmConfig, "build_learner_group", wait_and_build)
-    with build(make_run(mode="asynchronous"), tmp_path) as algorithm:
+    with build(make_run(mode="asynchronous", replay={"shards": 1}), tmp_path) as algorithm:
         until = time.monotonic() + 50.0
         while not algorithm.tally.valid and time.monotonic() < until:
             algorithm.train()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ import ray
 from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.ray_cluster.join import tell_of_gpus
+from sequence_tutor.distributed.config_file import to_toml
+from sequence_tutor.distributed.ray_cluster.join import start_ray, tell_of_gpus
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,51 @@ def test_one_gpu_is_mentioned_in_the_singular(
     output = io.StringIO()
     tell_of_gpus(make_run(mode="asynchronous"), Console(file=output))
     assert "1 GPU is here and not asked for" in output.getvalue()
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[Exception | None]:
+    """What the next starts of Ray raise, in place of starting it."""
+    left: list[Exception | None] = []
+
+    def init(**options: Any) -> None:
+        assert options["address"] == "local"
+        if (error := left.pop(0)) is not None:
+            raise error
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    return left
+
+
+# As Ray says it.
+LATE = Exception("The current node timed out during startup. This could happen because some of")
+
+
+def test_a_slow_start_of_ray_is_tried_again(
+    make_run: Callable[..., RunConfig], starts: list[Exception | None]
+):
+    starts += [LATE, None]
+    assert not start_ray(make_run()) and starts == []
+    starts += [RuntimeError("no such option"), None]  # control: another error is raised at once
+    with pytest.raises(RuntimeError, match="no such option"):
+        start_ray(make_run())
+    assert starts == [None]
+
+
+def test_a_start_of_ray_that_takes_too_long_is_one_sentence(
+    make_run: Callable[..., RunConfig],
+    starts: list[Exception | None],
+    command: Callable[..., Any],
+    tmp_path: Path,
+):
+    starts += [LATE, LATE]
+    config = tmp_path / "run.toml"
+    config.write_text(to_toml(make_run()))
+    done = command("optimize", config, "--out", tmp_path / "out")
+    done.refused("Ray didn't start on this machine in time", "in 2 attempts", "--local")
+    assert starts == [] and not (tmp_path / "out").exists()
 
 
 LOCAL = """

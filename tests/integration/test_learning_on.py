@@ -19,7 +19,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics.tally import Tally
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_learned
-from sequence_tutor.distributed.report.summary import RunSummary, print_summary
+from sequence_tutor.distributed.report.summary import print_summary
 from sequence_tutor.distributed.run_directory import checkpoint
 
 # All scores fit in one batch of the actor: scoring ends before the learner has started.
@@ -32,7 +32,7 @@ def fast(make_run: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
 
     def make(**changes: dict) -> RunConfig:
         tables = {
-            "replay": {"ratio": RATIO, "min_rows": MIN_ROWS},
+            "replay": {"ratio": RATIO, "min_rows": MIN_ROWS, "shards": 1},
             "stop": {"scores": SCORES},
             "actors": {"batch": 320},
         }
@@ -48,40 +48,26 @@ def check_ratio(updates: int, rows: int, run: RunConfig) -> None:
     assert updates > 40
 
 
-@pytest.fixture
-def finished(
+def test_a_run_learns_up_to_the_replay_ratio_unless_it_is_stopped_before(
     local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
-) -> tuple[RunConfig, Path, RunSummary]:
-    run, out = fast(), tmp_path / "run"
-    return run, out, optimize(run, out, quiet)
-
-
-def test_a_run_learns_up_to_the_replay_ratio(
-    finished: tuple[RunConfig, Path, RunSummary], quiet: Console
 ):
-    run, out, summary = finished
+    run, out, resumed = fast(), tmp_path / "run", Options(resume=True)
+    stopped = fast(stop={"scores": SCORES, "updates": 3})
+    assert optimize(stopped, out, quiet).metrics.updates == 3
+    # a run killed before its first checkpoint still has to learn
+    shutil.rmtree(out / "checkpoints")
+    quiet.file.truncate(0)  # type: ignore[attr-defined]
+    summary = optimize(run, out, quiet, resumed)
     text = quiet.file.getvalue()  # type: ignore[attr-defined]
     metrics = summary.metrics
     assert metrics.scores_used == SCORES and summary.reason == "budget used"
-    check_ratio(metrics.updates, metrics.replay_rows, run)
+    check_ratio(metrics.updates, SCORES, run)
+    assert len(checkpoint.complete(out / "checkpoints")) >= 1
     assert "learning on to the replay ratio" in text
     assert not any("the policy is the prior" in remark for remark in summary.shown)
-    again = optimize(run, out, quiet, Options(resume=True)).metrics
+    again = optimize(run, out, quiet, resumed).metrics
     assert again.scores_used == SCORES
     assert metrics.updates <= again.updates <= metrics.updates + 8  # for the last rows
-    # a run killed before its first checkpoint still has to learn
-    shutil.rmtree(out / "checkpoints")
-    anew = optimize(run, out, quiet, Options(resume=True)).metrics
-    assert anew.scores_used == SCORES
-    check_ratio(anew.updates, SCORES, run)
-    assert len(checkpoint.complete(out / "checkpoints")) >= 1
-
-
-def test_stop_updates_ends_the_run_before_the_ratio(
-    local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
-):
-    run = fast(stop={"scores": SCORES, "updates": 3})
-    assert optimize(run, tmp_path / "run", quiet).metrics.updates == 3
 
 
 def test_a_stop_request_ends_the_run_before_the_ratio(
@@ -93,7 +79,7 @@ def test_a_stop_request_ends_the_run_before_the_ratio(
                 os.kill(os.getpid(), signal.SIGINT)
             return super().write(text)
 
-    run = fast(replay={"ratio": 4000.0, "min_rows": MIN_ROWS})
+    run = fast(replay={"ratio": 4000.0, "min_rows": MIN_ROWS, "shards": 1})
     summary = optimize(run, tmp_path / "run", Console(file=Stops(), width=200))
     assert summary.reason == "stopped on request"
     assert summary.metrics.updates * BATCH < 0.1 * 4000.0 * SCORES
@@ -102,7 +88,7 @@ def test_a_stop_request_ends_the_run_before_the_ratio(
 def test_a_run_without_updates_shows_why(
     local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
-    run = fast(stop={"scores": 12}, replay={"min_rows": 640})
+    run = fast(stop={"scores": 12}, replay={"min_rows": 640, "shards": 1})
     summary = optimize(run, tmp_path / "run", quiet)
     assert (summary.metrics.updates, summary.metrics.scores_used) == (0, 12)
     print_summary(summary, tmp_path / "run", quiet)
@@ -123,6 +109,7 @@ def test_an_algorithm_is_done_at_the_replay_ratio(
             pass
         assert algorithm.out_of_budget() and algorithm.updates_owed() == 0
         check_ratio(result["tutor"]["updates"], algorithm.tally.inserted, run)
+        check_ratio(result["tutor"]["updates"], result["tutor"]["replay_rows"], run)
         assert algorithm.learning.updates == 0
 
 

@@ -14,7 +14,8 @@ import pytest
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "peptides"
 SMALL = ["--epochs", "2", "--hidden", "32", "--embedding", "16", "--layers", "1"]
-RUN = ["--set", "mode=synchronous", "--set", "actors.batch=16", "--set", "replay.min_rows=16"]
+SETTINGS = ("mode=synchronous", "actors.batch=16", "replay.min_rows=16", "replay.shards=1")
+RUN = [word for setting in SETTINGS for word in ("--set", setting)]
 
 Tutor = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -215,6 +215,7 @@ def endpoint(
         proposers={"genetic": {"batch": 32}},
         screen={"batch": 32, "start": 64, "children": 16},
         stop={"scores": 150},
+        replay={"shards": 1},
     )
     directory = tmp_path_factory.mktemp("exported")
     config, out = directory / "run.toml", directory / "celecoxib"

@@ -61,7 +61,7 @@ def test_a_run_with_a_dead_learner_is_retried(
     quiet: Console,
     tmp_path: Path,
 ):
-    run = make_run(stop={"scores": BUDGET})
+    run = make_run(stop={"scores": BUDGET}, replay={"shards": 1})
     killer = threading.Thread(target=kill_the_learner_of, args=[tmp_path / "out"])
     killer.start()
     try:

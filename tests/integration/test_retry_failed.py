@@ -53,9 +53,9 @@ def test_failures_are_scored_again_once_the_reward_works(
 
     def run_of(scores: int) -> RunConfig:
         # near the prior, otherwise the policy repeats itself before the budget is used
-        learner = {"temperature": 100.0}
+        changes = {"learner": {"temperature": 100.0}, "replay": {"shards": 1}}
         mode = "synchronous" if local else "asynchronous"
-        return make_run(mode=mode, reward=MENDED, learner=learner, stop={"scores": scores})
+        return make_run(mode=mode, reward=MENDED, stop={"scores": scores}, **changes)
 
     with pytest.raises(
         BrokenRewardError, match="no licence; when it is mended, --resume tries them again"

@@ -61,7 +61,8 @@ def test_calls_of_a_run_its_resume_and_its_report(
 ):
     near = {"temperature": 100.0}  # otherwise the policy repeats itself before the budget is used
     mode = "synchronous" if local else "asynchronous"
-    run = make_run(mode=mode, reward=COUNTED, learner=near, stop={"scores": BUDGET})
+    changes = {"reward": COUNTED, "learner": near, "replay": {"shards": 1}}
+    run = make_run(mode=mode, stop={"scores": BUDGET}, **changes)
     out, again = tmp_path / "run", Options(resume=True, local=local)
     summary = optimize(run, out, quiet, Options(local=local))
     calls = outside.calls()

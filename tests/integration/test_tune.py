@@ -15,7 +15,7 @@ from sequence_tutor.distributed.run_directory import checkpoint
 def test_tune_runs_two_temperatures(
     local_ray: None, make_run: Callable[..., RunConfig], tmp_path: Path
 ):
-    runs = [make_run(learner={"temperature": t}) for t in (0.1, 10.0)]
+    runs = [make_run(learner={"temperature": t}, replay={"shards": 1}) for t in (0.1, 10.0)]
     config = SequenceTutorConfig().tutor(runs[0])
     space = config.to_dict() | {"run": tune.grid_search(runs)}
     results = tune.Tuner(

@@ -27,6 +27,7 @@ batch = 16
 [replay]
 min_rows = 16
 ratio = 2.0
+shards = 1
 [actors]
 batch = 32
 [stop]

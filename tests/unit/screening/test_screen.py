@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,11 @@ KNOWN, BATCH = 60, 8
 def reward(smiles: str) -> float:
     """What the screen can learn: the number of nitrogen atoms."""
     return smiles.count("N")
+
+
+def prior_of(encoding: SmilesEncoding) -> Any:
+    """All that a screen without `plausible` needs of a prior."""
+    return SimpleNamespace(encoding=encoding)
 
 
 @pytest.fixture
@@ -56,7 +62,7 @@ def new(encoding: SmilesEncoding, replay: ReplayClient) -> Callable[..., Screen]
     def make(genetic: GeneticConfig | None = None, **settings: Any) -> Screen:
         plain = {"batch": BATCH, "start": 20, "random": 0.0, "children": 12}
         config = ScreenConfig(**plain | settings)
-        return Screen(config, genetic, DOMAIN, encoding, replay, seed=3)
+        return Screen(config, genetic, DOMAIN, prior_of(encoding), replay, None, seed=3)
 
     return make
 
@@ -202,7 +208,7 @@ def test_equal_rewards_break_nothing(
     replay = open_replay(tmp_path / "equal")
     replay.add(replace(record, rewards=np.full(len(record), 0.5)))
     config = ScreenConfig(batch=BATCH, start=20, children=12)
-    screen = Screen(config, GeneticConfig(), DOMAIN, encoding, replay, seed=0)
+    screen = Screen(config, GeneticConfig(), DOMAIN, prior_of(encoding), replay, None, seed=0)
     _, chosen = screen.choose(candidates, [0], "screen")
     assert len(keys_of(encoding, chosen)) == BATCH
 
