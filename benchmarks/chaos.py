@@ -48,12 +48,15 @@ ratio = 1
 flush_s = 5
 lease_s = 5
 """
-# Tables of `kills --search`.
+# What `kills --search` adds, after the table of the actors. Small batches, as all that is proposed
+# before the screen begins is scored.
 SEARCH = """
+batch = 16
 [proposers.genetic]
-batch = 64
+batch = 32
 [screen]
-start = 96
+batch = 16
+start = 48
 children = 32
 """
 KINDS = ("actor", "scorer", "reward", "shard", "node")
@@ -157,8 +160,8 @@ def kills(
     config = out / "run.toml"
     config.write_text(
         f"prior = {prior!r}\n[stop]\nscores = {budget}\n[actors]\ncount = 2\n"
-        + "[scorers]\ncount = 2\n"
         + (SEARCH if search else "")
+        + "[scorers]\ncount = 2\n"
         + RUN
         + REWARD.format(function="dear")
     )
@@ -196,9 +199,11 @@ def kills(
     print(f"{lost} lost with the actor that made them")
     if search:
         print("scored: " + ", ".join(f"{n.scored} of {name}" for name, n in sources.items()))
+        print(f"screened out: {sum(counts.screened_out for counts in sources.values())}")
     held = report_losses(out / "counter", out / "scores", monkey.times, run.replay.flush_s)
-    searched = not search or (sources["genetic"].scored and sources["genetic"].screened_out)
-    return held and used == budget and bool(monkey.killed) and bool(searched)
+    screened = sum(counts.screened_out for counts in sources.values())
+    searched = not search or bool(screened and sources["genetic"].proposed)
+    return held and used == budget and bool(monkey.killed) and searched
 
 
 @dataclass

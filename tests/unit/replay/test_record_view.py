@@ -34,10 +34,17 @@ def test_a_view_has_the_best_and_the_newest_rows(
     order = sorted(range(60), key=lambda i: -rewards[i])[:best]
     assert view.best == len(order) and view.keys[: view.best] == [KEYS[i] for i in order]
     assert len(set(view.keys)) == len(view) == len(view.rewards) == len(view.new)
-    for key, text, source, reward in zip(
-        view.keys, view.sequences, view.sources, view.rewards.tolist(), strict=True
+    assert view.parts.keys() == {"qed"}
+    for key, text, source, reward, part in zip(
+        view.keys,
+        view.sequences,
+        view.sources,
+        view.rewards.tolist(),
+        view.parts["qed"].tolist(),
+        strict=True,
     ):
         i = KEYS.index(key)
+        assert part == rows.transformed["qed"][i]
         assert (text, source, reward) == (f"{key}*", f"source {i % 2}", rewards[i])
     new = {key for key, flag in zip(view.keys, view.new, strict=True) if flag}
     each = math.ceil(newest / shards)
@@ -68,6 +75,7 @@ def view_of(best: Sequence[tuple[str, float]], newest: Sequence[tuple[str, float
         ["policy"] * len(rows),
         np.array(list(rows.values())),
         len(names),
+        {},
         np.array([key in fresh for key in rows]),
     )
 
