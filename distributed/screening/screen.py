@@ -72,6 +72,7 @@ class Screen:
             self._plausibility = Plausibility(prior, domain, config.plausible, seed)
         self._seeds = [seed, crc32(b"screen")]
         self._surrogate = GaussianProcess()
+        self._by_parts = False  # whether the components are predicted
         self._features: dict[str, list[np.ndarray]] = {}
         self._sent: dict[str, None] = {}  # keys chosen lately, which may not be on record yet
 
@@ -163,6 +164,15 @@ class Screen:
         return list(chosen), _respelled(pool, own, list(chosen), self._encoding)
 
     def _learn(self, view: RecordView) -> None:
+        parts = np.zeros((len(view), 0))
+        if self._objective is not None:
+            none = np.full(len(view), np.nan)
+            parts = np.stack([view.parts.get(key, none) for key in self._objective.keys], axis=1)
+        # rows of a warm start have a reward alone
+        complete = np.flatnonzero(np.isfinite(parts).all(1))
+        self._by_parts = self._objective is not None and len(complete) >= self._config.start
+        if self._by_parts:
+            view, parts = view.select(complete, 0), parts[complete]
         new = [key for key in view.keys if key not in self._features]
         blocks = self._domain.features(new) if new else []
         made = {key: [block[i] for block in blocks] for i, key in enumerate(new)}
@@ -171,15 +181,14 @@ class Screen:
         }
         rows = zip(*self._features.values(), strict=True)
         targets = view.rewards[:, None]
-        if self._objective is not None:
-            parts = np.stack([view.parts[key] for key in self._objective.keys], axis=1)
+        if self._by_parts:
             self._limits = parts.min(0), parts.max(0)
             targets = np.concatenate([targets, parts], axis=1)
         self._surrogate.fit(view.keys, [np.stack(row) for row in rows], targets)
 
     def _predict(self, keys: list[str]) -> Prediction:
         prediction = self._surrogate.predict(self._domain.features(keys))
-        if self._objective is None:
+        if self._objective is None or not self._by_parts:
             return prediction
         means = prediction.means.copy()
         # beyond what was seen an aggregate may not be defined

@@ -19,6 +19,8 @@ from sequence_tutor.distributed.screening.screen import Screen, equal_slices
 from sequence_tutor.distributed.search_config import GeneticConfig, ScreenConfig
 from sequence_tutor.distributed.types import Generated, Scored, join_generated
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of
 
 DOMAIN = domain_of("smiles")
@@ -211,6 +213,28 @@ def test_equal_rewards_break_nothing(
     screen = Screen(config, GeneticConfig(), DOMAIN, prior_of(encoding), replay, None, seed=0)
     _, chosen = screen.choose(candidates, [0], "screen")
     assert len(keys_of(encoding, chosen)) == BATCH
+
+
+@pytest.mark.parametrize("complete", [0, 10, 40, KNOWN])
+def test_rows_without_components_are_left_out_where_components_are_predicted(
+    encoding: SmilesEncoding,
+    candidates: list[Generated],
+    record: Scored,
+    tmp_path: Path,
+    complete: int,
+):
+    """As those of a warm start. With too few others the reward itself is predicted."""
+    replay = open_replay(tmp_path / "warm")
+    replay.add(replace(record.select(range(complete, KNOWN)), raw={}, transformed={}))
+    replay.add(record.select(range(complete)))
+    objective = build_reward(RewardConfig.model_validate({"component": [{"name": "qed"}]}))
+    config = ScreenConfig(batch=BATCH, start=20, children=12, learns="components")
+    screen = Screen(config, GeneticConfig(), DOMAIN, prior_of(encoding), replay, objective, seed=0)
+    _, chosen = screen.choose(candidates, [0], "screen")
+    assert len(keys_of(encoding, chosen)) == BATCH
+    assert screen._by_parts is (complete >= 20)
+    found = screen._predict(keys_of(encoding, chosen))
+    assert np.isfinite(found.means).all() and found.means.shape[1] == 1 + (complete >= 20)
 
 
 def test_candidates_of_which_none_is_new_give_the_invalid_ones(
