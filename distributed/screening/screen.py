@@ -51,7 +51,9 @@ class Screen:
     """Chooses batches.
 
     genetic: settings of further generations, None for none; objective: computes rewards from the
-    components that are predicted, None to predict the reward itself; seed: the run's.
+    components that are predicted, None to predict the reward itself; seed: the run's; remembers:
+    whether it leaves out what it has chosen lately, which may not be on record yet. In synchronous
+    mode all of it is, or the run went back to a checkpoint.
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class Screen:
         replay: ReplayClient,
         objective: Objective | None,
         seed: int,
+        remembers: bool = True,
     ) -> None:
-        self._config, self._genetic = config, genetic
+        self._config, self._genetic, self._remembers = config, genetic, remembers
         self._domain, self._encoding, self._replay = domain, prior.encoding, replay
         self._objective = objective
         self._plausibility = None
@@ -252,6 +255,8 @@ class Screen:
         return np.array(kept or range(len(prediction.means)), np.int64)
 
     def _remember(self, keys: list[str]) -> None:
+        if not self._remembers:
+            return
         self._sent.update(dict.fromkeys(keys))
         for key in list(self._sent)[: max(0, len(self._sent) - SENT)]:
             del self._sent[key]
@@ -285,7 +290,10 @@ def build_screen(run: RunConfig, prior: Prior, replay: ReplayClient) -> Screen |
     if config is None:
         return None
     objective = build_reward(run.reward, domain.name) if config.learns == "components" else None
-    return Screen(config, run.proposers.genetic, domain, prior, replay, objective, run.seed)
+    remembers = run.mode == "asynchronous"
+    return Screen(
+        config, run.proposers.genetic, domain, prior, replay, objective, run.seed, remembers
+    )
 
 
 def equal_slices(batch: Generated, parts: int) -> list[Generated]:

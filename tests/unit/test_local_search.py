@@ -70,8 +70,9 @@ def rounds(run: LocalRun, until: int) -> dict[str, np.ndarray]:
     return run.newest_weights()[1]
 
 
+@pytest.mark.parametrize("same_object", [False, True], ids=["new", "same object"])
 def test_a_search_of_melodies_resumes_bit_for_bit(
-    melody_run: Callable[..., RunConfig], tmp_path: Path
+    melody_run: Callable[..., RunConfig], tmp_path: Path, same_object: bool
 ):
     run = melody_run(proposers={"genetic": {"batch": 24}}, screen=SCREEN)
     one = LocalRun(run, Location(tmp_path / "whole"))
@@ -82,8 +83,9 @@ def test_a_search_of_melodies_resumes_bit_for_bit(
     rounds(one, 2)
     saved = one.save_run_checkpoint()
     rounds(one, 3)
-    one.stop()
-    one = LocalRun(run, Location(tmp_path / "parts"))
+    if not same_object:
+        one.stop()
+        one = LocalRun(run, Location(tmp_path / "parts"))
     one.load_checkpoint(str(saved))
     again = rounds(one, 4)
     one.stop()
