@@ -73,6 +73,8 @@ class Search:
             for worker in range(1, screens + 1)
             if run.screen is not None
         ]
+        # lost processes: the call that shows when one is back, and when it was made
+        self._down: dict[ActorHandle, tuple[Any, float]] = {}
         self._asked: dict[Any, tuple[str, int]] = {}
         self._rounds: Counter[str] = Counter()
         self._candidates: list[Part] = []
@@ -141,26 +143,29 @@ class Search:
         return rounds[name] < min(rounds.values()) + AHEAD
 
     def ask(self) -> None:
-        """Have every idle process of a proposer that isn't ahead propose."""
+        """Have every idle process of a proposer that isn't ahead propose. The turn of a lost one
+        passes, so that the others needn't wait for it."""
         busy = set(self._asked.values())
         idle = [key for key in self._proposers if key not in busy and self.may_propose(key[0])]
         if not idle:
             return
         sizes = self.sizes()
         for name, worker in idle:
-            call = self._proposers[name, worker].propose.remote(sizes.others[name])
-            self._asked[call] = name, worker
             self._rounds[name] += 1
+            process = self._proposers[name, worker]
+            if self._is_up(process, f"proposer {name!r}"):
+                self._asked[process.propose.remote(sizes.others[name])] = name, worker
 
     def proposed(self) -> list[Made]:
         """What proposers have finished since the last call; doesn't wait."""
         made: list[Made] = []
         for call in _ready(self._asked):
-            name, _ = self._asked.pop(call)
+            name, worker = self._asked.pop(call)
             try:
                 made.append(ray.get(call))
             except RayActorError as error:
                 _check_start(error, f"proposer {name!r}")
+                self._wait_for(self._proposers[name, worker])
                 self.lost += 1
         return made
 
@@ -183,7 +188,7 @@ class Search:
         """Give free screens a round of candidates each, if there are so many."""
         busy = {screen for screen, _, _ in self._choosing.values()}
         for screen in self._screens:
-            if screen in busy:
+            if screen in busy or not self._is_up(screen, "screen"):
                 continue
             if self._again:
                 parts, attempts = self._again.pop()
@@ -199,11 +204,12 @@ class Search:
         """What screens have chosen since the last call; doesn't wait."""
         made = []
         for call in _ready(self._choosing):
-            _, parts, attempts = self._choosing.pop(call)
+            screen, parts, attempts = self._choosing.pop(call)
             try:
                 made.append(ray.get(call))
             except RayActorError as error:
                 _check_start(error, "screen")
+                self._wait_for(screen)
                 if attempts < ATTEMPTS:
                     self._again.append((parts, attempts))
                 else:
@@ -219,6 +225,27 @@ class Search:
     def sizes(self) -> BatchSizes:
         """Sequences that each process proposes now; see `batch_sizes`."""
         return batch_sizes(self._run, self._replay)
+
+    def _wait_for(self, process: ActorHandle) -> None:
+        """Ask nothing of a lost process until it is back: its calls would fail at once."""
+        self._down[process] = process.process_id.remote(), time.monotonic()
+
+    def _is_up(self, process: ActorHandle, what: str) -> bool:
+        """Whether a process isn't lost, or is back. Raises RuntimeError where it can't start."""
+        if process not in self._down:
+            return True
+        call, asked = self._down[process]
+        if not _ready({call: None}):
+            return False
+        try:
+            ray.get(call)
+        except RayActorError as error:
+            _check_start(error, what)
+            if time.monotonic() - asked > RETRY_S:
+                self._wait_for(process)
+            return False
+        del self._down[process]
+        return True
 
     def _width(self, name: str) -> int:
         """Processes of a proposer, which all propose in one round."""
