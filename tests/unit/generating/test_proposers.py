@@ -37,7 +37,7 @@ SMILES = domain_of("smiles")
 def view_of(keys: list[str], best: int) -> RecordView:
     n = len(keys)
     rewards = np.linspace(1.0, 0.0, n)
-    return RecordView(keys, list(keys), ["policy"] * n, rewards, best, np.arange(n) >= best)
+    return RecordView(keys, list(keys), ["policy"] * n, rewards, best, {}, np.arange(n) >= best)
 
 
 def seeded(seed: int) -> np.random.Generator:
