@@ -75,7 +75,7 @@ def view_of(best: Sequence[tuple[str, float]], newest: Sequence[tuple[str, float
         ["policy"] * len(rows),
         np.array(list(rows.values())),
         len(names),
-        {},
+        {"logp": 2 * np.array(list(rows.values()))},
         np.array([key in fresh for key in rows]),
     )
 
@@ -86,4 +86,5 @@ def test_a_best_row_of_one_shard_is_seen_only_if_it_is_among_the_best_or_new():
     joined = join_views([one, other], 2)
     assert (joined.keys, joined.best) == (["a", "b", "d", "e"], 2)
     assert joined.new.tolist() == [False, True, True, True]
+    assert joined.parts["logp"].tolist() == (2 * joined.rewards).tolist()
     assert join_views([one, other], 0).keys == ["b", "d", "e"]
