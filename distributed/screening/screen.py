@@ -24,14 +24,10 @@ from sequence_tutor.distributed.replay.messages import RecordView
 from sequence_tutor.distributed.replay.sampler import equal_parts, round_at_random
 from sequence_tutor.distributed.screening.choice import choose_batch, shortlist
 from sequence_tutor.distributed.screening.plausible import Plausibility
-from sequence_tutor.distributed.screening.surrogate import (
-    GaussianProcess,
-    Prediction,
-    join_predictions,
-)
+from sequence_tutor.distributed.screening.pool import Pool, join_pools
+from sequence_tutor.distributed.screening.surrogate import GaussianProcess, Prediction
 from sequence_tutor.distributed.search_config import GeneticConfig, ScreenConfig
 from sequence_tutor.distributed.types import Generated, ScreenReport, join_generated
-from sequence_tutor.policies.encodings.base import Encoding, Episodes, pad
 from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.compile import build_reward
@@ -43,6 +39,9 @@ from sequence_tutor.rewards.domains import domain_of
 PARENTS, FROM_CANDIDATES = 1 / 8, 0.7
 # Deviations above the mean by which candidates are ranked as parents.
 HOPE = 1.0
+# Candidates that are judged at once, and practical ones that are looked for, as a multiple of the
+# batch: to judge all would take most of the time.
+JUDGED_AT_ONCE, NEEDED = 128, 4
 # Keys that are remembered as chosen until they are on record.
 SENT = 10_000
 
@@ -90,32 +89,29 @@ class Screen:
         candidates = join_generated(batches)
         bred = 0
         with self._domain.quiet():
-            invalid, keys, pool = self._new(candidates)
+            invalid, keys, new = self._new(candidates)
+            judged = len(keys)
             view = self._replay.view(self._config.best, self._config.newest)
-            if len(view) < self._config.start or not keys:
-                rows = np.arange(len(keys))
-            else:
+            if len(view) >= self._config.start and keys:
                 self._learn(view)
-                keys, pool = self._practical(keys, pool)
-                prediction = self._predict(keys)
+                pool = self._practical(Pool(keys, new, self._predict(keys)))
                 for _ in range(self._config.generations if self._genetic else 0):
-                    made = self._children(keys, prediction, view, random)
+                    made = self._children(pool, view, random)
                     if made:
                         bred += len(made)
                         actions = encoded(self._encoding, made).values()
                         born = Generated.by_one(episodes_of(actions), -1, process_id, GENETIC, 0.0)
-                        made, born = self._practical(made, born)
-                        keys += made
-                        pool = join_generated([pool, born])
-                        prediction = join_predictions([prediction, self._predict(made)])
-                rows = self._pick(prediction, random)
-        self._remember([keys[i] for i in rows.tolist()])
-        chosen = join_generated([pool.select(rows), invalid])
+                        children_pool = self._practical(Pool(made, born, self._predict(made)))
+                        pool = join_pools([pool, children_pool])
+                pool = self._pick(pool, random)
+                keys, new = pool.keys, pool.rows
+        self._remember(keys)
+        chosen = join_generated([new, invalid])
         left = Counter(candidates.sources) + Counter({GENETIC: bred})
         report = ScreenReport(
             bred={GENETIC: bred} if bred else {},
             screened_out=dict(left - Counter(chosen.sources)),
-            candidates=len(keys),
+            candidates=judged + bred,
             rows=len(chosen),
             seconds=time.perf_counter() - started,
         )
@@ -144,27 +140,35 @@ class Screen:
         known = self._replay.known(keys).tolist()
         return [key for key, old in zip(keys, known, strict=True) if not old]
 
-    def _practical(self, keys: list[str], pool: Generated) -> tuple[list[str], Generated]:
-        """The candidates that people would make, as far as the config asks for that, each in its
-        most plausible variant. If there are none, the most plausible few."""
-        rows = np.arange(len(keys))
-        if self._config.filters:
-            passing = [i for i, key in enumerate(keys) if self._domain.practical(key)]
-            rows = np.array(passing or rows, np.int64)
-        if self._plausibility is None:
-            return [keys[i] for i in rows.tolist()], pool.select(rows)
-        texts, nll = self._plausibility.judge([keys[i] for i in rows.tolist()])
-        fine = np.flatnonzero(nll <= self._plausibility.limit)
-        if not len(fine):
-            fine = np.sort(np.argsort(nll, kind="stable")[: self._config.batch])
-        new = {*self._unknown([texts[i] for i in fine.tolist()])}
-        chosen: dict[str, int] = {}
-        for i in fine.tolist():
-            if texts[i] in new or texts[i] == keys[rows[i]]:
-                chosen.setdefault(texts[i], i)
-        pool = pool.select(rows[list(chosen.values())])
-        own = [keys[rows[i]] for i in chosen.values()]
-        return list(chosen), _respelled(pool, own, list(chosen), self._encoding)
+    def _practical(self, pool: Pool) -> Pool:
+        """The most promising candidates that people would make, as far as the config asks for that,
+        each in its most plausible variant: at least NEEDED for each sequence to be chosen, if there
+        are so many."""
+        if not self._config.filters and self._plausibility is None:
+            return pool
+        found: list[Pool] = []
+        order = np.argsort(-pool.hope(HOPE), kind="stable")
+        for first in range(0, len(order), JUDGED_AT_ONCE):
+            part = pool.select(order[first : first + JUDGED_AT_ONCE])
+            if self._config.filters:
+                passing = [self._domain.practical(key) for key in part.keys]
+                part = part.select(np.flatnonzero(passing))
+            found.append(self._plausible(part))
+            if sum(map(len, found)) >= NEEDED * self._config.batch:
+                break
+        practical = join_pools(found)
+        distinct = {key: i for i, key in reversed(list(enumerate(practical.keys)))}
+        return practical.select(np.array(sorted(distinct.values()), np.int64))
+
+    def _plausible(self, pool: Pool) -> Pool:
+        """The plausible candidates, each in its most plausible variant, unless that is known."""
+        if self._plausibility is None or not len(pool):
+            return pool
+        texts, nll = self._plausibility.judge(pool.keys)
+        new = set(self._unknown(texts))
+        own = [text in new or text == key for text, key in zip(texts, pool.keys, strict=True)]
+        fine = np.flatnonzero((nll <= self._plausibility.limit) & np.array(own))
+        return pool.select(fine).respelled([texts[i] for i in fine.tolist()], self._encoding)
 
     def _learn(self, view: RecordView) -> None:
         parts = np.zeros((len(view), 0))
@@ -198,39 +202,37 @@ class Screen:
         means[:, 0] = self._objective.combined(np.clip(means[:, 1:], *self._limits))
         return replace(prediction, means=means)
 
-    def _children(
-        self, keys: list[str], prediction: Prediction, view: RecordView, random: np.random.Generator
-    ) -> list[str]:
+    def _children(self, pool: Pool, view: RecordView, random: np.random.Generator) -> list[str]:
         """New children of the most promising candidates and of the record's best rows."""
         assert self._genetic is not None
-        hope = prediction.means[:, 0] + HOPE * prediction.deviations[:, 0]
-        promising = np.argsort(-hope, kind="stable")[: max(2, round(len(keys) * PARENTS))]
+        most = max(2, round(len(pool) * PARENTS))
+        promising = np.argsort(-pool.hope(HOPE), kind="stable")[:most]
         best = view.sequences[: min(view.best, self._genetic.parents)]
         weights = 1.0 / (self._genetic.rank_k * len(best) + np.arange(len(best)))
         weights *= (1 - FROM_CANDIDATES) / weights.sum()
-        shares = np.full(len(promising), FROM_CANDIDATES / len(promising))
+        shares = np.full(len(promising), FROM_CANDIDATES / max(1, len(promising)))
         made = children(
-            [*(keys[i] for i in promising.tolist()), *best],
+            [*(pool.keys[i] for i in promising.tolist()), *best],
             np.concatenate([shares, weights]),
             self._config.children,
-            {*keys, *view.keys, *self._sent},
+            {*pool.keys, *view.keys, *self._sent},
             self._genetic,
             self._domain,
             random,
         )
         return self._unknown(list(encoded(self._encoding, made)))
 
-    def _pick(self, prediction: Prediction, random: np.random.Generator) -> np.ndarray:
-        """Rows of the chosen candidates, int64, increasing."""
-        unlike = self._unlike_known(prediction)
+    def _pick(self, pool: Pool, random: np.random.Generator) -> Pool:
+        """The chosen candidates, in the order of the pool."""
+        means, deviations = pool.prediction.means[:, 0], pool.prediction.deviations[:, 0]
+        unlike = self._unlike_known(pool.prediction)
         n = min(self._config.batch, len(unlike))
         at_random = round_at_random(n * self._config.random, random)
-        means = prediction.means[:, 0]
-        rows = unlike[shortlist(means[unlike], prediction.deviations[unlike, 0], n)]
+        rows = unlike[shortlist(means[unlike], deviations[unlike], n)]
         picked = rows[
             choose_batch(
                 means[rows],
-                self._surrogate.covariance(prediction, rows),
+                self._surrogate.covariance(pool.prediction, rows),
                 self._surrogate.noise_variance,
                 n - at_random,
                 self._config.explore,
@@ -239,7 +241,7 @@ class Screen:
         ]
         others = np.setdiff1d(unlike, picked)
         drawn = random.choice(others, min(at_random, len(others)), replace=False)
-        return np.sort(np.concatenate([picked, drawn]))
+        return pool.select(np.sort(np.concatenate([picked, drawn])))
 
     def _unlike_known(self, prediction: Prediction) -> np.ndarray:
         """Rows of candidates whose features no row learned from has, and each features once, int64:
@@ -260,22 +262,6 @@ class Screen:
         self._sent.update(dict.fromkeys(keys))
         for key in list(self._sent)[: max(0, len(self._sent) - SENT)]:
             del self._sent[key]
-
-
-def _respelled(
-    pool: Generated, before: Sequence[str], after: Sequence[str], encoding: Encoding
-) -> Generated:
-    """The pool with other texts for those candidates whose text has changed."""
-    changed = [i for i, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-    if not changed:
-        return pool
-    episodes, versions = pool.episodes, pool.versions.copy()
-    actions = [t[:n] for t, n in zip(episodes.tokens, episodes.lengths, strict=True)]
-    log_probs = episodes.log_probs.copy()
-    for i in changed:
-        actions[i] = encoding.encode(after[i])
-        versions[i], log_probs[i] = -1, np.nan
-    return replace(pool, episodes=Episodes(*pad(actions), log_probs), versions=versions)
 
 
 def _look(blocks: Sequence[np.ndarray]) -> bytes:
