@@ -88,7 +88,7 @@ class ScreenConfig(Section):
     random: Share = 0.1
     """Share of these that is drawn at random, so that the prediction learns where it is wrong."""
     start: Positive = 128
-    """Valid rows on record before screening begins; until then all that is proposed is scored."""
+    """Valid rows on record before screening begins; until then candidates are drawn at random."""
     best: Positive = 1000
     """Best rows on record that the prediction learns from."""
     newest: Positive = 500

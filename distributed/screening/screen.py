@@ -92,7 +92,12 @@ class Screen:
             invalid, keys, new = self._new(candidates)
             judged = len(keys)
             view = self._replay.view(self._config.best, self._config.newest)
-            if len(view) >= self._config.start and keys:
+            missing = self._config.start - len(view)
+            if missing > 0:  # too little to learn from
+                most = min(len(keys), max(self._config.batch, missing))
+                drawn = np.sort(random.choice(len(keys), most, replace=False))
+                keys, new = [keys[i] for i in drawn.tolist()], new.select(drawn)
+            elif keys:
                 self._learn(view)
                 pool = self._practical(Pool(keys, new, self._predict(keys)))
                 for _ in range(self._config.generations if self._genetic else 0):

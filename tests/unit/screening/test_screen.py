@@ -84,13 +84,25 @@ def keys_of(encoding: SmilesEncoding, batch: Generated) -> list[str]:
     return [key for text in texts_of(encoding, batch) if (key := DOMAIN.key(text)) is not None]
 
 
-def test_before_the_start_all_that_is_new_goes_on(
+def test_before_the_start_candidates_are_drawn_at_random(
+    new: Callable[..., Screen], candidates: list[Generated], encoding: SmilesEncoding
+):
+    drawn = [new(start=KNOWN + 1).choose(candidates, [i], "screen")[1] for i in (0, 0, 1)]
+    first, again, other = (keys_of(encoding, chosen) for chosen in drawn)
+    assert len(first) == len(set(first)) == len(other) == BATCH
+    assert first == again and set(first) != set(other)
+    # as many as are missing, if that is more than a batch
+    _, chosen = new(start=KNOWN + 3 * BATCH).choose(candidates, [0], "screen")
+    assert len(keys_of(encoding, chosen)) == 3 * BATCH
+
+
+def test_before_the_start_all_that_is_new_may_go_on(
     new: Callable[..., Screen],
     candidates: list[Generated],
     encoding: SmilesEncoding,
     molecules: list[str],
 ):
-    report, chosen = new(start=KNOWN + 1).choose(candidates, [0], "screen")
+    report, chosen = new(start=KNOWN + 100).choose(candidates, [0], "screen")
     expected = {DOMAIN.key(text) for text in molecules[KNOWN : KNOWN + 60]}
     keys = keys_of(encoding, chosen)
     assert set(keys) == expected and len(keys) == 60
