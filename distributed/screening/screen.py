@@ -27,7 +27,13 @@ from sequence_tutor.distributed.screening.surrogate import (
     join_predictions,
 )
 from sequence_tutor.distributed.search_config import GeneticConfig, ScreenConfig
-from sequence_tutor.distributed.types import Generated, ScreenReport, join_generated
+from sequence_tutor.distributed.types import (
+    POLICY,
+    Generated,
+    PolicySamples,
+    ScreenReport,
+    join_generated,
+)
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.rewards.base import Domain
 
@@ -71,6 +77,7 @@ class Screen:
         bred = 0
         with self._domain.quiet():
             invalid, keys, pool = self._new(candidates)
+            policy = _policy_samples(candidates, invalid, pool)
             view = self._replay.view(self._config.best, self._config.newest)
             if len(view) < self._config.start or not keys:
                 rows = np.arange(len(keys))
@@ -96,6 +103,7 @@ class Screen:
             candidates=len(keys),
             rows=len(chosen),
             seconds=time.perf_counter() - started,
+            policy=policy,
         )
         return report, chosen
 
@@ -181,6 +189,12 @@ class Screen:
         self._sent.update(dict.fromkeys(keys))
         for key in list(self._sent)[: max(0, len(self._sent) - SENT)]:
             del self._sent[key]
+
+
+def _policy_samples(candidates: Generated, invalid: Generated, new: Generated) -> PolicySamples:
+    """The policy's part of the candidates. Invalid ones don't count as repeated."""
+    rows, bad, fresh = (batch.sources.count(POLICY) for batch in (candidates, invalid, new))
+    return PolicySamples(rows, valid=rows - bad, repeated=rows - bad - fresh)
 
 
 def equal_slices(batch: Generated, parts: int) -> list[Generated]:

@@ -17,7 +17,7 @@ from rich.console import Console
 import sequence_tutor.distributed as tutor
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.config_file import ConfigError, to_toml
+from sequence_tutor.distributed.config_file import ConfigError, parse_config, to_toml
 from sequence_tutor.distributed.local import LocalRun
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.files.storage import Location
@@ -59,6 +59,15 @@ def rounds(run: LocalRun, until: int) -> dict[str, np.ndarray]:
     return run.newest_weights()[1]
 
 
+def with_learner(run: RunConfig, changes: dict[str, Any]) -> RunConfig:
+    """The run with other settings of the learner; a KL replaces the temperature."""
+    tables = run.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if "kl" in changes:
+        del tables["learner"]["temperature"]
+    tables["learner"] |= changes
+    return parse_config(tables)
+
+
 def config_with(function: Callable[[str], float], prior: Path, **stop: int) -> dict[str, Any]:
     """The config of a run with 16 sequences a round and a function of this process as reward."""
     return {
@@ -87,15 +96,17 @@ def test_a_local_run_finishes_and_resumes(
     assert (rows(out).status == Status.OK).sum() == 60
 
 
+@pytest.mark.parametrize("learner", [{}, {"kl": 3.0}], ids=["fixed", "kl"])
 def test_a_resumed_run_equals_the_uninterrupted_one(
-    make_run: Callable[..., RunConfig], tmp_path: Path
+    learner: dict[str, Any], make_run: Callable[..., RunConfig], tmp_path: Path
 ):
-    run = make_run(actors={"count": 2, "batch": 24})
+    run = with_learner(make_run(actors={"count": 2, "batch": 24}), learner)
     one = LocalRun(run, Location(tmp_path / "whole"))
-    weights = rounds(one, ROUNDS)
+    weights, temperature = rounds(one, ROUNDS), one.temperature.value
     one.stop()
     one = LocalRun(run, Location(tmp_path / "parts"))
     rounds(one, 2)
+    assert (one.temperature.value == temperature) != bool(learner)
     checkpoint = one.save_run_checkpoint()
     halfway = rounds(one, 3)  # the record is ahead of the checkpoint
     one.stop()
@@ -103,6 +114,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     one.load_checkpoint(str(checkpoint))
     resumed = rounds(one, ROUNDS)
     one.stop()
+    assert one.temperature.value == temperature == one.last_metrics.temperature
     assert all(np.array_equal(resumed[name], weights[name]) for name in weights)
     assert any(not np.array_equal(halfway[name], weights[name]) for name in weights)
     whole, parts = rows(tmp_path / "whole"), rows(tmp_path / "parts")
@@ -154,6 +166,17 @@ def test_an_interrupt_in_a_reward_loses_no_paid_score(
     INTERRUPTED_AFTER.clear()
     result = tutor.optimize(config, out, local=True, resume=True, quiet=True)
     assert result.metrics.scores_used == len(CALLS) == len(set(CALLS)) == 48
+
+
+def test_a_policy_that_repeats_itself_is_noticed(
+    make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+):
+    """The tiny prior makes few molecules, so most of them are known soon."""
+    run = make_run(actors={"batch": 64}, stop={"scores": 1500, "sequences": 3000}, seed=3)
+    optimize(run, tmp_path / "run", quiet, LOCAL)
+    text = quiet.file.getvalue()  # type: ignore[attr-defined]
+    assert "were known already" in text and 'set it to "auto"' in text
+    assert "  c 0.5  " in text
 
 
 def test_pytorch_settings_are_restored(make_run: Callable[..., RunConfig], tmp_path: Path):
