@@ -7,6 +7,7 @@ OMP_NUM_THREADS=1 python benchmarks/kl.py --rewards qed --scores 2000 --kl 10 --
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -84,7 +85,10 @@ def main() -> None:
     parser.add_argument("--trace", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as out:
-        rows = [tuned(name, Path(out), options) for name in options.rewards.split(",")]
+        rows = []
+        for name in options.rewards.split(","):
+            rows.append(tuned(name, Path(out), options))
+            print("#", *rows[-1], file=sys.stderr, flush=True)
     columns = ["reward", "KL asked", "KL measured", "missed by", "valid", "distinct"]
     columns += ["mean reward", "c at the end", "updates", "seconds", "CPU seconds"]
     print(markdown(columns, rows))

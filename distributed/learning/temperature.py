@@ -29,9 +29,9 @@ from sequence_tutor.distributed.types import PolicySamples, Weights
 # Samples over which the KL is averaged, which gives it a standard error of a few per cent.
 KL_WINDOW = 256
 # The integral part's growth per update, the proportional part, and the error that counts at most.
-INTEGRAL, PROPORTIONAL, LARGEST_ERROR = 1 / 150, 1.0, 1.0
+INTEGRAL, PROPORTIONAL, LARGEST_ERROR = 1 / 150, 1.5, 1.0
 # Most that log c may change per update.
-FASTEST = 0.01
+FASTEST = 0.02
 # Only log c within this distance of the first one is tried.
 FARTHEST = 15.0
 # With "auto" c rises while fewer sequences are valid than this share of what it was at first.
@@ -105,13 +105,12 @@ class Temperature:
         if self._kl is None or math.isnan(self._integral):
             return self.value
         if self._measured:
-            error = self._error()
-            wanted = self._integral + INTEGRAL * error * self._pending
-            self._integral = self._near_first(wanted)
-            wanted = self._near_first(self._integral + PROPORTIONAL * error)
-            step = FASTEST * max(1, self._pending)
-            moved = min(max(wanted - math.log(self.value), -step), step)
-            self.value *= math.exp(moved)
+            error, step = self._error(), FASTEST * max(1, self._pending)
+            grown = self._near_first(self._integral + INTEGRAL * error * self._pending)
+            wanted = self._near_first(grown + PROPORTIONAL * error) - math.log(self.value)
+            if abs(wanted) <= step:  # I waits while c is still on its way
+                self._integral = grown
+            self.value *= math.exp(min(max(wanted, -step), step))
             self._pending, self._measured = 0, False
         self._pending += updates
         return self.value

@@ -115,14 +115,14 @@ class Updater:
         tensors["rng.torch"] = torch.get_rng_state()
         arrays = {k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}
         if self._learner.temperature == "auto":
-            arrays[TEMPERATURE] = np.array(self._temperature)
+            arrays[TEMPERATURE] = np.array([self._temperature])
         return arrays
 
     def import_tensors(self, tensors: Weights, updates: int) -> None:
         """The inverse of `export_tensors`."""
         parts = as_tensors(tensors)
         if TEMPERATURE in tensors:
-            self._temperature = float(tensors[TEMPERATURE])
+            self._temperature = tensors[TEMPERATURE].item()
         prefix = "model."
         self.model.load_state_dict(
             {k.removeprefix(prefix): v for k, v in parts.items() if k.startswith(prefix)}

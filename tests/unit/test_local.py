@@ -15,11 +15,11 @@ from records import rows_on_record
 from rich.console import Console
 
 import sequence_tutor.distributed as tutor
-from sequence_tutor.distributed.commands.optimize import Options, optimize
+from sequence_tutor.distributed.commands.optimize import Options, _print_warnings, optimize
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.config_file import ConfigError, parse_config, to_toml
+from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.local import LocalRun
-from sequence_tutor.distributed.types import Scored
+from sequence_tutor.distributed.types import PolicySamples, Scored, ScoreReport, ScreenReport
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Status
 
@@ -59,15 +59,6 @@ def rounds(run: LocalRun, until: int) -> dict[str, np.ndarray]:
     return run.newest_weights()[1]
 
 
-def with_learner(run: RunConfig, changes: dict[str, Any]) -> RunConfig:
-    """The run with other settings of the learner; a KL replaces the temperature."""
-    tables = run.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if "kl" in changes:
-        del tables["learner"]["temperature"]
-    tables["learner"] |= changes
-    return parse_config(tables)
-
-
 def config_with(function: Callable[[str], float], prior: Path, **stop: int) -> dict[str, Any]:
     """The config of a run with 16 sequences a round and a function of this process as reward."""
     return {
@@ -96,11 +87,11 @@ def test_a_local_run_finishes_and_resumes(
     assert (rows(out).status == Status.OK).sum() == 60
 
 
-@pytest.mark.parametrize("learner", [{}, {"kl": 3.0}], ids=["fixed", "kl"])
+@pytest.mark.parametrize("learner", [{}, {"temperature": "auto", "kl": 3.0}], ids=["fixed", "kl"])
 def test_a_resumed_run_equals_the_uninterrupted_one(
     learner: dict[str, Any], make_run: Callable[..., RunConfig], tmp_path: Path
 ):
-    run = with_learner(make_run(actors={"count": 2, "batch": 24}), learner)
+    run = make_run(actors={"count": 2, "batch": 24}, learner=learner)
     one = LocalRun(run, Location(tmp_path / "whole"))
     weights, temperature = rounds(one, ROUNDS), one.temperature.value
     one.stop()
@@ -168,15 +159,24 @@ def test_an_interrupt_in_a_reward_loses_no_paid_score(
     assert result.metrics.scores_used == len(CALLS) == len(set(CALLS)) == 48
 
 
+@pytest.mark.parametrize("screened", [False, True])
 def test_a_policy_that_repeats_itself_is_noticed(
-    make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+    screened: bool, make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
-    """The tiny prior makes few molecules, so most of them are known soon."""
-    run = make_run(actors={"batch": 64}, stop={"scores": 1500, "sequences": 3000}, seed=3)
-    optimize(run, tmp_path / "run", quiet, LOCAL)
+    """Its repeats are counted before a screen drops them."""
+    screen = {"screen": {"batch": 16, "start": 1000}} if screened else {}
+    one = LocalRun(make_run(**screen), Location(tmp_path))
+    rounds(one, 2)
+    share = one.repeats.share
+    assert share.rows == 64 and 0 <= share.value < 0.5
+    many = PolicySamples(300, 300, 200)
+    one.count_screened(ScreenReport({}, {}, 300, 16, 0.1, policy=many))
+    one.count_scores(ScoreReport(300, 300, 0, 200, 300, 1.0, 0.1, policy=many))
+    one.stop()
+    _print_warnings(one, quiet)
     text = quiet.file.getvalue()  # type: ignore[attr-defined]
-    assert "were known already" in text and 'set it to "auto"' in text
-    assert "  c 0.5  " in text
+    assert text.count("warning: 67% of the policy's latest sequences were known already") == 1
+    assert 'set it to "auto"' in text
 
 
 def test_pytorch_settings_are_restored(make_run: Callable[..., RunConfig], tmp_path: Path):

@@ -66,4 +66,4 @@ def test_a_checkpoint_has_the_temperature(tiny_prior: Path, batch: TrainingBatch
     weights, others = one.policy_weights(), other.policy_weights()
     assert all(np.array_equal(weights[name], others[name]) for name in weights)
     other.update([], 1.0)  # nothing was learned at this one
-    assert float(other.export_tensors()[TEMPERATURE]) == 2.5
+    assert other.export_tensors()[TEMPERATURE].item() == 2.5
