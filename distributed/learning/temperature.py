@@ -29,7 +29,7 @@ from sequence_tutor.distributed.types import PolicySamples, Weights
 # Samples over which the KL is averaged, which gives it a standard error of a few per cent.
 KL_WINDOW = 256
 # The integral part's growth per update, the proportional part, and the error that counts at most.
-INTEGRAL, PROPORTIONAL, LARGEST_ERROR = 1 / 150, 1.5, 1.0
+INTEGRAL, PROPORTIONAL, LARGEST_ERROR = 1 / 100, 1.5, 1.0
 # Most that log c may change per update.
 FASTEST = 0.02
 # Only log c within this distance of the first one is tried.
