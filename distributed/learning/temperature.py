@@ -68,6 +68,8 @@ class Temperature:
         self.value = math.nan if learner.temperature == "auto" else learner.temperature
         self._first = self._integral = math.nan  # logarithms
         self._pending = 0  # updates since c was last decided from new samples
+        # first updates, in which the policy doesn't move whatever c is
+        self._frozen = 0 if learner.algorithm == "path" else learner.value_warmup
         self._measured = False  # whether there were new samples since
         self._average = MovingAverage(KL_WINDOW)
         self._valid, self._valid_at_first = MovingAverage(KL_WINDOW), MovingAverage(KL_WINDOW)
@@ -104,6 +106,9 @@ class Temperature:
         move, so that it stays where it is while nothing is generated."""
         if self._kl is None or math.isnan(self._integral):
             return self.value
+        if self._frozen > 0:
+            self._frozen -= updates
+            return self.value
         if self._measured:
             error, step = self._error(), FASTEST * max(1, self._pending)
             grown = self._near_first(self._integral + INTEGRAL * error * self._pending)
@@ -120,8 +125,10 @@ class Temperature:
         if self._kl is None:
             return {}
         averages = self._average, self._valid, self._valid_at_first, self._repeats.share
-        numbers = [self.value, self._first, self._integral, self._pending, self._measured]
-        return {STATE: np.array([*numbers, *(n for a in averages for n in a.state())], np.float64)}
+        numbers = [self.value, self._first, self._integral]
+        counts = [self._pending, self._measured, self._frozen]
+        held = [n for average in averages for n in average.state()]
+        return {STATE: np.array([*numbers, *counts, *held], np.float64)}
 
     def restore(self, tensors: Weights) -> None:
         """The inverse of `state`; other names are ignored."""
@@ -129,10 +136,11 @@ class Temperature:
             return
         numbers = tensors[STATE].tolist()
         self.value, self._first, self._integral = numbers[:3]
-        self._pending, self._measured = int(numbers[3]), bool(numbers[4])
+        self._pending, self._frozen = int(numbers[3]), int(numbers[5])
+        self._measured = bool(numbers[4])
         averages = self._average, self._valid, self._valid_at_first, self._repeats.share
         for i, average in enumerate(averages):
-            average.restore(numbers[5 + 2 * i : 7 + 2 * i])
+            average.restore(numbers[6 + 2 * i : 8 + 2 * i])
 
     def _error(self) -> float:
         """e of the module's formula; with plain "auto", the largest while the policy narrows or

@@ -112,6 +112,18 @@ def test_nothing_moves_without_new_samples():
     assert [one.next(8) for _ in range(100)] == [value] * 100
 
 
+def test_c_waits_while_only_the_values_learn():
+    one = control(kl=5.0, algorithm="psi", value_warmup=20)
+    first, found = one.value, []
+    for _ in range(6):
+        one.add_kl(0.0, ROWS)
+        found.append(one.next(PER))
+    assert found[:5] == [first] * 5 and found[5] < first
+    one = control(kl=5.0, value_warmup=20)  # of "path", which has none
+    one.add_kl(0.0, ROWS)
+    assert one.next(PER) < first
+
+
 def test_a_restored_controller_goes_on_as_before():
     one = control(temperature="auto")
     policy = Policy(one.value / 2, AUTO_KL, 100)
