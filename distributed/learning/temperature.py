@@ -8,11 +8,13 @@ fixed number nothing here has a state.
 The controller is a PI controller on logarithms, since KL is about proportional to a power of c and
 both may have any scale. With e = log(KL / asked), at most LARGEST_ERROR either way, in nats of log:
 
-    log c = I + PROPORTIONAL e          I grows by INTEGRAL e with each update
+    log c = I + PROPORTIONAL e          I changes by RISE e or FALL e with each update
 
 The policy follows c within some hundred updates. The integral part is slower than that, or c would
-run far beyond what is needed before the policy shows it; the proportional part acts at once. And
-c never moves faster than FASTEST, because a policy that is left behind by its target breaks.
+run far beyond what is needed before the policy shows it; the proportional part acts at once. I
+rises faster than it falls: while the record's best get better the same KL needs an ever larger c,
+and too far from the prior is worse than too near. And c never moves faster than FASTEST, because a
+policy that is left behind by its target breaks.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ from sequence_tutor.distributed.types import PolicySamples, Weights
 
 # Samples over which the KL is averaged, which gives it a standard error of a few per cent.
 KL_WINDOW = 256
-# The integral part's growth per update, the proportional part, and the error that counts at most.
-INTEGRAL, PROPORTIONAL, LARGEST_ERROR = 1 / 100, 1.5, 1.0
+# What an error of 1 does to the integral part per update, above and below the KL that is asked for.
+RISE, FALL = 1 / 30, 1 / 100
+# The proportional part, and the error that counts at most.
+PROPORTIONAL, LARGEST_ERROR = 2.0, 1.0
 # Most that log c may change per update.
 FASTEST = 0.02
 # Only log c within this distance of the first one is tried.
@@ -111,7 +115,8 @@ class Temperature:
             return self.value
         if self._measured:
             error, step = self._error(), FASTEST * max(1, self._pending)
-            grown = self._near_first(self._integral + INTEGRAL * error * self._pending)
+            speed = RISE if error > 0 else FALL
+            grown = self._near_first(self._integral + speed * error * self._pending)
             wanted = self._near_first(grown + PROPORTIONAL * error) - math.log(self.value)
             if abs(wanted) <= step:  # I waits while c is still on its way
                 self._integral = grown
