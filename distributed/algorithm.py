@@ -144,7 +144,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
 
     def _generate(self) -> None:
         """Take finished batches; ask for more unless the scorers or the learner are behind."""
-        group, tally, search = self.env_runner_group, self.tally, self.search
+        group, search = self.env_runner_group, self.search
         may_generate = self._may_insert() and not self.scorers.full and not self.out_of_budget()
         if may_generate and (search is None or search.may_propose(POLICY)):
             results = group.foreach_env_runner_async_fetch_ready(
@@ -158,7 +158,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
                 search.ask()
             made += search.proposed()
         for report, parts in made:
-            tally.add_generated(report)
+            self.count_generated(report)
             if search is not None:
                 search.offer(report.source, parts)
             if search is None or not search.screens:
@@ -184,7 +184,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         if self.out_of_budget():
             search.drop()
         for report, parts in search.chosen():
-            self.tally.add_screened(report)
+            self.count_screened(report)
             self._put(parts, report.seconds)
         if not self.scorers.full:
             search.choose()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,14 +12,22 @@ from sequence_tutor.distributed.search_config import ProposersConfig, ScreenConf
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.rewards.config import RewardConfig
 
+# The KL that `temperature = "auto"` aims for, nats.
+AUTO_KL = 10.0
+
 
 class LearnerConfig(Section):
     """The KL-control updates, and the processes that make them."""
 
     algorithm: Literal["q", "psi", "g", "path"] = "path"
     """Which target: path consistency, or Q-, Psi- or G-learning."""
-    temperature: Rate = 0.05
-    """c of pi* ~ p exp(r/c), in units of the reward: a smaller one goes further from the prior."""
+    temperature: float | Literal["auto"] = 0.05
+    """c of pi* ~ p exp(r/c), in units of the reward: a smaller one goes further from the prior.
+    "auto" finds c by itself, for rewards of any scale: the policy ends about 10 nats from the
+    prior, or nearer where it would repeat itself or make invalid sequences."""
+    kl: Rate | None = None
+    """KL to the prior, in nats per sequence, that c is controlled for; `temperature` is left out or
+    "auto"."""
     gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Discount per step."""
     lam: Annotated[float | None, Field(ge=0, le=1, alias="lambda")] = None
@@ -52,6 +61,38 @@ class LearnerConfig(Section):
     """CPU threads per learner."""
     resources: Resources = {}
     """Ray's custom resources that each learner asks for, such as {steady = 0.01}."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _controlled(cls, data: Any) -> Any:
+        """A KL that is asked for makes the temperature "auto" where none is given."""
+        if isinstance(data, dict) and data.get("kl") is not None:
+            return {"temperature": "auto"} | data
+        return data
+
+    @field_validator("temperature", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value == "auto" or (number and 0 < value < math.inf):
+            return value
+        raise ValueError(f'must be "auto" or a number greater than 0, not {value!r}')
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> LearnerConfig:
+        if self.kl is not None and self.temperature != "auto":
+            raise ValueError(
+                f"kl = {self.kl:g} controls the temperature, so temperature = {self.temperature:g} "
+                "can't be fixed: leave one of them out, or set temperature = 'auto'"
+            )
+        return self
+
+    @property
+    def asked_kl(self) -> float | None:
+        """The KL that c is controlled for, nats; None with a fixed temperature."""
+        if self.temperature != "auto":
+            return None
+        return AUTO_KL if self.kl is None else self.kl
 
     @property
     def mixing(self) -> float:
@@ -244,6 +285,11 @@ class RunConfig(Section):
             raise ValueError("replay.ratio = 0 and actors.count = 0: there is nothing to do")
         if self.screen is not None and not self.generates:
             raise ValueError("[screen] needs something that proposes: actors, or a proposer")
+        if self.learner.asked_kl is not None and not self.actors.count:
+            raise ValueError(
+                "learner.kl and learner.temperature = 'auto' need actors, whose sequences tell the "
+                "KL: set actors.count to 1 or more, or learner.temperature to a number"
+            )
         if self.learner.log_z == "batch" and self.learner.mixing < 1:
             raise ValueError("learner.log_z = 'batch' needs learner.lambda = 1")
         if self.mode == "synchronous" and self.learner.gpus:

@@ -20,7 +20,7 @@ from sequence_tutor.distributed.bulk.estimate import Estimate
 from sequence_tutor.distributed.bulk.lines import Batch
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, synchronous
-from sequence_tutor.distributed.generating.generator import Generator
+from sequence_tutor.distributed.generating.generator import Generator, kl_every_of
 from sequence_tutor.distributed.generating.proposals import Proposals
 from sequence_tutor.distributed.generating.proposers import build_proposer
 from sequence_tutor.distributed.generating.shares import batch_sizes
@@ -138,9 +138,9 @@ class LocalLearning:
         self._reports: list[LearnerReport] = []
         self.publish()
 
-    def start(self, batches: Sequence[TrainingBatch]) -> None:
+    def start(self, batches: Sequence[TrainingBatch], temperature: float) -> None:
         torch.set_num_threads(self._threads)
-        self._reports.append(self._updater.update(batches))
+        self._reports.append(self._updater.update(batches, temperature))
         self.publish()
 
     def finished(self, timeout_s: float | None = 0.0) -> list[LearnerReport]:
@@ -170,7 +170,9 @@ class LocalRun(Training):
         self._scorer = LocalScorer(run, self.replay, prior.encoding)
         corrects = run.learner.algorithm == "g"
         self._generators = [
-            Generator(deepcopy(prior), run.actors, run.seed, worker, corrects)
+            Generator(
+                deepcopy(prior), run.actors, run.seed, worker, corrects, kl_every_of(run.learner)
+            )
             for worker in range(1, run.actors.count + 1)
         ]
         domain, encoding = domain_of(run.encoding), prior.encoding

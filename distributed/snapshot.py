@@ -14,6 +14,14 @@ from sequence_tutor.distributed.run_directory.checkpoint import Checkpoint
 from sequence_tutor.distributed.types import Weights
 
 
+class Temperature(Protocol):
+    """What a checkpoint needs of the temperature: its state as arrays by name."""
+
+    def state(self) -> Weights: ...
+
+    def restore(self, tensors: Weights) -> None: ...
+
+
 class Learning(Protocol):
     """What a checkpoint needs of the learners: their state as arrays by name."""
 
@@ -23,7 +31,7 @@ class Learning(Protocol):
 
 
 def take_snapshot(
-    learning: Learning, replay: ReplayClient, tally: Tally, config: str
+    learning: Learning, replay: ReplayClient, tally: Tally, temperature: Temperature, config: str
 ) -> Checkpoint:
     """The state of a run. All its rows must be on record and all its updates counted. `config` is
     its TOML."""
@@ -31,7 +39,7 @@ def take_snapshot(
     whole = combine(stats)
     rows_held = {"paid_rows": whole.paid_rows, "void_rows": whole.void_rows}
     return Checkpoint(
-        tensors=learning.export_tensors(),
+        tensors=learning.export_tensors() | temperature.state(),
         counters=tally.counters() | rows_held,
         live_rows=[shard.rows + shard.void_rows for shard in stats],
         elapsed_s=tally.elapsed_s,
@@ -39,8 +47,10 @@ def take_snapshot(
     )
 
 
-def restore(saved: Checkpoint, learning: Learning, tally: Tally) -> None:
-    """Give learners and counters the state of a checkpoint, and publish its weights."""
+def restore(saved: Checkpoint, learning: Learning, tally: Tally, temperature: Temperature) -> None:
+    """Give learners, counters and the temperature the state of a checkpoint, and publish its
+    weights."""
+    temperature.restore(saved.tensors)
     learning.import_tensors(saved.tensors, saved.counters["updates"])
     tally.restore(saved.counters, saved.elapsed_s)
 

@@ -16,8 +16,10 @@ import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
+from sequence_tutor.distributed.learning.temperature import Temperature
 from sequence_tutor.distributed.metrics.gauges import stats_gauges
 from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
+from sequence_tutor.distributed.metrics.repeat_watch import ASKED, AUTO, FIXED, RepeatWatch
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import BEST, EmptyReplayError, combine
@@ -26,7 +28,16 @@ from sequence_tutor.distributed.report.summary import TOP_ROWS, write_top
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.snapshot import Learning, restore, take_snapshot, take_up_record
 from sequence_tutor.distributed.stop_signal import BrokenRewardError
-from sequence_tutor.distributed.types import LearnerReport, RoundReport, ScoreReport, Weights
+from sequence_tutor.distributed.types import (
+    POLICY,
+    ActorReport,
+    LearnerReport,
+    PolicySamples,
+    RoundReport,
+    ScoreReport,
+    ScreenReport,
+    Weights,
+)
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.rewards.bounds import worth_of_invalid
@@ -37,6 +48,8 @@ from sequence_tutor.rewards.domains import domain_of
 DRAIN_S = 60.0
 # The run ends if the reward fails this many times before its first success.
 FAILED_AT_FIRST = 100
+# Newest rows, at the first update, whose rewards tell the first temperature of "auto".
+FIRST_REWARDS = 1024
 
 
 class UpdateCalls(Learning, Protocol):
@@ -51,7 +64,7 @@ class UpdateCalls(Learning, Protocol):
     @property
     def full(self) -> bool: ...
 
-    def start(self, batches: list[Any]) -> None: ...
+    def start(self, batches: list[Any], temperature: float) -> None: ...
 
     def finished(self, timeout_s: float | None = 0.0) -> list[LearnerReport]: ...
 
@@ -89,6 +102,9 @@ class Training(ABC):
         self.run_config, self.prior, self.directory = run, prior, directory
         self.tally = Tally()
         self.invalid = InvalidWatch(worth_of_invalid(run.reward, domain_of(run.encoding).name))
+        asked = AUTO if run.learner.kl is None else ASKED
+        self.repeats = RepeatWatch(FIXED if run.learner.asked_kl is None else asked)
+        self.temperature = Temperature(run.learner, self.repeats)
         self.last_metrics = Metrics()
         self.trainable_rows = 0  # of the replay, as of the last metrics
         self._nothing_to_learn = False
@@ -159,9 +175,9 @@ class Training(ABC):
         run, tally, started = self.run_config, self.tally, time.perf_counter()
         reports = self.generate_and_score()
         for made in reports.generated:
-            tally.add_generated(made)
+            self.count_generated(made)
         for screened in reports.screened:
-            tally.add_screened(screened)
+            self.count_screened(screened)
         for scores in reports.scored:
             self.count_scores(scores)
         if tally.inserted >= run.replay.min_rows or not run.generates:
@@ -172,11 +188,28 @@ class Training(ABC):
         tally.waited_s += time.perf_counter() - started
         tally.rounds += 1
 
+    def count_generated(self, report: ActorReport) -> None:
+        """Add a report to the tally; the policy's tell the KL."""
+        self.tally.add_generated(report)
+        if report.source == POLICY:
+            self.temperature.add_kl(report.kl_to_prior, report.rows)
+
+    def count_screened(self, report: ScreenReport) -> None:
+        """Add a report to the tally."""
+        self.tally.add_screened(report)
+        self._count_samples(report.policy)
+
+    def _count_samples(self, samples: PolicySamples) -> None:
+        self.repeats.add(samples)
+        self.temperature.add_samples(samples)
+
     def count_scores(self, report: ScoreReport) -> None:
         """Add a report to the tally. Raises BrokenRewardError if the reward fails FAILED_AT_FIRST
         times before its first success."""
         self.tally.add_scored(report)
         self.invalid.add(report.valid + report.failed, report.rows)
+        if self.run_config.screen is None:  # a screen has dropped what is repeated, and reports it
+            self._count_samples(report.policy)
         if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
             raise BrokenRewardError(
                 f"the reward failed on all of the first {self.tally.failed} valid sequences, for "
@@ -201,7 +234,9 @@ class Training(ABC):
             self._nothing_to_learn = True
             return False
         self._nothing_to_learn = False
-        self.learning.start(batches)
+        if self.temperature.needs_rewards:
+            self.temperature.start(self._first_rewards())
+        self.learning.start(batches, self.temperature.next(updates))
         self.tally.replay_s += time.perf_counter() - started
         return True
 
@@ -212,6 +247,13 @@ class Training(ABC):
         for report in reports:
             self.tally.add_learned(report)
         return bool(reports)
+
+    def _first_rewards(self) -> np.ndarray:
+        """Rewards of valid sequences that the policy made before it learned, float64 [N]; of all
+        where it made none."""
+        rows = self.replay.view(0, FIRST_REWARDS)
+        by_policy = np.array([source == POLICY for source in rows.sources], bool)
+        return rows.rewards[by_policy] if by_policy.any() else rows.rewards
 
     def _sample_seed(self) -> int:
         """A seed from the run's seed and the number of updates made or under way, nothing else."""
@@ -234,6 +276,7 @@ class Training(ABC):
         balance = self.rate.balance_share(tally.inserted, tally.sampled) if paced else math.nan
         return tally.tick(
             invalid_reward=self.invalid.value,
+            temperature=self.temperature.value,
             replay_ratio=self.rate.achieved(tally.inserted, tally.sampled),
             replay_balance=balance,
             shards_alive=sum(shard.live for shard in shards),
@@ -266,7 +309,7 @@ class Training(ABC):
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Continue from a checkpoint; the shards have reloaded the record already."""
         saved = checkpoint.read(checkpoint_dir)
-        restore(saved, self.learning, self.tally)
+        restore(saved, self.learning, self.tally, self.temperature)
         self._take_up_record(saved.live_rows)
 
     def start_anew(self) -> None:
@@ -283,4 +326,4 @@ class Training(ABC):
         self.take_learned(None)
         self.replay.flush()
         config = to_toml(self.run_config)
-        return take_snapshot(self.learning, self.replay, self.tally, config)
+        return take_snapshot(self.learning, self.replay, self.tally, self.temperature, config)

@@ -168,6 +168,18 @@ class ActorReport:
 
 
 @dataclass(frozen=True)
+class PolicySamples:
+    """What became of some sequences that the policy made."""
+
+    rows: int = 0
+    """Sequences."""
+    valid: int = 0
+    """Of these, valid ones, whether their reward fails or not."""
+    repeated: int = 0
+    """Of these, those that are known, or repeated within their batch."""
+
+
+@dataclass(frozen=True)
 class ScreenReport:
     """What the driver sees of a choice among candidates."""
 
@@ -181,6 +193,8 @@ class ScreenReport:
     """Rows that go to the scorers: the chosen and the invalid ones."""
     seconds: float
     """Seconds spent choosing."""
+    policy: PolicySamples = PolicySamples()
+    """The policy's candidates."""
 
 
 # Upper bounds, in seconds, of the buckets that count how long scores take; a last one has the rest.
@@ -221,6 +235,8 @@ class ScoreReport:
     """Invalid rows without a reward of their own."""
     scored_by: dict[str, int] = field(default_factory=dict)
     """New scores, without invalid sequences, by what made the sequence."""
+    policy: PolicySamples = PolicySamples()
+    """The rows that the policy made."""
 
 
 @dataclass(frozen=True)

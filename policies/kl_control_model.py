@@ -250,6 +250,23 @@ class KLControlModel(nn.Module):
         self._level_found = True
 
     @torch.no_grad()
+    def change_returns(self, change: float, length: float) -> None:
+        """Have V's level follow a change of the rewards that changes the return of a trajectory by
+        `change` nats on average; length: the mean number of actions. With several learners it
+        follows the mean of their changes. Before the first loss nothing is done."""
+        self._level_found = self._level_found or bool(self.level_known)
+        if not self._level_found:
+            return
+        level = self.online.level
+        moved = torch.full_like(level, change / (1 + (1 - self.settings.gamma) * (length - 1)))
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(moved)
+            moved = moved / torch.distributed.get_world_size()
+        level.add_(moved)
+        if self.target is not None:
+            self.target.level.add_(moved)
+
+    @torch.no_grad()
     def after_update(self) -> None:
         """Move the target networks towards the online ones."""
         if self.target is not None:

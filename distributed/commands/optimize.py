@@ -205,7 +205,7 @@ def _print_plainly(console: Console, text: str) -> None:
 
 
 def _print_warnings(training: Any, console: Console) -> None:
-    for warning in training.invalid.take_warnings():
+    for warning in [*training.invalid.take_warnings(), *training.repeats.take_warnings()]:
         _print_plainly(console, f"warning: {warning}")
 
 

@@ -14,7 +14,7 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.env.env_runner import EnvRunner
 
-from sequence_tutor.distributed.generating.generator import Generator
+from sequence_tutor.distributed.generating.generator import Generator, kl_every_of
 from sequence_tutor.distributed.types import ActorReport
 from sequence_tutor.distributed.weight_board import board_name, fetch_prior
 from sequence_tutor.policies.kernels.device import choose_repeatable_kernels, keep_freed_memory
@@ -40,7 +40,8 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         prior = build_prior(parts.metadata, as_tensors(parts.weights))
         self.encoding, self.calls = prior.encoding, 0
         corrects = run.learner.algorithm == "g"
-        self.generator = Generator(prior, run.actors, run.seed, worker, corrects)
+        kl_every = kl_every_of(run.learner)
+        self.generator = Generator(prior, run.actors, run.seed, worker, corrects, kl_every)
         self.board = ray.get_actor(board_name(config.run_id))
 
     def sample(

@@ -13,18 +13,23 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from sequence_tutor.distributed.config import ActorsConfig
+from sequence_tutor.distributed.config import ActorsConfig, LearnerConfig
 from sequence_tutor.distributed.types import POLICY, ActorReport, Generated
 from sequence_tutor.policies.encodings.base import Episodes
 from sequence_tutor.policies.kernels.device import autocast
 from sequence_tutor.policies.prior import Prior, as_tensors, token_log_probs
 from sequence_tutor.policies.sampler import Sampler
 
-# The KL to the prior is measured on every KL_EVERY-th episode: on all, the prior's pass would cost
-# as much as sampling.
+# The KL to the prior is measured on every KL_EVERY-th episode, unless c depends on it: on all, the
+# prior's pass would cost as much as sampling.
 KL_EVERY = 8
 # Seconds that a batch should take, if the actor chooses its size.
 BATCH_S = 2.0
+
+
+def kl_every_of(learner: LearnerConfig) -> int:
+    """1 where the temperature is controlled by the KL, which needs every episode; else KL_EVERY."""
+    return KL_EVERY if learner.asked_kl is None else 1
 
 
 class Generator:
@@ -32,12 +37,19 @@ class Generator:
 
     prior: the network that the policy starts from; seed: the run's; worker: the actor's number,
     from 1; corrects_prior: whether the policy's logits are added to the prior's, as `g` learns
-    them.
+    them; kl_every: the KL is measured on each kl_every-th episode.
     """
 
     def __init__(
-        self, prior: Prior, actors: ActorsConfig, seed: int, worker: int, corrects_prior: bool
+        self,
+        prior: Prior,
+        actors: ActorsConfig,
+        seed: int,
+        worker: int,
+        corrects_prior: bool,
+        kl_every: int = KL_EVERY,
     ) -> None:
+        self._kl_every = kl_every
         self._seed, self._actors, self._worker = seed, actors, worker
         self.device = torch.device("cuda" if actors.gpus else "cpu")
         self.prior = prior.network.to(self.device)
@@ -84,7 +96,7 @@ class Generator:
 
     def _kl_to_prior(self, episodes: Episodes) -> float:
         """Mean over episodes of log pi(tau) - log p(tau), nats: an unbiased estimate of the KL."""
-        rows = slice(None, None, KL_EVERY)
+        rows = slice(None, None, self._kl_every)
         with autocast(self.device.type):
             log_prior = token_log_probs(self.prior, episodes.tokens[rows], episodes.lengths[rows])
         return float((episodes.log_probs[rows] - log_prior).mean())

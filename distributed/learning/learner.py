@@ -81,13 +81,21 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
     ) -> Tensor:
         return fwd_out["loss"]  # type: ignore[no-any-return]
 
-    def update(self, *, training_data: Any, publish: bool = True, **_: Any) -> LearnerReport:
-        """Make one update per batch, in order; then publish the weights."""
+    def update(
+        self,
+        *,
+        training_data: Any,
+        temperature: float | None = None,
+        publish: bool = True,
+        **_: Any,
+    ) -> LearnerReport:
+        """Make one update per batch, in order, at this temperature or the config's; then publish
+        the weights."""
         started = time.perf_counter()
         references = list(training_data.batch_refs)
         batches = self._in_step(_fetch(references))
         fetched = time.perf_counter()
-        report = self.updater.update(batches)
+        report = self.updater.update(batches, temperature)
         learned = time.perf_counter()
         if publish and self.rank == 0:
             self.publish()

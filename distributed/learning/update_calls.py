@@ -66,14 +66,15 @@ class LearnerCalls:
         """Whether MOST_CALLS calls are under way."""
         return len(self._calls) >= MOST_CALLS
 
-    def start(self, references: Sequence[ray.ObjectRef]) -> None:
-        """Start one update per batch, with an equal number of batches for each learner. The weights
-        are published after the last update."""
+    def start(self, references: Sequence[ray.ObjectRef], temperature: float) -> None:
+        """Start one update per batch at this temperature, with an equal number of batches for each
+        learner. The weights are published after the last update."""
         learners = self._group._worker_manager.actors().values()
         each = len(references) // len(learners)
         results = [
             learner.update.remote(
-                training_data=TrainingData(batch_refs=list(references[i * each : (i + 1) * each]))
+                training_data=TrainingData(batch_refs=list(references[i * each : (i + 1) * each])),
+                temperature=temperature,
             )
             for i, learner in enumerate(learners)
         ]

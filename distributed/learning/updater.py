@@ -6,6 +6,7 @@ weights in both, bit for bit.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +23,9 @@ from sequence_tutor.policies.kl_control import KLControlSettings
 from sequence_tutor.policies.kl_control_model import KLControlModel
 from sequence_tutor.policies.network import RecurrentNetwork
 from sequence_tutor.policies.prior import as_tensors
+
+# The name of the temperature in a checkpoint.
+TEMPERATURE = "temperature.learner"
 
 
 def build_model(prior: RecurrentNetwork, learner: LearnerConfig, seed: int) -> KLControlModel:
@@ -54,6 +58,8 @@ class Updater:
         remembers: bool = False,
     ) -> None:
         self.model, self.updates = model, 0
+        fixed = learner.temperature
+        self._temperature = math.nan if fixed == "auto" else fixed  # of the last updates
         self._learner, self._device = learner, device
         self._loss = model.loss if loss is None else loss
         self.optimizers = _optimizers(model, learner, device)
@@ -63,9 +69,14 @@ class Updater:
         alone = device.type == "cuda" and learner.count == 1
         self._captured = CapturedByShape(self._learn, device) if alone else None
 
-    def update(self, batches: Sequence[TrainingBatch]) -> LearnerReport:
-        """One update per batch, in order. Raises FloatingPointError if the network diverged."""
+    def update(
+        self, batches: Sequence[TrainingBatch], temperature: float | None = None
+    ) -> LearnerReport:
+        """One update per batch, in order. temperature: c, by default that of the last updates or
+        of the config. Raises FloatingPointError if the network diverged."""
         started = time.perf_counter()
+        if temperature is not None and batches:
+            self._use_temperature(temperature, batches)
         log_priors: list[np.ndarray | None] = [None] * len(batches)
         if self.model.actions_suffice:
             log_priors[:] = self.prior_cache([(b.tokens, b.lengths) for b in batches])
@@ -102,11 +113,16 @@ class Updater:
             for i, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{name}.{i}.{k}": v for k, v in state.items()}
         tensors["rng.torch"] = torch.get_rng_state()
-        return {k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}
+        arrays = {k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}
+        if self._learner.temperature == "auto":
+            arrays[TEMPERATURE] = np.array([self._temperature])
+        return arrays
 
     def import_tensors(self, tensors: Weights, updates: int) -> None:
         """The inverse of `export_tensors`."""
         parts = as_tensors(tensors)
+        if TEMPERATURE in tensors:
+            self._temperature = tensors[TEMPERATURE].item()
         prefix = "model."
         self.model.load_state_dict(
             {k.removeprefix(prefix): v for k, v in parts.items() if k.startswith(prefix)}
@@ -124,6 +140,18 @@ class Updater:
         if self._captured is not None:
             self._captured.forget()  # the graphs point to the old moments
 
+    def _use_temperature(self, temperature: float, batches: Sequence[TrainingBatch]) -> None:
+        """Take up another c, and have log Z follow: the returns of these batches change by a mean
+        of E[r] (1/c' - 1/c), and so does log Z, whose derivative by 1/c is the mean reward. Without
+        that all residuals would be wrong by the same amount, which can be many nats."""
+        before, self._temperature = self._temperature, temperature
+        if temperature == before or math.isnan(before):
+            return
+        rewards = np.concatenate([batch.rewards.sum(1) for batch in batches])
+        lengths = np.concatenate([batch.lengths for batch in batches])
+        change = float(rewards.mean(dtype=np.float64)) * (1 / temperature - 1 / before)
+        self.model.change_returns(change, float(lengths.mean()))
+
     def _one_update(self, batch: TrainingBatch, log_prior: np.ndarray | None) -> Tensor:
         """Loss, residual, start value and the gradient's norm, float32 [4], on the device. Reading
         them waits for the GPU."""
@@ -131,7 +159,7 @@ class Updater:
         arrays = {
             "actions": batch.tokens.astype(np.int64),
             "lengths": batch.lengths.astype(np.int64),
-            "rewards": batch.rewards / np.float32(learner.temperature),
+            "rewards": batch.rewards / np.float32(self._temperature),
         }
         if log_prior is not None:
             arrays["log_prior"] = log_prior

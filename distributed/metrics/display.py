@@ -30,6 +30,11 @@ def _number(value: float, digits: int = 3) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
+def _short(value: float) -> str:
+    """Three digits, for numbers of any scale."""
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
 def _counts(c: SourceCounts) -> str:
     return (
         f"{c.proposed} proposed, {c.screened_out} screened out, {c.scored} scored, {c.top100} of "
@@ -109,7 +114,8 @@ class Progress:
         return (
             f"{m.elapsed_s:6.0f} s  scores {self._budget(m)}  reward {_number(m.reward_mean)} "
             f"(top 10 {_number(m.reward_top10)})  valid {_share(m.valid_share)}  "
-            f"KL {_number(m.kl_to_prior, 1)} nats  {_number(self._speed.per_s, 0)} sequences/s  "
+            f"KL {_number(m.kl_to_prior, 1)} nats  c {_short(m.temperature)}  "
+            f"{_number(self._speed.per_s, 0)} sequences/s  "
             f"updates {m.updates}  staleness {m.staleness:.0f}  queue {m.waiting_to_be_scored}  "
             f"bottleneck {m.bottleneck.text}"
         )
@@ -125,6 +131,7 @@ class Progress:
             ("reward, top 10", _number(m.reward_top10)),
             ("invalid is worth", _number(m.invalid_reward)),
             ("KL to the prior, nats", _number(m.kl_to_prior, 2)),
+            ("temperature c", _short(m.temperature)),
             ("updates (per second)", f"{m.updates} ({m.updates_per_s:.1f})"),
             ("loss", _number(m.loss)),
             ("staleness, updates", f"{m.staleness:.0f}"),

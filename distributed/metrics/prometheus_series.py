@@ -143,6 +143,7 @@ RUN_SERIES = (
     _gauge("reward_top10_mean", "reward_top10", "Mean of the ten best rewards so far"),
     _gauge("invalid_reward", "invalid_reward", "Reward of an invalid sequence at present"),
     _gauge("kl_to_prior_nats", "kl_to_prior", "KL of the policy to the prior per sequence"),
+    _gauge("temperature", "temperature", "Temperature c of the last updates"),
     _gauge("loss", "loss", "Mean loss of the last updates"),
     _gauge("residual_nats", "residual", "Mean size of the residual"),
     _gauge("start_value_nats", "start_value", "Value of the start state"),

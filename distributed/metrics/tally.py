@@ -67,6 +67,8 @@ class Metrics:
     """Mean of the ten best rewards so far."""
     kl_to_prior: float = math.nan
     """Mean KL of the policy to the prior, nats per episode."""
+    temperature: float = math.nan
+    """c of the last updates, in units of the reward."""
     staleness: float = 0.0
     """Mean staleness of the last updates, in updates."""
     loss: float = math.nan

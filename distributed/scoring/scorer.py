@@ -24,8 +24,10 @@ from sequence_tutor.distributed.replay.claims import LOST, MAX_LOSSES
 from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
 from sequence_tutor.distributed.types import (
     DURATIONS,
+    POLICY,
     SCORE_SECONDS,
     Generated,
+    PolicySamples,
     Scored,
     ScoreReport,
     concatenate,
@@ -99,6 +101,8 @@ class Work:
     """Added rows that count against the score budget."""
     sources_scored: Counter[str] = field(default_factory=Counter)
     """New scores, without invalid sequences, by what made the sequence."""
+    new_by_policy: int = 0
+    """Rows that this batch has added and that the policy made."""
     statuses: np.ndarray = field(default_factory=lambda: count_statuses([]))
     """int64 [len(Status)] new scores by the number of their status."""
     durations: np.ndarray = field(default_factory=lambda: count_durations([]))
@@ -263,6 +267,7 @@ class Scorer:
         result = self.replay.add(scored)
         work.added += result.added
         work.used += result.paid
+        work.new_by_policy += scored.sources.count(POLICY)
         judged = scored.status != Status.INVALID
         work.sources_scored.update(s for s, j in zip(scored.sources, judged, strict=True) if j)
         work.statuses += count_statuses(scored.status)
@@ -273,7 +278,9 @@ class Scorer:
         work.mine = []
 
     def _report(self, work: Work) -> ScoreReport:
-        found = [work.outcomes[key] for key in work.keys if key not in work.refused]
+        kept = [i for i, key in enumerate(work.keys) if key not in work.refused]
+        found = [work.outcomes[work.keys[i]] for i in kept]
+        by_policy = [i for i in kept if work.sources[i] == POLICY]
         rewards = np.array([o.reward for o in found], dtype=np.float64)
         status = np.array([o.status for o in found], dtype=np.int8)
         rewarded = ~np.isnan(rewards)
@@ -293,6 +300,12 @@ class Scorer:
             durations=tuple(work.durations.tolist()),
             unpriced=int(unpriced(rewards, status).sum()),
             scored_by=dict(work.sources_scored),
+            # counted by what was added, so that a row that is paid for already is as new as before
+            policy=PolicySamples(
+                rows=len(by_policy),
+                valid=int(work.valid[by_policy].sum()),
+                repeated=len(by_policy) - work.new_by_policy,
+            ),
         )
 
 

@@ -27,7 +27,13 @@ from sequence_tutor.distributed.screening.plausible import Plausibility
 from sequence_tutor.distributed.screening.pool import Pool, join_pools
 from sequence_tutor.distributed.screening.surrogate import GaussianProcess, Prediction
 from sequence_tutor.distributed.search_config import GeneticConfig, ScreenConfig
-from sequence_tutor.distributed.types import Generated, ScreenReport, join_generated
+from sequence_tutor.distributed.types import (
+    POLICY,
+    Generated,
+    PolicySamples,
+    ScreenReport,
+    join_generated,
+)
 from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.compile import build_reward
@@ -90,7 +96,7 @@ class Screen:
         bred = 0
         with self._domain.quiet():
             invalid, keys, new = self._new(candidates)
-            judged = len(keys)
+            judged, policy = len(keys), _policy_samples(candidates, invalid, new)
             view = self._replay.view(self._config.best, self._config.newest)
             missing = self._config.start - len(view)
             if missing > 0:  # too little to learn from
@@ -119,6 +125,7 @@ class Screen:
             candidates=judged + bred,
             rows=len(chosen),
             seconds=time.perf_counter() - started,
+            policy=policy,
         )
         return report, chosen
 
@@ -285,6 +292,12 @@ def build_screen(run: RunConfig, prior: Prior, replay: ReplayClient) -> Screen |
     return Screen(
         config, run.proposers.genetic, domain, prior, replay, objective, run.seed, remembers
     )
+
+
+def _policy_samples(candidates: Generated, invalid: Generated, new: Generated) -> PolicySamples:
+    """The policy's part of the candidates. Invalid ones don't count as repeated."""
+    rows, bad, fresh = (batch.sources.count(POLICY) for batch in (candidates, invalid, new))
+    return PolicySamples(rows, valid=rows - bad, repeated=rows - bad - fresh)
 
 
 def equal_slices(batch: Generated, parts: int) -> list[Generated]:

@@ -117,6 +117,27 @@ def test_a_local_run_equals_the_run_on_ray(wide: RunConfig, uninterrupted: Outco
     assert same(by_key(rows(tmp_path)), by_key(record))
 
 
+def test_a_controlled_temperature_is_the_same_on_ray(
+    make_run: Callable[..., RunConfig], build: Any, weights_of: Any, tmp_path: Path
+):
+    """The first two rounds are made by the local engine, and it moves in the others."""
+    learner = {"temperature": "auto", "kl": 3.0}
+    run = make_run(actors={"count": 2, "batch": 24}, learner=learner)
+    whole, parts = LocalRun(run, Location(tmp_path / "a")), LocalRun(run, Location(tmp_path / "b"))
+    rounds(whole, ROUNDS)
+    rounds(parts, STOP_AFTER)
+    checkpoint = parts.save_run_checkpoint()
+    halfway, end = parts.temperature.value, whole.temperature.value
+    for local in (whole, parts):
+        local.stop()
+    with build(run, tmp_path / "b") as algorithm:
+        algorithm.load_checkpoint(str(checkpoint))
+        assert algorithm.temperature.value == halfway != end
+        rounds(algorithm, ROUNDS)
+        assert algorithm.last_metrics.temperature == end
+        assert equal_weights(weights_of(algorithm), whole.newest_weights()[1])
+
+
 def test_the_policy_learns_and_rows_are_distinct(
     uninterrupted: Outcome, prior_weights: dict[str, np.ndarray]
 ):

@@ -23,7 +23,7 @@ class FakeLearner:
     def __init__(self, gates: Path) -> None:
         self.gates, self.updates = gates, 0
 
-    def update(self, training_data: Any) -> LearnerReport:
+    def update(self, training_data: Any, temperature: float) -> LearnerReport:
         batches = ray.get(training_data.batch_refs)
         while not (self.gates / str(batches[0])).exists():
             time.sleep(0.01)
@@ -48,9 +48,9 @@ def put(*numbers: int) -> list[ray.ObjectRef]:
 
 def test_starting_does_not_wait_and_reports_are_in_order(local_ray, tmp_path):
     learning = calls(tmp_path)
-    learning.start(put(1, 2))
+    learning.start(put(1, 2), 0.5)
     assert not learning.full and learning.updates == 2
-    learning.start(put(3))
+    learning.start(put(3), 0.5)
     assert learning.full and learning.updates == 3
     started = time.monotonic()
     assert learning.finished() == [] and time.monotonic() - started < 5
@@ -65,7 +65,7 @@ def test_starting_does_not_wait_and_reports_are_in_order(local_ray, tmp_path):
 
 def test_the_learners_of_a_call_give_one_report(local_ray, tmp_path):
     learning = calls(tmp_path, learners=2)
-    learning.start(put(1, 2, 4, 8))
+    learning.start(put(1, 2, 4, 8), 0.5)
     (tmp_path / "1").touch()
     assert learning.finished(0.5) == []  # the second has batches 4 and 8
     (tmp_path / "4").touch()
@@ -77,6 +77,6 @@ def test_the_learners_of_a_call_give_one_report(local_ray, tmp_path):
 def test_the_error_of_a_learner_propagates(local_ray, tmp_path, batch, error):
     learning = calls(tmp_path)
     (tmp_path / str(batch)).touch()
-    learning.start(put(batch))
+    learning.start(put(batch), 0.5)
     with pytest.raises(error):
         learning.finished(None)

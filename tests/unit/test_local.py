@@ -15,11 +15,11 @@ from records import rows_on_record
 from rich.console import Console
 
 import sequence_tutor.distributed as tutor
-from sequence_tutor.distributed.commands.optimize import Options, optimize
+from sequence_tutor.distributed.commands.optimize import Options, _print_warnings, optimize
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.local import LocalRun
-from sequence_tutor.distributed.types import Scored
+from sequence_tutor.distributed.types import PolicySamples, Scored, ScoreReport, ScreenReport
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Status
 
@@ -91,17 +91,22 @@ def test_a_local_run_finishes_and_resumes(
     assert (rows(out).status == Status.OK).sum() == 60
 
 
-@pytest.mark.parametrize("search", [{}, SEARCH], ids=["policy", "search"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, SEARCH, {"learner": {"temperature": "auto", "kl": 3.0}}],
+    ids=["policy", "search", "kl"],
+)
 def test_a_resumed_run_equals_the_uninterrupted_one(
-    make_run: Callable[..., RunConfig], tmp_path: Path, search: dict[str, Any]
+    make_run: Callable[..., RunConfig], tmp_path: Path, changes: dict[str, Any]
 ):
-    run = make_run(actors={"count": 2, "batch": 24}, **search)
+    run = make_run(actors={"count": 2, "batch": 24}, **changes)
     one = LocalRun(run, Location(tmp_path / "whole"))
-    weights = rounds(one, ROUNDS)
+    weights, temperature = rounds(one, ROUNDS), one.temperature.value
     sources = one.last_metrics.sources
     one.stop()
     one = LocalRun(run, Location(tmp_path / "parts"))
     rounds(one, 2)
+    assert (one.temperature.value == temperature) != bool(learner)
     checkpoint = one.save_run_checkpoint()
     halfway = rounds(one, 3)  # the record is ahead of the checkpoint
     one.stop()
@@ -110,6 +115,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     resumed = rounds(one, ROUNDS)
     assert one.last_metrics.sources == sources
     one.stop()
+    assert one.temperature.value == temperature == one.last_metrics.temperature
     assert all(np.array_equal(resumed[name], weights[name]) for name in weights)
     assert any(not np.array_equal(halfway[name], weights[name]) for name in weights)
     whole, parts = rows(tmp_path / "whole"), rows(tmp_path / "parts")
@@ -162,6 +168,26 @@ def test_an_interrupt_in_a_reward_loses_no_paid_score(
     INTERRUPTED_AFTER.clear()
     result = tutor.optimize(config, out, local=True, resume=True, quiet=True)
     assert result.metrics.scores_used == len(CALLS) == len(set(CALLS)) == 48
+
+
+@pytest.mark.parametrize("screened", [False, True])
+def test_a_policy_that_repeats_itself_is_noticed(
+    screened: bool, make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+):
+    """Its repeats are counted before a screen drops them."""
+    screen = {"screen": {"batch": 16, "start": 1000}} if screened else {}
+    one = LocalRun(make_run(**screen), Location(tmp_path))
+    rounds(one, 2)
+    share = one.repeats.share
+    assert share.rows == 64 and 0 <= share.value < 0.5
+    many = PolicySamples(300, 300, 200)
+    one.count_screened(ScreenReport({}, {}, 300, 16, 0.1, policy=many))
+    one.count_scores(ScoreReport(300, 300, 0, 200, 300, 1.0, 0.1, policy=many))
+    one.stop()
+    _print_warnings(one, quiet)
+    text = quiet.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("warning: 67% of the policy's latest sequences were known already") == 1
+    assert 'set it to "auto"' in text
 
 
 def test_pytorch_settings_are_restored(make_run: Callable[..., RunConfig], tmp_path: Path):

@@ -43,7 +43,7 @@ def test_unknown_metrics_are_dashes(run: RunConfig, quiet: Console):
     with Display(quiet) as display:
         Progress(run, display).show(Metrics(elapsed_s=1.0))
     text = quiet.file.getvalue()  # type: ignore[attr-defined]
-    assert "reward - (top 10 -)  valid -  KL - nats  - sequences/s" in text
+    assert "reward - (top 10 -)  valid -  KL - nats  c -  - sequences/s" in text
     assert "nan" not in text and "0.0%" not in text
 
 

@@ -194,3 +194,24 @@ def test_cached_log_probs_of_the_prior_give_the_same_loss(learned, prior, every_
     assert not KLControlModel(prior, "psi", KLControlSettings(), target_rate=0.05).actions_suffice
     with pytest.raises(ValueError, match="every action"):
         with_values.loss(actions, lengths, rewards, log_prior=log_prior)
+
+
+@pytest.mark.parametrize("algorithm", ["q", "psi", "g", "path"])
+@pytest.mark.parametrize("gamma", [1.0, 0.9])
+def test_the_level_follows_a_change_of_the_temperature(algorithm, gamma, prior, every_sequence):
+    """Rewards of ten, whose returns grow by ten nats where c is halved; without the change of the
+    level all residuals would be wrong by that."""
+    actions, lengths, rewards = every_sequence
+    settings = KLControlSettings(gamma, lam=1.0)
+    model = KLControlModel(prior, algorithm, settings, target_rate=0.05)
+    model.change_returns(100.0, 2.0)  # there is no level yet: nothing happens
+    assert model.online.level.item() == 0
+    before = model.loss(actions, lengths, rewards).loss.item()
+    left_behind = model.loss(actions, lengths, 2 * rewards).loss.item()
+    model.change_returns(rewards.sum(1).mean().item(), lengths.float().mean().item())
+    followed = model.loss(actions, lengths, 2 * rewards).loss.item()
+    if algorithm != "q":  # the values of q have no mean residual of zero to keep
+        assert followed < 6 * before + 10 < left_behind
+    assert followed < left_behind - 10
+    if model.target is not None:
+        assert model.target.level.item() == model.online.level.item()

@@ -11,7 +11,14 @@ import pytest
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES
 from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
 from sequence_tutor.distributed.scoring.scorer import Identify, Scorer, invalid_key
-from sequence_tutor.distributed.types import Generated, Scored, ScoreReport, concatenate, per_step
+from sequence_tutor.distributed.types import (
+    Generated,
+    PolicySamples,
+    Scored,
+    ScoreReport,
+    concatenate,
+    per_step,
+)
 from sequence_tutor.policies.encodings.base import Episodes, pad
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding
@@ -119,6 +126,7 @@ def test_rows_have_all_columns_of_their_episode():
     assert set(scored.versions) == {7} and set(scored.actors) == {"actor-1"}
     assert scored.raw["logp"][0] == scored.rewards[0] and np.isnan(scored.raw["logp"][1])
     assert (report.rows, report.valid, report.failed) == (3, 2, 0)
+    assert report.policy == PolicySamples(rows=3, valid=2, repeated=0)
     # this reward has no default for invalid sequences
     assert np.isnan(scored.rewards[1]) and (report.rewarded, report.unpriced) == (2, 1)
     assert report.statuses == (2, 1, 0, 0, 0) and sum(report.durations) == 2
@@ -142,9 +150,16 @@ def test_known_sequences_are_not_scored_again():
     report, scored = score(one, generated("OCC", "CCC"))
     assert reward.asked == ["CCC"]
     assert scored is not None and scored.keys == ["CCC"]
-    assert report.repeated == 1
+    assert report.repeated == 1 and report.policy == PolicySamples(2, 2, 1)
     assert sum(report.statuses) == sum(report.durations) == 1  # only the new one
     assert report.reward_sum == pytest.approx(before.rewards[0] + scored.rewards[0])
+
+
+def test_only_the_policy_counts_as_repeating_itself():
+    one, _ = scorer(FakeReplay())
+    batch = replace(generated("CCO", "OCC", "CCN", "CCN"), sources=["policy", "x", "x", "policy"])
+    report, _ = score(one, batch)
+    assert report.repeated == 2 and report.policy == PolicySamples(2, 2, 1)
 
 
 def test_a_batch_of_known_sequences_has_no_rows():
@@ -189,6 +204,7 @@ def test_at_most_allowance_valid_sequences_are_scored():
     assert reward.asked == ["CCO", "C(", "CCN"]
     assert replay.released == ["CCC"] and not replay.held
     assert (report.paid, report.added, report.rows) == (2, 3, 5)
+    assert report.policy == PolicySamples(5, 4, 2)
 
 
 def test_a_sequence_that_lost_scorers_is_not_scored_again():
@@ -219,6 +235,7 @@ def test_already_scored_rows_are_returned_unchanged():
     assert scored is not None and scored.keys == ["CCC", "CCO", "CCN"]
     assert scored.scored_at[1] == before.scored_at[0] and scored.rewards[1] == before.rewards[0]
     assert (report.added, report.paid) == (3, 3)
+    assert report.policy == PolicySamples(3, 3, 0)  # as if it were scored now
 
 
 def test_step_rewards_fit_the_tokens():
