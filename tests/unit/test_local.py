@@ -106,7 +106,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     one.stop()
     one = LocalRun(run, Location(tmp_path / "parts"))
     rounds(one, 2)
-    assert (one.temperature.value == temperature) != bool(learner)
+    assert (one.temperature.value == temperature) != ("learner" in changes)
     checkpoint = one.save_run_checkpoint()
     halfway = rounds(one, 3)  # the record is ahead of the checkpoint
     one.stop()
@@ -121,7 +121,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     whole, parts = rows(tmp_path / "whole"), rows(tmp_path / "parts")
     assert whole.keys == parts.keys and np.array_equal(whole.rewards, parts.rewards, equal_nan=True)
     assert np.array_equal(whole.versions, parts.versions) and whole.sources == parts.sources
-    assert ("genetic" in sources and sources["genetic"].screened_out > 0) is bool(search)
+    assert ("genetic" in sources and sources["genetic"].screened_out > 0) is ("screen" in changes)
 
 
 def test_a_closure_as_reward_runs_in_this_thread(tiny_prior: Path, tmp_path: Path):
