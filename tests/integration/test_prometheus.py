@@ -120,6 +120,7 @@ def test_metrics_have_a_unit_and_a_help_text():
     )
     counts = ("batches", "leases", "samples", "used", "bucket")
     plain = ("bottleneck", "budget", "alive", "keys", "target", "mean", "loss", "second", "scorers")
+    plain += ("temperature",)  # in units of the reward, as its mean
     for series in (*RUN_SERIES, *BULK_SERIES):
         assert series.name.endswith((*units, *counts, *plain)), series.name
         assert series.help and "_total" not in series.name

@@ -51,10 +51,16 @@ def test_nothing_is_sampled_before_min_rows():
     assert rate.may_sample(100, 0, 10)
 
 
-@pytest.mark.parametrize("arguments", [(0, 1, 99), (1, 0, 99), (float("nan"), 1, 99)])
+@pytest.mark.parametrize("arguments", [(-1, 1, 99), (1, 0, 99), (float("nan"), 1, 99)])
 def test_wrong_arguments_raise(arguments):
     with pytest.raises(ValueError):
         ReplayRatio(*arguments, sample_rows=1, insert_rows=1)
+
+
+def test_with_ratio_0_nothing_is_sampled_and_all_may_be_inserted():
+    rate = ReplayRatio(0, 1, sample_rows=10, insert_rows=10)
+    assert not rate.may_sample(10**6, 0, 1) and rate.may_insert(10**6, 0, 10)
+    assert rate.owed(10**6, 0, 10) == 0 and np.isnan(rate.balance_share(10**6, 0))
 
 
 def test_batches_above_the_declared_sizes_raise():
