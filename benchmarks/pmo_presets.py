@@ -22,6 +22,13 @@ SCREEN: dict[str, Any] = {}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {"proposers": {"genetic": GENETIC}, "screen": SCREEN},
+    # for people who make the molecules: no alerts, and as plausible as 95 % of the prior's samples
+    "practical": {
+        "proposers": {"genetic": GENETIC},
+        "screen": {"plausible": 0.95, "filters": True},
+        "actors": {"batch": 64},
+        "replay": {"ratio": 4.0},
+    },
     # children and screen alone: the actor samples the prior, and nothing is learned
     "no-policy": {
         "proposers": {"genetic": GENETIC},
