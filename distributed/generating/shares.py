@@ -9,8 +9,8 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.types import POLICY
 
-# Best rows whose proposers count, the part of its batch that a proposer keeps however little it yields,
-# and the rows that each proposer counts as having among the best before there are any.
+# Best rows whose proposers count, the part of its batch that a proposer keeps however little it
+# yields, and the rows that each counts as having among the best before there are any.
 TOP, LEAST, GIVEN = 100, 0.25, 10
 
 
