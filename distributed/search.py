@@ -23,6 +23,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.proposer_process import ProposerProcess
 from sequence_tutor.distributed.generating.shares import BatchSizes, batch_sizes
 from sequence_tutor.distributed.replay.client import ReplayClient
+from sequence_tutor.distributed.scoring.fleet import check_start
 from sequence_tutor.distributed.screening.process import ScreenProcess
 from sequence_tutor.distributed.types import POLICY, ActorReport, Generated, ScreenReport
 from sequence_tutor.distributed.weight_board import packed
@@ -164,7 +165,7 @@ class Search:
             try:
                 made.append(ray.get(call))
             except RayActorError as error:
-                _check_start(error, f"proposer {name!r}")
+                check_start(error, f"proposer {name!r}")
                 self._wait_for(self._proposers[name, worker])
                 self.lost += 1
         return made
@@ -185,7 +186,7 @@ class Search:
         return {"proposers_up": len(self._proposers), "screens_up": len(self._screens)}
 
     def choose(self) -> None:
-        """Give free screens a round of candidates each, if there are so many."""
+        """Give each free screen a round of candidates, as soon as there is one."""
         busy = {screen for screen, _, _ in self._choosing.values()}
         for screen in self._screens:
             if screen in busy or not self._is_up(screen, "screen"):
@@ -208,7 +209,7 @@ class Search:
             try:
                 made.append(ray.get(call))
             except RayActorError as error:
-                _check_start(error, "screen")
+                check_start(error, "screen")
                 self._wait_for(screen)
                 if attempts < ATTEMPTS:
                     self._again.append((parts, attempts))
@@ -240,7 +241,7 @@ class Search:
         try:
             ray.get(call)
         except RayActorError as error:
-            _check_start(error, what)
+            check_start(error, what)
             if time.monotonic() - asked > RETRY_S:
                 self._wait_for(process)
             return False
@@ -272,12 +273,6 @@ def _ready(calls: dict[Any, Any]) -> Sequence[Any]:
     return list(ready)
 
 
-def _check_start(error: RayActorError, what: str) -> None:
-    """Raise RuntimeError where a process can't start."""
-    if getattr(error, "actor_init_failed", False):
-        raise RuntimeError(f"a {what} can't start: {error}") from error
-
-
 def _kept(parts: list[Generated]) -> list[Part]:
     """The batches in the driver's object store, where no other process' death can lose them."""
     return [(ray.put(part), len(part)) for part in parts]
@@ -292,7 +287,7 @@ def _patiently(ask: Callable[[], Any], call: Any) -> tuple[Any, list[Generated]]
             report, parts = ray.get(call)
             return report, ray.get([reference for reference, _ in parts])
         except RayActorError as error:
-            _check_start(error, "process of the search")
+            check_start(error, "process of the search")
             if time.monotonic() > until:
                 raise
             time.sleep(RETRY_S)

@@ -16,8 +16,9 @@ from ray.actor import ActorHandle
 from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError
 
 from sequence_tutor.distributed.generating.shares import BatchSizes
+from sequence_tutor.distributed.scoring.fleet import check_start
 from sequence_tutor.distributed.scoring.process import UnknownTicketError
-from sequence_tutor.distributed.search import Part, Search
+from sequence_tutor.distributed.search import RESTART_PATIENCE_S, RETRY_S, Part, Search
 from sequence_tutor.distributed.training import shares_of_budget
 from sequence_tutor.distributed.types import (
     ActorReport,
@@ -29,9 +30,6 @@ from sequence_tutor.distributed.types import (
 STEPS = ("prepare", "claim", "score", "store")
 SIDE_BY_SIDE = ("prepare", "score")
 LOST = (RayActorError, OwnerDiedError, ObjectLostError, UnknownTicketError)
-# Seconds before a lost scorer is asked again; seconds after which a process that doesn't come back
-# is an error.
-RETRY_S, RESTART_PATIENCE_S = 0.5, 300.0
 # An actor's report, and a list with the reference to its `Generated`.
 Made = tuple[ActorReport, list[Any]]
 
@@ -170,8 +168,7 @@ class _Round:
             try:
                 return ray.get(call)
             except LOST as error:
-                if getattr(error, "actor_init_failed", False):
-                    raise RuntimeError(f"a scorer can't start: {error}") from error
+                check_start(error)
                 if time.monotonic() > until:
                     raise
                 if isinstance(error, (OwnerDiedError, ObjectLostError)):

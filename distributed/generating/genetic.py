@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sequence_tutor.distributed.replay.messages import RecordView
+from sequence_tutor.distributed.replay.sampler import rank_weights
 from sequence_tutor.distributed.search_config import GeneticConfig
 from sequence_tutor.rewards.base import Domain
 
@@ -35,7 +36,7 @@ class GeneticProposer:
     def propose(self, n: int, view: RecordView, random: np.random.Generator) -> list[str]:
         """Up to n different children of the view's best rows, none of them a row of the view."""
         parents = view.sequences[: view.best]
-        weights = 1.0 / (self._config.rank_k * len(parents) + np.arange(len(parents)))
+        weights = rank_weights(len(parents), self._config.rank_k)
         with self._domain.quiet():
             return children(parents, weights, n, set(view.keys), self._config, self._domain, random)
 

@@ -74,15 +74,10 @@ class RecordView:
         """The best rows, and those of the newest that aren't among them."""
         named = set(best.keys)
         others = newest.select([i for i, key in enumerate(newest.keys) if key not in named])
-        named = set(newest.keys)
+        rows, fresh = concatenate([best, others]), set(newest.keys)
+        new = np.array([key in fresh for key in rows.keys], bool)
         return cls(
-            best.keys + others.keys,
-            best.sequences + others.sequences,
-            best.sources + others.sources,
-            np.concatenate([best.rewards, others.rewards]),
-            len(best),
-            concatenate([best, others]).transformed,
-            np.array([key in named for key in best.keys] + [True] * len(others), bool),
+            rows.keys, rows.sequences, rows.sources, rows.rewards, len(best), rows.transformed, new
         )
 
     def select(self, rows: np.ndarray, best: int) -> RecordView:

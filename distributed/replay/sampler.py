@@ -83,14 +83,21 @@ class RankSampler:
 
     def choose(self, rewards: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
         rows = best_rows(rewards, max(1, round(self.top / self.shards)))
-        ranks = self.shards * np.arange(len(rows)) + (self.shards - 1) / 2
-        weights = 1.0 / (self.k * self.shards * len(rows) + ranks)
+        weights = rank_weights(len(rows), self.k, self.shards)
         shares = weights / weights.sum()
         drawn = [_draw(rows, size, random, shares) for size in equal_parts(n, self.shards)]
         return np.concatenate(drawn)
 
     def per_shard(self, shards: int) -> RankSampler:
         return RankSampler(self.top, self.k, shards)
+
+
+def rank_weights(n: int, k: float, shards: int = 1) -> np.ndarray:
+    """Weights of the n best rows of a shard, best first, as `RankSampler` draws them: float64 [n],
+    not normalised."""
+    ranks = shards * np.arange(n) + (shards - 1) / 2
+    weights: np.ndarray = 1.0 / (k * shards * n + ranks)
+    return weights
 
 
 class FreshMix:

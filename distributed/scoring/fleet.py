@@ -259,10 +259,10 @@ class ScorerFleet:
             heapq.heappush(self._heaps[slot.load], (slot.node, slot.number))
 
 
-def check_start(error: RayActorError) -> None:
-    """Raises RuntimeError for a scorer that can't start: it would lose every task."""
+def check_start(error: Exception, what: str = "scorer") -> None:
+    """Raises RuntimeError for a process that can't start: it would lose every task."""
     if getattr(error, "actor_init_failed", False):
-        raise RuntimeError(f"a scorer can't start: {error}") from error
+        raise RuntimeError(f"a {what} can't start: {error}") from error
 
 
 def _ask(process: ActorHandle) -> ray.ObjectRef:

@@ -27,7 +27,7 @@ class Pool:
         return len(self.keys)
 
     def hope(self, deviations: float) -> np.ndarray:
-        """float64 [M]: the reward at so many deviations above the mean."""
+        """float64 [M]: the reward at this number of deviations above the mean."""
         p = self.prediction
         hope: np.ndarray = p.means[:, 0] + deviations * p.deviations[:, 0]
         return hope

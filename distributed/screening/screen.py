@@ -21,7 +21,7 @@ from sequence_tutor.distributed.generating.genetic import GENETIC, children
 from sequence_tutor.distributed.generating.proposals import encoded, episodes_of
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import RecordView
-from sequence_tutor.distributed.replay.sampler import equal_parts, round_at_random
+from sequence_tutor.distributed.replay.sampler import equal_parts, rank_weights, round_at_random
 from sequence_tutor.distributed.screening.choice import choose_batch, shortlist
 from sequence_tutor.distributed.screening.plausible import Plausibility
 from sequence_tutor.distributed.screening.pool import Pool, join_pools
@@ -110,9 +110,9 @@ class Screen:
                     made = self._children(pool, view, random)
                     if made:
                         bred += len(made)
-                        actions = encoded(self._encoding, made).values()
-                        born = Generated.by_one(episodes_of(actions), -1, process_id, GENETIC, 0.0)
-                        children_pool = self._practical(Pool(made, born, self._predict(made)))
+                        young, episodes = list(made), episodes_of(made.values())
+                        born = Generated.by_one(episodes, -1, process_id, GENETIC, 0.0)
+                        children_pool = self._practical(Pool(young, born, self._predict(young)))
                         pool = join_pools([pool, children_pool])
                 pool = self._pick(pool, random)
                 keys, new = pool.keys, pool.rows
@@ -154,8 +154,8 @@ class Screen:
 
     def _practical(self, pool: Pool) -> Pool:
         """The most promising candidates that people would make, as far as the config asks for that,
-        each in its most plausible variant: at least NEEDED for each sequence to be chosen, if there
-        are so many."""
+        each in its most plausible variant: at least NEEDED for each sequence to be chosen, or all
+        where there are fewer."""
         if not self._config.filters and self._plausibility is None:
             return pool
         found: list[Pool] = []
@@ -214,13 +214,16 @@ class Screen:
         means[:, 0] = self._objective.combined(np.clip(means[:, 1:], *self._limits))
         return replace(prediction, means=means)
 
-    def _children(self, pool: Pool, view: RecordView, random: np.random.Generator) -> list[str]:
-        """New children of the most promising candidates and of the record's best rows."""
+    def _children(
+        self, pool: Pool, view: RecordView, random: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """New children of the most promising candidates and of the record's best rows: int16 [T]
+        actions by key."""
         assert self._genetic is not None
         most = max(2, round(len(pool) * PARENTS))
         promising = np.argsort(-pool.hope(HOPE), kind="stable")[:most]
         best = view.sequences[: min(view.best, self._genetic.parents)]
-        weights = 1.0 / (self._genetic.rank_k * len(best) + np.arange(len(best)))
+        weights = rank_weights(len(best), self._genetic.rank_k)
         weights *= (1 - FROM_CANDIDATES) / weights.sum()
         shares = np.full(len(promising), FROM_CANDIDATES / max(1, len(promising)))
         made = children(
@@ -232,7 +235,8 @@ class Screen:
             self._domain,
             random,
         )
-        return self._unknown(list(encoded(self._encoding, made)))
+        actions = encoded(self._encoding, made)
+        return {key: actions[key] for key in self._unknown(list(actions))}
 
     def _pick(self, pool: Pool, random: np.random.Generator) -> Pool:
         """The chosen candidates, in the order of the pool."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from records import rows_on_record
+from local_runs import rounds, rows
 from rich.console import Console
 
 import sequence_tutor.distributed as tutor
@@ -19,7 +19,7 @@ from sequence_tutor.distributed.commands.optimize import Options, _print_warning
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.local import LocalRun
-from sequence_tutor.distributed.types import PolicySamples, Scored, ScoreReport, ScreenReport
+from sequence_tutor.distributed.types import PolicySamples, ScoreReport, ScreenReport
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Status
 
@@ -48,19 +48,6 @@ def counted(smiles: str) -> float:
         raise KeyboardInterrupt
     CALLS.append(smiles)
     return len(smiles)
-
-
-def rows(out: Path) -> Scored:
-    record = rows_on_record(out / "scores")
-    return record.select(np.argsort(record.keys))
-
-
-def rounds(run: LocalRun, until: int) -> dict[str, np.ndarray]:
-    """The weights after `until` rounds."""
-    while run.tally.rounds < until:
-        run.train()
-    run.drain()
-    return run.newest_weights()[1]
 
 
 def config_with(function: Callable[[str], float], prior: Path, **stop: int) -> dict[str, Any]:

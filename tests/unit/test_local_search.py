@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from records import rows_on_record
+from local_runs import rounds, rows
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, parse_config, read_toml, to_toml
 from sequence_tutor.distributed.local import LocalRun
-from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.melody_tokens import TOKENS
@@ -56,18 +55,6 @@ def melody_run(make_run: Callable[..., RunConfig], melody_prior: Path) -> Callab
         return make_run(encoding="melody", prior=str(melody_prior), reward=THEORY, **changes)
 
     return make
-
-
-def rows(out: Path) -> Scored:
-    record = rows_on_record(out / "scores")
-    return record.select(np.argsort(record.keys))
-
-
-def rounds(run: LocalRun, until: int) -> dict[str, np.ndarray]:
-    while run.tally.rounds < until:
-        run.train()
-    run.drain()
-    return run.newest_weights()[1]
 
 
 @pytest.mark.parametrize("same_object", [False, True], ids=["new", "same object"])

@@ -108,7 +108,7 @@ def test_nothing_moves_without_new_samples():
     one = control(kl=5.0)
     one.add_kl(0.0, ROWS)
     value = one.next(8)
-    one.add_kl(math.nan, ROWS)  # what nobody measured
+    one.add_kl(math.nan, ROWS)  # not measured
     assert [one.next(8) for _ in range(100)] == [value] * 100
 
 
