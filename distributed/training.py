@@ -22,7 +22,7 @@ from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
 from sequence_tutor.distributed.metrics.repeat_watch import ASKED, AUTO, FIXED, RepeatWatch
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
 from sequence_tutor.distributed.replay.client import ReplayClient
-from sequence_tutor.distributed.replay.messages import BEST, EmptyReplayError, combine
+from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.report.summary import TOP_ROWS, write_top
 from sequence_tutor.distributed.run_directory import checkpoint
@@ -270,7 +270,7 @@ class Training(ABC):
         self.invalid.look(stats)
         self.trainable_rows = stats.trainable_rows
         if self.run_config.searches:
-            tally.sources.set_top(self.replay.view(BEST, 0).sources)
+            tally.sources.set_top(stats.best_sources)
         # a synchronous round waits for every scorer and has a fixed number of updates
         paced = self.run_config.mode == "asynchronous" and self.run_config.generates
         balance = self.rate.balance_share(tally.inserted, tally.sampled) if paced else math.nan

@@ -188,6 +188,8 @@ class ShardStats:
     """Bytes in memory, room to grow included."""
     best: np.ndarray
     """float64 [up to BEST] highest rewards of valid rows, best first."""
+    best_sources: list[str]
+    """What made each of these rows, as in `Scored`."""
     live: bool = True
     """False where the shard didn't answer and these are its last known numbers."""
     worst: float = math.inf
@@ -205,6 +207,8 @@ def floor_of(worst: float) -> float:
 def combine(stats: Sequence[ShardStats]) -> ShardStats:
     """The numbers of all shards together."""
     best = np.concatenate([s.best for s in stats])
+    sources = [source for s in stats for source in s.best_sources]
+    order = best_rows(best, BEST)
     return ShardStats(
         shard=-1,
         rows=sum(s.rows for s in stats),
@@ -220,7 +224,8 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
         claimed_keys=sum(s.claimed_keys for s in stats),
         losses=sum(s.losses for s in stats),
         held_bytes=sum(s.held_bytes for s in stats),
-        best=best[best_rows(best, BEST)],
+        best=best[order],
+        best_sources=[sources[i] for i in order.tolist()],
         live=all(s.live for s in stats),
         worst=min(s.worst for s in stats),
         best_invalid=max(s.best_invalid for s in stats),

@@ -24,6 +24,7 @@ import numpy as np
 from sequence_tutor.distributed.replay.claims import ClaimTable
 from sequence_tutor.distributed.replay.memory.columns import check_shapes
 from sequence_tutor.distributed.replay.messages import (
+    BEST,
     AddResult,
     Beat,
     Claim,
@@ -241,7 +242,7 @@ class ReplayShard:
 
     def stats(self) -> ShardStats:
         self._writer.flush_if_due()
-        content = self._memory
+        content, top = self._memory, self._memory.top(BEST)
         return ShardStats(
             shard=self._shard,
             rows=len(content),
@@ -257,7 +258,8 @@ class ReplayShard:
             claimed_keys=len(self._claims),
             losses=self._claims.losses,
             held_bytes=content.nbytes + self._recorded_later.nbytes + self._writer.nbytes,
-            best=content.best,
+            best=top.rewards,
+            best_sources=top.sources,
             worst=content.worst,
             best_invalid=content.best_invalid,
         )

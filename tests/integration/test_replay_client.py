@@ -59,8 +59,11 @@ def test_two_shards_act_as_one(replay, make_scored, assert_same):
 
     total = combine(replay.stats())
     assert (total.rows, total.trainable_rows, total.valid_rows, total.live) == (300, 120, 60, True)
-    best = np.sort(scored.rewards[scored.status == Status.OK])[::-1]
+    valid = scored.select(np.flatnonzero(scored.status == Status.OK))
+    order = np.argsort(-valid.rewards)
+    best = valid.rewards[order]
     np.testing.assert_array_equal(total.best, best)
+    assert total.best_sources == [valid.sources[i] for i in order]
     np.testing.assert_array_equal(replay.top(10).rewards, best[:10])
 
 

@@ -15,8 +15,7 @@ from sequence_tutor.distributed.replay.memory.columns import Columns
 from sequence_tutor.distributed.replay.memory.kept_rows import TRAINABLE, VALID, KeptRows
 from sequence_tutor.distributed.replay.memory.key_index import digests
 from sequence_tutor.distributed.replay.memory.outcome_index import OutcomeIndex
-from sequence_tutor.distributed.replay.messages import BEST, FREE_SOURCES
-from sequence_tutor.distributed.replay.sampler import best_rows
+from sequence_tutor.distributed.replay.messages import FREE_SOURCES
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Scores, Status, unpriced
 
@@ -70,7 +69,6 @@ class ShardMemory:
         self.outcomes, self.kept, self.columns = OutcomeIndex(), KeptRows(memory_rows), Columns()
         self.valid = self.failed = self.paid = 0
         self.void = 0  # rows of the record that are left out, to be tried again
-        self.best = np.zeros(0)  # the highest rewards of valid rows, best first
         self.worst, self.best_invalid = math.inf, -math.inf
 
     def __len__(self) -> int:
@@ -114,8 +112,6 @@ class ShardMemory:
         self.failed += int((~valid & ~invalid).sum())
         self.paid += int((~invalid & ~rows.free).sum())
         finite = np.isfinite(scores.rewards)
-        best = np.concatenate([self.best, scores.rewards[valid & finite]])
-        self.best = best[best_rows(best, BEST)]
         self.worst = float(scores.rewards[valid & finite].min(initial=self.worst))
         highest = scores.rewards[invalid & finite].max(initial=self.best_invalid)
         self.best_invalid = float(highest)

@@ -1,5 +1,7 @@
 """A shard without Ray: memory, sampling, and reloading its record."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from shards import open_shard
@@ -218,9 +220,13 @@ def test_top_and_stats_have_the_best_valid_rows(new_shard, make_scored):
     status = [Status.OK if r < 900 else Status.INVALID for r in rewards]
     for at in range(0, 1000, 100):
         rows = slice(at, at + 100)
-        shard.add(make_scored(KEYS[rows], rewards=rewards[rows], status=status[rows]))
+        scored = make_scored(KEYS[rows], rewards=rewards[rows], status=status[rows])
+        sources = ["genetic" if r >= 880 else "policy" for r in rewards[rows]]
+        shard.add(replace(scored, sources=sources))
     assert shard.top(7).rewards.tolist() == list(range(899, 892, -1))
-    assert shard.stats().best.tolist() == list(range(899, 899 - BEST, -1))
+    stats = shard.stats()
+    assert stats.best.tolist() == list(range(899, 899 - BEST, -1))
+    assert stats.best_sources == ["genetic"] * 20 + ["policy"] * (BEST - 20)
 
 
 def test_inconsistent_columns_raise_and_add_no_row(new_shard, make_scored, assert_same):
