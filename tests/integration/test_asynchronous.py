@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 from records import rows_on_record
 from rich.console import Console
 
@@ -60,7 +61,9 @@ def finished(
         checkpoint={"updates": 8, "keep": 2},
     )
     out = tmp_path_factory.mktemp("run") / "async"
-    return Finished(run, out, optimize(run, out, Console(quiet=True)))
+    summary = optimize(run, out, Console(quiet=True))
+    assert ray.is_initialized()  # it was there before
+    return Finished(run, out, summary)
 
 
 def test_the_budget_of_distinct_valid_sequences_is_kept(finished: Finished):

@@ -16,11 +16,13 @@ from rich.console import Console
 from sequence_tutor.distributed.algorithm import SequenceTutor
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config_file import load_config
 from sequence_tutor.distributed.metrics.tally import Tally
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_learned
 from sequence_tutor.distributed.report.summary import print_summary
 from sequence_tutor.distributed.run_directory import checkpoint
+from sequence_tutor.policies.prior import load_prior
 
 # All scores fit in one batch of the actor: scoring ends before the learner has started.
 SCORES, RATIO, MIN_ROWS, BATCH = 250, 4.0, 16, 16
@@ -48,16 +50,27 @@ def check_ratio(updates: int, rows: int, run: RunConfig) -> None:
     assert updates > 40
 
 
+class StopsLearning(io.StringIO):
+    """Sends Ctrl-C to this process once a run says that it learns on."""
+
+    def write(self, text: str) -> int:
+        if "learning on" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().write(text)
+
+
 def test_a_run_learns_up_to_the_replay_ratio_unless_it_is_stopped_before(
     local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
-    run, out, resumed = fast(), tmp_path / "run", Options(resume=True)
-    stopped = fast(stop={"scores": SCORES, "updates": 3})
-    assert optimize(stopped, out, quiet).metrics.updates == 3
+    ratio, out = 40.0, tmp_path / "run"
+    run = fast(replay={"ratio": ratio, "min_rows": MIN_ROWS, "shards": 1})
+    stopped = optimize(run, out, Console(file=StopsLearning(), width=200))
+    assert stopped.reason == "stopped on request"
+    assert stopped.metrics.updates * BATCH < 0.5 * ratio * SCORES
+
     # a run killed before its first checkpoint still has to learn
     shutil.rmtree(out / "checkpoints")
-    quiet.file.truncate(0)  # type: ignore[attr-defined]
-    summary = optimize(run, out, quiet, resumed)
+    summary = optimize(run, out, quiet, Options(resume=True))
     text = quiet.file.getvalue()  # type: ignore[attr-defined]
     metrics = summary.metrics
     assert metrics.scores_used == SCORES and summary.reason == "budget used"
@@ -65,31 +78,13 @@ def test_a_run_learns_up_to_the_replay_ratio_unless_it_is_stopped_before(
     assert len(checkpoint.complete(out / "checkpoints")) >= 1
     assert "learning on to the replay ratio" in text
     assert not any("the policy is the prior" in remark for remark in summary.shown)
-    again = optimize(run, out, quiet, resumed).metrics
-    assert again.scores_used == SCORES
-    assert metrics.updates <= again.updates <= metrics.updates + 8  # for the last rows
-
-
-def test_a_stop_request_ends_the_run_before_the_ratio(
-    local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, capsys: pytest.CaptureFixture
-):
-    class Stops(io.StringIO):
-        def write(self, text: str) -> int:
-            if "learning on" in text:
-                os.kill(os.getpid(), signal.SIGINT)
-            return super().write(text)
-
-    run = fast(replay={"ratio": 4000.0, "min_rows": MIN_ROWS, "shards": 1})
-    summary = optimize(run, tmp_path / "run", Console(file=Stops(), width=200))
-    assert summary.reason == "stopped on request"
-    assert summary.metrics.updates * BATCH < 0.1 * 4000.0 * SCORES
 
 
 def test_a_run_without_updates_shows_why(
-    local_ray: None, fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+    fast: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
     run = fast(stop={"scores": 12}, replay={"min_rows": 640, "shards": 1})
-    summary = optimize(run, tmp_path / "run", quiet)
+    summary = optimize(run, tmp_path / "run", quiet, Options(local=True))
     assert (summary.metrics.updates, summary.metrics.scores_used) == (0, 12)
     print_summary(summary, tmp_path / "run", quiet)
     rows = summary.metrics.replay_rows
@@ -98,13 +93,18 @@ def test_a_run_without_updates_shows_why(
     assert "learning on" not in text
 
 
-def test_an_algorithm_is_done_at_the_replay_ratio(
+def test_an_algorithm_is_done_and_saved_at_the_replay_ratio(
     build: Callable[[RunConfig, Path], AbstractContextManager[SequenceTutor]],
     fast: Callable[..., RunConfig],
     tmp_path: Path,
 ):
-    run = fast()
-    with build(run, tmp_path) as algorithm:
+    run, first = fast(), fast(stop={"scores": SCORES, "updates": 3})
+    with build(first, tmp_path) as algorithm:
+        while not (result := algorithm.train())["done"]:
+            assert not (tmp_path / "policy").exists()
+        assert result["tutor"]["updates"] == 3 == load_prior(tmp_path).card["updates"]
+        assert load_config(tmp_path / "config.toml") == first
+        algorithm.run_config = run
         while not (result := algorithm.train())["done"]:
             pass
         assert algorithm.out_of_budget() and algorithm.updates_owed() == 0

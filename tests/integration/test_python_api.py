@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
-from sequence_tutor.distributed import SequenceTutorConfig, load_config, optimize, parse_config
+from sequence_tutor.distributed import load_config, optimize, parse_config
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.policies.files.storage import Location
@@ -104,15 +103,12 @@ def test_a_run_from_a_notebook_thread(
     again.refused("<function oxygens of __main__, ", "go on from Python")
 
 
-def test_arguments_and_result_of_optimize(
-    local_ray: None, make_run: Callable[..., RunConfig], tmp_path: Path
-):
+def test_arguments_and_result_of_optimize(make_run: Callable[..., RunConfig], tmp_path: Path):
     reward = {"component": [{"name": "logp"}]}
     run = make_run(stop={"scores": 40}, reward=reward, replay={"shards": 1})
     file = tmp_path / "my.toml"
     file.write_text(to_toml(run))
-    result = optimize(str(file), str(tmp_path / "a"), quiet=True)
-    assert ray.is_initialized()  # it was there before
+    result = optimize(str(file), str(tmp_path / "a"), local=True, quiet=True)
     assert result.directory == Location(tmp_path / "a") and result.metrics.scores_used == 40
     rewards = [row["reward"] for row in result.top]
     assert rewards == sorted(rewards, reverse=True) and len(rewards) == 40
@@ -129,21 +125,6 @@ def test_arguments_and_result_of_optimize(
     with pytest.raises(ConfigError, match="unknown key stopp"):
         optimize({"reward": {"component": [{"name": "qed"}]}, "stopp": {}}, tmp_path / "b")
     assert not (tmp_path / "b").exists()
-
-
-def test_an_algorithm_saves_into_the_given_directory(
-    local_ray: None, make_run: Callable[..., RunConfig], tmp_path: Path
-):
-    """Here the directory is a Path; the thread of a notebook gives a text."""
-    run = make_run(stop={"scores": 40}, replay={"shards": 1})
-    algorithm = SequenceTutorConfig().tutor(run, tmp_path / "run").build_algo()
-    try:
-        while not algorithm.train()["done"]:
-            assert not (tmp_path / "run" / "policy").exists()
-        assert load_config(tmp_path / "run" / "config.toml") == run
-        assert load_prior(tmp_path / "run").card["updates"] == algorithm.tally.updates
-    finally:
-        algorithm.stop()
 
 
 def test_a_function_may_be_a_reward():

@@ -50,12 +50,12 @@ def test_failures_are_scored_again_once_the_reward_works(
 
     monkeypatch.setattr(training, "FAILED_AT_FIRST", 40)  # more than are learned from at first
     out, again = tmp_path / "run", Options(resume=True, local=local)
+    at_last = Options(resume=True, local=True)  # either engine goes on with the other's record
 
     def run_of(scores: int) -> RunConfig:
         # near the prior, otherwise the policy repeats itself before the budget is used
         changes = {"learner": {"temperature": 100.0}, "replay": {"shards": 1}}
-        mode = "synchronous" if local else "asynchronous"
-        return make_run(mode=mode, reward=MENDED, stop={"scores": scores}, **changes)
+        return make_run(reward=MENDED, stop={"scores": scores}, **changes)
 
     with pytest.raises(
         BrokenRewardError, match="no licence; when it is mended, --resume tries them again"
@@ -78,12 +78,12 @@ def test_failures_are_scored_again_once_the_reward_works(
 
     # the reward has worked: failures count until --retry-failed
     before = metrics.scores_used
-    metrics = optimize(run_of(BUDGET), out, quiet, again).metrics
+    metrics = optimize(run_of(BUDGET), out, quiet, at_last).metrics
     assert metrics.scores_used == before and outside.calls() == [] and "count" not in said()
 
     outside.mended.write_text("all")
     more = BUDGET + 30
-    metrics = optimize(run_of(more), out, quiet, replace(again, retry_failed=True)).metrics
+    metrics = optimize(run_of(more), out, quiet, replace(at_last, retry_failed=True)).metrics
     assert f"{len(nitrogen)} failures don't count" in said()
     calls = outside.calls()
     assert metrics.scores_used == more and len(calls) == 30 + len(nitrogen)
