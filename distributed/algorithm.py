@@ -82,7 +82,7 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         self.prior_reference = ray.put(prior_parts(self.prior))
         self.board = start_board(run_id, self.prior_reference)
         if run.learner.algorithm != "g":  # the policy of all other algorithms starts as the prior
-            publish_prior(self.board, self.prior)
+            publish_prior(self.board, self.prior, len(run.learner.population))
         record = record_of(run.replay, self.directory).uri
         self.shards = start_shards(run, record, self.prior.encoding)
         # Synchronous mode waits for a slow shard: a run without it would not be repeatable.

@@ -28,6 +28,9 @@ class LearnerConfig(Section):
     kl: Rate | None = None
     """KL to the prior, in nats per sequence, that c is controlled for; `temperature` is left out or
     "auto"."""
+    population: Annotated[tuple[Rate, ...], Field(min_length=1)] = (1.0,)
+    """A policy for each number, with c of this multiple of the temperature. They learn in turn from
+    one record; `kl` is that of the first, called "policy" on record, as "policy-2" is the next."""
     gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Discount per step."""
     lam: Annotated[float | None, Field(ge=0, le=1, alias="lambda")] = None
@@ -84,6 +87,14 @@ class LearnerConfig(Section):
             raise ValueError(
                 f"kl = {self.kl:g} controls the temperature, so temperature = {self.temperature:g} "
                 "can't be fixed: leave one of them out, or set temperature = 'auto'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_learner(self) -> LearnerConfig:
+        if len(self.population) > 1 and self.count > 1:
+            raise ValueError(
+                f"a population of {len(self.population)} policies has one learner: set count = 1"
             )
         return self
 

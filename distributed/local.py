@@ -24,6 +24,7 @@ from sequence_tutor.distributed.generating.generator import Generator, kl_every_
 from sequence_tutor.distributed.generating.proposals import Proposals
 from sequence_tutor.distributed.generating.proposers import build_proposer
 from sequence_tutor.distributed.generating.shares import batch_sizes
+from sequence_tutor.distributed.learning.population import Population, build_updater
 from sequence_tutor.distributed.learning.updater import Updater, build_model
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.record.store import PartStore
@@ -133,7 +134,7 @@ class LocalLearning:
 
     updates, full = 0, False
 
-    def __init__(self, updater: Updater, threads: int) -> None:
+    def __init__(self, updater: Updater | Population, threads: int) -> None:
         self._updater, self._threads = updater, threads
         self._reports: list[LearnerReport] = []
         self.publish()
@@ -171,7 +172,13 @@ class LocalRun(Training):
         corrects = run.learner.algorithm == "g"
         self._generators = [
             Generator(
-                deepcopy(prior), run.actors, run.seed, worker, corrects, kl_every_of(run.learner)
+                deepcopy(prior),
+                run.actors,
+                run.seed,
+                worker,
+                corrects,
+                kl_every_of(run.learner),
+                len(run.learner.population),
             )
             for worker in range(1, run.actors.count + 1)
         ]
@@ -191,7 +198,7 @@ class LocalRun(Training):
         ]
         self._screen = build_screen(run, prior, self.replay)
         model = build_model(deepcopy(prior.network), run.learner, run.seed)
-        updater = Updater(model, run.learner, torch.device("cpu"))
+        updater = build_updater(model, run.learner, run.seed, torch.device("cpu"))
         self.learning = LocalLearning(updater, run.learner.threads)
 
     def train(self) -> None:

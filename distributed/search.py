@@ -22,6 +22,7 @@ from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.proposer_process import ProposerProcess
 from sequence_tutor.distributed.generating.shares import BatchSizes, batch_sizes
+from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.scoring.fleet import check_start
 from sequence_tutor.distributed.screening.process import ScreenProcess
@@ -172,8 +173,8 @@ class Search:
 
     def offer(self, source: str, parts: list[Part]) -> None:
         """What an actor or a proposer has made: candidates, if there is a screen."""
-        if source == POLICY:
-            self._rounds[source] += 1
+        if is_policy(source):
+            self._rounds[POLICY] += 1
         if self.screens:
             self._candidates += parts
 

@@ -11,6 +11,7 @@ from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.population import joined
 from sequence_tutor.distributed.ray_cluster.join import shard_cpus
 from sequence_tutor.distributed.replay.ray_shards import create_shards
 from sequence_tutor.distributed.replay.shard_settings import shard_settings
@@ -49,10 +50,11 @@ def start_actors(group: EnvRunnerGroup, count: int) -> None:
     group.add_workers(count, validate=True)
 
 
-def publish_prior(board: ActorHandle, prior: Prior) -> None:
-    """Publish the prior's weights as the policy's first, so that actors needn't wait for the
+def publish_prior(board: ActorHandle, prior: Prior, policies: int) -> None:
+    """Publish the prior's weights as the first of all policies, so that actors needn't wait for the
     learner."""
-    board.publish.remote(0, [ray.put(prior_parts(prior).weights)])
+    weights = joined([prior_parts(prior).weights] * policies)
+    board.publish.remote(0, [ray.put(weights)])
 
 
 def start_shards(

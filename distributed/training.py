@@ -21,6 +21,7 @@ from sequence_tutor.distributed.metrics.gauges import stats_gauges
 from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
 from sequence_tutor.distributed.metrics.repeat_watch import ASKED, AUTO, FIXED, RepeatWatch
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
+from sequence_tutor.distributed.population import is_policy, part_of, policy_name
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
@@ -252,7 +253,7 @@ class Training(ABC):
         """Rewards of valid sequences that the policy made before it learned, float64 [N]; of all
         where it made none."""
         rows = self.replay.view(0, FIRST_REWARDS)
-        by_policy = np.array([source == POLICY for source in rows.sources], bool)
+        by_policy = np.array([is_policy(source) for source in rows.sources], bool)
         return rows.rewards[by_policy] if by_policy.any() else rows.rewards
 
     def _sample_seed(self) -> int:
@@ -285,19 +286,28 @@ class Training(ABC):
         )
 
     def policy(self) -> Prior:
-        """The newest policy as a `Prior`, to save, sample or tune."""
+        """The newest policy, the first of a population, as a `Prior`: to save, sample or tune."""
+        return self.policies()[POLICY]
+
+    def policies(self) -> dict[str, Prior]:
+        """The newest policies by name, the first first."""
         version, weights = self.newest_weights()
-        card = {"tuned_from": self.run_config.prior, "updates": version}
-        network = build_prior(self.prior.metadata(), as_tensors(weights)).network
         base = self.prior.network if self.run_config.learner.algorithm == "g" else None
-        return Prior(self.prior.encoding, network, card, base)
+        found = {}
+        for member in range(len(self.run_config.learner.population)):
+            card = {"tuned_from": self.run_config.prior, "updates": version}
+            own = as_tensors(part_of(weights, member))
+            network = build_prior(self.prior.metadata(), own).network
+            found[policy_name(member)] = Prior(self.prior.encoding, network, card, base)
+        return found
 
     def save_run(self) -> Location:
         """Write what `sample`, `evaluate` and `--resume` read into the run directory: the config,
         the policy, the best sequences and a checkpoint. Returns the directory. Raises OSError."""
         (self.directory / "config.toml").write(to_toml(self.run_config))
         self.save_run_checkpoint()
-        self.policy().save(self.directory / "policy")
+        for name, policy in self.policies().items():
+            policy.save(self.directory / name)
         write_top(self.replay.top(TOP_ROWS), self.directory / "top.csv")
         return self.directory
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -44,7 +45,7 @@ from sequence_tutor.distributed.run_directory.warm_start import WarmStart, read_
 from sequence_tutor.distributed.run_directory.warm_start_checks import scale_warnings
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
 from sequence_tutor.distributed.stop_signal import RunError, StopRequest
-from sequence_tutor.distributed.types import Scored
+from sequence_tutor.distributed.types import POLICY, Scored
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.domains import domain_of
@@ -132,10 +133,13 @@ def optimize_rounds(
             yield from _train(training, run, work, console, stop)
             metrics = training.last_metrics
             unlearned = why_nothing_was_learned(run, training.tally, training.trainable_rows)
-            policy = training.policy()
+            policies = training.policies()
+            policy = policies[POLICY]
             top = training.replay.top(TOP_ROWS)
             best = out / "top.csv"
-            retry_storage(lambda: policy.save(out / "policy"), f"write {out / 'policy'}", console)
+            for name, one in policies.items():
+                place = out / name
+                retry_storage(partial(one.save, place), f"write {place}", console)
             retry_storage(lambda: write_top(top, best), f"write {best}", console)
         except engine.errors as error:
             with suppress(Exception):  # a failed flush mustn't hide the cause

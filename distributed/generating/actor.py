@@ -41,7 +41,10 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         self.encoding, self.calls = prior.encoding, 0
         corrects = run.learner.algorithm == "g"
         kl_every = kl_every_of(run.learner)
-        self.generator = Generator(prior, run.actors, run.seed, worker, corrects, kl_every)
+        policies = len(run.learner.population)
+        self.generator = Generator(
+            prior, run.actors, run.seed, worker, corrects, kl_every, policies
+        )
         self.board = ray.get_actor(board_name(config.run_id))
 
     def sample(

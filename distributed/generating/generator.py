@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from sequence_tutor.distributed.config import ActorsConfig, LearnerConfig
-from sequence_tutor.distributed.types import POLICY, ActorReport, Generated
+from sequence_tutor.distributed.population import part_of, policy_name
+from sequence_tutor.distributed.types import ActorReport, Generated, Weights
 from sequence_tutor.policies.encodings.base import Episodes
 from sequence_tutor.policies.kernels.device import autocast
 from sequence_tutor.policies.prior import Prior, as_tensors, token_log_probs
@@ -37,7 +38,8 @@ class Generator:
 
     prior: the network that the policy starts from; seed: the run's; worker: the actor's number,
     from 1; corrects_prior: whether the policy's logits are added to the prior's, as `g` learns
-    them; kl_every: the KL is measured on each kl_every-th episode.
+    them; kl_every: the KL is measured on each kl_every-th episode; policies: how many there are,
+    which generate in turn.
     """
 
     def __init__(
@@ -48,32 +50,41 @@ class Generator:
         worker: int,
         corrects_prior: bool,
         kl_every: int = KL_EVERY,
+        policies: int = 1,
     ) -> None:
-        self._kl_every = kl_every
+        self._kl_every, self._policies = kl_every, policies
         self._seed, self._actors, self._worker = seed, actors, worker
         self.device = torch.device("cuda" if actors.gpus else "cpu")
         self.prior = prior.network.to(self.device)
         self.policy = deepcopy(self.prior)
         for network in (self.prior, self.policy):
             network.requires_grad_(False)
-        self.version, self.batch = -1, actors.batch
+        self._weights: Weights = {}
+        self.version, self._loaded, self.batch = -1, 0, actors.batch  # the prior's
         base = self.prior if corrects_prior else None
         self._sampler = Sampler(self.policy, prior.encoding, base)
 
-    def take_weights(self, version: int, weights: dict[str, np.ndarray]) -> None:
-        """Use the policy's weights after `version` updates."""
-        self.policy.load_state_dict(as_tensors(weights))
-        self.version = version
+    def take_weights(self, version: int, weights: Weights) -> None:
+        """Use the policies' weights after `version` updates."""
+        self._weights, self.version, self._loaded = weights, version, -1
+
+    def _load(self, member: int) -> None:
+        """Make `policy` the one of this number."""
+        if self._loaded != member:
+            self.policy.load_state_dict(as_tensors(part_of(self._weights, member)))
+            self._loaded = member
 
     def sample(
         self, entropy: Sequence[int], actor_id: str, n: int | None = None
     ) -> tuple[ActorReport, Generated]:
-        """Generate one batch. entropy: numbers that seed it, with the run's seed and the worker's
-        number; actor_id: id of the actor since its last start; n: episodes, by default as many as
-        the config says."""
+        """Generate one batch, of the policy whose turn it is. entropy: numbers that seed it, with
+        the run's seed and the worker's number; the first of them counts the calls. actor_id: id of
+        the actor since its last start; n: episodes, by default as many as the config says."""
         seeds = np.random.SeedSequence([self._seed, self._worker, *entropy])
         generator = torch.Generator()
         generator.manual_seed(int(seeds.generate_state(1)[0]))
+        member = (self._worker - 1 + entropy[0]) % self._policies
+        self._load(member)
         started = time.perf_counter()
         episodes = self._sampler.sample(self.batch if n is None else n, generator)
         seconds = time.perf_counter() - started
@@ -85,8 +96,9 @@ class Generator:
             version=self.version,
             seconds=seconds,
             kl_to_prior=self._kl_to_prior(episodes),
+            source=policy_name(member),
         )
-        return report, Generated.by_one(episodes, self.version, actor_id, POLICY, seconds)
+        return report, Generated.by_one(episodes, self.version, actor_id, report.source, seconds)
 
     def _next_batch(self, seconds: float) -> int:
         """Size of the next batch, after one that took `seconds`; at most twice the last. Larger

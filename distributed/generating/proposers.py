@@ -16,6 +16,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
 from sequence_tutor.distributed.generating.data import DataProposer
 from sequence_tutor.distributed.generating.genetic import GeneticProposer
+from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.messages import FREE_SOURCES, RecordView
 from sequence_tutor.distributed.search_config import (
     DataConfig,
@@ -23,14 +24,13 @@ from sequence_tutor.distributed.search_config import (
     OtherProposerConfig,
     ProposerConfig,
 )
-from sequence_tutor.distributed.types import POLICY
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.registry import check_options, unknown
 
 GROUP = "sequence_tutor.proposers"
 # Sources of rows that no proposer may be called like.
-RESERVED = frozenset({POLICY, *FREE_SOURCES, "file"})
+RESERVED = frozenset({*FREE_SOURCES, "file"})
 
 
 class Proposer(Protocol):
@@ -55,7 +55,7 @@ def build_proposer(name: str, config: ProposerConfig, domain: Domain) -> Propose
     if isinstance(config, DataConfig):
         return DataProposer(config, domain)
     assert isinstance(config, OtherProposerConfig)
-    if name in RESERVED:
+    if name in RESERVED or is_policy(name):
         raise ValueError(f"the name {name!r} is taken: it says where other sequences come from")
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in found:

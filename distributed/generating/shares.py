@@ -6,6 +6,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.types import POLICY
 
@@ -33,7 +34,8 @@ def batch_sizes(run: RunConfig, replay: ReplayClient) -> BatchSizes:
     processes = {name: one.processes for name, one in others.items()}
     if run.actors.count:
         batches[POLICY], processes[POLICY] = run.actors.batch, run.actors.count
-    sources = Counter(replay.view(TOP, 0).sources)
+    best = replay.view(TOP, 0).sources
+    sources = Counter(POLICY if is_policy(source) else source for source in best)
     found = {name: sources[name] + GIVEN for name in batches}
     shared = sum((1 - LEAST) * batches[name] * processes[name] for name in batches)
     whole = sum(found.values())

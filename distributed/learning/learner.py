@@ -19,7 +19,8 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.learning.updater import Updater, build_model
+from sequence_tutor.distributed.learning.population import build_updater
+from sequence_tutor.distributed.learning.updater import build_model
 from sequence_tutor.distributed.replay.messages import EmptyReplayError
 from sequence_tutor.distributed.types import LearnerReport, TrainingBatch
 from sequence_tutor.distributed.weight_board import board_name, fetch_prior
@@ -59,7 +60,9 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
         torch.set_num_threads(run.learner.threads)
         super().build()
         remembers = run.mode == "asynchronous"
-        self.updater = Updater(self.model, run.learner, self._device, self._loss, remembers)
+        self.updater = build_updater(
+            self.model, run.learner, run.seed, self._device, self._loss, remembers
+        )
 
     @property
     def model(self) -> KLControlModel:

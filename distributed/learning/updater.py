@@ -80,9 +80,9 @@ class Updater:
         log_priors: list[np.ndarray | None] = [None] * len(batches)
         if self.model.actions_suffice:
             log_priors[:] = self.prior_cache([(b.tokens, b.lengths) for b in batches])
-        found, staleness = [], []
+        found, behind = [], []
         for batch, log_prior in zip(batches, log_priors, strict=True):
-            staleness.append(self._staleness(batch))
+            behind.append(staleness(batch, self.updates))
             found.append(self._one_update(batch, log_prior))
             self.updates += 1
         loss, residual, start_value = self._finite(found)
@@ -94,7 +94,7 @@ class Updater:
             loss=float(loss.mean()),
             residual=float(residual.mean()),
             start_value=float(start_value[-1]),
-            staleness=float(np.mean(staleness or [np.nan])),
+            staleness=float(np.mean(behind or [np.nan])),
             fetch_s=0.0,
             learn_s=time.perf_counter() - started,
             publish_s=0.0,
@@ -187,12 +187,6 @@ class Updater:
         numbers = report.loss, report.residual, report.start_value, torch.stack(norms).sum()
         return torch.stack([number.detach().float() for number in numbers])
 
-    def _staleness(self, batch: TrainingBatch) -> float:
-        """Mean staleness in updates, over the rows that this run's policy generated. Other rows
-        have version -1; 0 if there are only such rows."""
-        made = batch.versions[batch.versions >= 0]
-        return float((self.updates - made).mean()) if len(made) else 0.0
-
     def _finite(self, found: list[Tensor]) -> np.ndarray:
         """Losses, residuals and start values of the last N updates, [3,N]; one column of NaN if N
         is 0. Raises FloatingPointError if the network diverged."""
@@ -205,6 +199,13 @@ class Updater:
                     updates = self.updates - len(found) + i
                     raise FloatingPointError(_diverged(what, float(value), updates))
         return numbers.T[:3]
+
+
+def staleness(batch: TrainingBatch, updates: int) -> float:
+    """Mean staleness in updates, over the rows that a policy of this run generated; `updates` were
+    made so far. Other rows have version -1; 0 if there are only such rows."""
+    made = batch.versions[batch.versions >= 0]
+    return float((updates - made).mean()) if len(made) else 0.0
 
 
 def _optimizers(

@@ -20,11 +20,11 @@ from typing import Protocol
 
 import numpy as np
 
+from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.claims import LOST, MAX_LOSSES
 from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
 from sequence_tutor.distributed.types import (
     DURATIONS,
-    POLICY,
     SCORE_SECONDS,
     Generated,
     PolicySamples,
@@ -267,7 +267,7 @@ class Scorer:
         result = self.replay.add(scored)
         work.added += result.added
         work.used += result.paid
-        work.new_by_policy += scored.sources.count(POLICY)
+        work.new_by_policy += sum(map(is_policy, scored.sources))
         judged = scored.status != Status.INVALID
         work.sources_scored.update(s for s, j in zip(scored.sources, judged, strict=True) if j)
         work.statuses += count_statuses(scored.status)
@@ -280,7 +280,7 @@ class Scorer:
     def _report(self, work: Work) -> ScoreReport:
         kept = [i for i, key in enumerate(work.keys) if key not in work.refused]
         found = [work.outcomes[work.keys[i]] for i in kept]
-        by_policy = [i for i in kept if work.sources[i] == POLICY]
+        by_policy = [i for i in kept if is_policy(work.sources[i])]
         rewards = np.array([o.reward for o in found], dtype=np.float64)
         status = np.array([o.status for o in found], dtype=np.int8)
         rewarded = ~np.isnan(rewards)

@@ -19,6 +19,7 @@ import numpy as np
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.genetic import GENETIC, children
 from sequence_tutor.distributed.generating.proposals import encoded, episodes_of
+from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import RecordView
 from sequence_tutor.distributed.replay.sampler import equal_parts, rank_weights, round_at_random
@@ -28,7 +29,6 @@ from sequence_tutor.distributed.screening.pool import Pool, join_pools
 from sequence_tutor.distributed.screening.surrogate import GaussianProcess, Prediction
 from sequence_tutor.distributed.search_config import GeneticConfig, ScreenConfig
 from sequence_tutor.distributed.types import (
-    POLICY,
     Generated,
     PolicySamples,
     ScreenReport,
@@ -300,7 +300,7 @@ def build_screen(run: RunConfig, prior: Prior, replay: ReplayClient) -> Screen |
 
 def _policy_samples(candidates: Generated, invalid: Generated, new: Generated) -> PolicySamples:
     """The policy's part of the candidates. Invalid ones don't count as repeated."""
-    rows, bad, fresh = (batch.sources.count(POLICY) for batch in (candidates, invalid, new))
+    rows, bad, fresh = (sum(map(is_policy, part.sources)) for part in (candidates, invalid, new))
     return PolicySamples(rows, valid=rows - bad, repeated=rows - bad - fresh)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import ray
 from records import read_record
 
 from sequence_tutor.distributed.config_file import load_config
@@ -33,18 +34,25 @@ DEADLINE_S = 180.0
 
 
 @pytest.mark.parametrize(
-    ("send", "number"),
+    ("send", "number", "joins"),
     # a terminal signals all processes, also Ray's; `kill` and `ray job stop` only the command
-    [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)],
-    ids=["ctrl-c", "sigterm"],
+    [(os.killpg, signal.SIGINT, False), (os.kill, signal.SIGTERM, True)],
+    ids=["ctrl-c on a Ray of its own", "sigterm on a cluster"],
 )
 def test_a_stopped_run_is_complete_and_resumable(
-    send: Callable[[int, int], None], number: signal.Signals, tiny_prior: Path, tmp_path: Path
+    local_ray: None,
+    send: Callable[[int, int], None],
+    number: signal.Signals,
+    joins: bool,
+    tiny_prior: Path,
+    tmp_path: Path,
 ):
     config, out = tmp_path / "run.toml", tmp_path / "out"
     config.write_text(CONFIG.format(prior=tiny_prior))
     command = [sys.executable, "-m", "sequence_tutor.distributed.commands.cli", "optimize", config]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    if joins:
+        environment["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
     process = subprocess.Popen(
         [*map(str, command), "--out", str(out)],
         stdout=subprocess.PIPE,

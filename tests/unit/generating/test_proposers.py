@@ -194,6 +194,7 @@ def test_another_package_brings_a_proposer(install: Callable[..., None]):
         ({"speechless": {}}, "it has no method `propose`"),
         ({"nowhere": {}}, r"proposers\.nowhere: .*Nowhere"),
         ({"warm-start": {}}, "the name 'warm-start' is taken"),
+        ({"policy-2": {}}, "the name 'policy-2' is taken"),
         ({"data": {"file": "/none/such.smi"}}, r"proposers\.data: .*such\.smi"),
     ],
 )
