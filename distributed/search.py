@@ -208,7 +208,9 @@ class Search:
         for call in _ready(self._choosing):
             screen, parts, attempts = self._choosing.pop(call)
             try:
-                made.append(ray.get(call))
+                report, chosen = ray.get(call)
+                made.append((report, chosen))
+                self.lost += report.lost
             except RayActorError as error:
                 check_start(error, "screen")
                 self._wait_for(screen)

@@ -195,6 +195,8 @@ class ScreenReport:
     """Seconds spent choosing."""
     policy: PolicySamples = PolicySamples()
     """The policy's candidates."""
+    lost: int = 0
+    """Batches of candidates that were lost with their node."""
 
 
 # Upper bounds, in seconds, of the buckets that count how long scores take; a last one has the rest.

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import ray
 import torch
+from ray.exceptions import ObjectLostError, OwnerDiedError
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.screening.screen import build_screen, equal_slices
-from sequence_tutor.distributed.types import ScreenReport
+from sequence_tutor.distributed.types import Generated, ScreenReport
 from sequence_tutor.distributed.weight_board import fetch_prior, unpacked
 from sequence_tutor.policies.prior import as_tensors, build_prior
 
@@ -42,12 +44,32 @@ class ScreenProcess:
     ) -> tuple[ScreenReport, list[tuple[Any, int]]]:
         """Choose among the episodes of batches. Returns the report for the driver, and the chosen
         in up to `parts` batches of about equal size: (reference, rows) each. With `iteration` the
-        choice depends on the candidates, the record, the seed and the iteration alone."""
+        choice depends on the candidates, the record, the seed and the iteration alone, and raises
+        OwnerDiedError or ObjectLostError where candidates are lost; without it, only where all of
+        them are."""
         self._calls += 1
-        entropy = [self._calls, int(self._id[-8:], 16)] if iteration is None else [iteration]
-        report, chosen = self._screen.choose(ray.get(references), entropy, self._id)
+        if iteration is None:
+            entropy, batches = [self._calls, int(self._id[-8:], 16)], present(references)
+        else:
+            entropy, batches = [iteration], ray.get(references)
+        report, chosen = self._screen.choose(batches, entropy, self._id)
+        report = replace(report, lost=len(references) - len(batches))
         return report, [(ray.put(part), len(part)) for part in equal_slices(chosen, parts)]
 
     def process_id(self) -> int:
         """The operating system's number of this process."""
         return os.getpid()
+
+
+def present(references: list[ray.ObjectRef]) -> list[Generated]:
+    """The batches without those that were lost with their node. Raises the error of the last one
+    where all are lost."""
+    batches, lost = [], None
+    for reference in references:
+        try:
+            batches.append(ray.get(reference))
+        except (OwnerDiedError, ObjectLostError) as error:
+            lost = error
+    if lost is not None and not batches:
+        raise lost
+    return batches

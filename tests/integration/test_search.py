@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import OwnerDiedError
 from records import rows_on_record
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.screening.process import present
 from sequence_tutor.rewards.base import Status
 
 BUDGET, DEADLINE_S = 300, 240.0
@@ -56,3 +58,21 @@ def test_the_budget_is_used_up_by_all_proposers(
         assert not any(counts.screened_out for counts in sources.values())
     else:
         assert sources["genetic"].screened_out > by_source["genetic"]
+
+
+def test_a_lost_batch_of_candidates_leaves_the_others(local_ray: None):
+    @ray.remote(num_cpus=0)
+    class Owner:
+        def made(self) -> list[Any]:
+            return [ray.put("candidates")]
+
+    owner, here = Owner.remote(), ray.put("others")
+    lost = ray.get(owner.made.remote())[0]
+    assert present([lost, here]) == ["candidates", "others"]
+    ray.kill(owner)
+    deadline = time.monotonic() + DEADLINE_S
+    while len(present([lost, here])) == 2:
+        assert time.monotonic() < deadline
+    assert present([lost, here]) == ["others"]
+    with pytest.raises(OwnerDiedError):
+        present([lost])
