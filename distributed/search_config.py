@@ -87,7 +87,7 @@ class ScreenConfig(Section):
     """Sequences chosen at a time, for the reward."""
     random: Share = 0.1
     """Share of these that is drawn at random, so that the prediction learns where it is wrong."""
-    start: Positive = 128
+    start: Positive = 64
     """Valid rows on record before screening begins; until then candidates are drawn at random."""
     best: Positive = 1000
     """Best rows on record that the prediction learns from."""

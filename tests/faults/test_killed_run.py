@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 from records import rows_on_record
 
 from sequence_tutor.distributed.config import RunConfig
@@ -24,8 +25,8 @@ DEADLINE_S = 180.0
 
 
 def run_and_kill(config: Path, out: Path, ticks: int) -> None:
-    """Start a run and kill -9 its driver after `ticks` lines of metrics, when the record is ahead
-    of the last checkpoint."""
+    """Start a run on this session's Ray and kill -9 its driver after `ticks` lines of metrics, when
+    the record is ahead of the last checkpoint."""
     command = [
         sys.executable,
         "-m",
@@ -33,7 +34,7 @@ def run_and_kill(config: Path, out: Path, ticks: int) -> None:
         "optimize",
         str(config),
     ]
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    environment = os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
     process = subprocess.Popen(
         [*command, "--out", str(out)],
         stdout=subprocess.PIPE,

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 
 CONFIG = """
 [reward]
@@ -42,8 +43,11 @@ def calls(job: Path) -> Counter[str]:
     return Counter((job / "counter").read_text().split())
 
 
-def in_own_process(job: Path, *arguments: str) -> subprocess.Popen[str]:
+def in_own_process(job: Path, *arguments: str, address: str = "") -> subprocess.Popen[str]:
+    """A command with a Ray of its own, or that joins the one at an address."""
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    if address:
+        environment["RAY_ADDRESS"] = address
     return subprocess.Popen(
         [sys.executable, "-m", "sequence_tutor.distributed.commands.cli", *arguments],
         stdout=subprocess.PIPE,
@@ -55,8 +59,10 @@ def in_own_process(job: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_resumed_command_scores_each_line_once_in_order(job: Path, molecules: list[str]):
-    lines = [*molecules[:800], "", "C(", "OCC", "CCO", "NNC", *molecules[:20], "CCO name"]
+def test_a_resumed_command_scores_each_line_once_in_order(
+    local_ray: None, job: Path, molecules: list[str]
+):
+    lines = [*molecules[:400], "", "C(", "OCC", "CCO", "NNC", *molecules[:20], "CCO name"]
     (job / "all.smi").write_text("".join(f"{line}\n" for line in lines))
     command = ["score", "reward.toml", "all.smi", "--out", "out.csv"]
     process = in_own_process(job, *command)
@@ -71,9 +77,10 @@ def test_a_resumed_command_scores_each_line_once_in_order(job: Path, molecules: 
         process.kill()
     assert process.returncode == 0 and "go on with --resume" in text, text
     before = sum(calls(job).values())
-    assert 0 < before < 800 and not (job / "out.csv").exists()
+    assert 0 < before < 400 and not (job / "out.csv").exists()
 
-    process = in_own_process(job, *command, "--resume")
+    address = ray.get_runtime_context().gcs_address
+    process = in_own_process(job, *command, "--resume", address=address)
     text, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, text
     table = pq.read_table(job / "out.parquet").to_pylist()
