@@ -26,7 +26,13 @@ MAY_CHANGE = (
     "reward.waiting",
 )
 # Keys that may change on resume in asynchronous mode only: they change a synchronous run's results.
-ASYNCHRONOUS_ONLY = ("replay.shards", "replay.memory_rows", "learner.gpus")
+ASYNCHRONOUS_ONLY = (
+    "proposers",
+    "screen",
+    "replay.shards",
+    "replay.memory_rows",
+    "learner.gpus",
+)
 
 
 def config_of(where: Where) -> RunConfig:

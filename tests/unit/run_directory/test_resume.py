@@ -64,6 +64,21 @@ def test_shards_may_change_only_in_asynchronous_mode(make_run: MakeRun, tmp_path
         check_directory(make_run(**more), begun(make_run(), tmp_path / "other"), resume=True)
 
 
+@pytest.mark.parametrize(
+    "before", [{}, {"proposers": {"genetic": {}}, "screen": {"batch": 8}}], ids=["without", "with"]
+)
+def test_the_search_may_change_only_in_asynchronous_mode(
+    make_run: MakeRun, tmp_path: Path, before: dict[str, object]
+):
+    after = {"proposers": {"genetic": {"batch": 9}, "mine": {"batch": 2}}, "screen": {}}
+    out = begun(make_run(mode="asynchronous", **before), tmp_path / "run")
+    check_directory(make_run(mode="asynchronous", **after), out, resume=True)
+    check_directory(make_run(mode="asynchronous"), out, resume=True)
+    other = begun(make_run(**before), tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"another proposers.*screen"):
+        check_directory(make_run(**after), other, resume=True)
+
+
 def test_resuming_a_directory_without_a_run_raises(make_run: MakeRun, tmp_path: Path):
     with pytest.raises(ConfigError, match="holds no run to resume"):
         check_directory(make_run(), tmp_path, resume=True)
