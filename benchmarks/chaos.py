@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from chaos_counts import Counts, report_losses
 from chaos_rewards import COUNTER, FAULTS, STATUS, fault_of, key_of
 from common import markdown
 
@@ -33,7 +34,7 @@ from sequence_tutor.distributed.replay.record.writer import read_table
 HERE = Path(__file__).resolve().parent
 REWARD = """
 [reward]
-timeout_s = 2
+timeout_s = {timeout}
 memory_mb = 128
 [[reward.component]]
 name = "python"
@@ -59,29 +60,16 @@ batch = 16
 start = 48
 children = 32
 """
+# Seconds that a score may take.
+TIMEOUT_S = 2.0
 KINDS = ("actor", "scorer", "reward", "shard", "node")
 
 
-@dataclass
-class Counts:
-    """The reward's own notes: times at which calls began and ended, by key."""
-
-    start: dict[str, list[float]] = field(default_factory=dict)
-    done: dict[str, list[float]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path, until: float = float("inf")) -> Counts:
-        counts = cls()
-        for line in path.read_text().splitlines():
-            what, at, key = line.split(" ", 2)
-            if float(at) <= until:
-                getattr(counts, what).setdefault(key, []).append(float(at))
-        return counts
-
-
-def rewards(molecules: Path, rows: int, scorers: int, out: Path, baseline: bool) -> bool:
+def rewards(
+    molecules: Path, rows: int, scorers: int, out: Path, baseline: bool, timeout_s: float
+) -> bool:
     """One molecule in a hundred has each fault; the good ones must be scored exactly once.
-    baseline: whether to compare with a reward without faults."""
+    baseline: whether to compare with a reward without faults; timeout_s: the reward's."""
     import gzip
 
     out.mkdir(parents=True)
@@ -96,7 +84,7 @@ def rewards(molecules: Path, rows: int, scorers: int, out: Path, baseline: bool)
     file = out / "molecules.smi"
     file.write_text("".join(f"{s}\n" for s in chosen.values()))
     functions = ("dear", "bad") if baseline else ("bad",)
-    rate = {name: rows / _score(name, file, scorers, out) for name in functions}
+    rate = {name: rows / _score(name, file, scorers, out, timeout_s) for name in functions}
     table = pq.read_table(out / "bad.parquet")
     found = dict(zip(table["key"].to_pylist(), table["status"].to_pylist(), strict=True))
     counts = Counts.read(out / "bad.counter")
@@ -128,10 +116,11 @@ def rewards(molecules: Path, rows: int, scorers: int, out: Path, baseline: bool)
     return held
 
 
-def _score(function: str, file: Path, scorers: int, out: Path) -> float:
+def _score(function: str, file: Path, scorers: int, out: Path, timeout_s: float) -> float:
     """Seconds of `sequence-tutor score` from its start to the finished table."""
     config = out / f"{function}.toml"
-    config.write_text(f"[scorers]\ncount = {scorers}\n" + REWARD.format(function=function))
+    reward = REWARD.format(function=function, timeout=timeout_s)
+    config.write_text(f"[scorers]\ncount = {scorers}\n" + reward)
     environment = os.environ | {COUNTER: str(out / f"{function}.counter")}
     command = ["sequence-tutor", "score", str(config), str(file), "--out", str(out / function)]
     print("#", " ".join(command), file=sys.stderr, flush=True)
@@ -163,7 +152,7 @@ def kills(
         + (SEARCH if search else "")
         + "[scorers]\ncount = 2\n"
         + RUN
-        + REWARD.format(function="dear")
+        + REWARD.format(function="dear", timeout=TIMEOUT_S)
     )
     run = load_config(config)
     os.chdir(HERE)
@@ -268,44 +257,6 @@ def _reward_processes() -> list[int]:
     return found
 
 
-def report_losses(
-    counter: Path,
-    record: Path,
-    kills_at: list[float],
-    flush_s: float,
-    until: float = float("inf"),
-) -> bool:
-    """Compare the calls that the reward counted until some time with the record."""
-    counts = Counts.read(counter, until)
-    table = read_table(record)
-    scored_at = table["scored_at"].cast("int64").to_numpy() / 1e6
-    committed = dict(zip(table["key"].to_pylist(), scored_at.tolist(), strict=True))
-    lost = {k: at for k, at in counts.done.items() if k not in committed}
-    # rows that a shard got longer before the first kill than the time between two flushes
-    beyond = [
-        k for k, at in lost.items() if not any(0 <= t - at[-1] <= flush_s + 5 for t in kills_at)
-    ]
-    twice_after = [
-        k for k, at in counts.start.items() if k in committed and any(t > committed[k] for t in at)
-    ]
-    more = sum(len(at) - 1 for at in counts.start.values())
-    print(
-        markdown(
-            ["", "number"],
-            [
-                ["keys on record", len(committed)],
-                ["keys on record twice", len(table) - len(committed)],
-                ["scores begun", sum(map(len, counts.start.values()))],
-                ["begun again before they were on record", more - len(twice_after)],
-                ["**scored again after they were on record**", len(twice_after)],
-                ["finished and not on record, within the flush bound of a kill", len(lost)],
-                ["**finished and not on record, beyond it**", len(beyond)],
-            ],
-        )
-    )
-    return not twice_after and not beyond and len(committed) == len(table)
-
-
 # -- the driver -----------------------------------------------------------------
 
 
@@ -321,7 +272,7 @@ def driver(times: int, budget: int, prior: str, out: Path, seed: int) -> bool:
         f"prior = {prior!r}\n[stop]\nscores = {budget}\n"
         + checkpoints
         + RUN
-        + REWARD.format(function="dear")
+        + REWARD.format(function="dear", timeout=TIMEOUT_S)
     )
     run = out / "run"
     command = ["sequence-tutor", "optimize", str(config), "--out", str(run)]
@@ -374,6 +325,7 @@ def main() -> None:
         default=True,
         help="compare the throughput of rewards with that of good ones",
     )
+    parser.add_argument("--timeout", type=float, default=TIMEOUT_S, help="seconds; of rewards")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument(
         "--every", type=float, default=3.0, help="seconds between kills, in the mean"
@@ -389,7 +341,7 @@ def main() -> None:
         if given.molecules is None:
             parser.error("rewards needs --molecules")
         molecules = given.molecules.resolve()
-        held = rewards(molecules, given.rows, given.scorers, out, given.baseline)
+        held = rewards(molecules, given.rows, given.scorers, out, given.baseline, given.timeout)
     elif given.part == "kills":
         settings = given.kills, given.every, given.budget, given.prior, out, given.seed
         held = kills(*settings, given.search)

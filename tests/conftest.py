@@ -1,5 +1,6 @@
 """Fixtures of all tests: a tiny prior, small runs of it, the command line, and Ray on demand.
 
+Tests that take long, and vary what others test too, are marked `nightly` and run with -m nightly.
 This module imports Ray and RLlib only for tests that need them; `tests/unit` runs without.
 """
 
@@ -67,7 +68,16 @@ BASE: dict[str, Any] = {
 LONGEST = ("faults", "cluster", "integration", "project")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "nightly: takes long; run with -m nightly")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "nightly" not in config.getoption("-m"):
+        for item in items:
+            if item.get_closest_marker("nightly"):
+                item.add_marker(pytest.mark.skip(reason="takes long: -m nightly"))
+
     def place(item: pytest.Item) -> int:
         room = item.path.relative_to(Path(__file__).parent).parts[0]
         return LONGEST.index(room) if room in LONGEST else len(LONGEST)

@@ -1,7 +1,4 @@
-"""Pretend machines for tests, and a cluster of them: see hosts/.
-
-Tests that take minutes are marked `nightly` and run only with -m nightly.
-"""
+"""Pretend machines for tests, and a cluster of them: see hosts/."""
 
 from __future__ import annotations
 
@@ -15,18 +12,6 @@ sys.path.append(str(Path(__file__).parent / "hosts"))
 
 from machines import Room, Unavailable, room  # noqa: E402
 from onprem import OnPrem, build_wheel  # noqa: E402
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "nightly: takes minutes; run with -m nightly")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "nightly" in config.getoption("-m"):
-        return
-    for item in items:
-        if item.get_closest_marker("nightly"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes: -m nightly"))
 
 
 @pytest.fixture(scope="module")

@@ -188,6 +188,7 @@ def job(
     return tmp_path
 
 
+@pytest.mark.nightly
 def test_scoring_a_file_adds_nodes_and_frees_them(
     cluster: Autoscaled, job: Path, molecules: list[str]
 ):

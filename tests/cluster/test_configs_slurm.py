@@ -91,6 +91,7 @@ def log(slurm: dict[str, str]) -> list[str]:
     return Path(slurm["LOG"]).read_text().splitlines()
 
 
+@pytest.mark.nightly
 def test_a_run_on_two_machines_stops_in_time_and_is_requeued(slurm: dict[str, str], tmp_path: Path):
     run = tmp_path / "runs" / "mine"
     job = start(slurm, "my.toml", run, "--wait")

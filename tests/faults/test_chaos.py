@@ -58,6 +58,8 @@ def test_every_fault_of_a_reward_fails_only_its_sequences(molecules: list[str], 
     file = tmp_path / "molecules.smi"
     file.write_text("\n".join(lines))
     arguments = ("--molecules", file, "--rows", len(lines), "--no-baseline")
+    # a busy machine takes seconds for the good ones too
+    arguments += ("--timeout", 5)
     text = chaos("rewards", tmp_path / "out", *arguments)
     assert "\n| good | 60 |" in text, text
     for fault in chosen.FAULTS:
@@ -65,7 +67,11 @@ def test_every_fault_of_a_reward_fails_only_its_sequences(molecules: list[str], 
     assert "NO" not in text
 
 
-@pytest.mark.parametrize("search", [(), ("--search",)], ids=["policy", "search"])
+@pytest.mark.parametrize(
+    "search",
+    [pytest.param((), marks=pytest.mark.nightly), ("--search",)],
+    ids=["policy", "search"],
+)
 def test_random_kills_lose_no_score(tiny_prior: Path, tmp_path: Path, search: tuple[str, ...]):
     """With `--search` a proposer and a screen are killed too."""
     arguments = ("--budget", 300, "--kills", 6, "--every", 1, "--seed", 3, "--prior", tiny_prior)

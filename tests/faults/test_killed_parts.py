@@ -59,6 +59,7 @@ def test_only_a_dead_learner_ends_a_run(
             train_until(algorithm, lambda: False)
 
 
+@pytest.mark.nightly
 def test_two_learners_stay_equal_and_share_the_ratio(
     make_run: Callable[..., RunConfig], build: Any, tmp_path: Path
 ):

@@ -36,7 +36,10 @@ DEADLINE_S = 180.0
 @pytest.mark.parametrize(
     ("send", "number", "joins"),
     # a terminal signals all processes, also Ray's; `kill` and `ray job stop` only the command
-    [(os.killpg, signal.SIGINT, False), (os.kill, signal.SIGTERM, True)],
+    [
+        (os.killpg, signal.SIGINT, False),
+        pytest.param(os.kill, signal.SIGTERM, True, marks=pytest.mark.nightly),
+    ],
     ids=["ctrl-c on a Ray of its own", "sigterm on a cluster"],
 )
 def test_a_stopped_run_is_complete_and_resumable(

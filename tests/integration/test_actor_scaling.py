@@ -73,6 +73,7 @@ def test_the_scaler_acts_once_a_window_within_its_limits(monkeypatch):
     assert group.ids == [1, 2]
 
 
+@pytest.mark.nightly
 def test_actors_are_added_for_a_waiting_learner_and_removed(
     make_run: Callable[..., RunConfig], build: Any, tmp_path: Path, monkeypatch
 ):

@@ -55,6 +55,7 @@ def kill_the_learner_of(out: Path) -> None:
     os.kill(learner, signal.SIGKILL)
 
 
+@pytest.mark.nightly
 def test_a_run_with_a_dead_learner_is_retried(
     local_ray: None,
     make_run: Callable[..., RunConfig],

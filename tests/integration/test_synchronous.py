@@ -20,7 +20,8 @@ from sequence_tutor.policies.files.storage import Location
 
 ROUNDS, STOP_AFTER = 4, 2
 
-Outcome = tuple[dict[str, np.ndarray], Scored]
+# Weights, record and temperature at the end of a run.
+Outcome = tuple[dict[str, np.ndarray], Scored, float]
 
 
 def rounds(algorithm: SequenceTutor | LocalRun, until: int) -> None:
@@ -29,14 +30,19 @@ def rounds(algorithm: SequenceTutor | LocalRun, until: int) -> None:
     algorithm.drain()
 
 
+CONTROLLED = {"learner": {"temperature": "auto", "kl": 3.0}}
 SEARCH = {
     "proposers": {"adaptive": True, "genetic": {"batch": 24}},
     "screen": {"batch": 24, "start": 40, "children": 16, "random": 0.2},
-    "learner": {"population": [1.0, 3.0]},
+    "learner": {"population": [1.0, 3.0], "temperature": "auto", "kl": 3.0},
 }
 
 
-@pytest.fixture(scope="module", params=[{}, SEARCH], ids=["policy", "search"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(CONTROLLED, marks=pytest.mark.nightly), SEARCH],
+    ids=["policy", "search"],
+)
 def wide(make_run: Callable[..., RunConfig], request: pytest.FixtureRequest) -> RunConfig:
     """Two of each part whose results may come in another order."""
     return make_run(
@@ -52,8 +58,8 @@ def uninterrupted(wide: RunConfig, build: Any, tmp_path_factory: pytest.TempPath
     out = tmp_path_factory.mktemp("uninterrupted")
     with build(wide, out) as algorithm:
         rounds(algorithm, ROUNDS)
-        weights = algorithm.newest_weights()[1]
-    return weights, rows(out)
+        weights, temperature = algorithm.newest_weights()[1], algorithm.temperature.value
+    return weights, rows(out), temperature
 
 
 def rows(out: Path) -> Scored:
@@ -83,12 +89,12 @@ def equal_weights(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 def test_a_disturbed_and_resumed_run_equals_the_undisturbed(
     wide: RunConfig, uninterrupted: Outcome, build: Any, tmp_path: Path
 ):
-    """Its first half was made by the local engine."""
-    weights, record = uninterrupted
+    """Its first half was made by the local engine. The temperature is controlled in both."""
+    weights, record, temperature = uninterrupted
     local = LocalRun(wide, Location(tmp_path))
     rounds(local, STOP_AFTER)
     checkpoint = local.save_run_checkpoint()
-    halfway = local.newest_weights()[1]
+    halfway, first_temperature = local.newest_weights()[1], local.temperature.value
     local.stop()
     first = rows(tmp_path)
     assert 0 < len(first) < len(record)
@@ -97,6 +103,7 @@ def test_a_disturbed_and_resumed_run_equals_the_undisturbed(
     with build(wide, tmp_path) as algorithm:
         algorithm.load_checkpoint(str(checkpoint))
         assert equal_weights(algorithm.newest_weights()[1], halfway)
+        assert algorithm.temperature.value == first_temperature != temperature
         actor = next(iter(algorithm.env_runner_group._worker_manager.actors().values()))
         ray.kill(actor, no_restart=False)
         for process in algorithm.search.processes if algorithm.search else []:
@@ -105,43 +112,24 @@ def test_a_disturbed_and_resumed_run_equals_the_undisturbed(
         ray.kill(algorithm.scorers.fleet.processes[0], no_restart=False)
         rounds(algorithm, ROUNDS)
         assert equal_weights(algorithm.newest_weights()[1], weights)
+        assert algorithm.last_metrics.temperature == temperature
     assert same(by_key(rows(tmp_path)), by_key(record))
 
 
 def test_a_local_run_equals_the_run_on_ray(wide: RunConfig, uninterrupted: Outcome, tmp_path: Path):
-    weights, record = uninterrupted
+    weights, record, temperature = uninterrupted
     run = LocalRun(wide, Location(tmp_path))
     rounds(run, ROUNDS)
     run.stop()
+    assert run.temperature.value == temperature
     assert equal_weights(run.newest_weights()[1], weights)
     assert same(by_key(rows(tmp_path)), by_key(record))
-
-
-def test_a_controlled_temperature_is_the_same_on_ray(
-    make_run: Callable[..., RunConfig], build: Any, tmp_path: Path
-):
-    """The first two rounds are made by the local engine, and it moves in the others."""
-    learner = {"temperature": "auto", "kl": 3.0}
-    run = make_run(actors={"count": 2, "batch": 24}, learner=learner)
-    whole, parts = LocalRun(run, Location(tmp_path / "a")), LocalRun(run, Location(tmp_path / "b"))
-    rounds(whole, ROUNDS)
-    rounds(parts, STOP_AFTER)
-    checkpoint = parts.save_run_checkpoint()
-    halfway, end = parts.temperature.value, whole.temperature.value
-    for local in (whole, parts):
-        local.stop()
-    with build(run, tmp_path / "b") as algorithm:
-        algorithm.load_checkpoint(str(checkpoint))
-        assert algorithm.temperature.value == halfway != end
-        rounds(algorithm, ROUNDS)
-        assert algorithm.last_metrics.temperature == end
-        assert equal_weights(algorithm.newest_weights()[1], whole.newest_weights()[1])
 
 
 def test_the_policy_learns_and_rows_are_distinct(
     uninterrupted: Outcome, prior_weights: dict[str, np.ndarray]
 ):
-    weights, record = uninterrupted
+    weights, record, _ = uninterrupted
     assert not equal_weights(part_of(weights, 0), prior_weights)
     assert len(set(record.keys)) == len(record)
     assert len(set(record.versions) - {-1}) == ROUNDS

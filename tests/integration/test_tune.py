@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from ray import tune
 
 from sequence_tutor.distributed.algorithm import SequenceTutor, SequenceTutorConfig
@@ -12,6 +13,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.run_directory import checkpoint
 
 
+@pytest.mark.nightly
 def test_tune_runs_two_temperatures(
     local_ray: None, make_run: Callable[..., RunConfig], tmp_path: Path
 ):
