@@ -241,8 +241,8 @@ class Domain(ABC):
         return True
 
     def features(self, sequences: Sequence[str]) -> list[np.ndarray]:
-        """Counts by which a model compares B valid sequences: K blocks, each uint8 [B,2048], the
-        same in every process. By default one block, of runs of 1 to 3 actions."""
+        """Counts by which a model compares B valid sequences: K blocks, each uint8 [B,F], the
+        same in every process. By default one block, [B,2048], of runs of 1 to 3 actions."""
         return [ngram_counts([self.split(sequence) for sequence in sequences])]
 
     def metrics(

@@ -15,9 +15,9 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from sequence_tutor.distributed.screening.tanimoto import Comparison, Indicators
 
-# Grids that the marginal likelihood chooses from: the first block's share in the kernel, and the
-# noise's variance as a part of the signal's.
-MIXES, NOISES = (0.0, 0.5, 1.0), (0.001, 0.01, 0.1)
+# What the marginal likelihood chooses from, beside the blocks: the noise's variance, as a part of
+# the signal's.
+NOISES = (0.001, 0.01, 0.1)
 # Most rows that this choice is made on; it costs the cube of them for each point of the grid.
 FIT_ROWS = 400
 
@@ -47,19 +47,26 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
     )
 
 
-class GaussianProcess:
-    """The posterior of K outputs that share a kernel: mix * first + (1 - mix) * second block's.
+def mixes(blocks: int) -> list[tuple[float, ...]]:
+    """Shares of the blocks' kernels in the whole: each mean over some of the blocks."""
+    some = [chosen for chosen in product((0, 1), repeat=blocks) if any(chosen)]
+    return [tuple(one / sum(chosen) for one in chosen) for chosen in some]
 
-    mix, noise: the kernel's parameters, chosen by `fit`.
+
+class GaussianProcess:
+    """The posterior of K outputs that share a kernel: a mean over those of some blocks.
+
+    mix: each block's share, and noise: chosen by `fit`.
     """
 
     def __init__(self) -> None:
         self._comparison = Comparison()
-        self.mix, self.noise = 1.0, NOISES[0]
+        self.mix: tuple[float, ...] = ()
+        self.noise = NOISES[0]
 
     def fit(self, keys: list[str], blocks: list[np.ndarray], targets: np.ndarray) -> None:
         """Condition on N >= 1 rows: targets float64 [N,K], finite. The first output chooses mix and
-        noise. blocks: one or two arrays of counts, uint8 [N,F]; keys: see `Comparison`."""
+        noise. blocks: arrays of counts, uint8 [N,F] each; keys: see `Comparison`."""
         kernels = self._comparison.take(keys, blocks)
         self._means, spread = targets.mean(0), targets.std(0)
         self._spreads = np.where(spread > 1e-12, spread, 1.0)
@@ -97,20 +104,23 @@ class GaussianProcess:
         return covariance
 
 
-def _mixed(kernels: list[np.ndarray], mix: float) -> np.ndarray:
-    """float64 copy; a single kernel has no other to be mixed with."""
-    first = kernels[0].astype(np.float64)
-    return first if len(kernels) == 1 else mix * first + (1 - mix) * kernels[1]
+def _mixed(kernels: list[np.ndarray], mix: Sequence[float]) -> np.ndarray:
+    """float64 copy."""
+    whole = np.zeros(kernels[0].shape)
+    for kernel, share in zip(kernels, mix, strict=True):
+        if share:
+            whole += share * kernel.astype(np.float64)
+    return whole
 
 
-def _most_likely(kernels: list[np.ndarray], y: np.ndarray) -> tuple[float, float]:
-    """The point of MIXES x NOISES with the highest marginal likelihood of y, float64 [N], at the
-    most likely variance of the signal. Of many rows a part is used, spread over all."""
+def _most_likely(kernels: list[np.ndarray], y: np.ndarray) -> tuple[tuple[float, ...], float]:
+    """The mix and the noise with the highest marginal likelihood of y, float64 [N], at the most
+    likely variance of the signal. Of many rows a part is used, spread over all."""
     rows = np.unique(np.linspace(0, len(y) - 1, min(len(y), FIT_ROWS)).astype(np.int64))
     parts = [kernel[np.ix_(rows, rows)] for kernel in kernels]
     y = y[rows]
     found = {}
-    for mix, noise in product(MIXES if len(parts) > 1 else (1.0,), NOISES):
+    for mix, noise in product(mixes(len(parts)), NOISES):
         kernel = _mixed(parts, mix)
         kernel[np.diag_indices_from(kernel)] += noise
         factor = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)

@@ -12,7 +12,7 @@ from rdkit import Chem, DataStructs
 
 from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.molecules import breeding
-from sequence_tutor.rewards.molecules.features import fragment_counts
+from sequence_tutor.rewards.molecules.features import molecule_counts
 from sequence_tutor.rewards.molecules.identity import identify, read
 from sequence_tutor.rewards.molecules.molecule import Molecule, quiet, tokens_of
 from sequence_tutor.rewards.molecules.properties import molecular_weight, tpsa
@@ -94,9 +94,9 @@ class MoleculeDomain(Domain):
         return breeding.cross(first, second, random)
 
     def features(self, sequences: Sequence[str]) -> list[np.ndarray]:
-        """Two blocks: counts of Morgan environments of radius 2, and of atom pairs. Raises
-        ValueError for a SMILES that isn't valid."""
-        return fragment_counts(sequences)
+        """Three blocks: counts of Morgan environments of radius 2, of atom pairs, and of
+        properties. Raises ValueError for a SMILES that isn't valid."""
+        return molecule_counts(sequences)
 
     def variants(self, sequence: str, most: int) -> list[str]:
         """Stereoisomers of a molecule with centres or double bonds that it doesn't specify."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from rdkit import Chem
-from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem import Crippen, Descriptors, Lipinski, rdFingerprintGenerator, rdMolDescriptors
 
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.molecules import crossover, mutations
@@ -191,7 +192,7 @@ def counts(make: Callable[..., np.ndarray], smiles: str) -> np.ndarray:
 
 
 def test_features_are_the_counts_of_rdkit() -> None:
-    morgan, pairs = DOMAIN.features(DRUGS)
+    morgan, pairs, _ = DOMAIN.features(DRUGS)
     makers = (
         rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048),
         rdFingerprintGenerator.GetAtomPairGenerator(fpSize=2048),
@@ -200,7 +201,7 @@ def test_features_are_the_counts_of_rdkit() -> None:
         assert block.shape == (len(DRUGS), 2048) and block.dtype == np.uint8
         expected = [counts(maker.GetCountFingerprintAsNumPy, smiles) for smiles in DRUGS]
         assert np.array_equal(block, np.minimum(expected, 255))
-    assert [len(one) for one in DOMAIN.features([])] == [0, 0]
+    assert [len(one) for one in DOMAIN.features([])] == [0, 0, 0]
 
 
 def test_features_are_the_same_for_every_spelling() -> None:
@@ -211,8 +212,33 @@ def test_features_are_the_same_for_every_spelling() -> None:
         assert np.array_equal(one, other)
 
 
+def test_properties_are_those_of_rdkit() -> None:
+    numbers = DOMAIN.features(DRUGS)[2]
+    for row, smiles in zip(numbers.tolist(), DRUGS, strict=True):
+        mol = Chem.MolFromSmiles(smiles)
+        found = dict(zip((5, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53), row, strict=False))
+        formula = rdMolDescriptors.CalcMolFormula(mol)
+        counts = {e: int(n or 1) for e, n in re.findall(r"([A-Z][a-z]?)(\d*)", formula)}
+        named = {"C": 6, "N": 7, "O": 8, "F": 9, "S": 16, "Cl": 17}
+        assert {named[e]: n for e, n in counts.items() if e != "H"} == {
+            e: n for e, n in found.items() if n
+        }
+        others, hydrogens, charges, sp3, aromatic, aliphatic, bonds, donors, acceptors = row[11:20]
+        assert (others, hydrogens) == (0, counts["H"])
+        assert charges == sum(atom.GetFormalCharge() != 0 for atom in mol.GetAtoms())
+        assert sp3 == round(Lipinski.FractionCSP3(mol) * counts["C"])
+        assert (aromatic, aliphatic) == (
+            3 * Lipinski.NumAromaticRings(mol),
+            3 * Lipinski.NumAliphaticRings(mol),
+        )
+        assert bonds == Lipinski.NumRotatableBonds(mol)
+        assert (donors, acceptors) == (Lipinski.NumHDonors(mol), Lipinski.NumHAcceptors(mol))
+        assert row[20] == pytest.approx(4 * (Crippen.MolLogP(mol) + 5), abs=0.5)
+        assert row[21] == pytest.approx(Descriptors.TPSA(mol) / 5, abs=0.5)
+
+
 def test_features_stop_at_255_and_need_a_molecule() -> None:
-    morgan, _ = DOMAIN.features(["C" * 400])
-    assert morgan.max() == 255
+    morgan, _, numbers = DOMAIN.features(["C" * 400])
+    assert morgan.max() == numbers.max() == 255
     with pytest.raises(ValueError, match="'C1' is not a valid molecule"):
         DOMAIN.features(["CC", "C1"])

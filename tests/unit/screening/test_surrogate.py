@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sequence_tutor.distributed.screening.surrogate import (
-    MIXES,
     NOISES,
     GaussianProcess,
     join_predictions,
+    mixes,
 )
 
 TOLERANCE = {"rtol": 1e-6, "atol": 1e-6}
@@ -45,13 +45,15 @@ class Data:
         self.targets[:, 0] += noise * random.normal(size=40)
         self.keys = [f"key {i}" for i in range(40)]
 
-    def kernel(self, a: list[np.ndarray], b: list[np.ndarray], mix: float) -> np.ndarray:
-        kernels = [kernel_of(x, y) for x, y in zip(a, b, strict=True)]
-        return kernels[0] if len(kernels) == 1 else mix * kernels[0] + (1 - mix) * kernels[1]
+    def kernel(
+        self, a: list[np.ndarray], b: list[np.ndarray], mix: tuple[float, ...]
+    ) -> np.ndarray:
+        kernels = np.array([kernel_of(x, y) for x, y in zip(a, b, strict=True)])
+        return np.tensordot(mix, kernels, axes=1)
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("blocks", [1, 2, 3])
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 def test_predictions_are_those_of_the_closed_form(seed: int, blocks: int, noise: float):
     data, process = Data(seed, blocks, noise, follows=blocks - 1), GaussianProcess()
@@ -78,14 +80,20 @@ def test_predictions_are_those_of_the_closed_form(seed: int, blocks: int, noise:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_marginal_likelihood_chooses_mix_and_noise(seed: int):
-    data, process = Data(seed, 2, 0.3 * seed, follows=seed % 2), GaussianProcess()
+    data, process = Data(seed, 3, 0.3 * seed, follows=seed % 3), GaussianProcess()
     process.fit(data.keys, data.rows, data.targets)
     y = (data.targets[:, 0] - data.targets[:, 0].mean()) / data.targets[:, 0].std()
     likelihood = {
         (mix, noise): log_likelihood(data.kernel(data.rows, data.rows, mix) + noise * np.eye(40), y)
-        for mix, noise in product(MIXES, NOISES)
+        for mix, noise in product(mixes(3), NOISES)
     }
     assert (process.mix, process.noise) == max(likelihood, key=lambda point: likelihood[point])
+
+
+def test_mixes_are_the_means_over_some_blocks():
+    assert mixes(1) == [(1.0,)]
+    assert set(mixes(2)) == {(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)}
+    assert len(set(mixes(3))) == 7 and all(sum(mix) == pytest.approx(1) for mix in mixes(3))
 
 
 def test_the_choice_depends_on_the_data():
@@ -139,5 +147,5 @@ def test_many_rows_are_chosen_on_a_part_of_them():
     process = GaussianProcess()
     process.fit([str(i) for i in range(500)], counts, targets)
     found = process.predict([block[:50] for block in counts])
-    assert process.mix == 1.0
+    assert process.mix == (1.0, 0.0)
     assert np.corrcoef(found.means[:, 0], targets[:50, 0])[0, 1] > 0.95

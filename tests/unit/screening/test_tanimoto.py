@@ -42,7 +42,8 @@ def test_the_kernel_is_that_of_rdkit(molecules: list[str]):
     features = domain_of("smiles").features
     for few, others in ((DRUGS, DRUGS), (DRUGS[:4], [*DRUGS, *molecules[:50]]), (["CC"], DRUGS)):
         expected = rdkits(few, others)
-        for counts, asked, wanted in zip(features(few), features(others), expected, strict=True):
+        fragments = zip(features(few)[:2], features(others)[:2], expected, strict=True)
+        for counts, asked, wanted in fragments:
             found = Indicators(counts).kernel(asked)
             assert found.dtype == np.float32
             np.testing.assert_array_equal(found, wanted.astype(np.float32))
