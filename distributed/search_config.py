@@ -85,7 +85,7 @@ class ScreenConfig(Section):
 
     batch: Positive = 32
     """Sequences chosen at a time, for the reward."""
-    random: Share = 0.1
+    random: Share = 0.03
     """Share of these that is drawn at random, so that the prediction learns where it is wrong."""
     start: Positive = 64
     """Valid rows on record before screening begins; until then candidates are drawn at random."""
@@ -100,7 +100,7 @@ class ScreenConfig(Section):
     candidates. Needs [proposers.genetic] for its settings; 0 without it."""
     children: Positive = 320
     """Children of each such generation."""
-    explore: tuple[Rate, Rate] = (0.05, 2.0)
+    explore: tuple[Rate, Rate] = (0.01, 0.5)
     """Candidates are chosen by mean + b deviations, with b drawn anew for each choice,
     log-uniformly between these two."""
     plausible: Annotated[float | None, Field(gt=0, le=1)] = None

@@ -94,8 +94,9 @@ class MoleculeDomain(Domain):
         return breeding.cross(first, second, random)
 
     def features(self, sequences: Sequence[str]) -> list[np.ndarray]:
-        """Three blocks: counts of Morgan environments of radius 2, of atom pairs, and of
-        properties. Raises ValueError for a SMILES that isn't valid."""
+        """Four blocks: counts of Morgan environments of radius 2 by element, of atom pairs, of
+        environments by the atoms' roles, and of properties. Raises ValueError for a SMILES that
+        isn't valid."""
         return molecule_counts(sequences)
 
     def variants(self, sequence: str, most: int) -> list[str]:

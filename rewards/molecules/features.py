@@ -32,14 +32,14 @@ def _atom_pairs() -> Any:
 
 
 def molecule_counts(smiles: Sequence[str]) -> list[np.ndarray]:
-    """Counts of Morgan environments of radius 2, of atom pairs, each uint8 [B,2048], and of
-    `properties`, uint8 [B,F]; above 255 they are 255. Stereochemistry makes no difference. Raises
-    ValueError for a SMILES that isn't valid.
+    """Counts of Morgan environments of radius 2, of atom pairs, and of environments of atoms by
+    their role, each uint8 [B,2048]; and `properties`, uint8 [B,F]. Above 255 they are 255.
+    Stereochemistry makes no difference. Raises ValueError for a SMILES that isn't valid.
 
     Environments: Rogers and Hahn 2010, J. Chem. Inf. Model. 50, 742. Pairs: Carhart et al. 1985,
     J. Chem. Inf. Comput. Sci. 25, 64.
     """
-    generators = morgan(2), _atom_pairs()
+    generators = morgan(2), _atom_pairs(), morgan(2, features=True)
     blocks = [np.zeros((len(smiles), PLACES), np.uint8) for _ in generators]
     numbers = []
     for row, text in enumerate(smiles):

@@ -192,16 +192,21 @@ def counts(make: Callable[..., np.ndarray], smiles: str) -> np.ndarray:
 
 
 def test_features_are_the_counts_of_rdkit() -> None:
-    morgan, pairs, _ = DOMAIN.features(DRUGS)
+    morgan, pairs, roles, _ = DOMAIN.features(DRUGS)
     makers = (
         rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048),
         rdFingerprintGenerator.GetAtomPairGenerator(fpSize=2048),
+        rdFingerprintGenerator.GetMorganGenerator(
+            radius=2,
+            fpSize=2048,
+            atomInvariantsGenerator=rdFingerprintGenerator.GetMorganFeatureAtomInvGen(),
+        ),
     )
-    for block, maker in zip((morgan, pairs), makers, strict=True):
+    for block, maker in zip((morgan, pairs, roles), makers, strict=True):
         assert block.shape == (len(DRUGS), 2048) and block.dtype == np.uint8
         expected = [counts(maker.GetCountFingerprintAsNumPy, smiles) for smiles in DRUGS]
         assert np.array_equal(block, np.minimum(expected, 255))
-    assert [len(one) for one in DOMAIN.features([])] == [0, 0, 0]
+    assert [len(one) for one in DOMAIN.features([])] == [0, 0, 0, 0]
 
 
 def test_features_are_the_same_for_every_spelling() -> None:
@@ -213,7 +218,7 @@ def test_features_are_the_same_for_every_spelling() -> None:
 
 
 def test_properties_are_those_of_rdkit() -> None:
-    numbers = DOMAIN.features(DRUGS)[2]
+    numbers = DOMAIN.features(DRUGS)[3]
     for row, smiles in zip(numbers.tolist(), DRUGS, strict=True):
         mol = Chem.MolFromSmiles(smiles)
         found = dict(zip((5, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53), row, strict=False))
@@ -238,7 +243,7 @@ def test_properties_are_those_of_rdkit() -> None:
 
 
 def test_features_stop_at_255_and_need_a_molecule() -> None:
-    morgan, _, numbers = DOMAIN.features(["C" * 400])
+    morgan, _, _, numbers = DOMAIN.features(["C" * 400])
     assert morgan.max() == numbers.max() == 255
     with pytest.raises(ValueError, match="'C1' is not a valid molecule"):
         DOMAIN.features(["CC", "C1"])
