@@ -7,16 +7,18 @@ function of options that returns several components, to be configured as one.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
+
+from sequence_tutor.rewards.domains import domain_named
+from sequence_tutor.rewards.names import unknown as unknown  # callers find it here
 
 ENTRY_POINTS = "sequence_tutor.rewards"
 # keys of [[reward.component]] that are its own fields, so no option may have these names
@@ -50,6 +52,10 @@ class Component:
     """Lower limit of raw values that aren't `bounded`; -inf where it is unknown."""
     most: float = math.inf
     """Upper limit of raw values that aren't `bounded`; inf where it is unknown."""
+    reference: str = ""
+    """Where the value is defined: an address, or authors, year and address; "" for none."""
+    example: str = ""
+    """What a configuration may say beside the name, such as `radius = 3`; "" for nothing."""
 
     @property
     def range(self) -> tuple[float, float]:
@@ -71,14 +77,6 @@ class Bundle:
 
 _BUNDLES: dict[tuple[str, str], Bundle] = {}
 _COMPONENTS: dict[tuple[str, str], Component] = {}
-
-
-def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
-    """An error text: the unknown name, the allowed ones, and the nearest of these."""
-    names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"unknown {kind} {name!r}, allowed: {', '.join(names) or 'none'}{hint}"
 
 
 def signature_options(
@@ -142,6 +140,8 @@ def component(
     steps: bool = False,
     least: float = -math.inf,
     most: float = math.inf,
+    reference: str = "",
+    example: str = "",
 ) -> Callable[[F], F]:
     """Register a function as a component of a domain; returns it unchanged.
 
@@ -160,7 +160,18 @@ def component(
             raise ValueError(f"component {name!r} may not have an option {min(clash)!r}")
         _require_free(name, domain)
         _COMPONENTS[domain, name] = Component(
-            name, domain, function, bounded, check, invalid, prefixes, steps, least, most
+            name=name,
+            domain=domain,
+            function=function,
+            bounded=bounded,
+            check=check,
+            invalid=invalid,
+            prefixes=prefixes,
+            steps=steps,
+            least=least,
+            most=most,
+            reference=reference,
+            example=example,
         )
         return function
 
@@ -197,12 +208,15 @@ def _load_entry_points() -> None:
 
 
 def components(domain: str) -> dict[str, Component]:
-    """All components of a domain; the first call imports third parties' entry points."""
+    """All components of a domain by name; the first call imports them, and third parties' entry
+    points. Raises ValueError for an unknown domain."""
+    domain_named(domain).load_components()
     _load_entry_points()
     return {c.name: c for c in _COMPONENTS.values() if c.domain == domain}
 
 
 def bundles(domain: str) -> dict[str, Bundle]:
-    """All bundles of a domain."""
+    """All bundles of a domain; the rest as for `components`."""
+    domain_named(domain).load_components()
     _load_entry_points()
     return {b.name: b for b in _BUNDLES.values() if b.domain == domain}
