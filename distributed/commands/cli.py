@@ -1,4 +1,5 @@
-"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate.
+"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate |
+components.
 
 It parses arguments and imports a command's modules only when that command runs.
 """
@@ -219,6 +220,19 @@ def evaluate(
 
     request = Request(source, against, n, seed, column, encoding, published, report_samples)
     evaluate_source(request, console)
+
+
+@app.command()
+def components(
+    name: Annotated[
+        str | None, typer.Argument(help="A component or transform, to show all about it.")
+    ] = None,
+    domain: Annotated[str, typer.Option(help="molecules or melodies.")] = "molecules",
+) -> None:
+    """List what a reward can be made of: components and transforms."""
+    from sequence_tutor.distributed.commands.components import print_components
+
+    print_components(name, domain, console)
 
 
 @app.command()

@@ -12,8 +12,8 @@ SEED = 0xF00D
 def conformers(mol: Chem.Mol, count: int = 1) -> Chem.Mol:
     """A copy with hydrogen atoms and `count` conformers by distance geometry, numbered from 0.
 
-    Raises ValueError where RDKit finds fewer. Its method is ETKDG (Wang et al. 2020,
-    https://doi.org/10.1021/acs.jcim.0c00025).
+    Raises ValueError where RDKit finds fewer. Its method is ETKDG (Riniker and Landrum 2015,
+    https://doi.org/10.1021/acs.jcim.5b00654).
     """
     with rdBase.BlockLogs():
         whole = Chem.AddHs(mol)

@@ -102,7 +102,7 @@ def _check_nibr() -> None:
     example='transform = { type = "left_step", low = 9 }',
 )
 def nibr(molecule: Molecule) -> float:
-    """Severity by the filters of Novartis: the number of flags, 0 none; 10 is excluded."""
+    """Severity by the filters of Novartis: number of flags, or 10 where one of them excludes."""
     catalogue, severities = _nibr()
     found = [severities[int(e.GetDescription())] for e in catalogue.GetMatches(molecule.mol)]
     return _EXCLUDED if _RULED_OUT in found else float(sum(found))

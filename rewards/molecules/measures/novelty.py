@@ -78,7 +78,8 @@ def _check_novelty(file: str, radius: int = 2) -> None:
 def novelty(molecule: Molecule, *, file: str, radius: int = 2) -> float:
     """1 - Tanimoto similarity to the nearest molecule of a file; 0 for one that is in it.
 
-    The file is read once, when the reward is built: about a minute and 64 MB for 250,000 molecules.
+    The file is read once, when the reward is built: about a minute and 64 MB for
+    250,000 molecules, which a molecule is then compared with in 20 ms.
 
     file: text, also .gz; the first word of each line is a SMILES.
     radius: bonds around each atom; 2 compares ECFP4, 2048 bits.

@@ -15,6 +15,7 @@ from sequence_tutor.rewards.molecules.measures.similarity import as_tuple, refer
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.registry import component, unknown
 
+LINEAR = "linear"  # the name in a file of a molecule without rings
 UNSEEN = 100.0  # surprise of a ring system that the file doesn't have, nats
 METHODS: dict[str, Callable[[Iterable[float]], float]] = {"total": sum, "max": max}
 
@@ -102,8 +103,8 @@ def _cut_out(mol: Chem.Mol, system: set[int]) -> Chem.Mol:
 
 
 def ring_systems(mol: Chem.Mol, generic: bool = False) -> list[str]:
-    """SMILES of all ring systems, repeated ones too; [""] for a molecule without rings."""
-    return [_smiles(_cut_out(mol, one), generic) for one in _systems(mol)] or [""]
+    """SMILES of all ring systems, repeated ones too; ["linear"] without rings."""
+    return [_smiles(_cut_out(mol, one), generic) for one in _systems(mol)] or [LINEAR]
 
 
 @lru_cache(maxsize=8)
@@ -142,7 +143,8 @@ def ring_precedence(
 ) -> float:
     """How rare the ring systems are: -ln of their share among those of a database, nats.
 
-    An unseen ring system counts 100. A molecule without rings has the ring system "".
+    An unseen ring system counts 100. A molecule without rings counts as the ring system
+    "linear".
 
     file: JSON with `rings` and `generic_rings`, each an object of SMILES and nats.
     method: "total", the sum over all ring systems, or "max", the rarest one.

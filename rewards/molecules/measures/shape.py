@@ -60,9 +60,15 @@ def pmi(molecule: Molecule, property: str = "npr1") -> float:
     property: "npr1", the least moment by the greatest, or "npr2", the middle one by the greatest.
     """
     value = float(RATIOS[property](molecule.conformers()))
-    if not math.isfinite(value):  # a single atom has no moments
-        raise ValueError(f"{property} isn't defined for a single atom")
     return min(1.0, max(0.0, value))  # a symmetric molecule may be outside by rounding
+
+
+def _conformers(molecule: Molecule, count: int) -> Chem.Mol:
+    """Conformers that can be aligned. Raises ValueError where there are none."""
+    if not molecule.mol.GetNumHeavyAtoms():
+        # RDKit 2026.9 crashes in the alignment
+        raise ValueError("without heavy atoms there is no shape")
+    return molecule.conformers(count)
 
 
 def _check_shape(smiles: str | list[str], conformers: int = 4, color_weight: float = 0.0) -> None:
@@ -72,7 +78,7 @@ def _check_shape(smiles: str | list[str], conformers: int = 4, color_weight: flo
         raise ValueError(f"color_weight must be from 0 to 1, got {color_weight}")
     for one in references(as_tuple(smiles)):
         try:
-            one.conformers(conformers)
+            _conformers(one, conformers)
         except ValueError as error:
             raise ValueError(f"smiles = {one.smiles!r}: {error}") from error
 
@@ -99,7 +105,7 @@ def shape(
     color_weight: share of the colour score, which compares where donors, acceptors, charges, rings
     and greasy groups are.
     """
-    probe = Chem.Mol(molecule.conformers(conformers))  # alignment moves it
+    probe = Chem.Mol(_conformers(molecule, conformers))  # alignment moves it
     best = 0.0
     for other in references(as_tuple(smiles)):
         target = other.conformers(conformers)

@@ -60,10 +60,10 @@ def columns(*names: str) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         yield column["params"], np.array(column["values"], dtype=object)
 
 
-def ours(name: str, **options: Any) -> np.ndarray:
-    """Our values for the same molecules; NaN where the component fails."""
+def ours(name: str, every: int = 1, **options: Any) -> np.ndarray:
+    """Our values for the same molecules, or every n-th; NaN where the component fails."""
     config = RewardConfig.model_validate({"component": [{"name": name, **options}]})
-    return build_reward(config).score(data()["smiles"]).raw[name]
+    return build_reward(config).score(data()["smiles"][::every]).raw[name]
 
 
 def off(own: np.ndarray, theirs: np.ndarray, relative: float = 1e-9) -> list[str]:
@@ -118,7 +118,7 @@ def test_descriptors() -> None:
     for params, values in columns("RDKitDescriptors"):
         assert off(ours("descriptor", descriptor=params["descriptor"]), values) == [], params
         count += 1
-    assert count == 16
+    assert count == 17
 
 
 def test_similarity_of_morgan_fingerprints() -> None:
@@ -160,24 +160,25 @@ def test_patterns() -> None:
 
 
 def test_volume_of_the_same_conformer() -> None:
-    """Equal for the version of RDKit with which the values were made; versions embed differently."""
+    """Equal for the RDKit with which the values were made; other versions embed differently."""
     if Chem.rdBase.rdkitVersion != "2026.09.1":
         pytest.skip("the reference is of RDKit 2026.9.1")
-    for params, values in columns("MolVolume"):
-        assert off(ours("volume", **params), values) == [], params
-    assert len(off(ours("volume", grid_spacing=0.3), values)) > 50  # control
+    for params, values in columns("MolVolume"):  # a fine grid takes 0.1 s a molecule
+        assert np.allclose(ours("volume", 4, **params), values[::4].astype(float), rtol=1e-9)
+    assert not np.allclose(ours("volume", 4), values[::4].astype(float), rtol=1e-5)  # control
 
 
 def test_moments_of_inertia_are_near() -> None:
     """Theirs have no seed, so they differ from call to call; ours are within 0.15 of their range
     for 9 of 10 molecules."""
+    values = {name: ours("pmi", property=name) for name in ("npr1", "npr2")}
     for column in (c for c in data()["columns"] if c["component"] == "PMI"):
         repeats = np.array(column["repeats"])
-        own = ours("pmi", property=column["params"]["property"])
+        own = values[column["params"]["property"]]
         inside = (own >= repeats.min(axis=0) - 0.15) & (own <= repeats.max(axis=0) + 0.15)
         assert inside.mean() >= 0.9
         other = {"npr1": "npr2", "npr2": "npr1"}[column["params"]["property"]]
-        swapped = ours("pmi", property=other)
+        swapped = values[other]
         inside = (swapped >= repeats.min(axis=0) - 0.15) & (swapped <= repeats.max(axis=0) + 0.15)
         assert inside.mean() < 0.5  # control
 
