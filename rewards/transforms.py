@@ -44,7 +44,10 @@ def sigmoid(x: Values, low: float, high: float, steepness: float = 10.0) -> Valu
 
 
 def reverse_sigmoid(x: Values, low: float, high: float, steepness: float = 10.0) -> Values:
-    """1 - sigmoid(x): near 1 below `low`, near 0 above `high`. Errors as `sigmoid`."""
+    """1 - sigmoid(x): near 1 below `low`, near 0 above `high`.
+
+    Errors as `sigmoid`.
+    """
     _check(low, high, steepness)
     return _logistic(-steepness * (x - 0.5 * (low + high)) / (high - low))
 
@@ -94,7 +97,10 @@ def right_step(x: Values, high: float = 0.0) -> Values:
 
 
 def exponential_decay(x: Values, k: float = 1.0) -> Values:
-    """exp(-k x) for x > 0; 1 for x <= 0. Raises ValueError unless k > 0."""
+    """exp(-k x) for x > 0; 1 for x <= 0.
+
+    Raises ValueError unless k > 0.
+    """
     if not k > 0:
         raise ValueError(f"k must be positive, got {k}")
     # exp(-800) is 0 in float64; the clip keeps the product of huge values finite
@@ -102,13 +108,19 @@ def exponential_decay(x: Values, k: float = 1.0) -> Values:
 
 
 def linear(x: Values, low: float, high: float) -> Values:
-    """(x - low) / (high - low), clipped to [0, 1]. Raises ValueError unless low < high."""
+    """(x - low) / (high - low), clipped to [0, 1].
+
+    Raises ValueError unless low < high.
+    """
     _check(low, high)
     return np.clip((x - low) / (high - low), 0.0, 1.0)
 
 
 def gaussian(x: Values, mean: float, sigma: float) -> Values:
-    """exp(-((x - mean) / sigma)^2 / 2). Raises ValueError unless sigma > 0."""
+    """exp(-((x - mean) / sigma)^2 / 2).
+
+    Raises ValueError unless sigma > 0.
+    """
     if not sigma > 0:
         raise ValueError(f"sigma must be positive, got {sigma}")
     # exp(-800) is 0 in float64; the clip keeps the square of a huge value finite

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rdkit.Chem import rdFingerprintGenerator
 
-from sequence_tutor.rewards.molecules.fingerprints import morgan
 from sequence_tutor.rewards.molecules.identity import identify
+from sequence_tutor.rewards.molecules.molecule import morgan
 
 PLACES = 2_048
 

@@ -43,7 +43,7 @@ def _cuts(mol: Chem.Mol, limits: Limits) -> Iterator[tuple[str, str]]:
         one, other = sides.split(".")
         for constant, variable in ((one, other), (other, one)):
             atoms = Chem.MolFromSmiles(variable, sanitize=False).GetNumHeavyAtoms()
-            if atoms - 1 <= most:  # RDKit counts the open end
+            if atoms <= most:
                 yield constant, variable
 
 

@@ -105,7 +105,7 @@ def shape(
     color_weight: share of the colour score, which compares where donors, acceptors, charges, rings
     and greasy groups are.
     """
-    probe = Chem.Mol(_conformers(molecule, conformers))  # alignment moves it
+    own = _conformers(molecule, conformers)
     best = 0.0
     for other in references(as_tuple(smiles)):
         target = other.conformers(conformers)
@@ -113,7 +113,7 @@ def shape(
             for j in range(conformers):
                 overlap, color = rdShapeAlign.AlignMol(
                     target,
-                    probe,
+                    Chem.Mol(own),  # a copy, since it is moved
                     refConfId=i,
                     probeConfId=j,
                     useColors=color_weight > 0,
