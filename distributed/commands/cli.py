@@ -33,6 +33,7 @@ SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the sa
 ColumnOption = Annotated[
     str | None, typer.Option(help="Column of the sequences, in a CSV, text or Parquet file.")
 ]
+EncodingOption = Annotated[str, typer.Option(help="smiles or melody.")]
 LocalOption = Annotated[
     bool, typer.Option(help="In this process, without Ray: slower, and a debugger works in it.")
 ]
@@ -227,12 +228,13 @@ def components(
     name: Annotated[
         str | None, typer.Argument(help="A component or transform, to show all about it.")
     ] = None,
-    domain: Annotated[str, typer.Option(help="molecules or melodies.")] = "molecules",
+    encoding: EncodingOption = "smiles",
 ) -> None:
     """List what a reward can be made of: components and transforms."""
     from sequence_tutor.distributed.commands.components import print_components
+    from sequence_tutor.rewards.domains import domain_of
 
-    print_components(name, domain, console)
+    print_components(name, domain_of(encoding).name, console)
 
 
 @app.command()
@@ -242,7 +244,7 @@ def pretrain(
         typer.Argument(help="Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI."),
     ],
     out: Annotated[Path, typer.Option(help="Directory of the prior.")],
-    encoding: Annotated[str, typer.Option(help="smiles or melody.")] = "smiles",
+    encoding: EncodingOption = "smiles",
     column: ColumnOption = None,
     resume: Annotated[bool, typer.Option(help="Go on with the training in --out.")] = False,
     licence: Annotated[str, typer.Option(help="Licence of the data, for the model card.")] = "",

@@ -11,6 +11,7 @@ from pathlib import Path
 from rdkit import Chem
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from sequence_tutor.rewards.molecules.measures.file_data import FileData
 from sequence_tutor.rewards.molecules.measures.similarity import as_tuple, references
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.registry import component, unknown
@@ -107,28 +108,26 @@ def ring_systems(mol: Chem.Mol, generic: bool = False) -> list[str]:
     return [_smiles(_cut_out(mol, one), generic) for one in _systems(mol)] or [LINEAR]
 
 
-@lru_cache(maxsize=8)
-def _surprises(file: str, generic: bool) -> Mapping[str, float]:
+def _read_surprises(path: str, generic: bool) -> Mapping[str, float]:
     """Ring system -> its surprise, from a file. Raises ValueError with one sentence."""
     key = "generic_rings" if generic else "rings"
     try:
-        found = json.loads(Path(file).read_text(encoding="utf-8"))[key]
+        found = json.loads(Path(path).read_text(encoding="utf-8"))[key]
         numbers = {str(ring): float(nats) for ring, nats in found.items()}
-    except OSError as error:
-        raise ValueError(f"file = {file!r} can't be read: {error.strerror}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'file = {file!r} must be JSON {{"{key}": {{SMILES: number}}}}: {error}'
-        ) from error
+        raise ValueError(f'it must be JSON {{"{key}": {{SMILES: number}}}}: {error}') from error
     if not all(0 <= nats < math.inf for nats in numbers.values()):
-        raise ValueError(f"file = {file!r} has a number that is negative or not finite")
+        raise ValueError(f"{key} has a number that is negative or not finite")
     return numbers
+
+
+_SURPRISES = FileData(_read_surprises)
 
 
 def _check_rings(file: str, method: str = "total", generic: bool = False) -> None:
     if method not in METHODS:
         raise ValueError(unknown("method", method, METHODS))
-    _surprises(file, generic)
+    _SURPRISES.refresh(file, generic)
 
 
 @component(
@@ -150,5 +149,5 @@ def ring_precedence(
     method: "total", the sum over all ring systems, or "max", the rarest one.
     generic: compare ring systems in which all atoms are carbon and all bonds single.
     """
-    known = _surprises(file, generic)
+    known = _SURPRISES.get(file, generic)
     return float(METHODS[method](known.get(r, UNSEEN) for r in ring_systems(molecule.mol, generic)))

@@ -111,8 +111,12 @@ def test_every_component_is_described() -> None:
         ("ring_precedence", {"file": "rings.json", "method": "sum"}, "unknown method 'sum'"),
         ("ring_precedence", {"file": "known.smi"}, "must be JSON"),
         ("novelty", {"file": "none.smi"}, "file = 'none.smi' can't be read"),
-        ("novelty", {"file": "empty.smi"}, "has no molecules"),
-        ("novelty", {"file": "wrong.smi"}, "molecule 2, 'C1', isn't valid"),
+        ("novelty", {"file": "empty.smi"}, "file = 'empty.smi': it has no molecules"),
+        (
+            "novelty",
+            {"file": "wrong.smi"},
+            "wrong.smi': line 2, 'C1', is not a valid molecule",
+        ),
         ("novelty", {"file": "known.smi", "radius": -1}, "radius must not be negative"),
         ("tpsa", {"includeSandP": True}, "allowed: include_s_and_p"),
     ],
@@ -360,6 +364,21 @@ def test_novelty(files: Path) -> None:
     Path("known.smi.gz").write_bytes(gzip.compress(Path("known.smi").read_bytes()))
     assert score_one("novelty", "CCCO", file="known.smi.gz") == pytest.approx(1 - near)
     assert score_one("novelty", "CCCO", radius=1, **known) != pytest.approx(1 - near)
+
+
+def test_a_file_that_has_changed_is_read_again_when_a_reward_is_built(files: Path) -> None:
+    config = RewardConfig.model_validate({"component": [{"name": "novelty", "file": "known.smi"}]})
+    before = build_reward(config)
+    assert before.score(["NCCCN"]).rewards[0] > 0
+    Path("known.smi").write_text("NCCCN\n")
+    assert before.score(["NCCCN"]).rewards[0] > 0  # in the middle of a run nothing changes
+    assert build_reward(config).score(["NCCCN"]).rewards[0] == 0
+    Path("known.smi").unlink()
+    with pytest.raises(ValueError, match="known.smi' can't be read: No such file"):
+        build_reward(config)
+    Path("broken.smi.gz").write_bytes(gzip.compress(b"CCO")[:-9])
+    with pytest.raises(ValueError, match="broken.smi.gz' can't be read"):
+        score_one("novelty", ASPIRIN, file="broken.smi.gz")
 
 
 def test_the_nearest_of_a_large_corpus_is_that_of_a_slow_search() -> None:
