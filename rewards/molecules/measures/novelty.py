@@ -27,12 +27,8 @@ def _read_corpus(path: str, radius: int) -> tuple[Words, NDArray[np.int64]]:
     """Fingerprints of the molecules of a file, uint64 [N,32], and the number of bits in each, int64
     [N]. Raises ValueError with one sentence."""
     rows = []
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.endswith(".gz")
-        else open(path, encoding="utf-8")
-    )
-    with opened as lines:
+    opener = gzip.open if path.endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
