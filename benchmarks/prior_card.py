@@ -17,8 +17,14 @@ from common import load_prior, markdown
 from sequence_tutor.policies.files.corpus import read_corpus
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.molecules.domain import MoleculeDomain  # noqa: E402
+from sequence_tutor.rewards.molecules.measures.properties import (
+    logp,
+    molecular_weight,
+    qed,
+    sa,
+    tpsa,
+)
 from sequence_tutor.rewards.molecules.molecule import Molecule
-from sequence_tutor.rewards.molecules.properties import logp, molecular_weight, qed, sa, tpsa
 
 SAMPLES = 10_000
 PROPERTIES: dict[str, Callable[[Molecule], float]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from sequence_tutor.rewards import python_function
 from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.chosen import chosen_components, sole_component
 from sequence_tutor.rewards.compiled_reward import Judge, Objective, Part
-from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
+from sequence_tutor.rewards.config import ComponentConfig, RewardConfig, TransformConfig
 from sequence_tutor.rewards.domains import domain_named
 from sequence_tutor.rewards.registry import Component, check_options, components
 from sequence_tutor.rewards.returned import one_for_each
@@ -80,7 +81,7 @@ def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
 
 def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
     kept = one.transform is None or one.transform.type == "identity"
-    if one.transform is not None and one.transform.transform.bounded:
+    if one.transform is not None and _gives_0_to_1(one.transform):
         return
     # a python function's range is unknown before it is called, so each value is checked
     if kept and (found is None or found.bounded):
@@ -90,6 +91,12 @@ def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
         f"geometric_mean needs every component in 0..1, and {one.name!r} with {what} is not; "
         'give it a transform to 0..1, such as { type = "sigmoid", low = ..., high = ... }'
     )
+
+
+def _gives_0_to_1(transform: TransformConfig) -> bool:
+    """Whether its values lie in 0..1 for every input."""
+    low, high = transform.transform.range(-math.inf, math.inf, **transform.options)
+    return low >= 0 and high <= 1
 
 
 def _each(

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -23,19 +21,15 @@ from pydantic import (
 )
 
 from sequence_tutor.rewards.aggregate import AGGREGATES
+from sequence_tutor.rewards.names import unknown
 from sequence_tutor.rewards.python_function import GivenFunction
-from sequence_tutor.rewards.registry import check_options, unknown
-from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values
+from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values, check
 
 # Version of the rule for the default reward of an invalid sequence; part of the config's identity,
 # since another rule gives other scores.
 _WORTH_OF_INVALID = 2
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-# Transforms whose limits may be infinite.
-OPEN_ENDED = ("step", "reverse_step")
 
 
 class TransformConfig(BaseModel):
@@ -62,15 +56,7 @@ class TransformConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> TransformConfig:
-        if self.type not in TRANSFORMS:
-            raise ValueError(unknown("transform type", self.type, TRANSFORMS))
-        check_options("transform", self.type, self.options, self.transform.function)
-        for name, value in self.options.items():
-            if self.type not in OPEN_ENDED and not math.isfinite(value):
-                raise ValueError(
-                    f"option {name!r} of transform {self.type!r} must be finite, got {value}"
-                )
-        self(np.empty(0))  # the transform checks the values of its options
+        check(self.type, self.options)
         return self
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from sequence_tutor.rewards.base import Domain
-from sequence_tutor.rewards.registry import unknown
+from sequence_tutor.rewards.names import unknown
 
 GROUP = "sequence_tutor.domains"
 # Imported on first use: scoring molecules needs no library of melodies.

@@ -7,16 +7,17 @@ function of options that returns several components, to be configured as one.
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
-from pydantic import ConfigDict, ValidationError, create_model
+from sequence_tutor.rewards.domains import domain_named
+from sequence_tutor.rewards.names import unknown as unknown  # callers find these here
+from sequence_tutor.rewards.options import check_options as check_options
+from sequence_tutor.rewards.options import signature_options as signature_options
 
 ENTRY_POINTS = "sequence_tutor.rewards"
 # keys of [[reward.component]] that are its own fields, so no option may have these names
@@ -50,6 +51,10 @@ class Component:
     """Lower limit of raw values that aren't `bounded`; -inf where it is unknown."""
     most: float = math.inf
     """Upper limit of raw values that aren't `bounded`; inf where it is unknown."""
+    reference: str = ""
+    """Where the value is defined: an address, or authors, year and address; "" for none."""
+    example: str = ""
+    """What a configuration may say beside the name, such as `radius = 3`; "" for nothing."""
 
     @property
     def range(self) -> tuple[float, float]:
@@ -73,64 +78,6 @@ _BUNDLES: dict[tuple[str, str], Bundle] = {}
 _COMPONENTS: dict[tuple[str, str], Component] = {}
 
 
-def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
-    """An error text: the unknown name, the allowed ones, and the nearest of these."""
-    names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"unknown {kind} {name!r}, allowed: {', '.join(names) or 'none'}{hint}"
-
-
-def signature_options(
-    function: Callable[..., Any], judges: bool = True
-) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Names of a function's options, and of those without a default. If it `judges`, its first
-    parameter is the sequence to judge and not an option.
-
-    Raises TypeError where the signature can't be configured from a file.
-    """
-    parameters = list(inspect.signature(function).parameters.values())
-    where = f"{function.__module__}.{function.__qualname__}"
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if judges and (not parameters or parameters[0].kind not in positional):
-        raise TypeError(f"{where} needs a first positional parameter, the thing to judge")
-    keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    options = parameters[1:] if judges else parameters
-    for p in options:
-        if p.kind not in keyword:
-            raise TypeError(f"{where}: parameter {p.name!r} can't be set by name")
-    required = frozenset(p.name for p in options if p.default is inspect.Parameter.empty)
-    return tuple(p.name for p in options), required
-
-
-def check_options(
-    kind: str, name: str, given: Mapping[str, Any], function: Any, judges: bool = True
-) -> None:
-    """Raises ValueError naming an option that is unknown, missing or of the wrong type."""
-    options, required = signature_options(function, judges)
-    try:
-        # of a class the hints of its constructor, not those of its attributes
-        made_by = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
-        hints = get_type_hints(made_by)
-    except NameError:  # a plug-in may import its types for checkers alone
-        hints = {}
-    fields: dict[str, Any] = {
-        option: (hints.get(option, Any), ... if option in required else None) for option in options
-    }
-    strict = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
-    try:
-        create_model("Options", __config__=strict, **fields).model_validate(dict(given))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        option = str(problem["loc"][0])
-        if problem["type"] == "extra_forbidden":
-            raise ValueError(unknown(f"option of {kind} {name!r}:", option, options)) from None
-        if problem["type"] == "missing":
-            raise ValueError(f"{kind} {name!r} needs the option {option!r}") from None
-        message = f"option {option!r} of {kind} {name!r}: {problem['msg']}, got {given[option]!r}"
-        raise ValueError(message) from None
-
-
 def component(
     name: str,
     *,
@@ -142,6 +89,8 @@ def component(
     steps: bool = False,
     least: float = -math.inf,
     most: float = math.inf,
+    reference: str = "",
+    example: str = "",
 ) -> Callable[[F], F]:
     """Register a function as a component of a domain; returns it unchanged.
 
@@ -160,7 +109,18 @@ def component(
             raise ValueError(f"component {name!r} may not have an option {min(clash)!r}")
         _require_free(name, domain)
         _COMPONENTS[domain, name] = Component(
-            name, domain, function, bounded, check, invalid, prefixes, steps, least, most
+            name=name,
+            domain=domain,
+            function=function,
+            bounded=bounded,
+            check=check,
+            invalid=invalid,
+            prefixes=prefixes,
+            steps=steps,
+            least=least,
+            most=most,
+            reference=reference,
+            example=example,
         )
         return function
 
@@ -197,12 +157,15 @@ def _load_entry_points() -> None:
 
 
 def components(domain: str) -> dict[str, Component]:
-    """All components of a domain; the first call imports third parties' entry points."""
+    """All components of a domain by name; the first call imports them, and third parties' entry
+    points. Raises ValueError for an unknown domain."""
+    domain_named(domain).load_components()
     _load_entry_points()
     return {c.name: c for c in _COMPONENTS.values() if c.domain == domain}
 
 
 def bundles(domain: str) -> dict[str, Bundle]:
-    """All bundles of a domain."""
+    """All bundles of a domain; the rest as for `components`."""
+    domain_named(domain).load_components()
     _load_entry_points()
     return {b.name: b for b in _BUNDLES.values() if b.domain == domain}

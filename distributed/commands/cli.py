@@ -1,4 +1,5 @@
-"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate.
+"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate |
+components.
 
 It parses arguments and imports a command's modules only when that command runs.
 """
@@ -32,6 +33,7 @@ SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the sa
 ColumnOption = Annotated[
     str | None, typer.Option(help="Column of the sequences, in a CSV, text or Parquet file.")
 ]
+EncodingOption = Annotated[str, typer.Option(help="smiles or melody.")]
 LocalOption = Annotated[
     bool, typer.Option(help="In this process, without Ray: slower, and a debugger works in it.")
 ]
@@ -222,13 +224,27 @@ def evaluate(
 
 
 @app.command()
+def components(
+    name: Annotated[
+        str | None, typer.Argument(help="A component or transform, to show all about it.")
+    ] = None,
+    encoding: EncodingOption = "smiles",
+) -> None:
+    """List what a reward can be made of: components and transforms."""
+    from sequence_tutor.distributed.commands.components import print_components
+    from sequence_tutor.rewards.domains import domain_of
+
+    print_components(name, domain_of(encoding).name, console)
+
+
+@app.command()
 def pretrain(
     data: Annotated[
         Path,
         typer.Argument(help="Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI."),
     ],
     out: Annotated[Path, typer.Option(help="Directory of the prior.")],
-    encoding: Annotated[str, typer.Option(help="smiles or melody.")] = "smiles",
+    encoding: EncodingOption = "smiles",
     column: ColumnOption = None,
     resume: Annotated[bool, typer.Option(help="Go on with the training in --out.")] = False,
     licence: Annotated[str, typer.Option(help="Licence of the data, for the model card.")] = "",

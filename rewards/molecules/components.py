@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
-from sequence_tutor.rewards.molecules import paper_objective, properties, tasks
+from sequence_tutor.rewards.molecules import paper_objective, tasks
+from sequence_tutor.rewards.molecules.measures import (
+    alerts,
+    counts,
+    matched_pair,
+    novelty,
+    properties,
+    rings,
+    shape,
+    similarity,
+    substructure,
+)
 
-__all__ = ["paper_objective", "properties", "tasks"]
+__all__ = [
+    "alerts",
+    "counts",
+    "matched_pair",
+    "novelty",
+    "paper_objective",
+    "properties",
+    "rings",
+    "shape",
+    "similarity",
+    "substructure",
+    "tasks",
+]

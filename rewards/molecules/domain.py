@@ -14,8 +14,8 @@ from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.molecules import breeding
 from sequence_tutor.rewards.molecules.features import molecule_counts
 from sequence_tutor.rewards.molecules.identity import identify, read
+from sequence_tutor.rewards.molecules.measures.properties import molecular_weight, tpsa
 from sequence_tutor.rewards.molecules.molecule import Molecule, quiet, tokens_of
-from sequence_tutor.rewards.molecules.properties import molecular_weight, tpsa
 from sequence_tutor.rewards.molecules.quality import passes_filters
 from sequence_tutor.rewards.molecules.stereo import stereoisomers
 

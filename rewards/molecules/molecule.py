@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
-from rdkit.Chem import QED, rdFingerprintGenerator, rdMolDescriptors
+from rdkit.Chem import QED, rdMolDescriptors
 
+from sequence_tutor.rewards.molecules.conformers import conformers
+from sequence_tutor.rewards.molecules.fingerprints import fingerprint
+from sequence_tutor.rewards.molecules.fingerprints import morgan as morgan  # found here too
 from sequence_tutor.rewards.molecules.identity import read
 from sequence_tutor.rewards.molecules.pharmacophores import pharmacophores
 
 # tokens: bracket atom, two-letter halogen, %nn ring closure, any other single character
 _TOKEN = re.compile(r"\[[^\[\]]+\]|Br|Cl|%\d\d|.", re.DOTALL)
-_GENERATORS: dict[tuple[int, bool], Any] = {}
 
 
 def quiet() -> Any:
@@ -43,25 +45,6 @@ def parse(smiles: str) -> Chem.Mol | None:
     return read(smiles)[0]
 
 
-def morgan(radius: int, features: bool = False) -> Any:
-    """The Morgan fingerprint generator for a radius, 2048 bits: radius 2 gives ECFP4, or FCFP4 with
-    `features`, where an atom counts by its role (donor, acceptor, ...) and not by its element."""
-    key = (radius, features)
-    if key not in _GENERATORS:
-        kind = {}
-        if features:
-            kind["atomInvariantsGenerator"] = rdFingerprintGenerator.GetMorganFeatureAtomInvGen()
-        _GENERATORS[key] = rdFingerprintGenerator.GetMorganGenerator(
-            radius=radius, fpSize=2048, **kind
-        )
-    return _GENERATORS[key]
-
-
-@cache
-def _atom_pair_generator() -> Any:
-    return rdFingerprintGenerator.GetAtomPairGenerator(maxDistance=10)
-
-
 @cache
 def _sascorer() -> Any:
     """RDKit's module for synthetic accessibility; loading its table takes a second."""
@@ -78,7 +61,8 @@ class Molecule:
         self.smiles = smiles
         self.mol = mol
         self.tokens = tokens_of(smiles) if tokens is None else tokens
-        self._fingerprints: dict[tuple[int, bool, bool], Any] = {}
+        self._fingerprints: dict[tuple[str, int, bool, bool], Any] = {}
+        self._conformers: dict[int, Chem.Mol] = {}
 
     @cached_property
     def logp(self) -> float:
@@ -123,7 +107,7 @@ class Molecule:
     def atom_pairs(self) -> Any:
         """Sparse counts of pairs of atoms with the bonds between them, at most 10 (Carhart et al.
         1985)."""
-        return _atom_pair_generator().GetSparseCountFingerprint(self.mol)
+        return self.fingerprint_of("atom_pairs")
 
     @cached_property
     def pharmacophores(self) -> NDArray[np.int64]:
@@ -132,9 +116,20 @@ class Molecule:
 
     def fingerprint(self, radius: int = 2, counts: bool = False, features: bool = False) -> Any:
         """Morgan fingerprint: 2048 bits, or sparse counts; `features` as for `morgan`."""
-        key = (radius, counts, features)
+        return self.fingerprint_of("fcfp" if features else "morgan", radius, counts)
+
+    def fingerprint_of(
+        self, name: str, radius: int = 2, counts: bool = True, folded: bool = True
+    ) -> Any:
+        """The fingerprint of that name; see `fingerprints.fingerprint`."""
+        key = (name, radius, counts, folded)
         if key not in self._fingerprints:
-            generator = morgan(radius, features)
-            make = generator.GetSparseCountFingerprint if counts else generator.GetFingerprint
-            self._fingerprints[key] = make(self.mol)
+            self._fingerprints[key] = fingerprint(self.mol, *key)
         return self._fingerprints[key]
+
+    def conformers(self, count: int = 1) -> Chem.Mol:
+        """A copy with hydrogen atoms and `count` conformers, the same in every run. Raises
+        ValueError where RDKit finds none."""
+        if count not in self._conformers:
+            self._conformers[count] = conformers(self.mol, count)
+        return self._conformers[count]

@@ -68,10 +68,16 @@ def prefixes(tokens: Sequence[str]) -> list[float]:
     return [_prefix_term("".join(tokens[:t])) if t else 0.0 for t in range(len(tokens))]
 
 
-@component("sequence_tutor", domain="molecules", invalid=invalid, prefixes=prefixes)
+@component(
+    "sequence_tutor",
+    domain="molecules",
+    invalid=invalid,
+    prefixes=prefixes,
+    reference="Jaques et al. 2017, https://arxiv.org/abs/1611.02796",
+)
 def sequence_tutor(molecule: Molecule, prefix_terms: bool = False) -> float:
-    """Terminal reward of a valid molecule: quality and the penalties.
+    """The objective of the Sequence Tutor paper: quality and penalties, see below.
 
-    prefix_terms: also pay for prefixes (see `prefixes`); the compiled reward adds these terms.
+    prefix_terms: also pay for beginnings that are molecules.
     """
     return quality(molecule) + penalties(molecule.tokens)

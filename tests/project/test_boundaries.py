@@ -122,6 +122,7 @@ ALLOWED = {
         "Of a file: smiles or melody; by default what it looks like.",
         "Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI.",
         "smiles",
+        "smiles",
         "smiles or melody.",
     ],
 }

@@ -94,11 +94,11 @@ def test_the_functions_of_the_page_on_rewards_are_components(
             exec(block, {"__name__": "notebook"})
     chosen = [
         {"name": "python", "function": "my_rewards:carbons"},
-        {"name": "heavy_atoms", "above": 1},
+        {"name": "excess_atoms", "above": 1},
     ]
     reward = build_reward(parse_config({"reward": {"component": chosen}}).reward)
     scores = reward.score(["CCO"])
-    assert scores.raw["python"][0] == 2 and scores.raw["heavy_atoms"][0] == 2
+    assert scores.raw["python"][0] == 2 and scores.raw["excess_atoms"][0] == 2
     monkeypatch.delitem(sys.modules, "my_rewards")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -66,12 +67,29 @@ class Plain:
     assert without_a_line(source) == ["Batch.lengths"]
 
 
-def test_the_table_of_the_config_has_the_lines_of_the_fields():
-    """`python docs/config_table.py` writes it."""
-    spec = importlib.util.spec_from_file_location("config_table", ROOT / "docs/config_table.py")
+def script(name: str) -> ModuleType:
+    """A script of docs/, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_of_the_components_are_those_of_the_registry():
+    """`python docs/component_tables.py` writes them."""
+    module = script("component_tables")
+    assert module.PAGE.read_text(encoding="utf-8") == module.page()
+    for name in ("similarity", "descriptor", "sequence_tutor"):
+        assert f"| `{name}` |" in module.component_table()
+    assert "| `similarity` | `radius` |" in module.option_table()
+    assert "| `value_mapping` |" in module.transform_table()
+    assert "zaleplon" not in module.component_table()  # a task, of another page
+
+
+def test_the_table_of_the_config_has_the_lines_of_the_fields():
+    """`python docs/config_table.py` writes it."""
+    module = script("config_table")
     assert module.PAGE.read_text(encoding="utf-8") == module.page()
     for key in ("learner.temperature", "stop.sequences", "actors.max_batch"):
         assert f"| `{key}` |" in module.table()

@@ -11,8 +11,8 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 
 from sequence_tutor.rewards.molecules.identity import identify
+from sequence_tutor.rewards.molecules.measures.properties import qed
 from sequence_tutor.rewards.molecules.molecule import Molecule
-from sequence_tutor.rewards.molecules.properties import qed
 from sequence_tutor.rewards.molecules.tasks.activity import ACTIVITY_TASKS
 from sequence_tutor.rewards.molecules.tasks.guacamol import GUACAMOL_TASKS
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sequence_tutor.rewards.molecules.tasks.classifiers import Classifier, Floats
 
 FEATURES = 2048
+KINASES = "Li et al. 2018, https://doi.org/10.1186/s13321-018-0287-6"
 # The folder of the three files, for `TASKS`; a component has the option `model`.
 FOLDER = "SEQUENCE_TUTOR_TDC_MODELS"
 
@@ -53,7 +54,14 @@ def _bits(molecule: Molecule) -> Floats:
     return bits
 
 
-@component("drd2", domain="molecules", bounded=True, check=_check_model)
+@component(
+    "drd2",
+    domain="molecules",
+    bounded=True,
+    check=_check_model,
+    reference="Olivecrona et al. 2017, https://doi.org/10.1186/s13321-017-0235-x",
+    example='model = "drd2_current.pkl"',
+)
 def drd2(molecule: Molecule, *, model: str) -> float:
     """Probability of acting on the dopamine receptor D2 (Olivecrona et al. 2017).
 
@@ -62,7 +70,14 @@ def drd2(molecule: Molecule, *, model: str) -> float:
     return _load(model).probability(_folded_counts(molecule))
 
 
-@component("gsk3b", domain="molecules", bounded=True, check=_check_model)
+@component(
+    "gsk3b",
+    domain="molecules",
+    bounded=True,
+    check=_check_model,
+    reference=KINASES,
+    example='model = "gsk3b_current.pkl"',
+)
 def gsk3b(molecule: Molecule, *, model: str) -> float:
     """Probability of inhibiting the kinase GSK3-beta (Li et al. 2018; Jin et al. 2020).
 
@@ -71,7 +86,14 @@ def gsk3b(molecule: Molecule, *, model: str) -> float:
     return _load(model).probability(_bits(molecule))
 
 
-@component("jnk3", domain="molecules", bounded=True, check=_check_model)
+@component(
+    "jnk3",
+    domain="molecules",
+    bounded=True,
+    check=_check_model,
+    reference=KINASES,
+    example='model = "jnk3_current.pkl"',
+)
 def jnk3(molecule: Molecule, *, model: str) -> float:
     """Probability of inhibiting the kinase JNK3 (Li et al. 2018; Jin et al. 2020).
 

@@ -31,6 +31,7 @@ from sequence_tutor.rewards.molecules.tasks.parts import (
 )
 from sequence_tutor.rewards.registry import component
 
+PAPER = "Brown et al. 2019, https://doi.org/10.1021/acs.jcim.8b00839"
 GUACAMOL_TASKS: dict[str, Callable[[Molecule], float]] = {}
 # The pattern of the ring system that `deco_hop` keeps and `scaffold_hop` replaces.
 _SCAFFOLD = "[#7]-c1n[c;h1]nc2[c;h1]c(-[#8])[c;h0][c;h1]c12"
@@ -39,7 +40,9 @@ _SCAFFOLD = "[#7]-c1n[c;h1]nc2[c;h1]c(-[#8])[c;h0][c;h1]c12"
 def _task(function: Callable[[Molecule], float]) -> Callable[[Molecule], float]:
     """Registers a task as a component under the function's name."""
     name = function.__name__
-    GUACAMOL_TASKS[name] = component(name, domain="molecules", bounded=True)(function)
+    GUACAMOL_TASKS[name] = component(name, domain="molecules", bounded=True, reference=PAPER)(
+        function
+    )
     return function
 
 
