@@ -47,7 +47,7 @@ class Description:
     range: str
     """The limits of its values."""
     cost: str
-    """About how long it takes for a molecule; "" where nobody has measured it."""
+    """About how long it takes for a molecule; "" where it isn't measured."""
     options: tuple[Option, ...]
     """Its options, in their order."""
     reference: str
