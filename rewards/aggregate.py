@@ -3,11 +3,14 @@
 The sum and the arithmetic mean are linear: `LINEAR` gives the reward per unit of each component,
 so a component that judges by the step can be paid at the step that earns it. A sequence's reward
 doesn't depend on the rest of its batch, not even in the last bit, so matrix products aren't used.
+
+Filters and penalties aren't part of the aggregate: they multiply it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,3 +60,28 @@ LINEAR: dict[str, Callable[[Values], Values]] = {
     "arithmetic_mean": lambda weights: np.asarray(weights / weights.sum()),
     "sum": lambda weights: weights,
 }
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """How the components of a reward become one number."""
+
+    name: str
+    """A key of AGGREGATES."""
+    weights: Values
+    """float64 [K] of all components."""
+    multiplies: NDArray[np.bool_]
+    """bool [K]: whether a component is a filter or a penalty."""
+
+    def __call__(self, values: Values) -> Values:
+        """float64 [B,K] -> [B]: the aggregate of the scores times the filters and penalties. A row
+        with a filter or penalty of 0 is 0, whether its other values are known or NaN."""
+        scores, weights = values[:, ~self.multiplies], self.weights[~self.multiplies]
+        if not self.multiplies.any():
+            return AGGREGATES[self.name](scores, weights)
+        factors = values[:, self.multiplies]
+        stopped = (factors == 0).any(axis=1)
+        found = np.zeros(len(values))
+        found[~stopped] = AGGREGATES[self.name](scores[~stopped], weights)
+        found[~stopped] *= factors[~stopped].prod(axis=1)
+        return found

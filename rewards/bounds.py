@@ -71,13 +71,16 @@ def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
     Raises ValueError with one sentence for unknown components or options.
     """
     chosen, known = chosen_components(config, domain), components(domain)
-    ranges = [_component_range(one, known.get(one.name)) for one in chosen]
+    scores = [one for one in chosen if one.role == "score"]
+    ranges = [_component_range(one, known.get(one.name)) for one in scores]
     if any(one.options.get("prefix_terms") for one in chosen):
         return UNKNOWN  # the prefix terms are added
     if config.aggregate == "geometric_mean":  # a value outside 0..1 is a failure
         ranges = [(max(low, 0.0), min(high, 1.0)) for low, high in ranges]
-    weights = np.array([one.weight for one in chosen])
+    weights = np.array([one.weight for one in scores])
     low, high = (_aggregated(config, np.array(ends), weights) for ends in zip(*ranges, strict=True))
+    if len(scores) < len(chosen):  # filters and penalties multiply; a value below 0 is a failure
+        return 0.0, max(0.0, high)
     return low, high
 
 

@@ -41,8 +41,10 @@ def sole_component(config: RewardConfig, domain: str) -> Component | None:
 
 def _unpack(one: ComponentConfig, found: Bundle) -> list[ComponentConfig]:
     """The components of a bundle; its weight multiplies theirs. Raises ValueError."""
-    if one.transform is not None or one.label is not None:
-        raise ValueError(f"{one.name!r} is several components: it takes no transform and no label")
+    if one.transform is not None or one.label is not None or one.role != "score":
+        raise ValueError(
+            f"{one.name!r} is several components: it takes no transform, no label and no role"
+        )
     check_options("component", one.name, one.options, found.function, judges=False)
     try:
         unpacked = [ComponentConfig.model_validate(c) for c in found.function(**one.options)]

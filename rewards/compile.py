@@ -13,6 +13,7 @@ from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.chosen import chosen_components, sole_component
 from sequence_tutor.rewards.compiled_reward import Judge, Objective, Part
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig, TransformConfig
+from sequence_tutor.rewards.costs import costs
 from sequence_tutor.rewards.domains import domain_named
 from sequence_tutor.rewards.registry import Component, check_options, components
 from sequence_tutor.rewards.returned import one_for_each
@@ -27,8 +28,10 @@ def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
         parts.append(_compile(one, known.get(one.name), _key(one, [p.key for p in parts])))
         if config.aggregate == "geometric_mean":
             _require_bounded(one, known.get(one.name))
-    if not any(p.weight > 0 for p in parts):
-        raise ValueError("at least one reward.component needs a weight above 0")
+        if one.role != "score" and parts[-1].steps:
+            raise ValueError(f"{one.name!r} judges each step, so it can't be a {one.role}")
+    if not any(p.weight > 0 for p in parts if not p.multiplies):
+        raise ValueError("at least one reward.component needs a weight above 0, as a score")
     sole = sole_component(config, domain)
     for one in chosen:
         if one.options.get("prefix_terms") and (sole is None or sole.prefixes is None):
@@ -64,7 +67,7 @@ def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
         else:
             judge = _each(function, texts=True)
         at_once = bool(options.get("batched"))
-        return Part(key, one.weight, judge, one.transform, at_once=at_once)
+        return Part(key, one.weight, judge, one.transform, at_once=at_once, role=one.role)
     check_options("component", one.name, options, found.function)
     if found.check is not None:
         try:
@@ -76,7 +79,10 @@ def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
     else:
         judge = _each(found.function, options)
     ours = found.function.__module__.startswith("sequence_tutor.")
-    return Part(key, one.weight, judge, one.transform, found.steps, ours=ours)
+    cost = costs(found.domain).get(found.name, math.inf)
+    return Part(
+        key, one.weight, judge, one.transform, found.steps, ours=ours, role=one.role, cost=cost
+    )
 
 
 def _require_bounded(one: ComponentConfig, found: Component | None) -> None:

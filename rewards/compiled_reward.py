@@ -3,6 +3,10 @@
 Each sequence is parsed once. Where a component fails on a sequence, only that sequence fails: its
 status is FAILED and its reward NaN, never 0, which would teach the policy to avoid it.
 
+Filters come first, the cheapest of them at first, then penalties, then the others. A sequence whose
+reward is 0 for a filter or a penalty doesn't reach the components after it: their raw values are
+NaN, and its status is OK.
+
 A component that judges by the step is paid at each step where the aggregate is linear and it has no
 transform; otherwise its sum is one value of the whole sequence, like any other component's.
 """
@@ -16,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sequence_tutor.rewards.aggregate import AGGREGATES, LINEAR, Values
+from sequence_tutor.rewards.aggregate import LINEAR, Aggregate, Values
 from sequence_tutor.rewards.base import Domain, Identity, Scores, Status, unpriced
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
@@ -47,6 +51,14 @@ class Part:
     """Whether its function is a user's and takes a whole batch."""
     ours: bool = False
     """Whether its function is part of this package."""
+    role: str = "score"
+    """"score", "filter" or "penalty"; the last two multiply the aggregate."""
+    cost: float = math.inf
+    """Measured microseconds for a sequence; inf where it isn't known, as for a user's function."""
+
+    @property
+    def multiplies(self) -> bool:
+        return self.role != "score"
 
     def transformed(self, raw: Values) -> Values:
         return raw if self.transform is None else self.transform(raw)
@@ -85,12 +97,17 @@ class Objective:
         self.step_keys = tuple(p.key for p in parts if p.steps)
         self._config, self._parts, self._domain, self._sole = config, parts, domain, sole
         self._worth_of_invalid = worth_of_invalid
-        self._weights = np.array([p.weight for p in parts])
+        multiplies = np.array([p.multiplies for p in parts], bool)
+        weights = np.array([p.weight for p in parts])
+        self._aggregate = Aggregate(config.aggregate, weights, multiplies)
+        ranks = {"filter": 0, "penalty": 1, "score": 2}
+        # a stable order: dear components, and those of unknown cost, come last
+        self._order = sorted(parts, key=lambda p: (ranks[p.role], p.cost))
         self._prefixes = sole.prefixes if sole is not None and with_prefixes else None
         # component key -> reward per unit, paid at the step that earns it
         self._worth: dict[str, float] = {}
-        if config.aggregate in LINEAR:
-            worth = LINEAR[config.aggregate](self._weights)
+        if config.aggregate in LINEAR and not multiplies.any():
+            worth = LINEAR[config.aggregate](weights)
             self._worth = {
                 p.key: float(w)
                 for p, w in zip(parts, worth, strict=True)
@@ -112,10 +129,15 @@ class Objective:
                 if part.ours and not part.steps:
                     part.judge([parsed], [sequence])
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of the components in the order in which they are called."""
+        return tuple(part.key for part in self._order)
+
     def combined(self, values: Values) -> Values:
         """The rewards of valid sequences from the transformed values of their components, in the
         order of `keys`: float64 [B,K] -> [B]."""
-        return AGGREGATES[self._config.aggregate](values, self._weights)
+        return self._aggregate(values)
 
     def identify(self, sequence: str) -> Identity:
         """The identity of a sequence; no component is called."""
@@ -141,18 +163,43 @@ class Objective:
         scores = Scores(np.full(size, np.nan), np.full(size, _OK, np.int8), [""] * size)
         parsed, rows = self._read(sequences, tokens, scores)
         read = [sequences[i] for i in rows]
-        gathered = self._domain.gather(parsed) if self.step_keys else None
-        for part in self._parts:
-            judged = part.judge(gathered if part.steps else parsed, read)
-            self._enter(part, judged, rows, tokens, scores)
-        ok = np.flatnonzero(scores.status == _OK)
-        if len(ok):
-            table = np.array([scores.transformed[k][ok] for k in self.keys]).T.copy()
-            scores.rewards[ok] = self.combined(table)
+        for part in self._order:
+            items = self._domain.gather(parsed) if part.steps else parsed
+            self._enter(part, part.judge(items, read), rows, tokens, scores)
+            if part.multiplies:
+                # NaN where the component failed: the reward is unknown whatever the others say
+                left = np.flatnonzero(scores.transformed[part.key][rows] > 0).tolist()
+                rows, read = [rows[i] for i in left], [read[i] for i in left]
+                parsed = [parsed[i] for i in left]
+        scores = replace(
+            scores,
+            raw={key: scores.raw[key] for key in self.keys},
+            transformed={key: scores.transformed[key] for key in self.keys},
+        )
+        self._combine(scores)
         if self.pays_steps:
+            ok = np.flatnonzero(scores.status == _OK)
             scores = replace(scores, step_rewards=self._pay(tokens, ok, scores))
         pay_failed(scores, self._config.failed, [len(row) for row in tokens])
         return scores
+
+    def _combine(self, scores: Scores) -> None:
+        """Enter the rewards of the sequences that all their components have judged, or stopped."""
+        ok = np.flatnonzero(scores.status == _OK)
+        if not len(ok):
+            return
+        table = np.array([scores.transformed[k][ok] for k in self.keys]).T.copy()
+        scores.rewards[ok] = self.combined(table)
+        if self._aggregate.multiplies.any():
+            for row in ok[scores.rewards[ok] < 0].tolist():
+                _note(
+                    scores,
+                    row,
+                    "reward",
+                    f"{scores.rewards[row]:g} is below 0, which is what a filter gives: give the "
+                    "scores a transform to values of 0 and more",
+                )
+                scores.rewards[row] = np.nan
 
     def _read(
         self, sequences: list[str], tokens: Sequence[Sequence[str]], scores: Scores
@@ -206,14 +253,19 @@ class Objective:
                 _note(scores, i, part.key, complaint)
         with np.errstate(all="ignore"):  # an overflow gives a value that is refused below
             transformed = scores.transformed[part.key] = part.transformed(raw)
-        if self._config.aggregate == "geometric_mean" or not np.isfinite(transformed[rows]).all():
+        bounded = part.multiplies or self._config.aggregate == "geometric_mean"
+        if bounded or not np.isfinite(transformed[rows]).all():
             for i in rows:
                 if not math.isnan(raw[i]):
-                    _note(scores, i, part.key, self._out_of_range(transformed[i]))
+                    _note(scores, i, part.key, self._out_of_range(part, transformed[i]))
 
-    def _out_of_range(self, value: float) -> str:
+    def _out_of_range(self, part: Part, value: float) -> str:
         if not math.isfinite(value):
             return f"transform gave {value}"
+        if part.role == "filter" and value not in (0.0, 1.0):
+            return f"a filter is 0 or 1, not {value:g}: give it a transform such as step"
+        if part.role == "penalty" and not 0.0 <= value <= 1.0:
+            return f"{value:g} is outside 0..1, where a penalty must be"
         if self._config.aggregate == "geometric_mean" and not 0.0 <= value <= 1.0:
             return f"{value:g} is outside 0..1, which geometric_mean needs"
         return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -73,6 +73,17 @@ class ComponentConfig(BaseModel):
     """Applied to the raw values before the aggregate; None for none."""
     label: str | None = None
     """Name of the component in results; None for `name`."""
+    role: Literal["score", "filter", "penalty"] = "score"
+    """A score is part of the aggregate; a filter, 0 or 1, and a penalty, 0 to 1, multiply it."""
+
+    @model_validator(mode="after")
+    def _check_role(self) -> ComponentConfig:
+        if self.role != "score" and "weight" in self.model_fields_set:
+            raise ValueError(
+                f"the {self.role} {self.name!r} multiplies the reward and has no weight: leave "
+                "weight out"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -140,14 +151,17 @@ class RewardConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_weights(self) -> RewardConfig:
-        if not any(c.weight > 0 for c in self.component):
-            raise ValueError("at least one reward.component needs a weight above 0")
+        if not any(c.weight > 0 for c in self.component if c.role == "score"):
+            raise ValueError("at least one reward.component needs a weight above 0, as a score")
         return self
 
     def identity(self) -> str:
         """16 hexadecimal characters, the same for configs that give the same scores: limits of time
         and memory, and the reward of failures, don't count."""
         judged = self.model_dump(include={"aggregate", "invalid", "component"})
+        for component in judged["component"]:  # as before there were roles
+            if component["role"] == "score":
+                del component["role"]
         if self.invalid is None:
             judged["worth of invalid"] = _WORTH_OF_INVALID
         text = json.dumps(judged, sort_keys=True, separators=(",", ":"), default=str)

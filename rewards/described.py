@@ -8,10 +8,9 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from sequence_tutor.rewards.costs import costs
 from sequence_tutor.rewards.options import signature_options
 from sequence_tutor.rewards.registry import Component, components
 from sequence_tutor.rewards.transforms import TRANSFORMS
@@ -146,13 +145,6 @@ def _range_text(low: float, high: float) -> str:
     if math.isinf(low):
         return "any" if math.isinf(high) else f"up to {high:g}"
     return f"from {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
-
-
-@cache
-def costs(domain: str) -> dict[str, float]:
-    """Measured microseconds for a sequence, by component; empty for a domain without the file."""
-    path = files("sequence_tutor.rewards") / domain / "costs.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def cost_text(microseconds: float | None) -> str:

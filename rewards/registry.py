@@ -21,7 +21,7 @@ from sequence_tutor.rewards.options import signature_options as signature_option
 
 ENTRY_POINTS = "sequence_tutor.rewards"
 # keys of [[reward.component]] that are its own fields, so no option may have these names
-RESERVED = frozenset({"name", "weight", "transform", "label"})
+RESERVED = frozenset({"name", "weight", "transform", "label", "role"})
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -18,9 +18,9 @@ from rdkit.Chem import FilterCatalog
 from sequence_tutor.rewards import score_one
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.costs import costs
 from sequence_tutor.rewards.described import (
     cost_text,
-    costs,
     described_components,
     described_transforms,
 )
