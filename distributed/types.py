@@ -239,6 +239,8 @@ class ScoreReport:
     """New scores, without invalid sequences, by what made the sequence."""
     policy: PolicySamples = PolicySamples()
     """The rows that the policy made."""
+    calls_saved: int = 0
+    """Calls of components that weren't made, since a filter or penalty of 0 came first."""
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,15 @@ class Objective:
         """The names of the components in the order in which they are called."""
         return tuple(part.key for part in self._order)
 
+    @property
+    def said(self) -> str:
+        """A sentence on this order for the start of a run; "" where every component is called."""
+        if not self._aggregate.multiplies.any():
+            return ""
+        roles = [f" ({part.role})" if part.multiplies else "" for part in self._order]
+        names = [key + role for key, role in zip(self.order, roles, strict=True)]
+        return f"components in the order of their calls: {', '.join(names)}"
+
     def combined(self, values: Values) -> Values:
         """The rewards of valid sequences from the transformed values of their components, in the
         order of `keys`: float64 [B,K] -> [B]."""

@@ -138,6 +138,7 @@ class Progress:
             ("waiting to be scored, being scored", f"{m.waiting_to_be_scored}, {m.scoring}"),
             ("rows in the replay", str(m.replay_rows)),
             ("failed scores", str(m.failed)),
+            ("calls of components saved by filters", str(m.calls_saved)),
             ("bottleneck", m.bottleneck.text),
         ]
         if self.run.searches:

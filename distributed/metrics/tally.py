@@ -49,6 +49,9 @@ class Metrics:
     """Share of this tick's scored sequences that needed no new score, 0 to 1."""
     failed: int = 0
     """Sequences without a score, repeated ones included."""
+    calls_saved: int = 0
+    """Calls of components that weren't made, since a filter or penalty of 0 came first; since the
+    start of this driver."""
     scores_ok: int = 0
     """New scores with `Status.OK`."""
     scores_invalid: int = 0
@@ -197,6 +200,8 @@ class Tally:
     """Sequences without a score."""
     valid: int = 0
     """Sequences of `Status.OK`."""
+    calls_saved: int = 0
+    """Calls of components that weren't made, since the start of this driver."""
     error: str = ""
     """The last error of the reward, empty where there was none."""
     statuses: np.ndarray = field(default_factory=lambda: np.zeros(len(Status), np.int64))
@@ -284,6 +289,7 @@ class Tally:
         self.scores_used += report.paid
         self.failed += report.failed
         self.valid += report.valid
+        self.calls_saved += report.calls_saved
         self.statuses += report.statuses
         self.durations += report.durations
         self.error = report.error or self.error
@@ -327,6 +333,7 @@ class Tally:
                 sum(r.repeated for r in self.scored) / rows if rows else last.repeated_share
             ),
             failed=self.failed,
+            calls_saved=self.calls_saved,
             **dict(zip(STATUSES, self.statuses.tolist(), strict=True)),
             lost_samples=self.lost_samples,
             reward_mean=rewards / rewarded if rewarded else last.reward_mean,

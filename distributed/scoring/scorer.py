@@ -107,6 +107,8 @@ class Work:
     """int64 [len(Status)] new scores by the number of their status."""
     durations: np.ndarray = field(default_factory=lambda: count_durations([]))
     """int64 [DURATIONS] new scores by how long they took, as in `ScoreReport`."""
+    calls_saved: int = 0
+    """As in `ScoreReport`."""
 
 
 def count_statuses(status: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -118,6 +120,12 @@ def count_durations(seconds: Sequence[float] | np.ndarray) -> np.ndarray:
     """int64 [DURATIONS]: how many are above the bound before and up to each of SCORE_SECONDS."""
     buckets = np.searchsorted(SCORE_SECONDS, np.asarray(seconds, np.float64))
     return np.bincount(buckets, minlength=DURATIONS)
+
+
+def calls_saved(scores: Scores) -> int:
+    """How many raw values sequences of Status.OK lack: their components weren't called."""
+    ok = scores.status == Status.OK
+    return sum(int((np.isnan(values) & ok).sum()) for values in scores.raw.values())
 
 
 class Scorer:
@@ -271,6 +279,7 @@ class Scorer:
         judged = scored.status != Status.INVALID
         work.sources_scored.update(s for s, j in zip(scored.sources, judged, strict=True) if j)
         work.statuses += count_statuses(scored.status)
+        work.calls_saved += calls_saved(scored.scores)
         work.durations += count_durations(scored.seconds[judged])
         scores = scored.scores
         for i, key in enumerate(scored.keys):
@@ -300,6 +309,7 @@ class Scorer:
             durations=tuple(work.durations.tolist()),
             unpriced=int(unpriced(rewards, status).sum()),
             scored_by=dict(work.sources_scored),
+            calls_saved=work.calls_saved,
             # counted by what was added, so that a row that is paid for already is as new as before
             policy=PolicySamples(
                 rows=len(by_policy),

@@ -41,6 +41,14 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "invalid": -0.1,
     },
     "sum": {"component": [{"name": "logp", "weight": 0.1}, {"name": "sa"}, {"name": "tpsa"}]},
+    "filters": {
+        "component": [
+            {"name": "python", "function": "bad_rewards:by_element"},
+            {"name": "qed"},
+            {"name": "ring_count", "transform": {"type": "step", "high": 1}, "role": "filter"},
+            {"name": "csp3", "role": "penalty"},
+        ],
+    },
     "failures beside unpriced ones": {
         "component": [
             {"name": "python", "function": "bad_rewards:by_element"},

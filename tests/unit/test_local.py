@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable
@@ -128,6 +129,23 @@ def test_a_closure_as_reward_runs_in_this_thread(tiny_prior: Path, tmp_path: Pat
     assert set(seen) == {(os.getpid(), here)}
     best = made.top(3)
     assert len(best) == 3 and best[0]["reward"] == max(rows(tmp_path / "run").rewards)
+
+
+def test_calls_that_filters_save_are_counted(make_run: Callable[..., RunConfig], tmp_path: Path):
+    ring = {"name": "ring_count", "transform": {"type": "step", "low": 1}, "role": "filter"}
+    run = make_run(reward={"component": [{"name": "qed"}, {"name": "sa", "weight": 0}, ring]})
+    out = io.StringIO()
+    summary = optimize(run, tmp_path / "run", Console(file=out, width=200), Options(local=True))
+    record = rows(tmp_path / "run")
+    ok = record.status == Status.OK
+    stopped = ok & (record.raw["ring_count"] == 0)
+    assert 0 < stopped.sum() < ok.sum() == 100
+    assert (record.rewards[stopped] == 0).all() and (record.rewards[ok & ~stopped] > 0).all()
+    for name in ("qed", "sa"):
+        assert (np.isnan(record.raw[name]) == (stopped | ~ok)).all()
+    assert summary.metrics.calls_saved == 2 * stopped.sum()
+    order = "components in the order of their calls: ring_count (filter), sa, qed"
+    assert order in out.getvalue()
 
 
 def test_a_loop_that_is_left_early_can_be_resumed(tiny_prior: Path, tmp_path: Path):
