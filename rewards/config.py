@@ -78,7 +78,7 @@ class ComponentConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_role(self) -> ComponentConfig:
-        if self.role != "score" and "weight" in self.model_fields_set:
+        if self.role != "score" and self.weight != 1:
             raise ValueError(
                 f"the {self.role} {self.name!r} multiplies the reward and has no weight: leave "
                 "weight out"

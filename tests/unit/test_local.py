@@ -146,6 +146,11 @@ def test_calls_that_filters_save_are_counted(make_run: Callable[..., RunConfig],
     assert summary.metrics.calls_saved == 2 * stopped.sum()
     order = "components in the order of their calls: ring_count (filter), sa, qed"
     assert order in out.getvalue()
+    longer = run.model_copy(update={"stop": run.stop.model_copy(update={"scores": 120})})
+    again = optimize(
+        longer, tmp_path / "run", Console(quiet=True), Options(resume=True, local=True)
+    )
+    assert again.metrics.scores_used == 120
 
 
 def test_a_loop_that_is_left_early_can_be_resumed(tiny_prior: Path, tmp_path: Path):
