@@ -76,10 +76,12 @@ class Aggregate:
     def __call__(self, values: Values) -> Values:
         """float64 [B,K] -> [B]: the aggregate of the scores times the filters and penalties. A row
         with a filter or penalty of 0 is 0, whether its other values are known or NaN."""
-        scores, weights = values[:, ~self.multiplies], self.weights[~self.multiplies]
         if not self.multiplies.any():
-            return AGGREGATES[self.name](scores, weights)
-        factors = values[:, self.multiplies]
+            return AGGREGATES[self.name](values, self.weights)
+        # the order in memory sets the order of a sum, and so its last bit
+        scores = np.ascontiguousarray(values[:, ~self.multiplies])
+        factors = np.ascontiguousarray(values[:, self.multiplies])
+        weights = self.weights[~self.multiplies]
         stopped = (factors == 0).any(axis=1)
         found = np.zeros(len(values))
         found[~stopped] = AGGREGATES[self.name](scores[~stopped], weights)
