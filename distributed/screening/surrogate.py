@@ -6,7 +6,7 @@ an uninterrupted one. Rewards are standardised; the prior mean is that of the ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -19,7 +19,7 @@ from sequence_tutor.distributed.screening.tanimoto import Comparison, Indicators
 # the signal's.
 NOISES = (0.001, 0.01, 0.1)
 # Most rows that this choice is made on; it costs the cube of them for each point of the grid.
-FIT_ROWS = 400
+FIT_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,7 @@ class GaussianProcess:
 
     def predict(self, blocks: list[np.ndarray]) -> Prediction:
         """The posterior of M others, counts uint8 [M,F] each."""
-        indicators = self._comparison.indicators
-        kernels = [one.kernel(b) for one, b in zip(indicators, blocks, strict=True)]
-        across = _mixed(kernels, self.mix)
+        across = self._sum(self._comparison.across, blocks)
         half = solve_triangular(self._factor, across.T, lower=True, check_finite=False)
         unexplained = np.maximum(1.0 - np.einsum("nm,nm->m", half, half), 1e-9)
         means = self._means + self._spreads * (across @ self._weights)
@@ -98,10 +96,22 @@ class GaussianProcess:
     def covariance(self, prediction: Prediction, rows: np.ndarray) -> np.ndarray:
         """Posterior covariance of the first output among R of the predicted, float64 [R,R]."""
         chosen = [block[rows] for block in prediction.blocks]
-        prior = _mixed([Indicators(block).kernel(block) for block in chosen], self.mix)
+        prior = self._sum(lambda _, block: Indicators(block).kernel(block), chosen)
         half = prediction.half[:, rows]
         covariance: np.ndarray = (prior - half.T @ half) * self._scales[0] ** 2
         return covariance
+
+    def _sum(
+        self, kernel: Callable[[int, np.ndarray], np.ndarray], blocks: list[np.ndarray]
+    ) -> np.ndarray:
+        """The mix of the blocks' kernels, float64; those without a share aren't computed."""
+        parts = [
+            share * kernel(number, block).astype(np.float64)
+            for number, (block, share) in enumerate(zip(blocks, self.mix, strict=True))
+            if share
+        ]
+        whole: np.ndarray = np.add.reduce(parts)
+        return whole
 
 
 def _mixed(kernels: list[np.ndarray], mix: Sequence[float]) -> np.ndarray:

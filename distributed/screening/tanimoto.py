@@ -47,7 +47,14 @@ class Comparison:
     def __init__(self) -> None:
         self._keys: list[str] = []
         self._kernels: list[np.ndarray] = []
-        self.indicators: list[Indicators] = []
+        self._blocks: list[np.ndarray] = []
+        self._indicators: dict[int, Indicators] = {}
+
+    def across(self, number: int, counts: np.ndarray) -> np.ndarray:
+        """Kernel of others, uint8 [M,F], with the N rows, by block `number`: float32 [M,N]."""
+        if number not in self._indicators:
+            self._indicators[number] = Indicators(self._blocks[number])
+        return self._indicators[number].kernel(counts)
 
     def take(self, keys: list[str], blocks: list[np.ndarray]) -> list[np.ndarray]:
         """Kernels of N rows among themselves, one float32 [N,N] for each block of counts [N,F].
@@ -57,14 +64,14 @@ class Comparison:
         place = {key: i for i, key in enumerate(self._keys)}
         before = np.array([place.get(key, -1) for key in keys], np.int64)
         old, new = np.flatnonzero(before >= 0), np.flatnonzero(before < 0)
-        self.indicators = [Indicators(counts) for counts in blocks]
+        self._blocks, self._indicators = list(blocks), {}
         kernels = []
         for number, counts in enumerate(blocks):
             kernel = np.empty((len(keys), len(keys)), np.float32)
             if len(old):
                 kernel[np.ix_(old, old)] = self._kernels[number][np.ix_(before[old], before[old])]
-            kernel[new] = self.indicators[number].kernel(counts[new])
-            kernel[:, new] = kernel[new].T
+            kernel[:, new] = Indicators(counts[new]).kernel(counts)
+            kernel[new] = kernel[:, new].T
             kernels.append(kernel)
         self._keys, self._kernels = list(keys), kernels
         return kernels
