@@ -1,0 +1,60 @@
+"""SMILES of mol blocks, which are the molecules of SD files.
+
+A mol block that can't be read gives a text that no SMILES begins with, and `identity` finds the
+reason in it, so that the row of the molecule is invalid and says why.
+"""
+
+from __future__ import annotations
+
+from rdkit import Chem, rdBase
+
+from sequence_tutor.rewards.molecules.identity import (
+    MAX_ATOMS,
+    MAX_RINGS,
+    UNREADABLE,
+    first_reason,
+)
+
+# Lines of a mol block below which it can't have too many atoms or rings for RDKit.
+_FEW_LINES = MAX_RINGS
+
+
+def smiles_of(block: str, fault: str = "") -> str:
+    """The canonical SMILES of a mol block, V2000 or V3000, with its stereochemistry.
+
+    Explicit hydrogens become implicit, as in a SMILES. Where there is no molecule, or `fault` says
+    what is wrong, a text with the reason. Neither has white space. Raises only MemoryError.
+    """
+    if fault:
+        return _unreadable(fault)
+    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
+        try:
+            if block.count("\n") > _FEW_LINES and (fault := _too_large(block)):
+                return _unreadable(fault)
+            mol = Chem.MolFromMolBlock(block)
+            if mol is None:
+                return _unreadable(first_reason(log.messages))
+            if not mol.GetNumAtoms():
+                return _unreadable("it has no atoms")
+            return str(Chem.MolToSmiles(mol))
+        except MemoryError:
+            raise
+        except Exception as error:  # RDKit raises for some damaged blocks instead of returning None
+            return _unreadable(str(error) or type(error).__name__)
+
+
+def _too_large(block: str) -> str:
+    """Why RDKit would take too long to find rings and stereochemistry; "" where it wouldn't."""
+    mol = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
+    if mol is None:
+        return ""  # read again, for the reason
+    atoms = mol.GetNumHeavyAtoms()
+    if atoms > MAX_ATOMS:
+        return f"{atoms:,} atoms, more than {MAX_ATOMS:,}"
+    rings = mol.GetNumBonds() - mol.GetNumAtoms() + 1
+    return f"{rings:,} rings, more than {MAX_RINGS:,}" if rings > MAX_RINGS else ""
+
+
+def _unreadable(reason: str) -> str:
+    """A text without white space, as the readers of files cut a sequence off there."""
+    return UNREADABLE + "_".join(reason.split())
