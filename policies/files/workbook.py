@@ -1,7 +1,7 @@
 """Rows of the first sheet of an Excel workbook (.xlsx) as texts.
 
-Rows are read one after the other; only the workbook's list of shared texts is held as a whole, as
-openpyxl needs it, and a list that is too large is refused before it is unpacked. Of a formula the
+Rows are read one after the other. openpyxl holds about 100 bytes of each row that it has read, and
+the workbook's list of shared texts; a list that is too large is refused before it is unpacked. Of a formula the
 value that Excel stored is read; nothing is computed or run. Faults raise a CorpusError.
 """
 
