@@ -1,8 +1,8 @@
 """Rows of the first sheet of an Excel workbook (.xlsx) as texts.
 
 Rows are read one after the other. openpyxl holds about 100 bytes of each row that it has read, and
-the workbook's list of shared texts; a list that is too large is refused before it is unpacked. Of a formula the
-value that Excel stored is read; nothing is computed or run. Faults raise a CorpusError.
+the workbook's list of shared texts; a list that is too large is refused before it is unpacked. Of a
+formula the value that Excel stored is read; nothing is computed or run. Faults raise a CorpusError.
 """
 
 from __future__ import annotations

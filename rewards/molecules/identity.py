@@ -23,9 +23,8 @@ from rdkit import Chem, rdBase
 MAX_ATOMS, MAX_RINGS, MAX_CHARACTERS = 1_000, 400, 10_000
 # Times that a canonical form is read back in search of one that stays the same.
 MAX_ROUNDS = 8
-# How a text begins that stands for a damaged record of a file; the reason follows, with "_" for
-# spaces.
-UNREADABLE = "unreadable:"
+# How a text begins that stands for what has no SMILES; see `unreadable`.
+_UNREADABLE = "unreadable:"
 # Number of molecules cached between finding the key and scoring; about 10 kB each.
 REMEMBERED = 1_024
 
@@ -87,13 +86,18 @@ def read(smiles: str) -> tuple[Chem.Mol | None, str]:
     return (mol, "") if mol.GetNumAtoms() else (None, "it has no atoms")
 
 
+def unreadable(reason: str) -> str:
+    """A text that is invalid for this reason, for a damaged record of a file. It has no white
+    space, as the readers of files cut a sequence off there."""
+    return _UNREADABLE + "_".join(reason.split())
+
+
 def _refusal(smiles: str) -> str:
     """Why a text is refused before RDKit reads it; "" where it isn't."""
     if not smiles:
         return "it is empty"
-    if smiles.startswith(UNREADABLE):
-        reason = smiles.removeprefix(UNREADABLE).replace("_", " ")
-        return f"the record can't be read: {reason}"
+    if smiles.startswith(_UNREADABLE):
+        return smiles.removeprefix(_UNREADABLE).replace("_", " ")
     if len(smiles) > MAX_CHARACTERS:
         return f"longer than {MAX_CHARACTERS:,} characters"
     if not smiles.isascii() or not smiles.isprintable() or " " in smiles:

@@ -11,8 +11,8 @@ from rdkit import Chem, rdBase
 from sequence_tutor.rewards.molecules.identity import (
     MAX_ATOMS,
     MAX_RINGS,
-    UNREADABLE,
     first_reason,
+    unreadable,
 )
 
 # Lines of a mol block below which it can't have too many atoms or rings for RDKit.
@@ -56,5 +56,4 @@ def _too_large(block: str) -> str:
 
 
 def _unreadable(reason: str) -> str:
-    """A text without white space, as the readers of files cut a sequence off there."""
-    return UNREADABLE + "_".join(reason.split())
+    return unreadable(f"mol block: {reason}")
