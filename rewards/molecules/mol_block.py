@@ -6,6 +6,8 @@ reason in it, so that the row of the molecule is invalid and says why.
 
 from __future__ import annotations
 
+import re
+
 from rdkit import Chem, rdBase
 
 from sequence_tutor.rewards.molecules.identity import (
@@ -17,6 +19,7 @@ from sequence_tutor.rewards.molecules.identity import (
 
 # Lines of a mol block below which it can't have too many atoms or rings for RDKit.
 _FEW_LINES = MAX_RINGS
+_ELEMENT = re.compile(r"Element '.*' not found")
 
 
 def smiles_of(block: str, fault: str = "") -> str:
@@ -33,7 +36,7 @@ def smiles_of(block: str, fault: str = "") -> str:
                 return _unreadable(fault)
             mol = Chem.MolFromMolBlock(block)
             if mol is None:
-                return _unreadable(first_reason(log.messages))
+                return _unreadable(_reason(log.messages))
             if not mol.GetNumAtoms():
                 return _unreadable("it has no atoms")
             return str(Chem.MolToSmiles(mol))
@@ -53,6 +56,17 @@ def _too_large(block: str) -> str:
         return f"{atoms:,} atoms, more than {MAX_ATOMS:,}"
     rings = mol.GetNumBonds() - mol.GetNumAtoms() + 1
     return f"{rings:,} rings, more than {MAX_RINGS:,}" if rings > MAX_RINGS else ""
+
+
+def _reason(messages: str) -> str:
+    """RDKit's complaint in words: it gives none where a block ends too early, and where it finds
+    the fault by an assertion of its own, it prints the line of its code and a stack."""
+    if not messages.strip():
+        return "it is cut off, or its counts don't fit its atoms and bonds"
+    if "Violation occurred" not in messages:
+        return first_reason(messages)
+    element = _ELEMENT.search(messages)
+    return element[0] if element else "one of its atoms or bonds is damaged"
 
 
 def _unreadable(reason: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def test_damaged_records_are_invalid_rows_with_a_reason(tmp_path: Path):
     found = reasons(path)
     assert found[0] == found[-1] == ""
     assert all(text.startswith("mol block: ") for text in found[1:-1])
+    assert "it is cut off" in found[1] and "Element 'Xx' not found" in found[2]
     assert "a line $$$$ is missing" in found[5]
     assert "valence" in found[6]
     assert [text for text in sequences(path) if text.startswith("CC")] == ["CCO", "CCO"]
@@ -59,7 +61,7 @@ def test_damaged_records_are_invalid_rows_with_a_reason(tmp_path: Path):
     check = domain_of("smiles").identify
     corpus = read_corpus(path, lambda text: check(text).reason or None)
     assert len(corpus.sequences) == 2 and corpus.broken_count == len(broken)
-    assert "record 2: 'unreadable:mol_block:_" in corpus.complaints()
+    assert re.search("record 2: .unreadable:mol_block:_it_is_cut_off", corpus.complaints())
 
 
 def test_fields_titles_and_v3000(tmp_path: Path):
@@ -131,7 +133,7 @@ def test_huge_records_and_molecules_do_not_fill_the_memory(
 ):
     path = tmp_path / "a.sdf"
     good = block("O") + "$$$$\n"
-    long = block("C") + "> <a>\n" + "x\n" * 2_000_000 + "\n$$$$\n"
+    long = block("C") + "> <a>\n" + ("x" * 99 + "\n") * 80_000 + "\n$$$$\n"
     large = block("C" * 1_100, v3000=True) + "$$$$\n"
     path.write_text(good + long + large + good)
     monkeypatch.setattr(sd_file, "LONGEST_RECORD", 200_000)
@@ -144,7 +146,7 @@ def test_huge_records_and_molecules_do_not_fill_the_memory(
     assert first == fourth == ""
     assert "longer than 200,000 characters" in second
     assert "1,100 atoms, more than 1,000" in third
-    assert peak < 12 << 20
+    assert peak < 3 << 20
 
 
 def test_too_many_fields_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
