@@ -19,6 +19,10 @@ from sequence_tutor.rewards.molecules.identity import (
 
 # Lines of a mol block below which it can't have too many atoms or rings for RDKit.
 _FEW_LINES = MAX_RINGS
+_COUNTS = re.compile(r"V30\s*COUNTS(.*)", re.I)
+_CONTINUED = re.compile(r"-[ \t]*\n[ \t]*M  V30 ?")
+_NUMBER = re.compile(r"\d+")
+_CUT_OFF = "it is cut off, or its counts don't fit its atoms and bonds"
 _ELEMENT = re.compile(r"Element '.*' not found")
 
 
@@ -32,7 +36,7 @@ def smiles_of(block: str, fault: str = "") -> str:
         return _unreadable(fault)
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         try:
-            if block.count("\n") > _FEW_LINES and (fault := _too_large(block)):
+            if fault := _too_large(block):
                 return _unreadable(fault)
             mol = Chem.MolFromMolBlock(block)
             if mol is None:
@@ -47,7 +51,14 @@ def smiles_of(block: str, fault: str = "") -> str:
 
 
 def _too_large(block: str) -> str:
-    """Why RDKit would take too long to find rings and stereochemistry; "" where it wouldn't."""
+    """Why RDKit would need too much memory or time to read a block; "" where it wouldn't."""
+    lines = block.count("\n")
+    # a line may go on in the next one, and RDKit makes room for as many atoms as a V3000 block says
+    for counts in _COUNTS.findall(_CONTINUED.sub("", block)):
+        if any(int(number) > lines for number in _NUMBER.findall(counts)):
+            return _CUT_OFF
+    if lines <= _FEW_LINES:
+        return ""
     mol = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
     if mol is None:
         return ""  # read again, for the reason
@@ -62,7 +73,7 @@ def _reason(messages: str) -> str:
     """RDKit's complaint in words: it gives none where a block ends too early, and where it finds
     the fault by an assertion of its own, it prints the line of its code and a stack."""
     if not messages.strip():
-        return "it is cut off, or its counts don't fit its atoms and bonds"
+        return _CUT_OFF
     if "Violation occurred" not in messages:
         return first_reason(messages)
     element = _ELEMENT.search(messages)

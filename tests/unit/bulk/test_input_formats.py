@@ -139,6 +139,8 @@ def test_each_command_reads_each_format(tmp_path: Path, form: str):
 def test_any_column_can_have_the_sequences(tmp_path: Path, form: str):
     path = written(tmp_path, form)
     assert list(read_lines(path, "reward")) == [row[2] for row in ROWS]
+    if form == ".sdf":  # the structure stays beside the field
+        assert UserColumns(path, "reward").schema.names == ["input.sequence", "name", "note"]
     with pytest.raises(ValueError, match="has no column 'mol'; it has: sequence, name, reward"):
         read_lines(path, "mol")
     if form != ".parquet":  # whose rows are counted without a look at its columns

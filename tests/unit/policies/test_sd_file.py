@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import tracemalloc
 from pathlib import Path
 
@@ -147,6 +148,18 @@ def test_huge_records_and_molecules_do_not_fill_the_memory(
     assert "longer than 200,000 characters" in second
     assert "1,100 atoms, more than 1,000" in third
     assert peak < 3 << 20
+
+
+@pytest.mark.parametrize("counts", ["30000000 2", "-\nM  V30 30000000 2", "3 30000000"])
+def test_counts_beyond_the_block_take_no_memory(tmp_path: Path, counts: str):
+    path = tmp_path / "a.sdf"
+    good = block("CCO", v3000=True) + "$$$$\n"
+    assert "COUNTS 3 2" in good
+    path.write_text(good + good.replace("COUNTS 3 2", f"COUNTS {counts}") + good)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert [text[:26] for text in sequences(path)] == ["CCO", "unreadable:mol_block:_it_i", "CCO"]
+    # RDKit would make room for that many atoms, a gigabyte
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
 def test_too_many_fields_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
