@@ -181,6 +181,8 @@ class Domain(ABC):
     cheapest: ClassVar[str] = ""
     """A component that costs next to nothing, for processes that only find keys; needed where
     `isolated`."""
+    standardizes: ClassVar[bool] = False
+    """Whether sequences have a standard form, see `standardize`."""
     breeds: ClassVar[bool] = False
     """Whether `mutate` and `cross` make something."""
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
@@ -215,6 +217,11 @@ class Domain(ABC):
     def quiet(self) -> AbstractContextManager[Any]:
         """A context in which libraries print nothing about invalid sequences."""
         return nullcontext()
+
+    def standardize(self, sequence: str) -> str:
+        """The standard form of a sequence, for `reward.standardize`; one that is invalid or has
+        none gives an invalid text. Only called where `standardizes`."""
+        return sequence
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """Another spelling of the same thing; None where there is none."""

@@ -22,6 +22,8 @@ from sequence_tutor.rewards.returned import one_for_each
 def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
     """Compile the [reward] section. Raises ValueError with one sentence on what is wrong."""
     chosen = chosen_components(config, domain)
+    if config.standardize and not domain_named(domain).standardizes:
+        raise ValueError(f"reward.standardize: {domain} have no standard form; leave it out")
     known = components(domain)
     parts: list[Part] = []
     for one in chosen:

@@ -149,8 +149,8 @@ class Objective:
         return self._aggregate(values)
 
     def identify(self, sequence: str) -> Identity:
-        """The identity of a sequence; no component is called."""
-        return self._domain.identify(sequence)
+        """The identity of a sequence, or of its standard form; no component is called."""
+        return self._domain.identify(self._standardized(sequence))
 
     def score(
         self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
@@ -166,6 +166,9 @@ class Objective:
             return self._score(list(sequences), tokens)
 
     def _score(self, sequences: list[str], tokens: Sequence[Sequence[str]] | None) -> Scores:
+        if self._config.standardize:
+            # tokens are of the text as it was written
+            sequences, tokens = list(map(self._standardized, sequences)), None
         if tokens is None:
             tokens = [self._domain.split(s) for s in sequences]
         size = len(sequences)
@@ -209,6 +212,9 @@ class Objective:
                     "scores a transform to values of 0 and more",
                 )
                 scores.rewards[row] = np.nan
+
+    def _standardized(self, sequence: str) -> str:
+        return self._domain.standardize(sequence) if self._config.standardize else sequence
 
     def _read(
         self, sequences: list[str], tokens: Sequence[Sequence[str]], scores: Scores

@@ -132,6 +132,8 @@ class RewardConfig(BaseModel):
     """Reward of such a sequence in training; None: nothing is learned from it."""
     waiting: Annotated[int, Field(ge=0)] = 8
     """Number of sequences that may hang while others are scored."""
+    standardize: bool = False
+    """Whether `score` brings each sequence to its standard form first; see `Domain.standardize`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -164,5 +166,7 @@ class RewardConfig(BaseModel):
                 del component["role"]
         if self.invalid is None:
             judged["worth of invalid"] = _WORTH_OF_INVALID
+        if self.standardize:
+            judged["standardize"] = True
         text = json.dumps(judged, sort_keys=True, separators=(",", ":"), default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

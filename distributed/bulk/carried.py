@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from sequence_tutor.distributed.bulk.lines import BulkError
 from sequence_tutor.distributed.bulk.results import RAW, SCHEMA
 from sequence_tutor.policies.files.file_format import format_of
+from sequence_tutor.policies.files.packed_file import CHUNK_BYTES, seekable
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.policies.files.table_reader import (
-    CHUNK_BYTES,
     choose,
     read_table,
     reading_parquet,
@@ -35,8 +35,8 @@ class UserColumns:
     """All columns of a file except the one of the sequences.
 
     schema: their names and types in the result. A text file has one column, `name`, with the rest
-    of each line, or none where no line has a rest; columns of a CSV are texts; those of Parquet
-    keep their types.
+    of each line, or none where no line has a rest; columns of Parquet keep their types, those of
+    other files are texts. An SD file has `name`, its titles, and its fields.
     """
 
     def __init__(self, where: Where, column: str | None = None) -> None:
@@ -44,7 +44,7 @@ class UserColumns:
         self._path, self._column = Location(where), column
         self._form = format_of(self._path, column)
         if self._form.kind == "parquet":
-            with reading_parquet(self._path), self._path.open() as source:
+            with reading_parquet(self._path), seekable(self._path) as source:
                 fields = list(pq.read_schema(source))
             names = [field.name for field in fields]
             self._place = names.index(choose(self._path, names, column))
@@ -102,7 +102,7 @@ class UserColumns:
     def _parquet_batches(self) -> Iterator[tuple[list[str], pa.RecordBatch]]:
         with (
             reading_parquet(self._path),
-            self._path.open() as source,
+            seekable(self._path) as source,
             pq.ParquetFile(source, buffer_size=CHUNK_BYTES) as file,
         ):
             for batch in file.iter_batches(_rows_at_once(file.metadata), use_threads=False):

@@ -31,7 +31,7 @@ PriorArgument = Annotated[
 ]
 SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same sequences.")]
 ColumnOption = Annotated[
-    str | None, typer.Option(help="Column of the sequences, in a CSV, text or Parquet file.")
+    str | None, typer.Option(help="Column of the sequences in a table, or field of an SD file.")
 ]
 EncodingOption = Annotated[str, typer.Option(help="smiles or melody.")]
 LocalOption = Annotated[
@@ -66,7 +66,9 @@ def optimize(
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
     warm_start: Annotated[
         str | None,
-        typer.Option(help="CSV, Parquet or run of sequences with rewards, to learn from at once."),
+        typer.Option(
+            help="Table, SD file or run of sequences with rewards, to learn from at once."
+        ),
     ] = None,
     column: Annotated[
         str | None, typer.Option(help="Column of the sequences in --warm-start.")
@@ -122,7 +124,8 @@ def optimize(
 def score(
     config: Annotated[Path, typer.Argument(help="TOML file with the \\[reward].")],
     file: Annotated[
-        str, typer.Argument(help="Text, gzip, CSV or Parquet file of sequences, a path or URI.")
+        str,
+        typer.Argument(help="Text, CSV, Excel, SD or Parquet file, packed or not; a path or URI."),
     ],
     out: Annotated[
         str | None,
@@ -241,7 +244,9 @@ def components(
 def pretrain(
     data: Annotated[
         Path,
-        typer.Argument(help="Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI."),
+        typer.Argument(
+            help="Text, CSV, Excel, SD or Parquet file; melodies: folder or zip of MIDI."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Directory of the prior.")],
     encoding: EncodingOption = "smiles",

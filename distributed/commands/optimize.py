@@ -103,6 +103,11 @@ def optimize_rounds(
     run = engine.prepare(run)
     import_in_background(*engine.heavy)
     out = Location(where)
+    if run.reward.standardize:
+        raise ConfigError(
+            "reward.standardize is for `score` alone: a run learns from sequences as they are "
+            "written; leave it out"
+        )
     # A mistake in the files should raise before a cluster is started.
     check_prior(run)
     check_proposers(run)

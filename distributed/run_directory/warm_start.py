@@ -15,7 +15,7 @@ from sequence_tutor.distributed.replay.record.store import Part, PartStore, Reco
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.encodings.base import Encoding, pad
 from sequence_tutor.policies.files.corpus import Corpus, CorpusError
-from sequence_tutor.policies.files.file_format import format_of
+from sequence_tutor.policies.files.file_format import PLACES, format_of
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.policies.files.table_reader import read_rows, sequence_of, text_of, usual_column
 from sequence_tutor.rewards.base import Domain, Status
@@ -56,11 +56,11 @@ def read_scored(
 ) -> tuple[list[str], np.ndarray, list[str]]:
     """Sequences, their finite rewards float64 [B], and remarks for the user.
 
-    From a table (CSV, Parquet, or a text file with a named column) or from the record of a run: its
-    directory or the scores/ in it. Sequences are in `column`, or in a column with a usual name;
-    rewards in `reward_column`, or in "reward" or "score". Rows without a sequence or a reward, and
-    rows whose "status" is neither ok nor invalid, are left out. Raises CorpusError for a file or
-    directory without a usable row.
+    From a table (CSV, Parquet, Excel, SDF, or a text file with a named column) or from the record
+    of a run: its directory or the scores/ in it. Sequences are in `column`, or in a column with a
+    usual name; rewards in `reward_column`, or in "reward" or "score". Rows without a sequence or a
+    reward, and rows whose "status" is neither ok nor invalid, are left out. Raises CorpusError for
+    a file or directory without a usable row.
     """
     path = Location(where)
     corpus, rewards = Corpus(path), []
@@ -203,14 +203,15 @@ Row = tuple[str, Any, Any, Any]
 
 def _tabled(path: Location, wanted: Wanted) -> Iterator[Row]:
     asked = next((name for name in wanted if name is not None), None)
-    if path.is_file() and format_of(path, asked).kind == "text":
+    kind = format_of(path, asked).kind
+    if kind == "text":
         raise CorpusError(f"{path} has no rewards, being neither CSV nor Parquet; {ADVICE}")
 
     def pick(names: list[str]) -> list[str]:
         return _columns(path, names, wanted)
 
     for number, (sequence, reward, *status) in read_rows(path, pick, asked):
-        yield f"line {number}", sequence, reward, status[0] if status else None
+        yield f"{PLACES[kind]} {number}", sequence, reward, status[0] if status else None
 
 
 def _recorded(path: Location, wanted: Wanted) -> Iterator[Row]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sequence_tutor.policies.files.file_format import PLACES, format_of
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.files.table_reader import CorpusError as CorpusError
 from sequence_tutor.policies.files.table_reader import read_sequences
@@ -18,7 +19,7 @@ class Corpus:
     path: Path | Location
     """The file or folder that was read."""
     parts: str = "lines"
-    """Word for the parts of the input in error texts: "lines" or "files"."""
+    """Word for the parts of the input in error texts, such as "lines" or "files"."""
     shown: int = 5
     """Most entries in `broken`."""
     sequences: list[str] = field(default_factory=list)
@@ -88,7 +89,8 @@ def read_corpus(
     """
     if path.is_dir():
         raise CorpusError(f"{path} is a folder; this encoding reads single files (see --encoding)")
-    corpus = Corpus(path)
+    place = PLACES[format_of(Location(path), column).kind]
+    corpus = Corpus(path, f"{place}s")
     for number, text in read_sequences(path, column):
         if not text:
             continue
@@ -96,7 +98,7 @@ def read_corpus(
         if reason is None:
             corpus.sequences.append(text)
         else:
-            corpus.add_broken(f"line {number}: {text[:60]!r}", reason)
+            corpus.add_broken(f"{place} {number}: {text[:60]!r}", reason)
     if not corpus.sequences:
         raise CorpusError(f"{path} has no usable sequence. {corpus.complaints()}".strip())
     return corpus

@@ -1,4 +1,5 @@
-"""The format of a file, by its name and its first bytes: lines of text, a table, or Parquet.
+"""The format of a file, by its name and its first bytes: lines of text, a table, Parquet, Excel or
+an SD file.
 
 A file whose content doesn't fit its name raises a CorpusError with its first line and what to do,
 since reading it in the wrong format would give wrong sequences without an error.
@@ -13,15 +14,29 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sequence_tutor.policies.files.packed_file import (
+    UNREADABLE,
+    WORKBOOKS,
     CorpusError,
     check_is_file,
     name_inside,
     suffixes_of,
+    unpacked,
 )
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.files.text_lines import head_of
 
-Kind = Literal["text", "csv", "parquet"]
+Kind = Literal["text", "csv", "parquet", "excel", "sdf"]
+
+# Endings of SD files and of single mol blocks, which are SD files of one record.
+SD_FILES = (".sdf", ".sd", ".mol")
+# What a message calls the parts that are counted from 1.
+PLACES: dict[Kind, str] = {
+    "text": "line",
+    "csv": "line",
+    "parquet": "line",
+    "excel": "row",
+    "sdf": "record",
+}
 
 # Delimiters of tables, the likeliest first; a space stands for any white space.
 DELIMITERS = (",", "\t", ";", "|", " ")
@@ -35,7 +50,10 @@ _CONVERT = "convert it to a text file of SMILES, one per line, for example with 
 _BINARY = {
     b"PAR1": ("Parquet", "rename it to .parquet"),
     b"%PDF": ("PDF", "copy the sequences into a text file"),
-    b"\xd0\xcf\x11\xe0": ("an old Excel or Office file", "save it as CSV (UTF-8)"),
+    b"\xd0\xcf\x11\xe0": (
+        "an old Excel or Office file, or one with a password",
+        "save it as .xlsx without a password, or as CSV (UTF-8)",
+    ),
     b"\x89HDF": ("HDF5", "save its table as CSV or Parquet"),
     b"ARROW1": ("Arrow or Feather", "save it as Parquet: pandas.read_feather, to_parquet"),
     b"SQLite format 3": ("an SQLite database", "save the table as CSV"),
@@ -51,9 +69,10 @@ _BINARY = {
     b"\x1f\x8b": ("packed twice", "unpack it first"),
     b"PK\x03\x04": ("packed twice", "unpack it first"),
 }
+# The line of a mol block that says how many atoms follow.
+_COUNTS = re.compile(r"^.{33,36}V[23]000\s*$", re.M)
 # Text formats that are refused: pattern, number of first nonblank lines to search, name.
 _TEXTS = (
-    (re.compile(r"^.{33,36}V[23]000\s*$", re.M), 4, "a mol block or SD file"),
     (re.compile(r"^@<TRIPOS>", re.M), 20, "a Mol2 file"),
     (re.compile(r"\A(HEADER|COMPND|REMARK|CRYST1|MODEL|ATOM  |HETATM)\s"), 1, "a PDB file"),
     (re.compile(r"\Adata_\S*\s*^[_#l]", re.M), 2, "a CIF file"),
@@ -72,7 +91,8 @@ class Format:
     """The format in which a file is read."""
 
     kind: Kind
-    """Lines of text, a table with a delimiter, or Parquet."""
+    """Lines of text, a table with a delimiter, Parquet, the first sheet of an Excel workbook, or
+    records of an SD file."""
     delimiter: str = ""
     """The character between the columns of a table, "" for other files."""
 
@@ -85,11 +105,17 @@ def format_of(path: Location, column: str | None = None) -> Format:
     check_is_file(path)
     kind, preferred = _by_name(path)
     if kind == "parquet":
-        _check_is_parquet(path)
+        _check_starts(path, b"PAR", "a Parquet file")
+        return Format(kind)
+    if kind == "excel":
+        _check_starts(path, b"PK\x03\x04", "an Excel workbook")
         return Format(kind)
     head, codec = head_of(path)
     lines = head.decode(codec, "replace").removeprefix("\ufeff").splitlines(keepends=True)
     lines = [line for line in lines if line.strip()][:LOOKED_AT]
+    if kind == "sdf":
+        _check_is_sdf(path, head, lines)
+        return Format(kind)
     first = lines[0].strip() if lines else ""
     _refuse_others(path, head, lines, first)
     if kind == "text" and column is None:
@@ -108,19 +134,47 @@ def _by_name(path: Location) -> tuple[Kind, str]:
     suffixes = suffixes_of(name_inside(path))
     if suffixes[-1:] in ([".parquet"], [".pq"]):
         return "parquet", ""
+    if suffixes[-1:] and suffixes[-1] in WORKBOOKS:
+        return "excel", ""
+    if suffixes[-1:] and suffixes[-1] in SD_FILES:
+        return "sdf", ""
     if suffixes[-1:] in ([".tsv"], [".tab"]):
         return "csv", "\t"
     return ("csv" if ".csv" in suffixes else "text"), ","
 
 
-def _check_is_parquet(path: Location) -> None:
-    with path.open() as source:
-        start = bytes(source.read(SHOWN))
-    if not start.startswith(b"PAR"):
-        first = start.partition(b"\n")[0]
+def _check_starts(path: Location, magic: bytes, what: str) -> None:
+    """Raise CorpusError where a file, unpacked, doesn't begin with `magic`."""
+    try:
+        with unpacked(path) as source:
+            start = bytes(source.read(SHOWN))
+    except UNREADABLE as error:
+        raise CorpusError(f"{path} can't be unpacked: {error}") from error
+    if start.startswith(magic):
+        return
+    for other, (looks, advice) in _BINARY.items():
+        if start.startswith(other) and not other.startswith(b"PK"):
+            raise CorpusError(f"{path} is not {what}, it looks like {looks}: {advice}")
+    first = start.partition(b"\n")[0]
+    raise CorpusError(
+        f"{path} is not {what}: it begins with {first!r}; rename it to the ending of its real "
+        "format, such as .csv"
+    )
+
+
+def _check_is_sdf(path: Location, head: bytes, lines: Sequence[str]) -> None:
+    """Raise CorpusError for another format with an SD file's name; an empty file is none."""
+    if not lines:
+        return
+    for magic, (what, advice) in _BINARY.items():
+        if head.startswith(magic):
+            raise CorpusError(f"{path} isn't an SD file, it looks like {what}: {advice}")
+    text = "".join(lines)
+    if not (_COUNTS.search(text) or "M  END" in text or "$$$$" in text):
         raise CorpusError(
-            f"{path} is not a Parquet file: it begins with {first!r}; rename it to the ending of "
-            "its real format, such as .csv"
+            f"{path} isn't an SD file: in its first lines there is no mol block (V2000 or V3000); "
+            f"it begins with {lines[0].strip()[:SHOWN]!r}; rename it to the ending of its real "
+            "format, such as .smi"
         )
 
 
@@ -131,6 +185,11 @@ def _refuse_others(path: Location, head: bytes, lines: Sequence[str], first: str
             raise CorpusError(f"{path} isn't text, it looks like {what}: {advice}")
     if head[257:262] == b"ustar":
         raise CorpusError(f"{path} is a tar archive: unpack it, and name one file")
+    if _COUNTS.search("".join(lines[:4])):
+        raise CorpusError(
+            f"{path} looks like a mol block or SD file, not like a file of sequences: its first "
+            f"line is {first[:SHOWN]!r}; rename it to .sdf"
+        )
     for pattern, count, what in _TEXTS:
         if pattern.search("".join(lines[:count])):
             raise CorpusError(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import shutil
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,10 +29,14 @@ PACKINGS = {
     ".zst": b"\x28\xb5\x2f\xfd",
     ".zip": b"PK\x03\x04",
 }
+# Endings of Excel workbooks: each is a zip, but it is the file, not a package around one.
+WORKBOOKS = (".xlsx", ".xlsm")
 # Bytes that follow "BZh" and a digit: the start of a block, or the end of an empty file.
 _BZIP2_NEXT = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 # Bytes that are read to find out how a file is packed.
 _START_BYTES = 16
+# Bytes that are unpacked at a time.
+CHUNK_BYTES = 1 << 20
 # Members of a zip that operating systems add and that hold no data.
 _LITTER = ("__MACOSX/", ".DS_Store", "Thumbs.db")
 # Exceptions from reading a packed file that is cut off or damaged.
@@ -99,6 +105,29 @@ def unpacked(path: Location) -> Iterator[Any]:
         yield stream
 
 
+@contextmanager
+def seekable(path: Location) -> Iterator[Any]:
+    """Open a file, unpacked, for a format that is read from its end, such as Parquet.
+
+    A packed file is unpacked into a temporary file, piece by piece, so memory doesn't grow with it.
+    Raises CorpusError where it is damaged or the disk is full.
+    """
+    with ExitStack() as stack:
+        if not packing_of(path):
+            yield stack.enter_context(path.open())
+            return
+        file = stack.enter_context(tempfile.TemporaryFile())
+        try:
+            with unpacked(path) as stream:
+                shutil.copyfileobj(stream, file, CHUNK_BYTES)
+        except UNREADABLE as error:
+            raise CorpusError(
+                f"{path} can't be unpacked into {tempfile.gettempdir()}: {error}"
+            ) from error
+        file.seek(0)
+        yield file
+
+
 def packing_of(path: Location) -> str:
     """A key of PACKINGS, or "". Raises CorpusError where the name says otherwise."""
     check_is_file(path)
@@ -108,6 +137,8 @@ def packing_of(path: Location) -> str:
     found = next((suffix for suffix, magic in PACKINGS.items() if start.startswith(magic)), "")
     if found == ".bz2" and not start[4:].startswith(_BZIP2_NEXT):
         found = ""
+    if found == ".zip" and named in WORKBOOKS:
+        return ""
     if named in PACKINGS and found != named and start:
         what = f"is packed as {found}" if found else f"isn't packed, it begins with {start!r}"
         raise CorpusError(
@@ -129,7 +160,7 @@ def _only_member(path: Location, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     if "[Content_Types].xml" in names or "mimetype" in names:
         raise CorpusError(
             f"{path} is a spreadsheet or another office document, not a text file; save it as CSV "
-            "(UTF-8)"
+            "(UTF-8), or, where it is an Excel workbook, call it .xlsx"
         )
     members = [
         info

@@ -1,7 +1,8 @@
-"""Rows of a local or remote file, one after the other: plain text, CSV or Parquet.
+"""Rows of a local or remote file, one after the other: plain text, CSV, Parquet, Excel or SDF.
 
-Text and CSV may be packed (`packed_file`). Memory doesn't grow with the file: at most a line, a
-CSV row or a few thousand Parquet rows are held. Every fault of a file raises a CorpusError.
+This is the one way by which commands read files of sequences. Each may be packed (`packed_file`).
+Memory doesn't grow with the file: at most a line, a row, a record or a few thousand Parquet rows
+are held. Every fault of a file raises a CorpusError.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import pyarrow.parquet as pq
 
 from sequence_tutor.policies.files.csv_rows import PlacesOf, csv_rows
 from sequence_tutor.policies.files.file_format import Format, format_of, is_usual
+from sequence_tutor.policies.files.packed_file import CHUNK_BYTES, seekable
 from sequence_tutor.policies.files.packed_file import CorpusError as CorpusError
+from sequence_tutor.policies.files.sd_file import names_and_count, sd_rows
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.policies.files.text_lines import count_text_lines, cut, text_lines
+from sequence_tutor.policies.files.workbook import sheet_rows
 
-# Parquet rows, and bytes of a column, that are read at a time.
-BATCH_ROWS, CHUNK_BYTES = 4096, 1 << 20
+# Parquet rows that are read at a time; of a column CHUNK_BYTES.
+BATCH_ROWS = 4096
 
 # Names of all columns -> names of those to read. Raises CorpusError where there is none.
 Pick = Callable[[list[str]], Sequence[str]]
@@ -30,12 +34,13 @@ Pick = Callable[[list[str]], Sequence[str]]
 def read_sequences(
     where: Where, column: str | None = None, tolerant: bool = False
 ) -> Iterator[tuple[int, str]]:
-    """Yield (line or row number from 1, sequence) of each line, blank ones included.
+    """Yield (number of the line, row or record from 1, sequence) of each, blank lines included.
 
     The sequence of a line or cell is its text up to the first white space; a name or a CXSMILES
-    extension after it is ignored. CSV and Parquet need `column`, unless a column is called
-    "smiles" or "sequence"; with a `column` a text file is read as a table. A row without a value
-    gives ""; blank lines between the rows of a CSV are skipped.
+    extension after it is ignored. Tables need `column`, unless a column is called "smiles" or
+    "sequence"; with a `column` a text file is read as a table. An SD file is a table whose column
+    "sequence" has the molecules. A row without a value gives ""; blank rows of a CSV or a workbook
+    are skipped.
 
     Raises CorpusError. With `tolerant` a line that is too long or isn't UTF-8 doesn't raise; it
     gives a text that is no valid sequence.
@@ -54,22 +59,22 @@ def read_sequences(
 def read_rows(
     where: Where, pick: Pick, column: str | None = None
 ) -> Iterator[tuple[int, list[Any]]]:
-    """Yield (line or row number from 1, values of the columns that `pick` chose) of each row.
+    """Yield (number of the line, row or record from 1, values of the columns that `pick` chose).
 
-    Values of a CSV are texts, "" for a missing field. With a `column` a text file is read as a
-    table. Raises CorpusError.
+    Values are texts, "" for a missing field, but those of Parquet keep their types. With a `column`
+    a text file is read as a table. Raises CorpusError.
     """
     path = Location(where)
     form = format_of(path, column)
     if form.kind == "text":
-        raise CorpusError(f"{path} is not a table: it is neither CSV nor Parquet")
+        raise CorpusError(f"{path} is not a table: it is neither CSV, Parquet, Excel nor SDF")
     return _rows(path, form, lambda names: [names.index(name) for name in pick(names)], False)
 
 
 def read_table(
     where: Where, column: str | None = None, tolerant: bool = False
 ) -> tuple[list[str], int, Iterator[list[str]]]:
-    """Return the column names of a text file or CSV, the index of the column of sequences, and all
+    """Return the column names of a file, the index of the column of sequences, and all
     rows with a text for every column.
 
     A plain text has the columns "sequence" and "name", which is the rest of the line. Rows and
@@ -87,7 +92,7 @@ def read_table(
         place = names.index(choose(path, names, column))
         return [place, *(i for i in range(len(names)) if i != place)]
 
-    rows = csv_rows(path, form.delimiter, all_columns, tolerant)
+    rows = _rows(path, form, all_columns, tolerant)
     first = next(rows, None)
     place = header.index(choose(path, header, column))
 
@@ -100,19 +105,24 @@ def read_table(
 
 
 def count_rows(where: Where, column: str | None = None, tolerant: bool = False) -> int:
-    """Number of rows that `read_sequences` yields. Reads the whole file, unless it's Parquet."""
+    """Number of rows that `read_sequences` yields. Reads the whole file, unless it's Parquet; no
+    molecule of an SD file is read."""
     path = Location(where)
     form = format_of(path, column)
     if form.kind == "text":
         return count_text_lines(path)
-    if form.kind == "csv":
+    if form.kind == "sdf":
+        names, count = names_and_count(path, tolerant)
+        choose(path, names, column)
+        return count
+    if form.kind != "parquet":
 
         def one(names: list[str]) -> list[int]:
             name = column if column is not None else usual_column(names)
             return [names.index(choose(path, names, name)) if name is not None else 0]
 
-        return sum(1 for _ in csv_rows(path, form.delimiter, one, tolerant))
-    with reading_parquet(path), path.open() as source:
+        return sum(1 for _ in _rows(path, form, one, tolerant))
+    with reading_parquet(path), seekable(path) as source:
         return int(pq.read_metadata(source).num_rows)
 
 
@@ -159,6 +169,10 @@ def _rows(
 ) -> Iterator[tuple[int, list[Any]]]:
     if form.kind == "parquet":
         return _parquet_rows(path, places)
+    if form.kind == "excel":
+        return sheet_rows(path, places)
+    if form.kind == "sdf":
+        return sd_rows(path, places, tolerant)
     return csv_rows(path, form.delimiter, places, tolerant)
 
 
@@ -167,7 +181,7 @@ def _parquet_rows(path: Location, places_of: PlacesOf) -> Iterator[tuple[int, li
     # without a buffer size, pyarrow reads the whole column of a row group at once
     with (
         reading_parquet(path, lambda: f", after row {number}" if number else ""),
-        path.open() as source,
+        seekable(path) as source,
         pq.ParquetFile(source, buffer_size=CHUNK_BYTES) as file,
     ):
         names = file.schema_arrow.names

@@ -15,8 +15,9 @@ from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 
 def identifier(domain: Domain, reward: Reward) -> Callable[[Sequence[str]], Sequence[Identity]]:
-    """A function that finds keys: in the reward's processes if needed, else in this one."""
-    if domain.isolated:
+    """A function that finds keys: in the reward's processes if needed, else in this one. A reward
+    may standardize, so where that is possible only the reward knows the key."""
+    if domain.isolated or domain.standardizes:
         return reward.identify
     return partial(_identify_here, domain)
 

@@ -17,6 +17,7 @@ from sequence_tutor.rewards.molecules.identity import identify, read
 from sequence_tutor.rewards.molecules.measures.properties import molecular_weight, tpsa
 from sequence_tutor.rewards.molecules.molecule import Molecule, quiet, tokens_of
 from sequence_tutor.rewards.molecules.quality import passes_filters
+from sequence_tutor.rewards.molecules.standard import standardize
 from sequence_tutor.rewards.molecules.stereo import stereoisomers
 
 DIVERSITY_SAMPLE = 1000
@@ -29,6 +30,7 @@ class MoleculeDomain(Domain):
     name, encoding = "molecules", "smiles"
     example, cheapest = "CC(N)=O", "validity"
     isolated = True  # RDKit is C++: a text may hang or crash the process that reads it
+    standardizes = True
     breeds = True
     # from Jaques et al. 2017, quoted from memory and not checked; their SA has the other sign
     published = {
@@ -69,6 +71,10 @@ class MoleculeDomain(Domain):
     def quiet(self) -> AbstractContextManager[None]:
         """RDKit's log is off."""
         return quiet()  # type: ignore[no-any-return]
+
+    def standardize(self, sequence: str) -> str:
+        """The largest fragment without charges, see `standard`."""
+        return standardize(sequence)
 
     def rewrite(self, sequence: str, random: np.random.Generator) -> str | None:
         """A random SMILES of the same molecule; the generator's state determines which.

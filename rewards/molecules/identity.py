@@ -23,6 +23,8 @@ from rdkit import Chem, rdBase
 MAX_ATOMS, MAX_RINGS, MAX_CHARACTERS = 1_000, 400, 10_000
 # Times that a canonical form is read back in search of one that stays the same.
 MAX_ROUNDS = 8
+# How a text begins that stands for what has no SMILES; see `unreadable`.
+_UNREADABLE = "unreadable:"
 # Number of molecules cached between finding the key and scoring; about 10 kB each.
 REMEMBERED = 1_024
 
@@ -80,14 +82,22 @@ def read(smiles: str) -> tuple[Chem.Mol | None, str]:
         except Exception as error:
             return None, _one_line(error)
         if mol is None:
-            return None, _reason(log.messages)
+            return None, first_reason(log.messages)
     return (mol, "") if mol.GetNumAtoms() else (None, "it has no atoms")
+
+
+def unreadable(reason: str) -> str:
+    """A text that is invalid for this reason, for a damaged record of a file. It has no white
+    space, as the readers of files cut a sequence off there."""
+    return _UNREADABLE + "_".join(reason.split())
 
 
 def _refusal(smiles: str) -> str:
     """Why a text is refused before RDKit reads it; "" where it isn't."""
     if not smiles:
         return "it is empty"
+    if smiles.startswith(_UNREADABLE):
+        return smiles.removeprefix(_UNREADABLE).replace("_", " ")
     if len(smiles) > MAX_CHARACTERS:
         return f"longer than {MAX_CHARACTERS:,} characters"
     if not smiles.isascii() or not smiles.isprintable() or " " in smiles:
@@ -124,7 +134,7 @@ def _stable(mol: Chem.Mol, smiles: str) -> tuple[str | None, str]:
     return min(seen[seen.index(key) :]), ""
 
 
-def _reason(messages: str) -> str:
+def first_reason(messages: str) -> str:
     """RDKit's first complaint, without the time and without the text itself."""
     lines = [_TIME.sub("", line) for line in messages.splitlines()]
     first = next((line for line in lines if line), "RDKit gives no reason")

@@ -120,7 +120,7 @@ ALLOWED = {
         "Directory for pictures, and MIDI and WAV of melodies.",
         "Longest sequence in tokens; 100 for smiles, 32 for melody.",
         "Of a file: smiles or melody; by default what it looks like.",
-        "Text, gzip, CSV or Parquet file; melodies: folder or zip of MIDI.",
+        "Text, CSV, Excel, SD or Parquet file; melodies: folder or zip of MIDI.",
         "smiles",
         "smiles",
         "smiles or melody.",

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from local_runs import rounds, rows
+from rdkit import Chem
 from rich.console import Console
 
 import sequence_tutor.distributed as tutor
@@ -236,6 +238,53 @@ def test_a_file_is_scored_locally(
     table = out.read_text().splitlines()
     assert len(table) == 33 and table[1].split(",")[1:] == table[32].split(",")[1:]
     command("score", config, file, "--out", out, "--local").refused("out.csv exists already")
+
+
+def test_salts_are_scored_as_their_parents_if_asked(
+    make_run: Callable[..., RunConfig],
+    command: Callable[..., Any],
+    tmp_path: Path,
+    quiet: Console,
+):
+    file, out = tmp_path / "library.sdf", tmp_path / "out.csv"
+    salt = Chem.MolFromSmiles("CC(=O)[O-].[Na+]")
+    salt.SetProp("_Name", "acetate")
+    salt.SetProp("batch", "7")
+    block = Chem.MolToMolBlock(salt) + "> <batch>\n7\n\n$$$$\n"
+    file.write_text(block + block.replace("M  END", "") + block)
+    found = {}
+    for on in (True, False):
+        run = make_run(reward={"component": [{"name": "molecular_weight"}], "standardize": on})
+        config = tmp_path / f"{on}.toml"
+        config.write_text(to_toml(run))
+        out = tmp_path / f"{on}.csv"
+        assert command("score", config, file, "--out", out, "--local").code == 0
+        found[on] = pq.read_table(out.with_suffix(".parquet")).to_pylist()
+        assert (
+            f"standardize = {str(on).lower()}"
+            in (out.with_suffix(".record") / "config.toml").read_text()
+        )
+    first, damaged, third = found[True]
+    assert first == third | {"seconds": first["seconds"]}
+    assert (first["sequence"], first["key"]) == ("CC(=O)[O-].[Na+]", "CC(=O)O")
+    assert (first["name"], first["batch"]) == ("acetate", "7")
+    assert damaged["status"] == "invalid" and damaged["error"].startswith("mol block: ")
+    assert damaged["batch"] == "7"
+    assert found[False][0]["key"] == "CC(=O)[O-].[Na+]"
+    assert found[False][0]["reward"] > first["reward"]
+    command(
+        "score",
+        tmp_path / "False.toml",
+        file,
+        "--out",
+        tmp_path / "True.csv",
+        "--local",
+        "--resume",
+        "--retry-failed",
+    ).refused("was scored with another [reward]")
+    with pytest.raises(ConfigError, match="reward.standardize is for `score` alone"):
+        standardizing = make_run(reward={"component": [{"name": "qed"}], "standardize": True})
+        optimize(standardizing, tmp_path / "run", quiet, LOCAL)
 
 
 def test_sequences_are_scored_from_python(tiny_prior: Path):
