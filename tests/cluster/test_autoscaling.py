@@ -23,6 +23,8 @@ import pytest
 
 from sequence_tutor.distributed.replay.record.writer import read_table
 
+pytestmark = pytest.mark.nightly
+
 MOST_NODES, CPUS = 2, 2
 PATIENCE_S = 240.0
 # The head's node id.
@@ -188,7 +190,6 @@ def job(
     return tmp_path
 
 
-@pytest.mark.nightly
 def test_scoring_a_file_adds_nodes_and_frees_them(
     cluster: Autoscaled, job: Path, molecules: list[str]
 ):
@@ -210,7 +211,6 @@ def test_scoring_a_file_adds_nodes_and_frees_them(
     cluster.await_nodes(1)
 
 
-@pytest.mark.nightly
 def test_a_run_waits_for_its_nodes_and_frees_them(cluster: Autoscaled, job: Path, tiny_prior: Path):
     cluster.await_nodes(1)
     before = len(cluster.nodes)
