@@ -126,6 +126,7 @@ def test_a_run_on_two_machines_stops_in_time_and_is_requeued(slurm: dict[str, st
     assert ours() == []
 
 
+@pytest.mark.nightly
 def test_an_existing_run_is_resumed(slurm: dict[str, str], tmp_path: Path):
     run = tmp_path / "mine"
     run.mkdir()

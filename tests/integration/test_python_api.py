@@ -46,7 +46,11 @@ import ray
 assert not ray.is_initialized() and "RAY_AUTH_MODE" not in os.environ
 assert handlers == [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
 print(result.reason, result.metrics.scores_used, result.top[0]["reward"])
-# Ray doesn't run: the algorithm starts it
+"""
+# Ray doesn't run: the algorithm starts it.
+STEPS = """
+import os
+from sequence_tutor.distributed import load_config, SequenceTutorConfig
 algo = SequenceTutorConfig().tutor(load_config("my.toml"), "steps").build_algo()
 done = False
 while not done:
@@ -67,40 +71,53 @@ def carbons(smiles: str) -> float:
     return smiles.upper().count("C")
 
 
-def test_a_run_from_a_notebook_thread(
-    command: Command, make_run: Callable[..., RunConfig], tmp_path: Path
-):
-    small = make_run(stop={"scores": 40}, replay={"shards": 1})
-    (tmp_path / "my.toml").write_text(to_toml(small))
-    (tmp_path / "notebook.py").write_text(SCRIPT)
+def output(script: str, place: Path, *arguments: str) -> str:
+    """What a script prints in a new process; fails if Ray warns of anything."""
+    (place / "notebook.py").write_text(script)
     done = subprocess.run(
-        [sys.executable, "notebook.py", small.prior, "calls.txt"],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        [sys.executable, "notebook.py", *arguments],
+        cwd=place,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(place), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=280,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("budget used 40 ")
     assert "WARNING" not in done.stderr and "constructor arguments" not in done.stderr, done.stderr
-    run, steps = tmp_path / "run", tmp_path / "steps"
+    return done.stdout
+
+
+def require_readable(place: Path, command: Command) -> None:
+    """The commands read a run's directory."""
+    assert len(command("sample", place, "-n", 5).out.splitlines()) == 5
+    assert "tuned policy" in command("evaluate", place, "-n", 20).out
+
+
+def test_a_run_from_a_notebook_thread(command: Command, tiny_prior: Path, tmp_path: Path):
+    assert output(SCRIPT, tmp_path, str(tiny_prior), "calls.txt").startswith("budget used 40 ")
+    run = tmp_path / "run"
     assert {p.name for p in run.iterdir()} == FILES
     assert 'function = "<function oxygens of __main__, ' in (run / "config.toml").read_text()
     assert (tmp_path / "calls.txt").read_text()
-    # the commands read the directory that `train` leaves at its end
-    assert {"policy", "config.toml", "top.csv", "checkpoints", "scores"} <= {
-        p.name for p in steps.iterdir()
-    }
-    assert load_config(steps / "config.toml") == small
-    assert load_prior(steps).card["updates"] == int(done.stdout.split()[-1])
-    for place in (run, steps):
-        assert len(command("sample", place, "-n", 5).out.splitlines()) == 5
-        assert "tuned policy" in command("evaluate", place, "-n", 20).out
+    require_readable(run, command)
     # the function is in no file, so the file alone can't go on
     config = run / "config.toml"
     again = command("optimize", config, "--out", run, "--resume", "--set", "stop.scores=50")
     again.refused("<function oxygens of __main__, ", "go on from Python")
+
+
+@pytest.mark.nightly
+def test_steps_from_a_script(command: Command, make_run: Callable[..., RunConfig], tmp_path: Path):
+    small = make_run(stop={"scores": 40}, replay={"shards": 1})
+    (tmp_path / "my.toml").write_text(to_toml(small))
+    updates, steps = int(output(STEPS, tmp_path).split()[-1]), tmp_path / "steps"
+    # what `train` leaves at its end
+    assert {"policy", "config.toml", "top.csv", "checkpoints", "scores"} <= {
+        p.name for p in steps.iterdir()
+    }
+    assert load_config(steps / "config.toml") == small
+    assert load_prior(steps).card["updates"] == updates
+    require_readable(steps, command)
 
 
 def test_arguments_and_result_of_optimize(make_run: Callable[..., RunConfig], tmp_path: Path):

@@ -33,7 +33,7 @@ def paid(out: Path) -> Scored:
     return record.select([row for row in last.values() if record.status[row] != Status.INVALID])
 
 
-@pytest.mark.parametrize("local", [False, True])
+@pytest.mark.parametrize("local", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_failures_are_scored_again_once_the_reward_works(
     local: bool,
     local_ray: None,

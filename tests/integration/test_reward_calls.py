@@ -49,7 +49,7 @@ def longer(run: RunConfig, scores: int) -> RunConfig:
     return run.model_copy(update={"stop": run.stop.model_copy(update={"scores": scores})})
 
 
-@pytest.mark.parametrize("local", [False, True])
+@pytest.mark.parametrize("local", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_calls_of_a_run_its_resume_and_its_report(
     local: bool,
     local_ray: None,
