@@ -22,11 +22,8 @@ GENETIC = {"genetic": {"batch": 32}}
 SCREEN = {"batch": 16, "start": 48, "children": 16}
 
 
-@pytest.mark.parametrize(
-    "screen",
-    [pytest.param(None, marks=pytest.mark.nightly), SCREEN],
-    ids=["all", "screened"],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("screen", [None, SCREEN], ids=["all", "screened"])
 def test_the_budget_is_used_up_by_all_proposers(
     make_run: Callable[..., RunConfig], build: Any, tmp_path: Path, screen: dict[str, Any] | None
 ):
