@@ -11,7 +11,7 @@ import numpy as np
 from sequence_tutor.rewards import python_function
 from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.chosen import chosen_components, sole_component
-from sequence_tutor.rewards.compiled_reward import Judge, Objective, Part
+from sequence_tutor.rewards.compiled_reward import Judge, Objective, Part, call_rank
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig, TransformConfig
 from sequence_tutor.rewards.costs import costs
 from sequence_tutor.rewards.domains import domain_named
@@ -43,6 +43,29 @@ def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
     with_prefixes = bool(chosen[0].options.get("prefix_terms", False))
     worth = worth_of_invalid(config, domain).value
     return Objective(config, parts, domain_named(domain), sole, worth, with_prefixes)
+
+
+def call_order(config: RewardConfig, domain: str = "molecules") -> str:
+    """A sentence on the order of the calls, for the start of a run; "" where every component is
+    called. Nothing is compiled: a user's function isn't imported, and no file is read. Raises
+    ValueError with one sentence on what is wrong."""
+    chosen = chosen_components(config, domain)
+    if all(one.role == "score" for one in chosen):
+        return ""
+    keys: list[str] = []
+    for one in chosen:
+        keys.append(_key(one, keys))
+    named = sorted(
+        zip(chosen, keys, strict=True),
+        key=lambda pair: call_rank(pair[0].role, _cost(pair[0].name, domain)),
+    )
+    said = [key if one.role == "score" else f"{key} ({one.role})" for one, key in named]
+    return f"components in the order of their calls: {', '.join(said)}"
+
+
+def _cost(name: str, domain: str) -> float:
+    """Measured microseconds for a sequence; inf where it isn't known."""
+    return costs(domain).get(name, math.inf)
 
 
 def _key(one: ComponentConfig, taken: list[str]) -> str:
@@ -81,7 +104,7 @@ def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
     else:
         judge = _each(found.function, options)
     ours = found.function.__module__.startswith("sequence_tutor.")
-    cost = costs(found.domain).get(found.name, math.inf)
+    cost = _cost(found.name, found.domain)
     return Part(
         key, one.weight, judge, one.transform, found.steps, ours=ours, role=one.role, cost=cost
     )

@@ -64,6 +64,12 @@ class Part:
         return raw if self.transform is None else self.transform(raw)
 
 
+def call_rank(role: str, cost: float) -> tuple[int, float]:
+    """By which components are sorted before they are called: filters first, then penalties; of
+    each the cheap ones, and those of unknown cost last."""
+    return ("filter", "penalty", "score").index(role), cost
+
+
 def _is_table(judged: Any, actions: list[int]) -> bool:
     """Whether these are finite values [B,T] for B sequences of T actions each, which needn't be
     checked one by one."""
@@ -100,9 +106,7 @@ class Objective:
         multiplies = np.array([p.multiplies for p in parts], bool)
         weights = np.array([p.weight for p in parts])
         self._aggregate = Aggregate(config.aggregate, weights, multiplies)
-        ranks = {"filter": 0, "penalty": 1, "score": 2}
-        # a stable order: dear components, and those of unknown cost, come last
-        self._order = sorted(parts, key=lambda p: (ranks[p.role], p.cost))
+        self._order = sorted(parts, key=lambda p: call_rank(p.role, p.cost))
         self._prefixes = sole.prefixes if sole is not None and with_prefixes else None
         # component key -> reward per unit, paid at the step that earns it
         self._worth: dict[str, float] = {}
@@ -133,15 +137,6 @@ class Objective:
     def order(self) -> tuple[str, ...]:
         """The names of the components in the order in which they are called."""
         return tuple(part.key for part in self._order)
-
-    @property
-    def said(self) -> str:
-        """A sentence on this order for the start of a run; "" where every component is called."""
-        if not self._aggregate.multiplies.any():
-            return ""
-        roles = [f" ({part.role})" if part.multiplies else "" for part in self._order]
-        names = [key + role for key, role in zip(self.order, roles, strict=True)]
-        return f"components in the order of their calls: {', '.join(names)}"
 
     def combined(self, values: Values) -> Values:
         """The rewards of valid sequences from the transformed values of their components, in the

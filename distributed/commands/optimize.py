@@ -48,7 +48,7 @@ from sequence_tutor.distributed.stop_signal import RunError, StopRequest
 from sequence_tutor.distributed.types import POLICY, Scored
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.base import Domain
-from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.compile import call_order
 from sequence_tutor.rewards.domains import domain_of
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def _train(
         with Display(console) as display:
             progress = Progress(run, display)
             _print_plainly(console, training.invalid.said)
-            if order := build_reward(run.reward, domain_of(run.encoding).name).said:
+            if order := call_order(run.reward, domain_of(run.encoding).name):
                 _print_plainly(console, order)
             learns_on = False
             while not (stop.wanted or training.finished()):

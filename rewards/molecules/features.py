@@ -10,10 +10,9 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 
+from sequence_tutor.rewards.molecules.fingerprints import BITS, morgan
 from sequence_tutor.rewards.molecules.identity import identify
-from sequence_tutor.rewards.molecules.molecule import morgan
 
-PLACES = 2_048
 # Numbers that `properties` returns.
 PROPERTIES = 22
 # Elements that are counted, by their number; the others together have a place of their own.
@@ -28,7 +27,7 @@ RING_STEPS = 3
 
 @cache
 def _atom_pairs() -> Any:
-    return rdFingerprintGenerator.GetAtomPairGenerator(fpSize=PLACES)
+    return rdFingerprintGenerator.GetAtomPairGenerator(fpSize=BITS)
 
 
 def molecule_counts(smiles: Sequence[str]) -> list[np.ndarray]:
@@ -40,7 +39,7 @@ def molecule_counts(smiles: Sequence[str]) -> list[np.ndarray]:
     J. Chem. Inf. Comput. Sci. 25, 64.
     """
     generators = morgan(2), _atom_pairs(), morgan(2, features=True)
-    blocks = [np.zeros((len(smiles), PLACES), np.uint8) for _ in generators]
+    blocks = [np.zeros((len(smiles), BITS), np.uint8) for _ in generators]
     numbers = []
     for row, text in enumerate(smiles):
         mol = identify(text).mol  # cached where the molecule was just made

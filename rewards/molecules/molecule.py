@@ -19,7 +19,6 @@ from rdkit.Chem import QED, rdMolDescriptors
 
 from sequence_tutor.rewards.molecules.conformers import conformers
 from sequence_tutor.rewards.molecules.fingerprints import fingerprint
-from sequence_tutor.rewards.molecules.fingerprints import morgan as morgan  # found here too
 from sequence_tutor.rewards.molecules.identity import read
 from sequence_tutor.rewards.molecules.pharmacophores import pharmacophores
 

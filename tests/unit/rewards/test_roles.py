@@ -11,7 +11,7 @@ import pytest
 from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.base import Scores, Status
 from sequence_tutor.rewards.bounds import reward_range, worth_of_invalid
-from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.compile import build_reward, call_order
 from sequence_tutor.rewards.compiled_reward import Objective
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_named
@@ -88,6 +88,15 @@ def test_the_cheapest_filter_comes_first():
     penalty = scores.transformed["sa"][0]
     assert 0 < penalty < 1 and scores.rewards[0] == pytest.approx(0.8 * penalty)
     assert both.rewards[0] == pytest.approx(0.8)
+
+
+def test_the_order_is_said_without_importing_a_users_function():
+    mine = {"name": "python", "function": "no_such_module:mine", "role": "filter", "label": "mine"}
+    said = call_order(config(mine, DEAR, NO_RING, {"name": "qed"}))
+    assert said.endswith(": ring_count (filter), mine (filter), qed, dear_for_a_test")
+    assert call_order(config(DEAR, {"name": "qed"})) == ""
+    with pytest.raises(ValueError, match="no_such_module"):
+        reward(mine, DEAR)  # a control
 
 
 def test_each_reward_is_the_product_by_hand():
