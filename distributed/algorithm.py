@@ -29,7 +29,7 @@ from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.ray_cluster.background_start import PendingLearnerGroup
 from sequence_tutor.distributed.ray_cluster.join import check_resources
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
-from sequence_tutor.distributed.report.recorded import record_of
+from sequence_tutor.distributed.replay.record.store import record_of
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.scoring.pool import ScorerPool

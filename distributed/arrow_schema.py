@@ -54,10 +54,10 @@ def from_table(table: pa.Table) -> Scored:
         names = [n for n in table.column_names if n.startswith(prefix)]
         return {n.removeprefix(prefix): numbers(n) for n in names}
 
-    tokens, lengths = _padded(table.column("tokens"), np.int16)
+    tokens, lengths = padded(table.column("tokens"), np.int16)
 
     def by_action(name: str, empty: float) -> np.ndarray:
-        return _padded(table.column(name), np.float32, tokens.shape[1], empty)[0]
+        return padded(table.column(name), np.float32, tokens.shape[1], empty)[0]
 
     steps = [n for n in table.column_names if n.startswith("steps.")]
     has_steps = "step_rewards" in table.column_names
@@ -82,19 +82,19 @@ def from_table(table: pa.Table) -> Scored:
     )
 
 
-def _lists(padded: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:
+def _lists(rows: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:
     """[B,T] with zeros after the end -> B lists of their own length."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    values = padded[np.arange(padded.shape[1]) < lengths[:, None]]
+    values = rows[np.arange(rows.shape[1]) < lengths[:, None]]
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, dtype))
 
 
-def _padded(
+def padded(
     column: pa.ChunkedArray, dtype: type, width: int = 1, empty: float = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of `_lists`: [B,T], at least `width` wide, and int32 lengths [B]."""
+    """A column of lists as [B,T], at least `width` wide, and their lengths, int32 [B]."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int32)
     shape = (len(lengths), int(lengths.max(initial=width)))
-    padded: np.ndarray = np.full(shape, empty, dtype=dtype)
-    padded[np.arange(padded.shape[1]) < lengths[:, None]] = pc.list_flatten(column).to_numpy()
-    return padded, lengths
+    values: np.ndarray = np.full(shape, empty, dtype=dtype)
+    values[np.arange(values.shape[1]) < lengths[:, None]] = pc.list_flatten(column).to_numpy()
+    return values, lengths

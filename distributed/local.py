@@ -27,12 +27,11 @@ from sequence_tutor.distributed.generating.shares import batch_sizes
 from sequence_tutor.distributed.learning.population import Population, build_updater
 from sequence_tutor.distributed.learning.updater import Updater, build_model
 from sequence_tutor.distributed.replay.client import ReplayClient
-from sequence_tutor.distributed.replay.record.store import PartStore
+from sequence_tutor.distributed.replay.record.store import PartStore, record_of
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.replay.shard_calls import LocalShardCalls
 from sequence_tutor.distributed.replay.shard_settings import shard_settings
-from sequence_tutor.distributed.report.recorded import record_of
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.scoring.batch_size import BatchSize
 from sequence_tutor.distributed.scoring.lines import LinesReport, score_lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,8 @@ def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
         raise ValueError(f"reward.standardize: {domain} have no standard form; leave it out")
     known = components(domain)
     parts: list[Part] = []
-    for one in chosen:
-        parts.append(_compile(one, known.get(one.name), _key(one, [p.key for p in parts])))
+    for key, one in keyed_components(config, domain).items():
+        parts.append(_compile(one, known.get(one.name), key))
         if config.aggregate == "geometric_mean":
             _require_bounded(one, known.get(one.name))
         if one.role != "score" and parts[-1].steps:
@@ -49,18 +49,22 @@ def call_order(config: RewardConfig, domain: str = "molecules") -> str:
     """A sentence on the order of the calls, for the start of a run; "" where every component is
     called. Nothing is compiled: a user's function isn't imported, and no file is read. Raises
     ValueError with one sentence on what is wrong."""
-    chosen = chosen_components(config, domain)
-    if all(one.role == "score" for one in chosen):
+    by_key = keyed_components(config, domain)
+    if all(one.role == "score" for one in by_key.values()):
         return ""
-    keys: list[str] = []
-    for one in chosen:
-        keys.append(_key(one, keys))
-    named = sorted(
-        zip(chosen, keys, strict=True),
-        key=lambda pair: call_rank(pair[0].role, _cost(pair[0].name, domain)),
+    ordered = sorted(
+        by_key.items(), key=lambda item: call_rank(item[1].role, _cost(item[1].name, domain))
     )
-    said = [key if one.role == "score" else f"{key} ({one.role})" for one, key in named]
+    said = [key if one.role == "score" else f"{key} ({one.role})" for key, one in ordered]
     return f"components in the order of their calls: {', '.join(said)}"
+
+
+def keyed_components(config: RewardConfig, domain: str) -> dict[str, ComponentConfig]:
+    """The components of a config by their keys, in order. Raises ValueError as `call_order`."""
+    found: dict[str, ComponentConfig] = {}
+    for one in chosen_components(config, domain):
+        found[_key(one, found)] = one
+    return found
 
 
 def _cost(name: str, domain: str) -> float:
@@ -68,7 +72,7 @@ def _cost(name: str, domain: str) -> float:
     return costs(domain).get(name, math.inf)
 
 
-def _key(one: ComponentConfig, taken: list[str]) -> str:
+def _key(one: ComponentConfig, taken: Collection[str]) -> str:
     base = one.label or one.name
     if one.label is not None and base in taken:
         raise ValueError(f"two components are called {base!r}; give each its own label")

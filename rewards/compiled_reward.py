@@ -14,7 +14,7 @@ transform; otherwise its sum is one value of the whole sequence, like any other 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -169,15 +169,55 @@ class Objective:
         size = len(sequences)
         scores = Scores(np.full(size, np.nan), np.full(size, _OK, np.int8), [""] * size)
         parsed, rows = self._read(sequences, tokens, scores)
-        read = [sequences[i] for i in rows]
-        for part in self._order:
-            items = self._domain.gather(parsed) if part.steps else parsed
-            self._enter(part, part.judge(items, read), rows, tokens, scores)
+        thing_at = dict(zip(rows, parsed, strict=True))
+
+        def call(part: Part, rows: list[int]) -> Sequence[Any] | np.ndarray:
+            things = [thing_at[i] for i in rows]
+            items = self._domain.gather(things) if part.steps else things
+            return part.judge(items, [sequences[i] for i in rows])
+
+        return self._finish(self._order, call, rows, tokens, scores)
+
+    def recompute(
+        self,
+        raw: Mapping[str, Values],
+        tokens: Sequence[Sequence[str]],
+        step_raw: Mapping[str, np.ndarray],
+    ) -> Scores:
+        """The scores of B valid sequences from raw values on record; no component is called.
+
+        raw: float64 [B] by component, all of `keys`, NaN where there is none; tokens: of the B
+        sequences; step_raw: float32 [B,T] of the components in `step_keys`. A sequence that lacks a
+        value which its reward depends on has status FAILED.
+        """
+        size = len(tokens)
+        scores = Scores(np.full(size, np.nan), np.full(size, _OK, np.int8), [""] * size)
+        # a known filter of 0 decides whatever the others say
+        order = sorted(self._order, key=lambda p: (not p.multiplies, np.isnan(raw[p.key]).all()))
+
+        def look_up(part: Part, rows: list[int]) -> Sequence[Any] | np.ndarray:
+            if not part.steps:
+                return raw[part.key][rows]
+            steps = step_raw[part.key]
+            return [steps[i, : len(tokens[i])] for i in rows]
+
+        return self._finish(order, look_up, list(range(size)), tokens, scores)
+
+    def _finish(
+        self,
+        order: Sequence[Part],
+        call: Callable[[Part, list[int]], Sequence[Any] | np.ndarray],
+        rows: list[int],
+        tokens: Sequence[Sequence[str]],
+        scores: Scores,
+    ) -> Scores:
+        """The scores once `call` has given each part's values for the rows that reach it."""
+        for part in order:
+            self._enter(part, call(part, rows), rows, tokens, scores)
             if part.multiplies:
                 # NaN where the component failed: the reward is unknown whatever the others say
                 left = np.flatnonzero(scores.transformed[part.key][rows] > 0).tolist()
-                rows, read = [rows[i] for i in left], [read[i] for i in left]
-                parsed = [parsed[i] for i in left]
+                rows = [rows[i] for i in left]
         scores = replace(
             scores,
             raw={key: scores.raw[key] for key in self.keys},

@@ -79,6 +79,14 @@ def optimize(
     lower_is_better: Annotated[
         bool, typer.Option(help="What --warm-start has is a cost: take it with the opposite sign.")
     ] = False,
+    rescore: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Call components that the run of --warm-start hadn't for this number of its "
+            "sequences, the best first, beyond the budget.",
+        ),
+    ] = None,
     retries: Annotated[
         int, typer.Option(min=0, help="Number of failures after which the run goes on by itself.")
     ] = 0,
@@ -105,6 +113,8 @@ def optimize(
 
     if warm_start is None and (column or reward_column or lower_is_better):
         raise ValueError("--column, --reward-column and --lower-is-better need --warm-start")
+    if warm_start is None and rescore is not None:
+        raise ValueError("--rescore needs --warm-start")
     run = load_config(config, set_)
     if resume and out is None:
         raise ValueError("--resume needs --out, the run to go on with")
@@ -115,7 +125,7 @@ def optimize(
     start = None
     if warm_start is not None:
         start = WarmStart(warm_start, column, reward_column, lower_is_better)
-    options = Options(resume, start, retry_failed, report_samples, local)
+    options = Options(resume, start, rescore, retry_failed, report_samples, local)
     summary = optimize_with_retries(run, directory, console, options, retries)
     print_summary(summary, directory, console)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.engine import engine_of
+from sequence_tutor.distributed.commands.known_rows import print_plainly, read_known
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.generating.genetic import GENETIC
@@ -27,9 +28,8 @@ from sequence_tutor.distributed.generating.proposers import check_proposers
 from sequence_tutor.distributed.metrics.display import Display, Progress
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
-from sequence_tutor.distributed.replay.record.store import PartStore, RecordError
+from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
 from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_learned
-from sequence_tutor.distributed.report.recorded import record_of
 from sequence_tutor.distributed.report.reward_table import reward_table
 from sequence_tutor.distributed.report.summary import (
     TOP_ROWS,
@@ -41,19 +41,16 @@ from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.run_directory.resume import check_directory
 from sequence_tutor.distributed.run_directory.starting_prior import check_prior, starting_prior
 from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
-from sequence_tutor.distributed.run_directory.warm_start import WarmStart, read_scored, to_scored
-from sequence_tutor.distributed.run_directory.warm_start_checks import scale_warnings
+from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
 from sequence_tutor.distributed.stop_signal import RunError, StopRequest
-from sequence_tutor.distributed.types import POLICY, Scored
+from sequence_tutor.distributed.types import POLICY
 from sequence_tutor.policies.files.storage import Location, Where
-from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.compile import call_order
 from sequence_tutor.rewards.domains import domain_of
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.metrics.tally import Metrics
-    from sequence_tutor.policies.prior import Prior
 
 # Seconds between two attempts at a checkpoint, and seconds of failures after which the run ends.
 SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
@@ -66,7 +63,10 @@ class Options:
     resume: bool = False
     """Whether to continue the run in the run directory."""
     warm_start: WarmStart | Where | None = None
-    """Sequences with rewards, to learn from at once."""
+    """Sequences with rewards, or an earlier run, to learn from at once."""
+    rescore: int | None = None
+    """Sequences of an earlier run, at most, for which components that it hadn't are called beyond
+    the budget; None where it is an error if there are such."""
     retry_failed: bool = False
     """Whether a resumed run scores failed sequences again."""
     report_samples: int = 0
@@ -119,23 +119,23 @@ def optimize_rounds(
         prior, domain = starting_prior(run), domain_of(run.encoding)
         known = None
         if options.warm_start is not None:
-            known = _read_known(options.warm_start, run, prior, domain, console)
+            start = WarmStart.of(options.warm_start)
+            known = read_known(start, options.rescore, run, prior, domain)
         stop = stack.enter_context(StopRequest())
         work = stack.enter_context(WorkingCopy(out, console))
-        engine.enter(run, console, stop)
         if options.resume:
             _void_failures(run, out, options.retry_failed, console)
         out.make()
         (out / "config.toml").write(to_toml(run))
+        rows = None if known is None else known.rows(out, options.local, console)
+        engine.enter(run, console, stop)
         training = engine.build(run, out)
         try:
             if options.resume:
                 _load_or_start(training, out)
-            if known is not None:
-                added = training.replay.add(known).added
-                console.print(
-                    f"warm start: {added} of {len(known)} sequences are new to the replay"
-                )
+            if rows is not None:
+                added = training.replay.add(rows).added
+                console.print(f"warm start: {added} of {len(rows)} sequences are new to the replay")
             yield from _train(training, run, work, console, stop)
             metrics = training.last_metrics
             unlearned = why_nothing_was_learned(run, training.tally, training.trainable_rows)
@@ -190,33 +190,9 @@ def _void_failures(run: RunConfig, out: Location, failures: bool, console: Conso
         console.print(forgiven(retried, failures))
 
 
-def _read_known(
-    given: WarmStart | Where, run: RunConfig, prior: Prior, domain: Domain, console: Console
-) -> Scored:
-    """The rows of a warm start. Raises ConfigError if the run can't use any of them."""
-    start = WarmStart.of(given)
-    sequences, rewards, remarks = read_scored(
-        start.where, start.column, start.reward_column, start.lower_is_better
-    )
-    known, more = to_scored(sequences, rewards, prior.encoding, domain, time.time())
-    for remark in [*remarks, *more]:
-        _print_plainly(console, remark)
-    learnable = int((known.lengths > 0).sum())
-    if not len(known) or not (learnable or run.generates):
-        raise ConfigError(f"the run can't learn from {start.where} with the prior {run.prior!r}")
-    for warning in scale_warnings(known.rewards, start.where, run, domain.name):
-        _print_plainly(console, f"warning: {warning}")
-    return known
-
-
-def _print_plainly(console: Console, text: str) -> None:
-    """Print a text without line breaks, colours or markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 def _print_warnings(training: Any, console: Console) -> None:
     for warning in [*training.invalid.take_warnings(), *training.repeats.take_warnings()]:
-        _print_plainly(console, f"warning: {warning}")
+        print_plainly(console, f"warning: {warning}")
 
 
 def _load_or_start(training: Any, out: Location) -> None:
@@ -259,9 +235,9 @@ def _train(
     try:
         with Display(console) as display:
             progress = Progress(run, display)
-            _print_plainly(console, training.invalid.said)
+            print_plainly(console, training.invalid.said)
             if order := call_order(run.reward, domain_of(run.encoding).name):
-                _print_plainly(console, order)
+                print_plainly(console, order)
             learns_on = False
             while not (stop.wanted or training.finished()):
                 training.train()

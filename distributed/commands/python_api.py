@@ -93,6 +93,7 @@ def optimize(
     *,
     resume: bool = False,
     warm_start: WarmStart | Where | None = None,
+    rescore: int | None = None,
     retries: int = 0,
     retry_failed: bool = False,
     report_samples: int = 0,
@@ -113,7 +114,7 @@ def optimize(
     run = _parsed(config)
     directory = Location(out or default_directory(config))
     console = Console(quiet=quiet, markup=False)
-    options = Options(resume, warm_start, retry_failed, report_samples, local)
+    options = Options(resume, warm_start, rescore, retry_failed, report_samples, local)
     with nullcontext() if local else _ray_as_it_was():
         summary = optimize_with_retries(run, directory, console, options, retries)
     print_summary(summary, directory, console)
@@ -127,6 +128,7 @@ def optimize_rounds(
     *,
     resume: bool = False,
     warm_start: WarmStart | Where | None = None,
+    rescore: int | None = None,
     retry_failed: bool = False,
     quiet: bool = True,
 ) -> Iterator[Round]:
@@ -136,7 +138,7 @@ def optimize_rounds(
     rounds the caller may inspect the run. After a loop that is left early, `resume` continues the
     run.
     """
-    options = Options(resume, warm_start, retry_failed, local=True)
+    options = Options(resume, warm_start, rescore, retry_failed, local=True)
     console = Console(quiet=quiet, markup=False)
     with closing(rounds_of_run(_parsed(config), out, console, options)) as rounds:
         for training in rounds:

@@ -50,6 +50,6 @@ def optimize_with_retries(
                 soft_wrap=True,
             )
         time.sleep(pause_s)
-        # the sequences of the warm start are on record, and failed ones have been tried again
-        options = replace(options, resume=True, warm_start=None, retry_failed=False)
+        # failed sequences have been tried again; rows of the warm start may not be on record yet
+        options = replace(options, resume=True, retry_failed=False)
     return optimize(run, out, console, options)

@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sequence_tutor.distributed.config import ReplayConfig
 from sequence_tutor.distributed.replay.messages import FREE_SOURCES
 from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import readable, scan
 from sequence_tutor.distributed.report.evaluation import Columns
-from sequence_tutor.policies.files.storage import Location, Where
+from sequence_tutor.policies.files.storage import Where
 
 # Rows at the start and at the end of a run, and best rows, whose means are reported.
 ENDS, BEST = 1000, 100
@@ -30,11 +29,6 @@ class Recorded:
     last sequences that a run scored, and over the best."""
     seconds_per_score: float
     """Mean seconds of a score, NaN where there is none."""
-
-
-def record_of(replay: ReplayConfig, out: Where) -> Location:
-    """The directory of the record of a run in `out`."""
-    return Location(replay.record or Location(out) / "scores")
 
 
 def read_rewards(place: Where, reward_id: str) -> Recorded:

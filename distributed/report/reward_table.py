@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.replay.record.store import RecordError
+from sequence_tutor.distributed.replay.record.store import RecordError, record_of
 from sequence_tutor.distributed.report.evaluation import Columns
-from sequence_tutor.distributed.report.recorded import read_rewards, record_of
+from sequence_tutor.distributed.report.recorded import read_rewards
 from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.policies.files.storage import Location

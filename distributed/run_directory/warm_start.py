@@ -125,7 +125,7 @@ def to_scored(
         else:
             repeated.append(sequence)
             if known.why:
-                tokens, why = _actions(encoding, sequence)
+                tokens, why = actions_of(encoding, sequence)
                 if not why:
                     known.sequence, known.tokens, known.why = sequence, tokens, ""
         known.rewards.append(reward)
@@ -154,9 +154,9 @@ def to_scored(
 
 def _spelled(encoding: Encoding, sequence: str, key: str) -> _Known:
     """With the spelling of the text, else the canonical one, where either can be expressed."""
-    tokens, why = _actions(encoding, sequence)
+    tokens, why = actions_of(encoding, sequence)
     if why:
-        canonical, lacking = _actions(encoding, key)
+        canonical, lacking = actions_of(encoding, key)
         if not lacking:
             return _Known(key, canonical, "")
         return _Known(sequence, tokens[:0], lacking)
@@ -281,7 +281,7 @@ def _reason(text: str, value: object, reward: float, status: object) -> str:
     return "" if math.isfinite(reward) else f"its reward is {text_of(value)[:60]!r}"
 
 
-def _actions(encoding: Encoding, sequence: str) -> tuple[np.ndarray, str]:
+def actions_of(encoding: Encoding, sequence: str) -> tuple[np.ndarray, str]:
     """int16 [T] actions of a sequence, and why they are no episode, empty where they are one."""
     try:
         tokens = encoding.encode(sequence)

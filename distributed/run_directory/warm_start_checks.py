@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import PurePosixPath
 
 import numpy as np
 
-from sequence_tutor.distributed.bulk.assemble import Outputs
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
+from sequence_tutor.distributed.run_directory.earlier_run import places_of
 from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.bounds import reward_range
@@ -62,7 +61,7 @@ def _constant(rewards: np.ndarray, where: Location) -> str:
 
 def _other_reward(where: Location, run: RunConfig) -> str:
     """A warning where the rewards are of a run or result of `score` with another [reward]."""
-    for directory in _configs(where):
+    for directory, _ in places_of(where):
         try:
             before = config_of(directory)
         except ConfigError:  # none, or one of an older version
@@ -73,11 +72,3 @@ def _other_reward(where: Location, run: RunConfig) -> str:
                 f"{directory / 'config.toml'}): its rewards may be on another scale"
             )
     return ""
-
-
-def _configs(where: Location) -> list[Location]:
-    """Directories that may have the config of these rewards."""
-    name = PurePosixPath(where.name)
-    if where.is_dir():
-        return [where, *([Location(where.path.parent)] if where.is_local else [])]
-    return [Outputs.of(where).record] if name.suffix.lower() in (".csv", ".parquet") else []

@@ -351,13 +351,7 @@ def _condemned(rows: int) -> Scores:
 
 def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
     episodes = work.episodes
-    width = episodes.tokens.shape[1]
-    steps = scores.step_rewards
-    if steps is not None:
-        # an episode cut at the length limit has no end token to carry the terminal reward
-        beyond = steps[:, width:].sum(1)
-        steps = _as_wide(steps, width, 0.0)
-        steps[:, width - 1] += beyond
+    steps, step_raw = step_columns(scores, episodes.tokens.shape[1])
     assert scores.seconds is not None
     n = len(rows)
     return Scored(
@@ -377,8 +371,19 @@ def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
         actors=[work.actors[i] for i in rows],
         raw=scores.raw,
         transformed=scores.transformed,
-        step_raw={k: _as_wide(v, width, np.nan) for k, v in scores.step_raw.items()},
+        step_raw=step_raw,
     )
+
+
+def step_columns(scores: Scores, width: int) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    """`step_rewards` and `step_raw` of rows with `width` actions at most: float32 [B,width]."""
+    steps = scores.step_rewards
+    if steps is not None:
+        # an episode cut at the length limit has no end token to carry the terminal reward
+        beyond = steps[:, width:].sum(1)
+        steps = _as_wide(steps, width, 0.0)
+        steps[:, width - 1] += beyond
+    return steps, {k: _as_wide(v, width, np.nan) for k, v in scores.step_raw.items()}
 
 
 def _as_wide(values: np.ndarray, width: int, empty: float) -> np.ndarray:

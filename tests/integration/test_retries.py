@@ -124,4 +124,4 @@ def test_a_cluster_that_shrank_is_retried_until_a_stop(
         optimize_with_retries(
             make_run(), tmp_path, quiet, Options(warm_start=tmp_path), retries=9, pause_s=0.0
         )
-    assert seen == [(False, tmp_path), (True, None), (True, None)]
+    assert seen == [(False, tmp_path), (True, tmp_path), (True, tmp_path)]

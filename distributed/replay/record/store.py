@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sequence_tutor.distributed.config import ReplayConfig
 from sequence_tutor.policies.files.storage import Location, Where
 
 
@@ -101,6 +102,11 @@ class PartStore:
                 return file.read([n for n in names if wanted(n)] if wanted else None)
         except (OSError, pa.ArrowException) as error:
             raise RecordError(f"broken part {self.path(part)}: {error}") from error
+
+
+def record_of(replay: ReplayConfig, out: Where) -> Location:
+    """The directory of the record of a run in `out`."""
+    return Location(replay.record or Location(out) / "scores")
 
 
 def _location(place: Where) -> Location:
