@@ -10,7 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from sequence_tutor.distributed.config_section import Positive, Rate, Resources, Section, Share
 from sequence_tutor.distributed.search_config import ProposersConfig, ScreenConfig
 from sequence_tutor.policies.encodings.registry import encodings
+from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.domains import domain_of
 
 # The KL that `temperature = "auto"` aims for, nats.
 AUTO_KL = 10.0
@@ -241,6 +243,14 @@ class CheckpointConfig(Section):
     """Number of checkpoints that stay, the newest."""
 
 
+class MoleculesConfig(Section):
+    """What counts as the same molecule, see rewards.md."""
+
+    identity: tuple[str, ...] = ("salt", "charge", "isotope", "tautomer", "stereo")
+    """What tells two molecules apart, of these and "atom_maps". Of molecules that differ only in
+    what isn't listed, one is scored."""
+
+
 class RunConfig(Section):
     """A whole run."""
 
@@ -256,6 +266,8 @@ class RunConfig(Section):
     """Whether all work at once, or in rounds in a fixed order."""
     wait_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
     """On a cluster: seconds to wait for room, and for nodes to be added."""
+    molecules: MoleculesConfig | None = None
+    """See MoleculesConfig."""
     reward: RewardConfig
     """What is optimised; see rewards.md."""
     learner: LearnerConfig = LearnerConfig()
@@ -281,6 +293,24 @@ class RunConfig(Section):
         if value not in encodings():
             raise ValueError(f"unknown encoding {value!r}; there are: {', '.join(encodings())}")
         return value
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> RunConfig:
+        """Tells the reward by what sequences are told apart, where it isn't the default."""
+        if self.molecules is not None:
+            chosen = tuple(sorted(set(self.molecules.identity)))
+            try:
+                domain_of(self.encoding).telling_apart(chosen)
+            except ValueError as error:
+                raise ValueError(f"molecules.identity: {error}") from None
+            usual = chosen == tuple(sorted(MoleculesConfig().identity))
+            self.__dict__["reward"] = self.reward.telling_apart(None if usual else chosen)
+        return self
+
+    @property
+    def domain(self) -> Domain:
+        """The kind of its sequences."""
+        return domain_of(self.encoding).telling_apart(self.reward.told_apart)
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:

@@ -51,7 +51,6 @@ from sequence_tutor.distributed.types import (
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.kernels.device import choose_repeatable_kernels
-from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.in_process import INTERRUPTED, LocalReward
 
 # Names of the actor, of the scorer and of other proposers in the record's rows.
@@ -79,7 +78,7 @@ class LocalEngine:
 
     def reward(self, run: RunConfig) -> LocalReward:
         """The reward in this process, for checks and the report."""
-        return LocalReward(run.reward, domain_of(run.encoding).name, [os.getcwd()])
+        return LocalReward(run.reward, run.domain.name, [os.getcwd()])
 
     def enter(self, run: RunConfig, console: Console, stop: StopRequest) -> None:
         """Do nothing: there is no process to start."""
@@ -107,7 +106,7 @@ class LocalScorer(Scorer):
     def __init__(
         self, run: RunConfig, replay: ReplayClient, encoding: Encoding | None = None
     ) -> None:
-        self._local = LocalReward(run.reward, domain_of(run.encoding).name, [os.getcwd()])
+        self._local = LocalReward(run.reward, run.domain.name, [os.getcwd()])
         self._shards = replay
         client = ScorerClient(replay, SCORER)
         super().__init__(self._local.identify, self._local, client, encoding)
@@ -181,7 +180,7 @@ class LocalRun(Training):
             )
             for worker in range(1, run.actors.count + 1)
         ]
-        domain, encoding = domain_of(run.encoding), prior.encoding
+        domain, encoding = run.domain, prior.encoding
         self._proposals = [
             Proposals(
                 name,

@@ -14,7 +14,6 @@ from sequence_tutor.distributed.ray_cluster.address import check_cluster
 from sequence_tutor.distributed.ray_cluster.join import enter_cluster
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.policies.files.storage import Location
-from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class RayEngine:
 
     def reward(self, run: RunConfig) -> IsolatedReward:
         """The reward in child processes, for checks and the report."""
-        return IsolatedReward(run.reward, domain_of(run.encoding).name, [str(Path.cwd())])
+        return IsolatedReward(run.reward, run.domain.name, [str(Path.cwd())])
 
     def enter(self, run: RunConfig, console: Console, stop: StopRequest) -> None:
         """Start or join Ray, and wait for the resources of the run."""

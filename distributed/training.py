@@ -43,7 +43,6 @@ from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior
 from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.domains import domain_of
 
 # Seconds a run waits at its end for scores under way, on top of the reward's own deadlines.
 DRAIN_S = 60.0
@@ -102,7 +101,7 @@ class Training(ABC):
         """Set the state that both kinds of run share."""
         self.run_config, self.prior, self.directory = run, prior, directory
         self.tally = Tally()
-        self.invalid = InvalidWatch(worth_of_invalid(run.reward, domain_of(run.encoding).name))
+        self.invalid = InvalidWatch(worth_of_invalid(run.reward, run.domain.name))
         asked = AUTO if run.learner.kl is None else ASKED
         self.repeats = RepeatWatch(FIXED if run.learner.asked_kl is None else asked)
         self.temperature = Temperature(run.learner, self.repeats)

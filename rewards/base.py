@@ -188,6 +188,13 @@ class Domain(ABC):
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     """Published results by the name of their column, under the keys of `metrics`."""
 
+    def telling_apart(self, features: tuple[str, ...] | None) -> Domain:
+        """The domain in which these features tell two things apart; None for its default, which is
+        all that most domains have. Raises ValueError for features that it doesn't know."""
+        if features is not None:
+            raise ValueError(f"{self.name} have no choice of what tells two of them apart")
+        return self
+
     @abstractmethod
     def identify(self, sequence: str) -> Identity:
         """The canonical form of a sequence, or why it has none."""

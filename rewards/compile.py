@@ -42,7 +42,8 @@ def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
             )
     with_prefixes = bool(chosen[0].options.get("prefix_terms", False))
     worth = worth_of_invalid(config, domain).value
-    return Objective(config, parts, domain_named(domain), sole, worth, with_prefixes)
+    told_apart = domain_named(domain).telling_apart(config.told_apart)
+    return Objective(config, parts, told_apart, sole, worth, with_prefixes)
 
 
 def call_order(config: RewardConfig, domain: str = "molecules") -> str:

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SerializationInfo,
     field_validator,
     model_serializer,
@@ -134,6 +135,19 @@ class RewardConfig(BaseModel):
     """Number of sequences that may hang while others are scored."""
     standardize: bool = False
     """Whether `score` brings each sequence to its standard form first; see `Domain.standardize`."""
+    _told_apart: tuple[str, ...] | None = PrivateAttr(None)
+
+    @property
+    def told_apart(self) -> tuple[str, ...] | None:
+        """What tells two sequences apart, where that isn't the domain's default: it is a setting of
+        the domain, but one that scores depend on. See `Domain.telling_apart`."""
+        return self._told_apart
+
+    def telling_apart(self, features: tuple[str, ...] | None) -> RewardConfig:
+        """The same reward of sequences that these features tell apart."""
+        changed = self.model_copy()
+        changed._told_apart = features
+        return changed
 
     @model_validator(mode="before")
     @classmethod
@@ -168,5 +182,7 @@ class RewardConfig(BaseModel):
             judged["worth of invalid"] = _WORTH_OF_INVALID
         if self.standardize:
             judged["standardize"] = True
+        if self.told_apart is not None:
+            judged["told apart"] = self.told_apart
         text = json.dumps(judged, sort_keys=True, separators=(",", ":"), default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

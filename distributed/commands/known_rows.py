@@ -31,7 +31,6 @@ from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
-from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.on_record import only
 
 # Directory, in the run directory, of the scores of new components, and names in it.
@@ -132,7 +131,7 @@ class _Earlier(KnownRows):
     def _score(self, folder: Location, local: bool, console: Console) -> LackingValues:
         """Call the new components, or read what an interrupted start has scored."""
         run, earlier = self._run, self._earlier
-        reward = only(run.reward, earlier.missing, domain_of(run.encoding).name)
+        reward = only(run.reward, earlier.missing, run.domain.name)
         file, result = folder / SEQUENCES, folder / RESULT
         outputs = Outputs.of(result)
         if not outputs.parquet.exists() or outputs.fragments.is_dir():

@@ -47,7 +47,6 @@ from sequence_tutor.distributed.stop_signal import RunError, StopRequest
 from sequence_tutor.distributed.types import POLICY
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.compile import call_order
-from sequence_tutor.rewards.domains import domain_of
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.metrics.tally import Metrics
@@ -116,7 +115,7 @@ def optimize_rounds(
     check_directory(run, out, options.resume)
     with ExitStack() as stack:
         reward = stack.enter_context(engine.reward(run))
-        prior, domain = starting_prior(run), domain_of(run.encoding)
+        prior, domain = starting_prior(run), run.domain
         known = None
         if options.warm_start is not None:
             start = WarmStart.of(options.warm_start)
@@ -236,7 +235,7 @@ def _train(
         with Display(console) as display:
             progress = Progress(run, display)
             print_plainly(console, training.invalid.said)
-            if order := call_order(run.reward, domain_of(run.encoding).name):
+            if order := call_order(run.reward, run.domain.name):
                 print_plainly(console, order)
             learns_on = False
             while not (stop.wanted or training.finished()):

@@ -16,7 +16,6 @@ from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.types import ActorReport
 from sequence_tutor.distributed.weight_board import unpacked
 from sequence_tutor.policies.encodings.base import Encoding
-from sequence_tutor.rewards.domains import domain_of
 
 
 class ProposerProcess:
@@ -37,7 +36,7 @@ class ProposerProcess:
     ) -> None:
         sys.path.append(directory)
         self._id, self._calls = f"{name}-{worker}-{uuid.uuid4().hex[:8]}", 0
-        domain = domain_of(run.encoding)
+        domain = run.domain
         proposer = build_proposer(name, run.proposers.all[name], domain)
         replay = ray_replay(unpacked(shards))
         self._made = Proposals(name, proposer, domain, encoding, replay, run.seed, worker)

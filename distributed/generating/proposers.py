@@ -25,7 +25,6 @@ from sequence_tutor.distributed.search_config import (
     ProposerConfig,
 )
 from sequence_tutor.rewards.base import Domain
-from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.registry import check_options, unknown
 
 GROUP = "sequence_tutor.proposers"
@@ -83,7 +82,7 @@ def _check_interface(proposer: object) -> None:
 def check_proposers(run: RunConfig) -> None:
     """Build every proposer once, so that a mistake in the config ends the run before it begins.
     Raises ConfigError."""
-    domain = domain_of(run.encoding)
+    domain = run.domain
     for name, config in run.proposers.all.items():
         try:
             build_proposer(name, config, domain)

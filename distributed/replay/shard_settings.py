@@ -12,7 +12,6 @@ from sequence_tutor.distributed.replay.sampler import (
 )
 from sequence_tutor.distributed.replay.shard import ShardSettings
 from sequence_tutor.policies.encodings.base import Encoding
-from sequence_tutor.rewards.domains import domain_of
 
 
 def shard_settings(run: RunConfig, encoding: Encoding | None) -> ShardSettings:
@@ -23,7 +22,7 @@ def shard_settings(run: RunConfig, encoding: Encoding | None) -> ShardSettings:
     )
     return ShardSettings(
         sampler=FreshMix(sampler, replay.fresh, replay.fresh_window),
-        rewrite=None if encoding is None else Respeller(encoding, domain_of(run.encoding)),
+        rewrite=None if encoding is None else Respeller(encoding, run.domain),
         rewrite_share=0.0 if encoding is None else replay.rewrite,
         reward_id=run.reward.identity(),
         memory_rows=replay.memory_rows,

@@ -16,7 +16,6 @@ from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Reward
-from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def reward_table(
             record,
             reward,
             reward_id,
-            domain_of(run.encoding),
+            run.domain,
             recorded.seconds_per_score,
             console,
             lambda: stop.wanted,
@@ -72,6 +71,6 @@ def evaluated_rewards(
         stop = stack.enter_context(StopRequest())
         reward = None
         if samples:
-            domain = domain_of(run.encoding).name
+            domain = run.domain.name
             reward = stack.enter_context(IsolatedReward(run.reward, domain, [os.getcwd()]))
         return reward_table(run, out, prior, policy, reward, samples, seed, console, stop)

@@ -27,7 +27,7 @@ from sequence_tutor.distributed.scoring.scorer import step_columns
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.encodings.base import Encoding, action_texts, pad
 from sequence_tutor.policies.files.storage import Location
-from sequence_tutor.rewards.base import Scores, Status
+from sequence_tutor.rewards.base import Domain, Scores, Status
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.compiled_reward import Objective
 from sequence_tutor.rewards.domains import domain_of
@@ -79,12 +79,13 @@ class EarlierRun:
         run: RunConfig,
         encoding: Encoding,
     ) -> None:
-        domain = domain_of(run.encoding).name
+        domain = run.domain.name
         self.where = where
         self._objective: Objective = build_reward(run.reward, domain)
         self.same_reward = before.reward.identity() == run.reward.identity()
         self._known = values_on_record(run.reward, before.reward, domain)
         self.missing = [key for key in self._objective.keys if key not in self._known]
+        told_alike = before.reward.told_apart == run.reward.told_apart
         if not self._known:
             raise ConfigError(
                 f"the [reward] of {where} has none of this run's components "
@@ -97,6 +98,8 @@ class EarlierRun:
             raise ConfigError(str(error)) from error
         if not len(self):
             raise ConfigError(f"{record} has no valid row of the [reward] of {where}")
+        if not told_alike:
+            self._columns = _told_apart(self._columns, run.domain)
         spelled = [
             _spelled(encoding, sequence, key)
             for sequence, key in zip(self._columns.sequences, self._columns.keys, strict=True)
@@ -232,6 +235,22 @@ def _read(store: PartStore, reward_id: str) -> _Columns:
     )
 
 
+def _told_apart(columns: _Columns, domain: Domain) -> _Columns:
+    """The rows with the keys of another domain, the first of each key."""
+    first: dict[str, int] = {}
+    for row, sequence in enumerate(columns.sequences):
+        if (key := domain.key(sequence)) is not None:
+            first.setdefault(key, row)
+    rows = list(first.values())
+    return _Columns(
+        list(first),
+        [columns.sequences[i] for i in rows],
+        columns.rewards[rows],
+        {name: values[rows] for name, values in columns.raw.items()},
+        {name: values[rows] for name, values in columns.steps.items()},
+    )
+
+
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     """float64 [B], NaN where there is no value; may be written to."""
     return np.array(pc.fill_null(column, np.nan).to_numpy(), np.float64)
@@ -258,7 +277,7 @@ def earlier_run(start: WarmStart, run: RunConfig, encoding: Encoding) -> Earlier
             before = config_of(directory)
         except ConfigError:  # none, or one of an older version
             continue
-        if domain_of(before.encoding).name == domain_of(run.encoding).name:
+        if domain_of(before.encoding).name == run.domain.name:
             if record is None:
                 scores = record_of(before.replay, directory)
                 record = scores if before.replay.record or scores.is_dir() else directory

@@ -27,7 +27,6 @@ from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
 from sequence_tutor.distributed.weight_board import unpacked
 from sequence_tutor.policies.encodings.base import Encoding
-from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.identify import identifier
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
@@ -56,7 +55,7 @@ class ScorerProcess:
         sys.path.append(directory)
         self.scorer_id = f"scorer-{uuid.uuid4().hex[:12]}"
         self.client = ScorerClient(ray_replay(unpacked(shards)), self.scorer_id)
-        domain = domain_of(run.encoding)
+        domain = run.domain
         self.reward = IsolatedReward(run.reward, domain.name, [directory])
         identify = identifier(domain, self.reward)
         self.scorer = Scorer(identify, self.reward, self.client, encoding)

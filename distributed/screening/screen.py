@@ -38,7 +38,6 @@ from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.compiled_reward import Objective
-from sequence_tutor.rewards.domains import domain_of
 
 # Of the candidates, the part that has children; and the share of children whose parents are among
 # these, the parents of the others being the record's best rows.
@@ -288,7 +287,7 @@ def _look(blocks: Sequence[np.ndarray]) -> bytes:
 def build_screen(run: RunConfig, prior: Prior, replay: ReplayClient) -> Screen | None:
     """The screen of a run, None without [screen]. Raises ValueError where the reward can't be
     built, which `learns = "components"` needs."""
-    config, domain = run.screen, domain_of(run.encoding)
+    config, domain = run.screen, run.domain
     if config is None:
         return None
     objective = build_reward(run.reward, domain.name) if config.learns == "components" else None

@@ -30,6 +30,8 @@ class Settings(NamedTuple):
 
     config: dict[str, Any]
     """The [reward] section as plain values."""
+    told_apart: tuple[str, ...] | None
+    """As in `RewardConfig`."""
     domain: str
     """Name of the domain, such as "molecules"."""
     parent: int
@@ -95,7 +97,7 @@ def serve(file: int, settings: Settings) -> None:
     os.close(null)
     channel = Channel(socket.socket(fileno=file))
     try:
-        config = RewardConfig.model_validate(settings.config)
+        config = RewardConfig.model_validate(settings.config).telling_apart(settings.told_apart)
         objective = build_reward(config, settings.domain)
         objective.warm_up()
     except ValueError as error:

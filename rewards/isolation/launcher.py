@@ -79,7 +79,7 @@ class Launcher:
         self.channel, far = Channel.pair()
         self.words = StderrTail()
         self.since, self.ready, self.broken = time.monotonic(), False, ""
-        settings = Settings(config.model_dump(), domain, os.getpid())
+        settings = Settings(config.model_dump(), config.told_apart, domain, os.getpid())
         search = [*sys.path, *(p for p in path if p not in sys.path)]
         with tempfile.TemporaryFile() as stdin:
             stdin.write(pickle.dumps(search) + pickle.dumps(settings))

@@ -17,15 +17,17 @@ from sequence_tutor.rewards.molecules.identity import identify, read
 from sequence_tutor.rewards.molecules.measures.properties import molecular_weight, tpsa
 from sequence_tutor.rewards.molecules.molecule import Molecule, quiet, tokens_of
 from sequence_tutor.rewards.molecules.quality import passes_filters
+from sequence_tutor.rewards.molecules.same import DEFAULT, FEATURES, in_order
 from sequence_tutor.rewards.molecules.standard import standardize
 from sequence_tutor.rewards.molecules.stereo import stereoisomers
+from sequence_tutor.rewards.names import unknown
 
 DIVERSITY_SAMPLE = 1000
 
 
 class MoleculeDomain(Domain):
-    """See `Domain`. A key is RDKit's canonical SMILES, stereochemistry, charges and isotopes
-    included; see `identity`."""
+    """See `Domain`. A key is RDKit's canonical SMILES, see `identity`; `kept` tells molecules
+    apart, see `same`."""
 
     name, encoding = "molecules", "smiles"
     example, cheapest = "CC(N)=O", "validity"
@@ -50,13 +52,24 @@ class MoleculeDomain(Domain):
         },
     }
 
+    def __init__(self, kept: tuple[str, ...] = DEFAULT) -> None:
+        self._kept = kept
+
+    def telling_apart(self, features: tuple[str, ...] | None) -> MoleculeDomain:
+        """A domain with this `molecules.identity`; None for the default. Raises ValueError for a
+        name that isn't one of `same.FEATURES`."""
+        for name in features or ():
+            if name not in FEATURES:
+                raise ValueError(unknown("name in molecules.identity:", name, FEATURES))
+        return MoleculeDomain(DEFAULT if features is None else in_order(features))
+
     def load_components(self) -> None:
         """Register the components of molecules."""
         import_module("sequence_tutor.rewards.molecules.components")
 
     def identify(self, sequence: str) -> Identity:
         """Canonical SMILES, or why there is none."""
-        found = identify(sequence)
+        found = identify(sequence, self._kept)
         return Identity(found.key, found.reason)
 
     def split(self, sequence: str) -> list[str]:
@@ -65,7 +78,7 @@ class MoleculeDomain(Domain):
 
     def read(self, sequence: str, tokens: Sequence[str]) -> Molecule | None:
         """The molecule of a SMILES; None where it isn't valid."""
-        mol = identify(sequence).mol
+        mol = identify(sequence, self._kept).mol
         return None if mol is None else Molecule(sequence, mol, tokens)
 
     def quiet(self) -> AbstractContextManager[None]:
@@ -93,11 +106,14 @@ class MoleculeDomain(Domain):
 
     def mutate(self, sequence: str, random: np.random.Generator) -> str | None:
         """A molecule that differs by an atom or a bond, see `breeding`."""
-        return breeding.mutate(sequence, random)
+        return self._as_key(breeding.mutate(sequence, random))
 
     def cross(self, first: str, second: str, random: np.random.Generator) -> str | None:
         """A part of each of two molecules, joined, see `breeding`."""
-        return breeding.cross(first, second, random)
+        return self._as_key(breeding.cross(first, second, random))
+
+    def _as_key(self, child: str | None) -> str | None:
+        return child if child is None or self._kept == DEFAULT else self.key(child)
 
     def features(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Four blocks: counts of Morgan environments of radius 2 by element, of atom pairs, of
@@ -107,11 +123,12 @@ class MoleculeDomain(Domain):
 
     def variants(self, sequence: str, most: int) -> list[str]:
         """Stereoisomers of a molecule with centres or double bonds that it doesn't specify."""
-        return stereoisomers(sequence, most)
+        found = stereoisomers(sequence, most)
+        return found if self._kept == DEFAULT else list(filter(None, map(self.key, found)))
 
     def practical(self, sequence: str) -> bool:
         """Whether a molecule passes the filters of `quality.passes_filters`."""
-        mol = identify(sequence).mol
+        mol = identify(sequence, self._kept).mol
         return mol is not None and passes_filters(Molecule(sequence, mol))
 
     def metrics(
@@ -129,7 +146,7 @@ class MoleculeDomain(Domain):
             valid: list[Molecule] = []
             distinct: dict[str, Molecule] = {}
             for sequence in sequences:
-                found = identify(sequence)
+                found = identify(sequence, self._kept)
                 if found.mol is not None and found.key is not None:
                     valid.append(Molecule(sequence, found.mol))
                     distinct.setdefault(found.key, valid[-1])

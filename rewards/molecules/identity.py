@@ -6,8 +6,8 @@ may contain besides the molecule:
 
 - White space isn't part of a sequence. The readers of files cut off names and CXSMILES extensions;
   a text that still has white space is invalid.
-- Isotopes, charges and stereochemistry are part of the molecule.
-- Atom map numbers are labels and are removed from the canonical form.
+- Isotopes, charges and stereochemistry are part of the molecule. Atom map numbers are labels and
+  aren't in the canonical form. `kept` changes either, see `same`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rdkit import Chem, rdBase
+
+from sequence_tutor.rewards.molecules.same import DEFAULT, reduced
 
 # Limits of a molecule's size. RDKit's time grows with the square of the size or faster, and near
 # 20,000 atoms its recursion overflows the stack; within these limits it needs less than 0.5 s.
@@ -47,25 +49,23 @@ class Identified:
     """Why the text is invalid, "" where it is valid."""
 
 
-def identify(smiles: str) -> Identified:
-    """Find the molecule of a text and its key, or why there is none. Raises only MemoryError. The
-    molecule is cached for later calls, so callers must not change it."""
+def identify(smiles: str, kept: tuple[str, ...] = DEFAULT) -> Identified:
+    """Find the molecule of a text and its key, or why there is none. kept: what tells two molecules
+    apart, as in `same`. Raises only MemoryError. The molecule is cached for later calls, so callers
+    must not change it."""
     if reason := _refusal(smiles):
         return Identified(None, None, reason)
-    return _identify(smiles)
+    return _identify(smiles, kept)
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _identify(smiles: str) -> Identified:
+def _identify(smiles: str, kept: tuple[str, ...]) -> Identified:
     mol, reason = read(smiles)
     if mol is None:
         return Identified(None, None, reason)
-    plain = mol
-    if _MAPPED.search(smiles):
-        plain = Chem.Mol(mol)
-        for atom in plain.GetAtoms():
-            atom.SetAtomMapNum(0)
-    key, reason = _stable(plain, smiles)
+    # by default there is nothing to take away but labels, which few texts have
+    whole = kept == DEFAULT and not _MAPPED.search(smiles)
+    key, reason = _stable(mol, smiles, None if whole else kept)
     return Identified(None if key is None else mol, key, reason)
 
 
@@ -111,12 +111,17 @@ def _refusal(smiles: str) -> str:
     return ""
 
 
-def _stable(mol: Chem.Mol, smiles: str) -> tuple[str | None, str]:
-    """A canonical form that is its own canonical form. If reading back leads to a cycle of several,
-    the smallest of these; if it leads to none, None and the reason."""
+def _stable(mol: Chem.Mol, smiles: str, kept: tuple[str, ...] | None) -> tuple[str | None, str]:
+    """A canonical form that is its own canonical form, without what isn't `kept`; None keeps all.
+    If reading back leads to a cycle of several, the smallest of these; if it leads to none, None
+    and the reason."""
+
+    def form(mol: Chem.Mol) -> str:
+        return str(Chem.MolToSmiles(mol if kept is None else reduced(mol, kept)))
+
     seen: list[str] = []
     try:
-        key = str(Chem.MolToSmiles(mol))
+        key = form(mol)
         if key == smiles:
             return key, ""
         while key not in seen and len(seen) < MAX_ROUNDS:
@@ -124,7 +129,7 @@ def _stable(mol: Chem.Mol, smiles: str) -> tuple[str | None, str]:
             again, reason = read(key)
             if again is None:
                 return None, f"RDKit can't read its own canonical form {_cut(key)}: {reason}"
-            key = str(Chem.MolToSmiles(again))
+            key = form(again)
     except MemoryError:
         raise
     except Exception as error:
