@@ -5,14 +5,21 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from sequence_tutor.distributed.config_section import Positive, Rate, Resources, Section, Share
 from sequence_tutor.distributed.search_config import ProposersConfig, ScreenConfig
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.domains import domain_of, name_of
+from sequence_tutor.rewards.names import unknown
 
 # The KL that `temperature = "auto"` aims for, nats.
 AUTO_KL = 10.0
@@ -243,12 +250,12 @@ class CheckpointConfig(Section):
     """Number of checkpoints that stay, the newest."""
 
 
-class MoleculesConfig(Section):
-    """What counts as the same molecule, see rewards.md."""
+class KindConfig(Section):
+    """The table named after the kind of sequences (KIND), such as `[molecules]`."""
 
-    identity: tuple[str, ...] = ("salt", "charge", "isotope", "tautomer", "stereo")
-    """What tells two molecules apart, of these and "atom_maps". Of molecules that differ only in
-    what isn't listed, one is scored."""
+    identity: Annotated[tuple[str, ...] | None, Field(min_length=1)] = None
+    """What tells two of them apart; of those that differ in nothing else one is scored. See
+    rewards.md for the names and the default."""
 
 
 class RunConfig(Section):
@@ -266,8 +273,8 @@ class RunConfig(Section):
     """Whether all work at once, or in rounds in a fixed order."""
     wait_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
     """On a cluster: seconds to wait for room, and for nodes to be added."""
-    molecules: MoleculesConfig | None = None
-    """See MoleculesConfig."""
+    kind: KindConfig = KindConfig()
+    """See KindConfig; in the file the table has the name of the kind."""
     reward: RewardConfig
     """What is optimised; see rewards.md."""
     learner: LearnerConfig = LearnerConfig()
@@ -294,17 +301,37 @@ class RunConfig(Section):
             raise ValueError(f"unknown encoding {value!r}; there are: {', '.join(encodings())}")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_table(cls, data: Any) -> Any:
+        """The table of the kind of sequences, by its name."""
+        if not isinstance(data, dict) or isinstance(data.get("kind"), KindConfig):
+            return data
+        encoding = data.get("encoding", cls.model_fields["encoding"].default)
+        name = name_of(encoding) if encoding in encodings() else "kind"
+        if "kind" in data:
+            raise ValueError(f"unknown key 'kind': the table of {name} is [{name}]")
+        for key in data[name] if isinstance(data.get(name), dict) else ():
+            if key not in KindConfig.model_fields:
+                raise ValueError(unknown(f"key of [{name}]:", str(key), KindConfig.model_fields))
+        rest = {key: value for key, value in data.items() if key != name}
+        return rest | ({"kind": data[name]} if name in data else {})
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: Any, info: SerializationInfo) -> dict[str, Any]:
+        tables: dict[str, Any] = dump(self)
+        kind = tables.pop("kind")
+        return tables if self.kind.identity is None else {name_of(self.encoding): kind, **tables}
+
     @model_validator(mode="after")
     def _told_apart(self) -> RunConfig:
-        """Tells the reward by what sequences are told apart, where it isn't the default."""
-        if self.molecules is not None:
-            chosen = tuple(sorted(set(self.molecules.identity)))
+        """Tells the reward what tells sequences apart, where that isn't the default."""
+        if self.kind.identity is not None:
             try:
-                domain_of(self.encoding).telling_apart(chosen)
+                features = domain_of(self.encoding).features_apart(self.kind.identity)
             except ValueError as error:
-                raise ValueError(f"molecules.identity: {error}") from None
-            usual = chosen == tuple(sorted(MoleculesConfig().identity))
-            self.__dict__["reward"] = self.reward.telling_apart(None if usual else chosen)
+                raise ValueError(f"{name_of(self.encoding)}.identity: {error}") from None
+            self.__dict__["reward"] = self.reward.telling_apart(features)
         return self
 
     @property

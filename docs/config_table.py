@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.config import KindConfig, RunConfig
 from sequence_tutor.distributed.config_file import table_model
 from sequence_tutor.distributed.search_config import OtherProposerConfig, ProposersConfig
 
@@ -36,7 +36,10 @@ def _rows(model: type[BaseModel], tables: tuple[str, ...]) -> list[str]:
     for name, field in model.model_fields.items():
         where = (*tables, field.alias or name)
         inner = table_model(where)
-        if where == ("reward",):
+        if where == ("kind",):
+            where = ("KIND",)
+            lines += [_table_row(where, KindConfig), *_rows(KindConfig, where)]
+        elif where == ("reward",):
             lines.append("| `[reward]` | | What is optimised; see [rewards.md](rewards.md). |")
         elif inner is None:
             lines.append(_row(".".join(where), field))

@@ -188,11 +188,13 @@ class Domain(ABC):
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     """Published results by the name of their column, under the keys of `metrics`."""
 
+    def features_apart(self, names: Sequence[str]) -> tuple[str, ...] | None:
+        """The features that tell two things apart, each once and in a fixed order; None where they
+        are the default. Raises ValueError for a name that isn't one, and by default always."""
+        raise ValueError(f"{self.name} have no choice of what tells two of them apart")
+
     def telling_apart(self, features: tuple[str, ...] | None) -> Domain:
-        """The domain in which these features tell two things apart; None for its default, which is
-        all that most domains have. Raises ValueError for features that it doesn't know."""
-        if features is not None:
-            raise ValueError(f"{self.name} have no choice of what tells two of them apart")
+        """The domain in which these `features_apart` tell two things apart."""
         return self
 
     @abstractmethod

@@ -139,8 +139,8 @@ class RewardConfig(BaseModel):
 
     @property
     def told_apart(self) -> tuple[str, ...] | None:
-        """What tells two sequences apart, where that isn't the domain's default: it is a setting of
-        the domain, but one that scores depend on. See `Domain.telling_apart`."""
+        """What tells two sequences apart, None for the domain's default. It is a setting of the
+        domain, but scores depend on it; see `Domain.telling_apart`."""
         return self._told_apart
 
     def telling_apart(self, features: tuple[str, ...] | None) -> RewardConfig:

@@ -46,6 +46,12 @@ def domain_of(encoding: str) -> Domain:
         raise ValueError(f"{_where(entry)} failed: {type(error).__name__}: {error}") from error
 
 
+def name_of(encoding: str) -> str:
+    """The name of the domain; a shipped one isn't imported for it. Raises as `domain_of`."""
+    shipped = {own: name for name, own in _ENCODINGS.items()}
+    return shipped[encoding] if encoding in shipped else domain_of(encoding).name
+
+
 def _where(entry: EntryPoint) -> str:
     return f"entry point {entry.name!r} of {GROUP} ({entry.value})"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 from rich.console import Console
@@ -29,9 +30,11 @@ from sequence_tutor.distributed.run_directory.warm_start_checks import scale_war
 from sequence_tutor.distributed.stop_signal import StoppedError
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.files.storage import Location
-from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.on_record import only
+
+if TYPE_CHECKING:
+    from sequence_tutor.policies.prior import Prior
 
 # Directory, in the run directory, of the scores of new components, and names in it.
 FOLDER, SEQUENCES, RESULT = "warm-start", "sequences.csv", "scores.csv"

@@ -55,13 +55,17 @@ class MoleculeDomain(Domain):
     def __init__(self, kept: tuple[str, ...] = DEFAULT) -> None:
         self._kept = kept
 
-    def telling_apart(self, features: tuple[str, ...] | None) -> MoleculeDomain:
-        """A domain with this `molecules.identity`; None for the default. Raises ValueError for a
-        name that isn't one of `same.FEATURES`."""
-        for name in features or ():
+    def features_apart(self, names: Sequence[str]) -> tuple[str, ...] | None:
+        """See `Domain`; the names are `same.FEATURES`."""
+        for name in names:
             if name not in FEATURES:
-                raise ValueError(unknown("name in molecules.identity:", name, FEATURES))
-        return MoleculeDomain(DEFAULT if features is None else in_order(features))
+                raise ValueError(unknown("feature", name, FEATURES))
+        features = in_order(names)
+        return None if features == DEFAULT else features
+
+    def telling_apart(self, features: tuple[str, ...] | None) -> MoleculeDomain:
+        """A domain in which these of `same.FEATURES` tell two molecules apart."""
+        return MoleculeDomain(DEFAULT if features is None else features)
 
     def load_components(self) -> None:
         """Register the components of molecules."""
