@@ -249,6 +249,7 @@ def endpoint(
         driver.wait(timeout=60)
 
 
+@pytest.mark.nightly
 def test_the_endpoint_agrees_with_the_last_line(endpoint: Endpoint):
     ticks = [json.loads(line) for line in (endpoint.out / "metrics.jsonl").open()]
     compared = 0
@@ -267,6 +268,7 @@ def test_the_endpoint_agrees_with_the_last_line(endpoint: Endpoint):
     assert endpoint.last["scores_failed"] > 0 and endpoint.last["scores_ok"] > 0
 
 
+@pytest.mark.nightly
 def test_the_counts_of_each_proposer_are_exported(endpoint: Endpoint):
     sources = endpoint.last["sources"]
     assert set(sources) == {"policy", "genetic"} and sources["genetic"]["screened_out"]
@@ -276,18 +278,21 @@ def test_the_counts_of_each_proposer_are_exported(endpoint: Endpoint):
             assert endpoint.of(exported[series], source=source) == counts[name], (source, name)
 
 
+@pytest.mark.nightly
 def test_metrics_have_their_prometheus_type(endpoint: Endpoint):
     for series in RUN_SERIES:
         kind = "gauge" if series.kind == "gauge" else "counter"
         assert endpoint.types[series.exported_name] == kind, series.name
 
 
+@pytest.mark.nightly
 def test_counts_of_zero_are_exported(endpoint: Endpoint):
     assert endpoint.last["scores_timeout"] == 0
     assert endpoint.of("ray_sequence_tutor_scores_total", status="timeout") == 0
     assert endpoint.of("ray_sequence_tutor_lost_batches_total") == 0
 
 
+@pytest.mark.nightly
 def test_all_scores_are_in_the_histogram(endpoint: Endpoint):
     bucket = "ray_sequence_tutor_score_seconds_bucket_total"
     scores = [f"scores_{s.name.lower()}" for s in Status if s != Status.INVALID]
@@ -296,6 +301,7 @@ def test_all_scores_are_in_the_histogram(endpoint: Endpoint):
     assert endpoint.of(bucket, le="0.001") <= endpoint.of(bucket, le="1") <= total
 
 
+@pytest.mark.nightly
 def test_exported_statuses_are_those_on_record(endpoint: Endpoint):
     record = rows_on_record(endpoint.out / "scores")
     for status in Status:
@@ -304,11 +310,13 @@ def test_exported_statuses_are_those_on_record(endpoint: Endpoint):
         assert endpoint.of("ray_sequence_tutor_scores_total", status=name) == on_record, name
 
 
+@pytest.mark.nightly
 def test_all_metrics_of_a_start_have_one_run_id(endpoint: Endpoint):
     ids = {dict(labels)["run_id"] for (n, labels) in endpoint.samples if "sequence_tutor" in n}
     assert len(ids) == 1 and len(ids.pop()) == 12
 
 
+@pytest.mark.nightly
 def test_ray_exports_the_metrics_of_the_dashboard(endpoint: Endpoint):
     names = {name for name, _ in endpoint.samples}
     assert {

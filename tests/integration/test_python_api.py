@@ -93,6 +93,7 @@ def require_readable(place: Path, command: Command) -> None:
     assert "tuned policy" in command("evaluate", place, "-n", 20).out
 
 
+@pytest.mark.nightly
 def test_a_run_from_a_notebook_thread(command: Command, tiny_prior: Path, tmp_path: Path):
     assert output(SCRIPT, tmp_path, str(tiny_prior), "calls.txt").startswith("budget used 40 ")
     run = tmp_path / "run"

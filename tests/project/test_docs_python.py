@@ -69,7 +69,15 @@ def keep_components(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_COMPONENTS", dict(registry._COMPONENTS))
 
 
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [
+        # its blocks run twice on Ray
+        pytest.param(page, marks=pytest.mark.nightly if page.name == "python.md" else ())
+        for page in WITH_BLOCKS
+    ],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
 def test_the_blocks_of_a_page_run(
     local_ray: None, at_work: Path, tiny_prior: Path, page: Path, monkeypatch: pytest.MonkeyPatch
 ):
