@@ -55,8 +55,8 @@ def running_top(rewards: Sequence[float], k: int, budget: int) -> np.ndarray:
     """Mean of the best k after each score, float64 [budget]; NaN rewards count as no molecule, and
     missing ones among the k as 0. An unused rest of the budget has the last value."""
     best: list[float] = []
-    curve = np.zeros(budget)
-    for i, reward in enumerate(rewards[:budget]):
+    curve, rewards = np.zeros(budget), rewards[:budget]
+    for i, reward in enumerate(rewards):
         if not np.isnan(reward):
             if len(best) < k:
                 heapq.heappush(best, reward)

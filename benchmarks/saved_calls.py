@@ -5,8 +5,8 @@
 
 `filter` scores the same file twice with a reward that sleeps 100 ms: with the limit on the weight
 as one score of two, which calls all, and as a filter. `reweight` makes a run of three components,
-one of which writes each of its calls to a file, and a second run with other weights that starts from
-the first. It counts the calls, and takes the times to the first score and the first update.
+one of which writes each of its calls to a file, and a second run with other weights that starts
+from the first. It counts the calls, and takes the times to the first score and the first update.
 """
 
 from __future__ import annotations
