@@ -111,6 +111,11 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.tasks) - set(PMO):
         parser.error(f"unknown tasks: {', '.join(sorted(unknown))}; there are {', '.join(PMO)}")
+    for task in options.tasks:
+        try:
+            settings(options.preset, task, 0, options.scores)
+        except ValueError as error:
+            parser.error(str(error))
     import ray
 
     here, place = str(Path(__file__).parent), options.out.resolve() / options.preset

@@ -6,8 +6,11 @@ out, or are another method's published settings on this engine.
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from typing import Any
+
+from sequence_tutor.rewards.molecules.tasks.activity import ACTIVITY_TASKS, FOLDER
 
 # One thread each: runs are side by side. One shard: rows are on record in their order.
 COMMON: dict[str, Any] = {
@@ -58,13 +61,23 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def settings(preset: str, task: str, seed: int, scores: int) -> dict[str, Any]:
-    """The config of a run as nested dicts. Raises KeyError for an unknown preset."""
+    """The config of a run as nested dicts. Raises KeyError for an unknown preset, ValueError where
+    a task lacks its model."""
     config = _over(deepcopy(COMMON), PRESETS[preset])
     return config | {
         "seed": seed,
-        "reward": {"component": [{"name": task}]},
+        "reward": {"component": [{"name": task} | _model(task)]},
         "stop": {"scores": scores},
     }
+
+
+def _model(task: str) -> dict[str, str]:
+    """The option of the tasks that are models. Raises ValueError where FOLDER isn't set."""
+    if task not in ACTIVITY_TASKS:
+        return {}
+    if not (folder := os.environ.get(FOLDER)):
+        raise ValueError(f"{task} is a model: set {FOLDER} as docs/tasks.md says, or name --tasks")
+    return {"model": os.path.join(folder, f"{task}_current.pkl")}
 
 
 def _over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
