@@ -14,11 +14,13 @@ from sequence_tutor.rewards.molecules.measures import (
     similarity,
     substructure,
 )
+from sequence_tutor.rewards.molecules.models import model
 
 __all__ = [
     "alerts",
     "counts",
     "matched_pair",
+    "model",
     "novelty",
     "paper_objective",
     "properties",

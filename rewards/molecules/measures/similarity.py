@@ -108,12 +108,13 @@ def similarity(
 
     smiles: the reference, or a list of them.
     radius: bonds around each atom, for "morgan" and "fcfp"; 2 is ECFP4 and FCFP4.
-    counts: compare how often each fragment occurs; else only whether it occurs. MACCS keys have no
-    counts.
+    counts: compare how often each fragment occurs; else only whether it occurs. MACCS keys and
+    pharmacophores have no counts.
     folded: with counts = false, whether fragments share 2048 bits; false keeps all apart. MACCS
-    keys always have a bit each.
+    keys and pharmacophores always have a bit each.
     fingerprint: "morgan" (environments of atoms), "fcfp" (the same by the atoms' roles),
-    "atom_pairs", "maccs" or "topological" (RDKit's paths of 1 to 7 bonds).
+    "atom_pairs", "maccs", "topological" (RDKit's paths of 1 to 7 bonds) or "pharmacophores" (pairs
+    and triples of donors, acceptors, rings, ... by their distance in bonds, Gobbi and Poppinger).
     measure: "tanimoto", "dice" or "tversky": c / (c + alpha r + beta m), of c common fragments, r
     of the reference alone and m of the molecule alone.
     alpha: weight of what only the reference has, for "tversky".
