@@ -9,6 +9,7 @@ from typing import Any
 from rdkit import DataStructs
 
 from sequence_tutor.rewards.molecules.fingerprints import FINGERPRINTS
+from sequence_tutor.rewards.molecules.identity import identify
 from sequence_tutor.rewards.molecules.molecule import Molecule, parse
 from sequence_tutor.rewards.registry import component, unknown
 
@@ -125,3 +126,38 @@ def similarity(
     others = [one.fingerprint_of(*kind) for one in references(as_tuple(smiles))]
     found = _compared(molecule.fingerprint_of(*kind), others, measure, alpha, beta)
     return float(CHOICES[of](found))
+
+
+def _edits(one: str, other: str) -> int:
+    """The least number of characters to insert, delete or replace that makes one of the other
+    (Levenshtein 1966), by dynamic programming."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]
+
+
+def _check_edits(smiles: str | list[str]) -> None:
+    references(as_tuple(smiles))
+
+
+@component(
+    "levenshtein",
+    domain="molecules",
+    bounded=True,
+    check=_check_edits,
+    reference="https://en.wikipedia.org/wiki/Levenshtein_distance",
+    example='smiles = "CC(=O)Oc1ccccc1C(=O)O"',
+)
+def levenshtein(molecule: Molecule, *, smiles: str | list[str]) -> float:
+    """1 - edits between the canonical SMILES and that of a reference, by the longer one's length.
+
+    A comparison of texts: molecules that a chemist calls similar may have very different SMILES.
+
+    smiles: the reference; of a list, the most similar one counts.
+    """
+    own = str(identify(molecule.smiles).key)
+    others = [str(identify(one.smiles).key) for one in references(as_tuple(smiles))]
+    return max(1.0 - _edits(own, other) / max(len(own), len(other)) for other in others)
