@@ -36,8 +36,8 @@ def linear_onnx(
 def as_bytes(nodes: list, inputs: list, outputs: list, values: Sequence = ()) -> bytes:
     """A model of these parts."""
     graph = helper.make_graph(nodes, "graph", inputs, outputs, initializer=list(values))
-    opset = helper.make_opsetid("", 17)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     # a version that every onnxruntime since 2023 reads
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
