@@ -136,13 +136,14 @@ class _Threads:
         from threadpoolctl import ThreadpoolController
 
         self._controller = ThreadpoolController()
-        # in a process that scores there is one from the start, and setting it would take 0.3 ms
+        # a process that scores has one from the start, unless OMP_NUM_THREADS says otherwise;
+        # setting it takes 0.3 ms
         self._several = any(pool["num_threads"] > 1 for pool in self._controller.info())
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """A context in which there is one. Threads that were started would be missing in a copy of
-        the process, and it would wait for them."""
+        """A context in which there is one. The others would be missing in a copy of the process,
+        which would wait for them for ever."""
         if not self._several:
             yield
             return

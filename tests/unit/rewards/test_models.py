@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ import skops.io
 from onnx import TensorProto, helper
 from onnx_files import as_bytes, linear_onnx
 from rdkit import Chem
-from rdkit.Chem import Descriptors, MACCSkeys, rdFingerprintGenerator
+from rdkit.Chem import Descriptors, rdFingerprintGenerator
 from skl2onnx import to_onnx
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -25,6 +26,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from sequence_tutor.rewards import score_one
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.isolation.reward import IsolatedReward
+from sequence_tutor.rewards.molecules.models.answer import Wanted
+from sequence_tutor.rewards.molecules.models.skops_model import SkopsModel
 
 TREE = "sklearn.tree._tree.Tree"
 MOLECULES = [
@@ -130,99 +135,6 @@ def test_a_regressor_as_onnx(place: Path) -> None:
             assert value == pytest.approx(direct, abs=1e-4)
 
 
-MORGAN, PAIRS = (
-    rdFingerprintGenerator.GetMorganGenerator,
-    rdFingerprintGenerator.GetAtomPairGenerator,
-)
-PATHS = rdFingerprintGenerator.GetRDKitFPGenerator
-ROLES = rdFingerprintGenerator.GetMorganFeatureAtomInvGen
-
-
-def _descriptors(*names: str) -> Callable[[Chem.Mol], list[float]]:
-    return lambda mol: [getattr(Descriptors, name)(mol) for name in names]
-
-
-@pytest.mark.parametrize(
-    ("features", "direct"),
-    [
-        ("morgan", [MORGAN(radius=2).GetFingerprint]),
-        ({"type": "morgan", "radius": 3}, [MORGAN(radius=3).GetFingerprint]),
-        (
-            {"type": "morgan", "radius": 1, "bits": 512, "counts": True, "chirality": True},
-            [MORGAN(radius=1, fpSize=512, includeChirality=True).GetCountFingerprint],
-        ),
-        ("fcfp", [MORGAN(radius=2, atomInvariantsGenerator=ROLES()).GetFingerprint]),
-        ("atom_pairs", [PAIRS().GetFingerprint]),
-        ({"type": "atom_pairs", "counts": True}, [PAIRS().GetCountFingerprint]),
-        (
-            {"type": "atom_pairs", "counts": True, "max_distance": 4, "bits": 100},
-            [PAIRS(maxDistance=4, fpSize=100).GetCountFingerprint],
-        ),
-        ("topological", [PATHS().GetFingerprint]),
-        (
-            {"type": "topological", "max_path": 4, "counts": True},
-            [PATHS(maxPath=4).GetCountFingerprint],
-        ),
-        ("maccs", [MACCSkeys.GenMACCSKeys]),
-        (
-            {"type": "descriptors", "names": ["MolLogP", "TPSA"]},
-            [_descriptors("MolLogP", "TPSA")],
-        ),
-        (
-            ["maccs", {"type": "descriptors", "names": ["qed", "MolWt"]}, "morgan"],
-            [MACCSkeys.GenMACCSKeys, _descriptors("qed", "MolWt"), MORGAN(radius=2).GetFingerprint],
-        ),
-        ("descriptors", [_descriptors(*(name for name, _ in Descriptors.descList))]),
-    ],
-    ids=str,
-)
-def test_features_are_those_of_rdkit(features: Any, direct: Any, place: Path) -> None:
-    """A linear model with random weights tells any two rows of numbers apart."""
-    rows = np.array(
-        [
-            [float(x) for part in direct for x in part(Chem.MolFromSmiles(smiles))]
-            for smiles in MOLECULES
-        ]
-    )
-    weights = np.random.default_rng(0).normal(size=rows.shape[1])
-    # descriptors differ by orders of magnitude: each counts alike
-    weights /= np.maximum(np.abs(rows).max(axis=0), 1.0)
-    Path("m.onnx").write_bytes(linear_onnx(weights))
-    values = [score_one("model", s, file="m.onnx", features=features) for s in MOLECULES]
-    assert np.allclose(values, rows @ weights, rtol=1e-4, atol=1e-4)
-    assert not np.allclose(values, rows @ weights[::-1], rtol=1e-2, atol=1e-2)  # control
-
-
-@pytest.mark.parametrize("kind", [TensorProto.DOUBLE, TensorProto.INT64, TensorProto.FLOAT16])
-def test_inputs_of_other_types(kind: int, place: Path) -> None:
-    Path("m.onnx").write_bytes(linear_onnx(np.arange(64.0), kind=kind, shape=[1, 64]))
-    for smiles in MOLECULES:
-        value = score_one("model", smiles, file="m.onnx", features=BITS)
-        assert value == bits_of(smiles) @ np.arange(64.0)
-
-
-@pytest.mark.parametrize("shape", [["n"], ["n", 1], [1]])
-def test_a_model_that_reads_smiles(shape: list[Any], place: Path) -> None:
-    """It gets the canonical form."""
-    node = helper.make_node(
-        "LabelEncoder",
-        ["text"],
-        ["y"],
-        domain="ai.onnx.ml",
-        keys_strings=["CCO", "c1ccccc1"],
-        values_floats=[1.5, 2.5],
-        default_float=-1.0,
-    )
-    given = helper.make_tensor_value_info("text", TensorProto.STRING, shape)
-    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)
-    Path("m.onnx").write_bytes(as_bytes([node], [given], [made]))
-    options: dict[str, Any] = {"file": "m.onnx", "features": "smiles"}
-    for smiles, value in (("OCC", 1.5), ("[CH3:1]CO", 1.5), ("C1=CC=CC=C1", 2.5), ("C", -1)):
-        assert score_one("model", smiles, **options) == value
-    with pytest.raises(ValueError, match="it takes SMILES, and features give morgan 2048"):
-        score_one("model", "C", file="m.onnx")
-
-
 def test_a_pipeline_of_scikit_learn_that_reads_smiles(place: Path) -> None:
     reader = CountVectorizer(analyzer="char", lowercase=False)
     own = make_pipeline(reader, Ridge()).fit(MOLECULES, np.arange(5.0))
@@ -232,17 +144,6 @@ def test_a_pipeline_of_scikit_learn_that_reads_smiles(place: Path) -> None:
         canonical = Chem.MolToSmiles(Chem.MolFromSmiles(smiles))
         value = score_one("model", smiles, file="m.skops", features="smiles", trusted=trusted)
         assert value == pytest.approx(own.predict([canonical])[0])
-
-
-def test_ensembles(place: Path) -> None:
-    files = [f"{n}.onnx" for n in range(3)]
-    for n, file in enumerate(files):
-        Path(file).write_bytes(linear_onnx(np.full(64, n**2)))
-    for smiles in MOLECULES:
-        each = bits_of(smiles).sum() * np.array([0, 1, 4])
-        options: dict[str, Any] = {"file": files, "features": BITS}
-        assert score_one("model", smiles, **options) == pytest.approx(each.mean())
-        assert score_one("model", smiles, value="std", **options) == pytest.approx(each.std())
 
 
 @pytest.fixture
@@ -374,17 +275,22 @@ def test_descriptors_in_another_order_are_refused(place: Path) -> None:
         score_one("model", "CCO", features=right | {"names": names[::-1]}, **options)
 
 
-def test_a_descriptor_that_is_not_defined_fails_the_molecule(place: Path) -> None:
-    names = ["MolWt", "BCUT2D_MWHI"]
-    Path("m.onnx").write_bytes(linear_onnx([1.0, 1.0]))
-    options: dict[str, Any] = {
-        "file": "m.onnx",
-        "features": {"type": "descriptors", "names": names},
-    }
-    assert score_one("model", "CCO", **options) > 0
-    with pytest.raises(ValueError, match="descriptor BCUT2D_MWHI isn't defined"):
-        score_one("model", "C[Se]C", **options)
-    Path("m.onnx").write_bytes(linear_onnx([1.0]))
-    options["features"] = {"type": "descriptors", "names": ["Ipc"]}
-    with pytest.raises(ValueError, match=r"too large for tensor\(float\)"):
-        score_one("model", "C" * 160, **options)
+def test_boosting_works_in_copied_processes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It uses OpenMP. The process that is copied must have started no thread of it, or its copies
+    would wait for that for ever."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    part = {"name": "model", **dump("boosting")}
+    config = RewardConfig.model_validate({"component": [part], "timeout_s": 10.0})
+    with IsolatedReward(config, "molecules") as reward:
+        there = reward.score(MOLECULES)
+    assert there.errors == [""] * len(MOLECULES)
+    direct = trained("boosting").predict(np.stack([bits_of(smiles) for smiles in MOLECULES]))
+    assert np.allclose(there.rewards, direct, rtol=1e-12)
+
+
+def test_a_forest_starts_no_threads(place: Path) -> None:
+    """The one that was saved asks for two."""
+    model = SkopsModel(Path(dump("forest")["file"]).read_bytes(), Wanted(), [TREE])
+    before = len(os.listdir("/proc/self/task"))
+    model.value(bits_of("CCO"))
+    assert len(os.listdir("/proc/self/task")) == before
