@@ -13,7 +13,12 @@ from rdkit import DataStructs
 
 from sequence_tutor.rewards.molecules.fingerprints import fingerprint
 from sequence_tutor.rewards.molecules.identity import identify
-from sequence_tutor.rewards.molecules.measures.file_data import FileData
+from sequence_tutor.rewards.molecules.measures.file_data import (
+    FileData,
+    digest_of,
+    pin_file,
+    require_digest,
+)
 from sequence_tutor.rewards.molecules.molecule import Molecule, parse
 from sequence_tutor.rewards.registry import component
 
@@ -119,20 +124,29 @@ def _read_list(path: str) -> NDArray[np.uint64]:
 _LISTS = FileData(_read_list)
 
 
-def _check_listed(file: str) -> None:
+def _check_listed(file: str, sha256: str | None = None) -> None:
+    if sha256 is not None:
+        require_digest(file, digest_of(file), sha256)
     _LISTS.refresh(file)
 
 
 @component(
-    "listed", domain="molecules", bounded=True, check=_check_listed, example='file = "known.smi"'
+    "listed",
+    domain="molecules",
+    bounded=True,
+    check=_check_listed,
+    pin=pin_file,
+    example='file = "known.smi"',
 )
-def listed(molecule: Molecule, *, file: str) -> float:
+def listed(molecule: Molecule, *, file: str, sha256: str | None = None) -> float:
     """1 where the molecule is in a file, such as a supplier's catalogue, else 0.
 
     Stereochemistry and charge must agree. The file is read once, when the reward is built: about
     two minutes and 2 MB for 250,000 molecules.
 
     file: text, also .gz; the first word of each line is a SMILES, and each must be valid.
+    sha256: SHA-256 of the file; a run writes it into its config, and refuses a file that has
+    changed.
     """
     numbers, key = _LISTS.get(file), identify(molecule.smiles).key
     assert key is not None  # the molecule is valid
@@ -163,9 +177,11 @@ def _read_fragments(path: str, radius: int) -> frozenset[int]:
 _SEEN = FileData(_read_fragments)
 
 
-def _check_unseen(file: str, radius: int = 2) -> None:
+def _check_unseen(file: str, radius: int = 2, sha256: str | None = None) -> None:
     if radius < 0:
         raise ValueError(f"radius must not be negative, got {radius}")
+    if sha256 is not None:
+        require_digest(file, digest_of(file), sha256)
     _SEEN.refresh(file, radius)
 
 
@@ -174,16 +190,20 @@ def _check_unseen(file: str, radius: int = 2) -> None:
     domain="molecules",
     bounded=True,
     check=_check_unseen,
+    pin=pin_file,
     reference="https://github.com/PatWalters/silly_walks",
     example='file = "known.smi"',
 )
-def unseen_fragments(molecule: Molecule, *, file: str, radius: int = 2) -> float:
+def unseen_fragments(
+    molecule: Molecule, *, file: str, radius: int = 2, sha256: str | None = None
+) -> float:
     """Share of the molecule's kinds of fragments that no molecule of a file has ("silly bits").
 
     The file is read once, when the reward is built: about a minute for 250,000 molecules.
 
     file: text, also .gz; the first word of each line is a SMILES, and each must be valid.
     radius: bonds around each atom; 2 looks at the fragments of ECFP4.
+    sha256: as that of `listed`.
     """
     own = _fragments(molecule.fingerprint_of("morgan", radius))
     return len(own - _SEEN.get(file, radius)) / len(own)

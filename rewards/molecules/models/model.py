@@ -10,7 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sequence_tutor.rewards.molecules.measures.file_data import FileData
+from sequence_tutor.rewards.molecules.measures.file_data import (
+    FileData,
+    digest_of,
+    require_digest,
+)
 from sequence_tutor.rewards.molecules.models.answer import Model, Wanted
 from sequence_tutor.rewards.molecules.models.inputs import Features, Inputs, inputs_of
 from sequence_tutor.rewards.molecules.models.onnx_model import OnnxModel
@@ -115,11 +119,8 @@ def _check_model(
     wanted = Wanted(output, column, kind)
     for place, one in enumerate(files):
         found = _MODELS.refresh(one, wanted, tuple(trusted or ()))
-        if pins and pins[place].lower() != found.digest:
-            raise ValueError(
-                f"file = {one!r} isn't the file of this run: its SHA-256 is {found.digest}, and "
-                f"sha256 says {pins[place]}; bring the file back, or begin a new run"
-            )
+        if pins:
+            require_digest(one, found.digest, pins[place])
         try:
             _check_inputs(found.model, inputs)
         except ValueError as error:
@@ -136,12 +137,7 @@ def _pin(
 ) -> dict[str, Any]:
     if sha256 is not None:
         return {}
-    digests = []
-    for one in _files(file):
-        try:
-            digests.append(hashlib.sha256(Path(one).read_bytes()).hexdigest())
-        except OSError as error:
-            raise ValueError(f"file = {one!r} can't be read: {error.strerror}") from error
+    digests = [digest_of(one) for one in _files(file)]
     return {"sha256": digests[0] if isinstance(file, str) else digests}
 
 

@@ -62,6 +62,20 @@ def test_several_models_are_pinned(place: Path) -> None:
         build_reward(config)
 
 
+@pytest.mark.parametrize("name", ["listed", "unseen_fragments"])
+def test_a_list_of_molecules_is_pinned(name: str, place: Path) -> None:
+    Path("known.smi").write_text("CCO")
+    config = pinned(config_of({"name": name, "file": "known.smi"}), "molecules")
+    digest = hashlib.sha256(b"CCO").hexdigest()
+    assert config.component[0].options == {"file": "known.smi", "sha256": digest}
+    before = build_reward(config).score(["CCN"]).rewards[0]
+    Path("known.smi").write_text("CCN")
+    with pytest.raises(ValueError, match="'known.smi' isn't the file of this run"):
+        build_reward(config)
+    other = pinned(config_of({"name": name, "file": "known.smi"}), "molecules")
+    assert build_reward(other).score(["CCN"]).rewards[0] != before
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
