@@ -37,7 +37,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
 
     def tutor(self, run: RunConfig, directory: str | Path | None = None) -> SequenceTutorConfig:
         """Set the run. The record goes under `directory`, by default Tune's trial directory."""
-        self.run = run
+        self.run = run.with_pins()
         self.directory = None if directory is None else str(directory)
         # this logger warns at each start about settings that we have chosen
         logging.getLogger("ray.rllib").setLevel(logging.ERROR)

@@ -20,6 +20,7 @@ from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of, name_of
 from sequence_tutor.rewards.names import unknown
+from sequence_tutor.rewards.pinned import pinned
 
 # The KL that `temperature = "auto"` aims for, nats.
 AUTO_KL = 10.0
@@ -293,6 +294,12 @@ class RunConfig(Section):
     """See StopConfig."""
     checkpoint: CheckpointConfig = CheckpointConfig()
     """See CheckpointConfig."""
+
+    def with_pins(self) -> RunConfig:
+        """The run with the content of its reward's files pinned, see `rewards.pinned`. Raises
+        ValueError with one sentence."""
+        reward = pinned(self.reward, domain_of(self.encoding).name)
+        return self.model_copy(update={"reward": reward})
 
     @field_validator("encoding")
     @classmethod

@@ -86,7 +86,7 @@ def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
 
 def _component_range(one: ComponentConfig, found: Component | None) -> tuple[float, float]:
     """The range of a component's transformed values."""
-    raw = UNKNOWN if found is None or found.steps else found.range
+    raw = UNKNOWN if found is None or found.steps else found.range_with(one.options)
     if one.transform is None:
         return raw
     return one.transform.transform.range(*raw, **one.transform.options)

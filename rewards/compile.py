@@ -120,8 +120,12 @@ def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
     if one.transform is not None and _gives_0_to_1(one.transform):
         return
     # a python function's range is unknown before it is called, so each value is checked
-    if kept and (found is None or found.bounded):
+    if kept and found is None:
         return
+    if kept and found is not None:
+        low, high = found.range_with(one.options)
+        if low >= 0 and high <= 1:
+            return
     what = "no transform" if one.transform is None else f"transform {one.transform.type!r}"
     raise ValueError(
         f"geometric_mean needs every component in 0..1, and {one.name!r} with {what} is not; "

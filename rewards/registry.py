@@ -8,7 +8,7 @@ function of options that returns several components, to be configured as one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -55,11 +55,20 @@ class Component:
     """Where the value is defined: an address, or authors, year and address; "" for none."""
     example: str = ""
     """What a configuration may say beside the name, such as `radius = 3`; "" for nothing."""
+    limits: Callable[..., tuple[float, float]] | None = None
+    """Options -> limits of raw values, where the options decide; inside `least` and `most`."""
+    pin: Callable[..., dict[str, Any]] | None = None
+    """Options -> options to add, which say what its files contain, see `pinned`. Raises ValueError
+    with one sentence."""
 
     @property
     def range(self) -> tuple[float, float]:
-        """The limits of its raw values."""
+        """The limits of its raw values, whatever the options."""
         return (0.0, 1.0) if self.bounded else (self.least, self.most)
+
+    def range_with(self, options: Mapping[str, Any]) -> tuple[float, float]:
+        """The limits of its raw values with these options."""
+        return self.range if self.limits is None else self.limits(**options)
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,8 @@ def component(
     most: float = math.inf,
     reference: str = "",
     example: str = "",
+    limits: Callable[..., tuple[float, float]] | None = None,
+    pin: Callable[..., dict[str, Any]] | None = None,
 ) -> Callable[[F], F]:
     """Register a function as a component of a domain; returns it unchanged.
 
@@ -121,6 +132,8 @@ def component(
             most=most,
             reference=reference,
             example=example,
+            limits=limits,
+            pin=pin,
         )
         return function
 

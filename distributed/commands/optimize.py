@@ -99,7 +99,7 @@ def optimize_rounds(
     """
     options = options or Options()
     engine = engine_of(options.local)
-    run = engine.prepare(run)
+    run = engine.prepare(run).with_pins()
     import_in_background(*engine.heavy)
     out = Location(where)
     if run.reward.standardize:

@@ -98,7 +98,7 @@ def score_file(
     Ray. Raises ConfigError, BulkError, CorpusError or OSError for a mistake of the user.
     """
     engine = engine_of(local)
-    run = engine.prepare(run, scoring_only=True)
+    run = engine.prepare(run, scoring_only=True).with_pins()
     path, outputs = Location(file), Outputs.of(out)
     record = outputs.record
     if not record.is_local:

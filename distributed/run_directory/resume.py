@@ -71,11 +71,14 @@ def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
 
 
 def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one table with dotted keys; a list is a value."""
+    """Nested tables as one table with dotted keys, and with a number for each table of a list; any
+    other list is a value."""
     values: dict[str, Any] = {}
     for key, value in tables.items():
         if isinstance(value, dict):
             values |= _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            values |= _flat({f"{key}[{n}]": one for n, one in enumerate(value)}, prefix)
         else:
             values[prefix + key] = value
     return values

@@ -9,19 +9,23 @@ from sequence_tutor.rewards.molecules.measures import (
     matched_pair,
     novelty,
     properties,
+    reaction,
     rings,
     shape,
     similarity,
     substructure,
 )
+from sequence_tutor.rewards.molecules.models import model
 
 __all__ = [
     "alerts",
     "counts",
     "matched_pair",
+    "model",
     "novelty",
     "paper_objective",
     "properties",
+    "reaction",
     "rings",
     "shape",
     "similarity",

@@ -22,6 +22,7 @@ from rdkit import Chem
 _ROLES, _CLASSES = 8, 7
 _NEAREST, _FARTHEST = 2, 99
 _PAIRS = _ROLES**2 * _CLASSES  # numbers of pairs are below this, those of triples from it on
+NUMBERS = _PAIRS + _ROLES**3 * _CLASSES**3  # all numbers are below this
 
 
 @cache

@@ -6,6 +6,7 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
+from sequence_tutor.rewards.molecules.formula import has_formula, parse_formula
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.registry import component
 
@@ -110,3 +111,26 @@ def graph_length(molecule: Molecule) -> float:
     distances = Chem.GetDistanceMatrix(molecule.mol)
     # RDKit gives 1e8 for atoms of different parts; no path has as many bonds as there are atoms
     return float(np.max(distances, where=distances < len(distances), initial=0.0))
+
+
+def _check_isomer(formula: str) -> None:
+    parse_formula(formula)
+
+
+@component(
+    "isomer",
+    domain="molecules",
+    bounded=True,
+    check=_check_isomer,
+    reference="Brown et al. 2019, https://doi.org/10.1021/acs.jcim.8b00839",
+    example='formula = "C11H24"',
+)
+def isomer(molecule: Molecule, *, formula: str) -> float:
+    """How near the molecular formula is to another: 1 for an isomer.
+
+    The geometric mean of exp(-d^2 / 2) for the difference d of atoms of each element in `formula`,
+    and of half the difference of all atoms.
+
+    formula: the formula wanted, with hydrogen.
+    """
+    return has_formula(molecule, formula)

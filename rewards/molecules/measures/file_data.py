@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -44,3 +45,26 @@ class FileData(Generic[T]):
         """The data as `refresh` has read it, or of the file as it is now."""
         kept = self._kept.get((os.path.abspath(file), options))
         return self.refresh(file, *options) if kept is None else kept[1]
+
+
+def digest_of(file: str) -> str:
+    """SHA-256 of a file's content, hexadecimal. Raises ValueError with one sentence."""
+    try:
+        with Path(file).open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"file = {file!r} can't be read: {error.strerror}") from error
+
+
+def require_digest(file: str, found: str, wanted: str) -> None:
+    """Raises ValueError with one sentence unless a file's digest is the one that is wanted."""
+    if found != wanted.lower():
+        raise ValueError(
+            f"file = {file!r} isn't the file of this run: its SHA-256 is {found}, and sha256 says "
+            f"{wanted}; bring the file back, or begin a new run"
+        )
+
+
+def pin_file(file: str, sha256: str | None = None, **_: object) -> dict[str, Any]:
+    """The `pin` of a component with the options `file` and `sha256`."""
+    return {} if sha256 is not None else {"sha256": digest_of(file)}

@@ -107,24 +107,26 @@ def csp3(molecule: Molecule) -> float:
 
 
 @cache
-def _descriptors() -> dict[str, Callable[..., float]]:
+def descriptors() -> dict[str, Callable[..., float]]:
+    """RDKit's descriptors by name, in its order."""
     return dict(Descriptors._descList)
 
 
-def _check_descriptor(descriptor: str) -> None:
-    if descriptor not in _descriptors():
+def check_descriptor(descriptor: str) -> None:
+    """Raises ValueError with one sentence for a name that RDKit doesn't have."""
+    if descriptor not in descriptors():
         # the 217 names themselves would be no sentence
-        near = difflib.get_close_matches(descriptor, _descriptors(), n=1)
+        near = difflib.get_close_matches(descriptor, descriptors(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"descriptor = {descriptor!r} is none of RDKit's {len(_descriptors())}{hint}"
+            f"descriptor = {descriptor!r} is none of RDKit's {len(descriptors())}{hint}"
         )
 
 
 @component(
     "descriptor",
     domain="molecules",
-    check=_check_descriptor,
+    check=check_descriptor,
     reference="https://www.rdkit.org/docs/GettingStartedInPython.html#list-of-available-descriptors",
     example='descriptor = "BalabanJ"',
 )
@@ -135,4 +137,4 @@ def descriptor(molecule: Molecule, *, descriptor: str) -> float:
 
     descriptor: RDKit's name, such as "BalabanJ", "BertzCT" or "fr_amide".
     """
-    return float(_descriptors()[descriptor](molecule.mol))
+    return float(descriptors()[descriptor](molecule.mol))

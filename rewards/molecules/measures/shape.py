@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from rdkit import Chem
-from rdkit.Chem import AllChem, rdMolDescriptors, rdShapeAlign
+from rdkit.Chem import (
+    AllChem,
+    rdForceFieldHelpers,
+    rdMolAlign,
+    rdMolDescriptors,
+    rdShapeAlign,
+    rdShapeHelpers,
+)
 
 from sequence_tutor.rewards.molecules.measures.similarity import as_tuple, references
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.registry import component, unknown
 
+METHODS = ("overlap", "open3dalign")
 RATIOS = {"npr1": rdMolDescriptors.CalcNPR1, "npr2": rdMolDescriptors.CalcNPR2}
 
 
@@ -71,7 +80,38 @@ def _conformers(molecule: Molecule, count: int) -> Chem.Mol:
     return molecule.conformers(count)
 
 
-def _check_shape(smiles: str | list[str], conformers: int = 4, color_weight: float = 0.0) -> None:
+def _overlap(color_weight: float, target: Chem.Mol, probe: Chem.Mol, i: int, j: int) -> float:
+    """Overlap of conformer j of the probe with conformer i of the target, 0 to 1."""
+    overlap, color = rdShapeAlign.AlignMol(
+        target,
+        probe,
+        refConfId=i,
+        probeConfId=j,
+        useColors=color_weight > 0,
+        opt_param=1.0 - color_weight,
+    )
+    return float((1.0 - color_weight) * overlap + color_weight * color)
+
+
+def _open3d(target: Chem.Mol, probe: Chem.Mol, i: int, j: int) -> float:
+    """The same after Open3DAlign. Raises ValueError where MMFF94 lacks an atom's type."""
+    for one in (target, probe):
+        if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(one):
+            raise ValueError("the force field MMFF94 lacks a type for one of the atoms")
+    rdMolAlign.GetO3A(probe, target, prbCid=j, refCid=i).Align()
+    return 1.0 - float(rdShapeHelpers.ShapeTanimotoDist(probe, target, confId1=j, confId2=i))
+
+
+def _check_shape(
+    smiles: str | list[str],
+    conformers: int = 4,
+    color_weight: float = 0.0,
+    method: str = "overlap",
+) -> None:
+    if method not in METHODS:
+        raise ValueError(unknown("method", method, METHODS))
+    if method != "overlap" and color_weight:
+        raise ValueError('color_weight is for method = "overlap": leave it out')
     if conformers < 1:
         raise ValueError(f"conformers must be at least 1, got {conformers}")
     if not 0 <= color_weight <= 1:
@@ -88,7 +128,8 @@ def _check_shape(smiles: str | list[str], conformers: int = 4, color_weight: flo
     domain="molecules",
     bounded=True,
     check=_check_shape,
-    reference="Grant and Pickup 1995, https://doi.org/10.1021/j100011a016",
+    reference="Grant and Pickup 1995, https://doi.org/10.1021/j100011a016; "
+    "Tosco et al. 2011, https://doi.org/10.1007/s10822-011-9462-9",
     example='smiles = "CC(=O)Oc1ccccc1C(=O)O", color_weight = 0.5',
 )
 def shape(
@@ -97,6 +138,7 @@ def shape(
     smiles: str | list[str],
     conformers: int = 4,
     color_weight: float = 0.0,
+    method: str = "overlap",
 ) -> float:
     """Greatest overlap of volumes with a reference after alignment, as Tanimoto similarity.
 
@@ -104,20 +146,16 @@ def shape(
     conformers: how many of each molecule; every pair is aligned, so time grows with the square.
     color_weight: share of the colour score, which compares where donors, acceptors, charges, rings
     and greasy groups are.
+    method: "overlap" aligns for the greatest overlap, "open3dalign" by the atoms' types and charges
+    in the force field MMFF94 and compares volumes afterwards.
     """
     own = _conformers(molecule, conformers)
+    aligned = partial(_overlap, color_weight) if method == "overlap" else _open3d
     best = 0.0
     for other in references(as_tuple(smiles)):
         target = other.conformers(conformers)
         for i in range(conformers):
             for j in range(conformers):
-                overlap, color = rdShapeAlign.AlignMol(
-                    target,
-                    Chem.Mol(own),  # a copy, since it is moved
-                    refConfId=i,
-                    probeConfId=j,
-                    useColors=color_weight > 0,
-                    opt_param=1.0 - color_weight,
-                )
-                best = max(best, (1.0 - color_weight) * overlap + color_weight * color)
+                # of a copy, since it is moved
+                best = max(best, aligned(target, Chem.Mol(own), i, j))
     return min(1.0, float(best))  # equal shapes may be above 1 by rounding

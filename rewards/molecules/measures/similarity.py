@@ -9,6 +9,7 @@ from typing import Any
 from rdkit import DataStructs
 
 from sequence_tutor.rewards.molecules.fingerprints import FINGERPRINTS
+from sequence_tutor.rewards.molecules.identity import identify
 from sequence_tutor.rewards.molecules.molecule import Molecule, parse
 from sequence_tutor.rewards.registry import component, unknown
 
@@ -108,12 +109,13 @@ def similarity(
 
     smiles: the reference, or a list of them.
     radius: bonds around each atom, for "morgan" and "fcfp"; 2 is ECFP4 and FCFP4.
-    counts: compare how often each fragment occurs; else only whether it occurs. MACCS keys have no
-    counts.
+    counts: compare how often each fragment occurs; else only whether it occurs. MACCS keys and
+    pharmacophores have no counts.
     folded: with counts = false, whether fragments share 2048 bits; false keeps all apart. MACCS
-    keys always have a bit each.
+    keys and pharmacophores always have a bit each.
     fingerprint: "morgan" (environments of atoms), "fcfp" (the same by the atoms' roles),
-    "atom_pairs", "maccs" or "topological" (RDKit's paths of 1 to 7 bonds).
+    "atom_pairs", "maccs", "topological" (RDKit's paths of 1 to 7 bonds) or "pharmacophores" (pairs
+    and triples of donors, acceptors, rings, ... by their distance in bonds, Gobbi and Poppinger).
     measure: "tanimoto", "dice" or "tversky": c / (c + alpha r + beta m), of c common fragments, r
     of the reference alone and m of the molecule alone.
     alpha: weight of what only the reference has, for "tversky".
@@ -124,3 +126,38 @@ def similarity(
     others = [one.fingerprint_of(*kind) for one in references(as_tuple(smiles))]
     found = _compared(molecule.fingerprint_of(*kind), others, measure, alpha, beta)
     return float(CHOICES[of](found))
+
+
+def _edits(one: str, other: str) -> int:
+    """The least number of characters to insert, delete or replace that makes one of the other
+    (Levenshtein 1966), by dynamic programming."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]
+
+
+def _check_edits(smiles: str | list[str]) -> None:
+    references(as_tuple(smiles))
+
+
+@component(
+    "levenshtein",
+    domain="molecules",
+    bounded=True,
+    check=_check_edits,
+    reference="https://en.wikipedia.org/wiki/Levenshtein_distance",
+    example='smiles = "CC(=O)Oc1ccccc1C(=O)O"',
+)
+def levenshtein(molecule: Molecule, *, smiles: str | list[str]) -> float:
+    """1 - edits between the canonical SMILES and that of a reference, by the longer one's length.
+
+    A comparison of texts: molecules that a chemist calls similar may have very different SMILES.
+
+    smiles: the reference; of a list, the most similar one counts.
+    """
+    own = str(identify(molecule.smiles).key)
+    others = [str(identify(one.smiles).key) for one in references(as_tuple(smiles))]
+    return max(1.0 - _edits(own, other) / max(len(own), len(other)) for other in others)

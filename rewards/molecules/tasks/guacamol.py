@@ -14,6 +14,7 @@ from functools import cache
 
 from rdkit.Chem import GraphDescriptors, rdMolDescriptors
 
+from sequence_tutor.rewards.molecules.formula import has_formula
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.molecules.tasks.drugs import drug
 from sequence_tutor.rewards.molecules.tasks.parts import (
@@ -22,7 +23,6 @@ from sequence_tutor.rewards.molecules.tasks.parts import (
     at_most,
     geometric,
     has,
-    has_formula,
     lacks,
     near,
     same_pharmacophores,

@@ -1,11 +1,10 @@
-"""What the tasks are made of: similarities, formulas, patterns, curves from 0 to 1, and means.
+"""What the tasks are made of: similarities, patterns, curves from 0 to 1, and means.
 
 All functions here return floats from 0 to 1.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -83,21 +82,3 @@ def has(molecule: Molecule, smarts: str) -> float:
 def lacks(molecule: Molecule, smarts: str) -> float:
     """0 where the pattern is found, else 1."""
     return 1.0 - has(molecule, smarts)
-
-
-@cache
-def _parse_formula(formula: str) -> dict[str, int]:
-    return {symbol: int(n or 1) for symbol, n in re.findall(r"([A-Z][a-z]*)(\d*)", formula)}
-
-
-def has_formula(molecule: Molecule, formula: str) -> float:
-    """How near the molecule's formula is to another such as "C11H24"; 1 where they are equal.
-
-    The geometric mean of a Gaussian for each element that `formula` names, sigma = 1 atom, and one
-    for the number of all atoms, sigma = 2 atoms; hydrogen atoms count.
-    """
-    wanted, found = _parse_formula(formula), molecule.elements
-    differences = [float(found.get(symbol, 0) - n) for symbol, n in wanted.items()]
-    differences.append((sum(found.values()) - sum(wanted.values())) / 2.0)
-    each = gaussian(np.array([differences]), 0.0, 1.0)
-    return float(geometric_mean(each, np.ones(len(differences)))[0])

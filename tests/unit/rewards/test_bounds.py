@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx_files import linear_onnx
 
 from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.bounds import UNKNOWN, reward_range
@@ -164,6 +165,7 @@ def test_declared_limits_hold_for_molecules(
     monkeypatch.chdir(tmp_path)
     Path("known.smi").write_text("CCO\nc1ccccc1")
     Path("rings.json").write_text('{"rings": {"c1ccccc1": 1.0, "linear": 2.0}}')
+    Path("model.onnx").write_bytes(linear_onnx([1.0] * 1024))
     for name, found in registry.components("molecules").items():
         (part,) = tomllib.loads(f"parts = [{example_of(found)}]")["parts"]
         part.pop("transform", None)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx_files import linear_onnx
 from rdkit import Chem
 from rdkit.Chem import FilterCatalog
 
@@ -46,6 +47,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("known.smi").write_text("CCO ethanol\n\nc1ccccc1\n")
     rings = {"c1ccccc1": 1.0, "C1CC1": 2.5, "linear": 4.0}
     Path("rings.json").write_text(json.dumps({"rings": rings, "generic_rings": {"C1CCCCC1": 0.5}}))
+    Path("model.onnx").write_bytes(linear_onnx([0.0] * 1024))
     Path("empty.smi").write_text("\n")
     Path("wrong.smi").write_text("CCO\nC1\n")
     Path("wrong.json").write_text('{"rings": {"c1ccccc1": "much"}}')
