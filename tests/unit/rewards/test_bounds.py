@@ -165,6 +165,8 @@ def test_declared_limits_hold_for_molecules(
     Path("known.smi").write_text("CCO\nc1ccccc1")
     Path("rings.json").write_text('{"rings": {"c1ccccc1": 1.0, "linear": 2.0}}')
     for name, found in registry.components("molecules").items():
+        if found.texts:  # it declares none
+            continue
         (part,) = tomllib.loads(f"parts = [{example_of(found)}]")["parts"]
         part.pop("transform", None)
         if name in ("drd2", "gsk3b", "jnk3"):
