@@ -13,6 +13,7 @@ from sequence_tutor.rewards import score_one
 from sequence_tutor.rewards.base import Scores
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.on_record import values_on_record
 from sequence_tutor.rewards.place import Place
 
 SCORES = """
@@ -201,8 +202,11 @@ def test_identities_are_those_of_before() -> None:
     assert RewardConfig.model_validate({"component": old}).identity() == "f27226042407ad4b"
     rest = {"name": "rest", "url": "http://x/", "headers": {"A": "${B}"}}
     limits = {"rate": 3.0, "retries": 9, "batch": 16, "timeout_s": 5.0}
-    first, second, third = (
-        RewardConfig.model_validate({"component": [rest | more]}).identity()
+    plain, limited, other = (
+        RewardConfig.model_validate({"component": [rest | more]})
         for more in ({}, limits, {"read": "values"})
     )
-    assert first == second != third
+    assert plain.identity() == limited.identity() != other.identity()
+    # nor do limits make raw values on record useless
+    assert values_on_record(limited, plain, "molecules") == {"rest": "rest"}
+    assert values_on_record(other, plain, "molecules") == {}
