@@ -106,7 +106,7 @@ def hosted(
     actor = ray.remote(ScorersHost).options(max_concurrency=1 + handed * most)
     hosts = [actor.remote(run, shards) for _ in range(min(HOSTS, most))]
     simulated = (Simulated(hosts[i % len(hosts)], i) for i in count())
-    return LocalFleet(lambda: next(simulated), least, most, handed, 60.0)
+    return LocalFleet(lambda _: next(simulated), least, most, handed, 60.0)
 
 
 def measure(scorers: int, seconds: float, out: Path) -> tuple[int, float, float]:
@@ -228,7 +228,7 @@ def drive(hosts: list[ActorHandle], scorers: int, tasks_per_s: float, seconds: f
     """The driver's share of a core, and the share of time that the scorers are busy."""
     pool_module.TASKS_PER_S = tasks_per_s
     simulated = (Simulated(hosts[i % len(hosts)], i) for i in count())
-    fleet = ScorerFleet(lambda: next(simulated), scorers, scorers, handed=2, idle_s=60)
+    fleet = ScorerFleet(lambda _: next(simulated), scorers, scorers, handed=2, idle_s=60)
     pool: ScorerPool[Waited] = ScorerPool(fleet, first=10)
     while fleet.up < scorers:
         fleet.look(0.0)

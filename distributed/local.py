@@ -194,7 +194,7 @@ class LocalRun(Training):
             for name, config in run.proposers.all.items()
             for worker in range(1, config.processes + 1)
         ]
-        self._screen = build_screen(run, prior, self.replay)
+        self._screen = build_screen(run, prior, self.replay, os.getcwd())
         model = build_model(deepcopy(prior.network), run.learner, run.seed)
         updater = build_updater(model, run.learner, run.seed, torch.device("cpu"))
         self.learning = LocalLearning(updater, run.learner.threads)

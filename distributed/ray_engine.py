@@ -15,6 +15,7 @@ from sequence_tutor.distributed.ray_cluster.join import enter_cluster
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
+from sequence_tutor.rewards.rates import check_rates
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.algorithm import SequenceTutor
@@ -34,7 +35,9 @@ class RayEngine:
     errors: tuple[type[Exception], ...] = (RayError, RuntimeError, OSError)
 
     def prepare(self, run: RunConfig, scoring_only: bool = False) -> RunConfig:
-        """The run, unchanged. Raises ClusterError if the cluster doesn't answer."""
+        """The run, unchanged. Raises ClusterError if the cluster doesn't answer, and ValueError for
+        a rate of requests that is too low for so many scorers."""
+        check_rates(run.reward, run.scorers.count)
         check_cluster()
         return run
 

@@ -20,6 +20,7 @@ from sequence_tutor.distributed.scoring.process import ScorerProcess
 from sequence_tutor.distributed.weight_board import WeightBoard, board_name, packed, prior_parts
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.prior import Prior
+from sequence_tutor.rewards.place import Turn
 
 # Most tasks that a scorer has at a time, overdue ones not counted. With more, episodes would be
 # older when they are scored; with fewer, scorers would idle.
@@ -91,6 +92,8 @@ def start_scorers(
         scheduling_strategy="SPREAD",
     )
     here, handles = os.getcwd(), packed(shards)
-    return ScorerFleet(
-        lambda: actor.remote(run, handles, here, encoding), least, most, handed, run.scorers.idle_s
-    )
+
+    def start(number: int) -> ActorHandle:
+        return actor.remote(run, handles, here, encoding, Turn(number, most))
+
+    return ScorerFleet(start, least, most, handed, run.scorers.idle_s)

@@ -72,7 +72,7 @@ def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
     """
     chosen, known = chosen_components(config, domain), components(domain)
     scores = [one for one in chosen if one.role == "score"]
-    ranges = [_component_range(one, known.get(one.name)) for one in scores]
+    ranges = [_component_range(one, known[one.name]) for one in scores]
     if any(one.options.get("prefix_terms") for one in chosen):
         return UNKNOWN  # the prefix terms are added
     if config.aggregate == "geometric_mean":  # a value outside 0..1 is a failure
@@ -84,9 +84,9 @@ def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
     return low, high
 
 
-def _component_range(one: ComponentConfig, found: Component | None) -> tuple[float, float]:
+def _component_range(one: ComponentConfig, found: Component) -> tuple[float, float]:
     """The range of a component's transformed values."""
-    raw = UNKNOWN if found is None or found.steps else found.range_with(one.options)
+    raw = UNKNOWN if found.steps else found.range_with(one.options)
     if one.transform is None:
         return raw
     return one.transform.transform.range(*raw, **one.transform.options)

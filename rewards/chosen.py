@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
-from sequence_tutor.rewards.domains import domain_named
 from sequence_tutor.rewards.registry import (
     Bundle,
     Component,
@@ -17,16 +16,15 @@ from sequence_tutor.rewards.registry import (
 
 
 def chosen_components(config: RewardConfig, domain: str) -> list[ComponentConfig]:
-    """The components in their order; each is "python" or registered for the domain. A user's
-    function isn't imported. Raises ValueError with one sentence on what is wrong."""
-    domain_named(domain).load_components()
+    """The components in their order, each registered for the domain. A user's function isn't
+    imported. Raises ValueError with one sentence on what is wrong."""
     known, groups = components(domain), bundles(domain)
     chosen: list[ComponentConfig] = []
     for one in config.component:
         chosen += _unpack(one, groups[one.name]) if one.name in groups else [one]
     for one in chosen:
-        if one.name != "python" and one.name not in known:
-            raise ValueError(unknown("reward.component", one.name, [*known, *groups, "python"]))
+        if one.name not in known:
+            raise ValueError(unknown("reward.component", one.name, [*known, *groups]))
     return chosen
 
 
@@ -36,7 +34,7 @@ def sole_component(config: RewardConfig, domain: str) -> Component | None:
     chosen = chosen_components(config, domain)
     if len(chosen) > 1 or chosen[0].transform is not None:
         return None
-    return components(domain).get(chosen[0].name)
+    return components(domain)[chosen[0].name]
 
 
 def _unpack(one: ComponentConfig, found: Bundle) -> list[ComponentConfig]:

@@ -8,28 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from sequence_tutor.rewards import python_function
 from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.chosen import chosen_components, sole_component
 from sequence_tutor.rewards.compiled_reward import Judge, Objective, Part, call_rank
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig, TransformConfig
 from sequence_tutor.rewards.costs import costs
 from sequence_tutor.rewards.domains import domain_named
+from sequence_tutor.rewards.place import Place, TextJudge
 from sequence_tutor.rewards.registry import Component, check_options, components
 from sequence_tutor.rewards.returned import one_for_each
 
 
-def build_reward(config: RewardConfig, domain: str = "molecules") -> Objective:
-    """Compile the [reward] section. Raises ValueError with one sentence on what is wrong."""
+def build_reward(
+    config: RewardConfig, domain: str = "molecules", place: Place | None = None
+) -> Objective:
+    """Compile the [reward] section; by default the user's files are in the working directory.
+    Raises ValueError with one sentence on what is wrong."""
+    place = place or Place()
     chosen = chosen_components(config, domain)
     if config.standardize and not domain_named(domain).standardizes:
         raise ValueError(f"reward.standardize: {domain} have no standard form; leave it out")
     known = components(domain)
     parts: list[Part] = []
     for key, one in keyed_components(config, domain).items():
-        parts.append(_compile(one, known.get(one.name), key))
+        parts.append(_compile(one, known[one.name], key, place))
         if config.aggregate == "geometric_mean":
-            _require_bounded(one, known.get(one.name))
+            _require_bounded(one, known[one.name])
         if one.role != "score" and parts[-1].steps:
             raise ValueError(f"{one.name!r} judges each step, so it can't be a {one.role}")
     if not any(p.weight > 0 for p in parts if not p.multiplies):
@@ -84,45 +88,48 @@ def _key(one: ComponentConfig, taken: Collection[str]) -> str:
     return key
 
 
-def _compile(one: ComponentConfig, found: Component | None, key: str) -> Part:
+def _compile(one: ComponentConfig, found: Component, key: str, place: Place) -> Part:
     options = one.options
-    if found is None:
-        given = options.get("function")
-        if isinstance(given, python_function.GivenFunction):
-            options = options | {"function": given.name}
-        check_options("component", "python", options, python_function.settings)
-        function = python_function.load(one.options["function"])
-        if options.get("batched"):
-            judge = _at_once(lambda _, sequences: function(list(sequences)), "values")
-        else:
-            judge = _each(function, texts=True)
-        at_once = bool(options.get("batched"))
-        return Part(key, one.weight, judge, one.transform, at_once=at_once, role=one.role)
     check_options("component", one.name, options, found.function)
     if found.check is not None:
         try:
             found.check(**options)
         except ValueError as error:
             raise ValueError(f"component {one.name!r}: {error}") from error
-    if found.steps:
+    at_once = False
+    if found.texts:
+        judge, at_once = _of_texts(found.function(place, **options))
+    elif found.steps:
         judge = _at_once(lambda gathered, _: found.function(gathered, **options), "rows")
     else:
         judge = _each(found.function, options)
-    ours = found.function.__module__.startswith("sequence_tutor.")
-    cost = _cost(found.name, found.domain)
     return Part(
-        key, one.weight, judge, one.transform, found.steps, ours=ours, role=one.role, cost=cost
+        key,
+        one.weight,
+        judge,
+        one.transform,
+        found.steps,
+        at_once,
+        ours=found.function.__module__.startswith("sequence_tutor.") and not found.texts,
+        role=one.role,
+        cost=_cost(found.name, found.domain),
     )
 
 
-def _require_bounded(one: ComponentConfig, found: Component | None) -> None:
+def _of_texts(judge: TextJudge) -> tuple[Judge, bool]:
+    if judge.at_once:
+        return _at_once(lambda _, sequences: judge.call(list(sequences)), "values"), True
+    return _each(judge.call, texts=True), False
+
+
+def _require_bounded(one: ComponentConfig, found: Component) -> None:
     kept = one.transform is None or one.transform.type == "identity"
     if one.transform is not None and _gives_0_to_1(one.transform):
         return
-    # a python function's range is unknown before it is called, so each value is checked
-    if kept and found is None:
+    # what judges texts has an unknown range, so each of its values is checked
+    if kept and found.texts:
         return
-    if kept and found is not None:
+    if kept:
         low, high = found.range_with(one.options)
         if low >= 0 and high <= 1:
             return

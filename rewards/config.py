@@ -30,6 +30,11 @@ from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values, che
 # since another rule gives other scores.
 _WORTH_OF_INVALID = 2
 
+# Options of `python` that may be functions.
+_FUNCTIONS = ("function", "initialise")
+# Options of components that limit how they work, and don't change what they give.
+LIMITS = {"rest": ("batch", "rate", "retries", "timeout_s")}
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -89,27 +94,35 @@ class ComponentConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _take_function(cls, data: Any) -> Any:
-        """From Python, `function` may be a function; it is kept as a `GivenFunction`."""
+        """From Python, `function` and `initialise` may be functions; they are kept as
+        `GivenFunction`."""
         if isinstance(data, dict) and data.get("name") == "python":
-            function = data.get("function")
-            if callable(function) and not isinstance(function, GivenFunction):
-                return data | {"function": GivenFunction(function)}
+            for key in _FUNCTIONS:
+                function = data.get(key)
+                if callable(function) and not isinstance(function, GivenFunction):
+                    data = data | {key: GivenFunction(function)}
         return data
 
     @model_serializer(mode="wrap")
     def _name_function(self, dump: Any, info: SerializationInfo) -> dict[str, Any]:
         """In JSON, and so in every file, a function is replaced by its name."""
-        function = self.options.get("function")
-        if not isinstance(function, GivenFunction):
+        given = {k: v for k, v in self.options.items() if isinstance(v, GivenFunction)}
+        if not given:
             return dict(dump(self))
-        named = self.__class__.model_construct(**(dict(self) | {"function": function.name}))
-        kept = {} if info.mode == "json" else {"function": function}
-        return dict(dump(named)) | kept
+        names = {key: function.name for key, function in given.items()}
+        named = self.__class__.model_construct(**(dict(self) | names))
+        return dict(dump(named)) | ({} if info.mode == "json" else given)
 
     @property
     def options(self) -> dict[str, Any]:
         """The component's own options."""
         return dict(self.model_extra or {})
+
+
+def without_limits(component: dict[str, Any]) -> dict[str, Any]:
+    """A component's table without the options that only limit how it works."""
+    limits = LIMITS.get(component["name"], ())
+    return {key: value for key, value in component.items() if key not in limits}
 
 
 class RewardConfig(BaseModel):
@@ -175,6 +188,7 @@ class RewardConfig(BaseModel):
         """16 hexadecimal characters, the same for configs that give the same scores: limits of time
         and memory, and the reward of failures, don't count."""
         judged = self.model_dump(include={"aggregate", "invalid", "component"})
+        judged["component"] = [without_limits(one) for one in judged["component"]]
         for component in judged["component"]:  # as before there were roles
             if component["role"] == "score":
                 del component["role"]

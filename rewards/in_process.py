@@ -16,6 +16,7 @@ from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.unit_results import enter
 from sequence_tutor.rewards.isolation.work import Job, Shape, Unit, UnitResult, pack
+from sequence_tutor.rewards.place import Place
 
 # Error text of the sequence that was interrupted, and of those after it.
 INTERRUPTED = "interrupted"
@@ -24,15 +25,15 @@ INTERRUPTED = "interrupted"
 class LocalReward:
     """A compiled [reward] section; implements `rewards.base.Reward`.
 
-    path: directories to find the user's own modules in. interrupt: the exception that interrupted
-    the last `score`, such as KeyboardInterrupt, or None. Raises ValueError with one sentence where
-    the reward can't be built.
+    path: directories to find the user's own modules and files in. interrupt: the exception that
+    interrupted the last `score`, such as KeyboardInterrupt, or None. Raises ValueError with one
+    sentence where the reward can't be built.
     """
 
     def __init__(self, config: RewardConfig, domain: str, path: Sequence[str] = ()) -> None:
         sys.path += [place for place in path if place not in sys.path]
         self._config = config
-        self._objective = build_reward(config, domain)
+        self._objective = build_reward(config, domain, Place(tuple(path)))
         self.interrupt: BaseException | None = None
 
     def score(
@@ -72,7 +73,7 @@ class LocalReward:
         return [self._objective.identify(sequence) for sequence in sequences]
 
     def close(self) -> None:
-        """Do nothing, as there is no process to end."""
+        """Do nothing: a program that a component has started ends with this object."""
 
     def __enter__(self) -> LocalReward:
         return self

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from sequence_tutor.rewards.compile import keyed_components
-from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
+from sequence_tutor.rewards.config import ComponentConfig, RewardConfig, without_limits
 from sequence_tutor.rewards.registry import components
 
 
@@ -44,16 +44,14 @@ def only(config: RewardConfig, keys: list[str], domain: str) -> RewardConfig:
 
 
 def _value_identity(one: ComponentConfig, domain: str) -> str:
-    """What a component's raw value is a function of: its name and options, defaults included."""
+    """What a component's raw value is a function of: its name and options, defaults included,
+    without those that only limit how it works."""
     dumped = one.model_dump(mode="json")
     given = {name: value for name, value in dumped.items() if name not in type(one).model_fields}
-    options = _defaults(one.name, domain) | given
-    return json.dumps([one.name, options], sort_keys=True, default=str)
+    options = without_limits({"name": one.name} | _defaults(one.name, domain) | given)
+    return json.dumps(options, sort_keys=True, default=str)
 
 
 def _defaults(name: str, domain: str) -> dict[str, Any]:
-    found = components(domain).get(name)
-    if found is None:
-        return {}
-    parameters = inspect.signature(found.function).parameters.values()
+    parameters = inspect.signature(components(domain)[name].function).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}

@@ -1,7 +1,7 @@
-"""The `python` component: a user's function, given by import path or, from Python, as an object.
+"""A user's function: named by its module or its file or, from Python, given as an object.
 
-A function is sent as a pickle in memory, only to processes of this run. Files never contain the
-pickle, but a text that names the function.
+A given function is sent as a pickle in memory, only to processes of this run. Files never contain
+the pickle, but a text that names the function.
 """
 
 from __future__ import annotations
@@ -9,11 +9,17 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from types import ModuleType
 from typing import Any
 
 import cloudpickle
+from pydantic_core import CoreSchema, core_schema
+
+from sequence_tutor.rewards.place import Place
 
 # Name of a function in files, which can't contain the function.
 _NAMED = re.compile(r"<function .* of .*>")
@@ -51,6 +57,11 @@ class GivenFunction:
         except Exception as error:
             raise ValueError(f"{self.name} can't be loaded in its own process: {error}") from error
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> CoreSchema:
+        """An option may be of this type; see `options.check_options`."""
+        return core_schema.is_instance_schema(cls)
+
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_function": None}
 
@@ -81,9 +92,9 @@ def is_named_only(function: object) -> bool:
     return isinstance(function, str) and _NAMED.fullmatch(function) is not None
 
 
-def load(function: str | GivenFunction) -> Callable[..., Any]:
-    """Load the function that "module:function" names, or that was given. Raises ValueError, which
-    says what is missing."""
+def load(function: str | GivenFunction, place: Place) -> Callable[..., Any]:
+    """Load the function that "module:function" or "path/to/file.py:function" names, or that was
+    given. Raises ValueError, which says what is missing."""
     if isinstance(function, GivenFunction):
         return function.load()
     if is_named_only(function):
@@ -91,27 +102,59 @@ def load(function: str | GivenFunction) -> Callable[..., Any]:
             f"python function {function!r} was given from Python and is in no file: go on from "
             "Python, with the function, or put it into a file and write module:function"
         )
-    module_name, _, name = function.partition(":")
-    if not module_name or not name:
-        raise ValueError(f'python function {function!r} must read "module:function"')
-    if module_name == "__main__":
+    source, _, name = function.rpartition(":")
+    if not source or not name:
+        raise ValueError(
+            f'python function {function!r} must read "module:function" or '
+            '"path/to/file.py:function"'
+        )
+    if source == "__main__":
         raise ValueError(
             f"python function {function!r}: another process has another __main__; put {name} into "
             f'a file, my_module.py, and write "my_module:{name}", or give the function itself, '
             "from Python"
         )
+    what = "file" if source.endswith(".py") else "module"
     try:
-        module = import_module(module_name)
-    except Exception as error:
-        message = f"python function {function!r}: can't import module {module_name!r}: {error}"
+        module = _of_file(source, place) if what == "file" else import_module(source)
+    except _NoFileError as error:
+        raise ValueError(f"python function {function!r}: {error}") from error
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {error}" if what == "file" else str(error)
+        message = f"python function {function!r}: can't import {what} {source!r}: {said}"
         raise ValueError(message) from error
     found = getattr(module, name, None)
     if not callable(found):
         raise ValueError(
-            f"python function {function!r}: module {module_name!r} has no function {name!r}"
+            f"python function {function!r}: {what} {source!r} has no function {name!r}"
         )
     return found  # type: ignore[no-any-return]
 
 
-def settings(sequence: str, *, function: str, batched: bool = False) -> None:
-    """The options of `python`, as a signature for `registry.check_options`."""
+class _NoFileError(Exception):
+    """There is no such file; the text says where it was looked for."""
+
+
+def _of_file(source: str, place: Place) -> ModuleType:
+    """The module of a file, which may import others beside it. The functions of a file share it,
+    unless the file has changed."""
+    path = place.find(source)
+    if path is None or not path.is_file():
+        raise _NoFileError(f"there is no file {source!r} in {place.directory}")
+    path = path.resolve()
+    version = f"{path} {path.stat().st_mtime_ns}"
+    name = f"{path.stem}_{hashlib.blake2b(version.encode(), digest_size=8).hexdigest()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    sys.modules[name] = module  # as an import does: dataclasses and others look there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

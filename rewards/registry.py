@@ -2,7 +2,8 @@
 
 A component is a plain function. Its first parameter is the parsed sequence (a `Molecule` in the
 domain "molecules"); the parameters after it are its options in the configuration. A bundle is a
-function of options that returns several components, to be configured as one.
+function of options that returns several components, to be configured as one. What judges plain
+text, such as a user's function or program, is a component of every domain.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
@@ -20,6 +22,10 @@ from sequence_tutor.rewards.options import check_options as check_options
 from sequence_tutor.rewards.options import signature_options as signature_options
 
 ENTRY_POINTS = "sequence_tutor.rewards"
+# domain of components that judge the sequences of all domains
+EVERY = "*"
+# module that registers ours; imported on first use, since it imports this one
+_OF_EVERY_DOMAIN = "sequence_tutor.rewards.external.components"
 # keys of [[reward.component]] that are its own fields, so no option may have these names
 RESERVED = frozenset({"name", "weight", "transform", "label", "role"})
 
@@ -33,9 +39,9 @@ class Component:
     name: str
     """Name in the configuration, unique in its domain."""
     domain: str
-    """Name of the domain, such as "molecules"."""
+    """Name of the domain, such as "molecules", or EVERY."""
     function: Callable[..., Any]
-    """Parsed sequence and options -> raw value; with `steps`, see there."""
+    """Parsed sequence and options -> raw value; with `steps` or `texts`, see there."""
     bounded: bool
     """Whether raw values lie in [0, 1]."""
     check: Callable[..., object] | None = None
@@ -47,6 +53,10 @@ class Component:
     steps: bool = False
     """Whether the function judges B sequences at once, as the domain's `gather` gives them, and
     returns a value per action: B arrays float64 [T], or one [B,T]. Their sum is the raw value."""
+    texts: bool = False
+    """Whether it judges sequences as they are written: when a reward is built, the function gets
+    the `Place` and the options and returns a `TextJudge`, or raises ValueError with one sentence.
+    Its range is unknown, so each value is checked."""
     least: float = -math.inf
     """Lower limit of raw values that aren't `bounded`; -inf where it is unknown."""
     most: float = math.inf
@@ -96,6 +106,7 @@ def component(
     invalid: Callable[[Sequence[str]], float] | None = None,
     prefixes: Callable[[Sequence[str]], list[float]] | None = None,
     steps: bool = False,
+    texts: bool = False,
     least: float = -math.inf,
     most: float = math.inf,
     reference: str = "",
@@ -103,12 +114,14 @@ def component(
     limits: Callable[..., tuple[float, float]] | None = None,
     pin: Callable[..., dict[str, Any]] | None = None,
 ) -> Callable[[F], F]:
-    """Register a function as a component of a domain; returns it unchanged.
+    """Register a function as a component of a domain, or of EVERY; returns it unchanged.
 
     The arguments are those of `Component`. Raises TypeError for a signature that can't be
-    configured, ValueError for a name that is taken, an option name that is reserved, or limits
-    that contradict each other.
+    configured, ValueError for a name that is taken, an option name that is reserved, limits that
+    contradict each other, and a component of every domain that doesn't judge texts.
     """
+    if domain == EVERY and not texts:
+        raise ValueError(f"component {name!r} of every domain must judge texts")
     if not least <= most:
         raise ValueError(f"component {name!r}: least = {least} is not up to most = {most}")
     if bounded and (least, most) != (-math.inf, math.inf):
@@ -128,6 +141,7 @@ def component(
             invalid=invalid,
             prefixes=prefixes,
             steps=steps,
+            texts=texts,
             least=least,
             most=most,
             reference=reference,
@@ -155,8 +169,10 @@ def bundle(name: str, *, domain: str) -> Callable[[F], F]:
 
 
 def _require_free(name: str, domain: str) -> None:
-    if (domain, name) in _COMPONENTS or (domain, name) in _BUNDLES:
-        raise ValueError(f"component {name!r} of {domain!r} is registered already")
+    for other, taken in (*_COMPONENTS, *_BUNDLES):
+        if taken == name and (other == domain or EVERY in (other, domain)):
+            of = "every domain" if other == EVERY else repr(other)
+            raise ValueError(f"component {name!r} of {of} is registered already")
 
 
 @cache
@@ -170,11 +186,12 @@ def _load_entry_points() -> None:
 
 
 def components(domain: str) -> dict[str, Component]:
-    """All components of a domain by name; the first call imports them, and third parties' entry
-    points. Raises ValueError for an unknown domain."""
+    """All components of a domain by name, those of every domain among them; the first call imports
+    them, and third parties' entry points. Raises ValueError for an unknown domain."""
     domain_named(domain).load_components()
+    import_module(_OF_EVERY_DOMAIN)
     _load_entry_points()
-    return {c.name: c for c in _COMPONENTS.values() if c.domain == domain}
+    return {c.name: c for c in _COMPONENTS.values() if c.domain in (domain, EVERY)}
 
 
 def bundles(domain: str) -> dict[str, Bundle]:

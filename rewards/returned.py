@@ -21,6 +21,10 @@ _NO_NUMBERS = (str, bytes, complex, np.complexfloating, np.timedelta64)
 _NOT_IN_ORDER = (str, bytes, Mapping, Set)
 
 
+class Complaint(Exception):
+    """The failure of a sequence as a text that says all, without the name of an exception."""
+
+
 def number_of(value: Any) -> tuple[float, str]:
     """Return a finite float and "", or NaN and a complaint.
 
@@ -29,6 +33,8 @@ def number_of(value: Any) -> tuple[float, str]:
     """
     if type(value) is float and math.isfinite(value):
         return value, ""
+    if isinstance(value, Complaint):
+        return math.nan, str(value)
     if isinstance(value, Exception):
         return math.nan, f"{type(value).__name__}: {value}"
     try:

@@ -7,6 +7,7 @@ from typing import Any
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, parse_config, read_toml
 from sequence_tutor.policies.files.storage import Location, Where
+from sequence_tutor.rewards.config import without_limits
 
 # Keys, or whole tables, that may change on resume.
 MAY_CHANGE = (
@@ -56,8 +57,7 @@ def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
     if not (out / "config.toml").is_file():
         raise ConfigError(f"{out} holds no run to resume")
     may = MAY_CHANGE + (() if run.mode == "synchronous" else ASYNCHRONOUS_ONLY)
-    before = _flat(config_of(out).model_dump(mode="json", by_alias=True))
-    now = _flat(run.model_dump(mode="json", by_alias=True))
+    before, now = _settings(config_of(out)), _settings(run)
     changed = [
         f"{key} (was {before.get(key)!r}, is {now.get(key)!r})"
         for key in dict.fromkeys([*before, *now])
@@ -68,6 +68,13 @@ def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
             f"{out} was run with another {', '.join(changed)}; only {', '.join(may)} may change "
             "on resume"
         )
+
+
+def _settings(run: RunConfig) -> dict[str, Any]:
+    """The keys of a run with their values, without the limits of components."""
+    tables = run.model_dump(mode="json", by_alias=True)
+    tables["reward"]["component"] = list(map(without_limits, tables["reward"]["component"]))
+    return _flat(tables)
 
 
 def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ import heapq
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 
 import ray
 from ray.actor import ActorHandle
@@ -53,6 +54,8 @@ class ScorerSlot:
     """Handle of the scorer."""
     number: int
     """Number of the scorer, in the order of starts."""
+    turn: int
+    """Number of the scorer among those there are; that of an ended one is given again."""
     arriving: ray.ObjectRef | None
     """The call that is answered when the scorer is up; None while it is up."""
     node: int = 0
@@ -76,13 +79,13 @@ class ScorerSlot:
 class ScorerFleet:
     """The scorers of a run.
 
-    start: starts a scorer, whose method `where` returns its node. least, most: bounds of their
-    number. handed: most tasks of a scorer that aren't overdue. idle_s: seconds without work after
-    which a scorer is ended.
+    start: starts a scorer, given a number from 0 that no other scorer has at present; its method
+    `where` returns its node. least, most: bounds of how many there are. handed: most tasks of a
+    scorer that aren't overdue. idle_s: seconds without work after which a scorer is ended.
     """
 
     def __init__(
-        self, start: Callable[[], ActorHandle], least: int, most: int, handed: int, idle_s: float
+        self, start: Callable[[int], ActorHandle], least: int, most: int, handed: int, idle_s: float
     ) -> None:
         self._start, self._least, self._most = start, least, most
         self.handed, self._idle_s, self._limit = handed, idle_s, handed
@@ -197,9 +200,13 @@ class ScorerFleet:
 
     def _grow_to(self, n: int) -> None:
         self._short_since = None
+        taken = {slot.turn for slot in self._slots.values()}
+        free = (turn for turn in count() if turn not in taken)
         while len(self._slots) < n:
-            process = self._start()
-            self._slots[self._started] = ScorerSlot(process, self._started, _ask(process))
+            turn = next(free)
+            process = self._start(turn)
+            slot = ScorerSlot(process, self._started, turn, _ask(process))
+            self._slots[self._started] = slot
             self._started += 1
 
     def _see_started(self, now: float) -> None:

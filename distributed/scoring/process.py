@@ -29,6 +29,7 @@ from sequence_tutor.distributed.weight_board import unpacked
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.rewards.isolation.identify import identifier
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
+from sequence_tutor.rewards.place import Turn
 
 # How often claims are renewed within a lease.
 BEATS_PER_LEASE = 5
@@ -42,7 +43,8 @@ class ScorerProcess:
     """A scorer of a run.
 
     shards: handles of the replay shards, `packed`. directory: where the user started the run and
-    the modules of their own rewards are. encoding: decodes episodes; lines need none.
+    the modules of their own rewards are. encoding: decodes episodes; lines need none. turn: its
+    share of limits that all scorers of the run keep together.
     """
 
     def __init__(
@@ -51,12 +53,13 @@ class ScorerProcess:
         shards: bytes,
         directory: str,
         encoding: Encoding | None = None,
+        turn: Turn | None = None,
     ) -> None:
         sys.path.append(directory)
         self.scorer_id = f"scorer-{uuid.uuid4().hex[:12]}"
         self.client = ScorerClient(ray_replay(unpacked(shards)), self.scorer_id)
         domain = run.domain
-        self.reward = IsolatedReward(run.reward, domain.name, [directory])
+        self.reward = IsolatedReward(run.reward, domain.name, [directory], turn)
         identify = identifier(domain, self.reward)
         self.scorer = Scorer(identify, self.reward, self.client, encoding)
         self.works: dict[int, Work] = {}

@@ -35,7 +35,7 @@ class ScreenProcess:
         parts = fetch_prior(run_id)
         prior = build_prior(parts.metadata, as_tensors(parts.weights))
         torch.set_num_threads(1)
-        screen = build_screen(run, prior, ray_replay(unpacked(shards)))
+        screen = build_screen(run, prior, ray_replay(unpacked(shards)), directory)
         assert screen is not None
         self._screen = screen
 

@@ -38,6 +38,7 @@ from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.compiled_reward import Objective
+from sequence_tutor.rewards.place import Place
 
 # Of the candidates, the part that has children; and the share of children whose parents are among
 # these, the parents of the others being the record's best rows.
@@ -284,13 +285,17 @@ def _look(blocks: Sequence[np.ndarray]) -> bytes:
     return b"".join(block.tobytes() for block in blocks)
 
 
-def build_screen(run: RunConfig, prior: Prior, replay: ReplayClient) -> Screen | None:
+def build_screen(
+    run: RunConfig, prior: Prior, replay: ReplayClient, directory: str
+) -> Screen | None:
     """The screen of a run, None without [screen]. Raises ValueError where the reward can't be
-    built, which `learns = "components"` needs."""
+    built, which `learns = "components"` needs. directory: where the user started the run."""
     config, domain = run.screen, run.domain
     if config is None:
         return None
-    objective = build_reward(run.reward, domain.name) if config.learns == "components" else None
+    objective = None
+    if config.learns == "components":
+        objective = build_reward(run.reward, domain.name, Place((directory,)))
     remembers = run.mode == "asynchronous"
     return Screen(
         config, run.proposers.genetic, domain, prior, replay, objective, run.seed, remembers

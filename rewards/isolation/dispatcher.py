@@ -10,19 +10,21 @@ import math
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from sequence_tutor.rewards.base import Status
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.isolation import linux, unit_results
+from sequence_tutor.rewards.isolation import unit_results
 from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.fork_server import Born, Broken, Ready
 from sequence_tutor.rewards.isolation.launcher import Launcher, StderrTail
 from sequence_tutor.rewards.isolation.pace import Pace
 from sequence_tutor.rewards.isolation.work import Shape, Unit, UnitResult
 from sequence_tutor.rewards.isolation.worker import Due, Worker
+from sequence_tutor.rewards.place import Place
+from sequence_tutor.rewards.words import how_it_ended
 
 # Seconds that building a reward may take.
 BUILD_S = 600.0
@@ -35,10 +37,10 @@ class Dispatcher:
     """See the module. queue: units to give out; other threads may append to it. shape: that of the
     reward's scores; None until the reward is built."""
 
-    def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
+    def __init__(self, config: RewardConfig, domain: str, place: Place) -> None:
         self.queue: deque[Unit] = deque()
         self.shape: Shape | None = None
-        self._config, self._origin = config, (config, domain, path)
+        self._config, self._origin = config, (config, domain, place)
         self._workers: dict[int, Worker] = {}
         self._launcher: Launcher | None = None
         # by `Job.identifies`: of units to be scored, and of those whose keys are wanted
@@ -157,7 +159,7 @@ class Dispatcher:
                     if isinstance(answer, Born):
                         worker.started(answer.pid)
                     else:
-                        self._on_ended(worker, answer.error or linux.how_it_ended(answer.status))
+                        self._on_ended(worker, answer.error or how_it_ended(answer.status))
         except EOFError:
             self._on_fork_server_lost(launcher)
 

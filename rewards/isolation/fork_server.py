@@ -23,6 +23,7 @@ from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.child import Child
 from sequence_tutor.rewards.isolation.work import Shape
+from sequence_tutor.rewards.place import Place
 
 
 class Settings(NamedTuple):
@@ -36,6 +37,8 @@ class Settings(NamedTuple):
     """Name of the domain, such as "molecules"."""
     parent: int
     """Process id of the process that started the fork server."""
+    place: Place
+    """Its surroundings."""
 
 
 class Fork(NamedTuple):
@@ -98,7 +101,7 @@ def serve(file: int, settings: Settings) -> None:
     channel = Channel(socket.socket(fileno=file))
     try:
         config = RewardConfig.model_validate(settings.config).telling_apart(settings.told_apart)
-        objective = build_reward(config, settings.domain)
+        objective = build_reward(config, settings.domain, settings.place)
         objective.warm_up()
     except ValueError as error:
         return channel.send(Broken(str(error)))

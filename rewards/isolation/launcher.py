@@ -9,12 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from sequence_tutor.rewards.config import RewardConfig
-from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.fork_server import (
     Born,
@@ -25,6 +24,8 @@ from sequence_tutor.rewards.isolation.fork_server import (
     Ready,
     Settings,
 )
+from sequence_tutor.rewards.place import Place
+from sequence_tutor.rewards.words import how_it_ended, last_line
 
 Answer = Ready | Broken | Born | Gone
 
@@ -61,8 +62,7 @@ class StderrTail:
         return True
 
     def last_line(self) -> str:
-        lines = self._tail.decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return last_line(self._tail)
 
     def close(self) -> None:
         os.close(self.file)
@@ -75,12 +75,12 @@ class Launcher:
     be, or ""; words: the end of its standard error.
     """
 
-    def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
+    def __init__(self, config: RewardConfig, domain: str, place: Place) -> None:
         self.channel, far = Channel.pair()
         self.words = StderrTail()
         self.since, self.ready, self.broken = time.monotonic(), False, ""
-        settings = Settings(config.model_dump(), config.told_apart, domain, os.getpid())
-        search = [*sys.path, *(p for p in path if p not in sys.path)]
+        settings = Settings(config.model_dump(), config.told_apart, domain, os.getpid(), place)
+        search = [*sys.path, *(p for p in place.directories if p not in sys.path)]
         with tempfile.TemporaryFile() as stdin:
             stdin.write(pickle.dumps(search) + pickle.dumps(settings))
             stdin.seek(0)
@@ -135,7 +135,7 @@ class Launcher:
         self.words.read()
         last = self.words.last_line()
         self.words.close()
-        how = linux.how_it_ended(-code if code < 0 else code << 8)
+        how = how_it_ended(-code if code < 0 else code << 8)
         return f"{how}: {last}" if last else how
 
     def _kill(self) -> None:

@@ -81,13 +81,3 @@ def no_core_files() -> None:
     """Write no core file at a crash, since a reward may crash a thousand times."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-
-
-def how_it_ended(status: int) -> str:
-    """A wait status in text, such as "segmentation fault (SIGSEGV)"."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        text = (signal.strsignal(number) or "ended by a signal").lower()
-        name = signal.Signals(number).name if number in set(signal.Signals) else f"{number}"
-        return f"{text} ({name})"
-    return f"exited with code {os.WEXITSTATUS(status)}"

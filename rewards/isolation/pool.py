@@ -10,13 +10,14 @@ from contextlib import suppress
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.dispatcher import Dispatcher
 from sequence_tutor.rewards.isolation.work import IdentityJob, Job, Unit
+from sequence_tutor.rewards.place import Place
 
 
 class Pool:
     """A compiled reward in separate processes. Raises ValueError where it can't be built."""
 
-    def __init__(self, config: RewardConfig, domain: str, path: Sequence[str]) -> None:
-        self._dispatcher, self._config = Dispatcher(config, domain, path), config
+    def __init__(self, config: RewardConfig, domain: str, place: Place) -> None:
+        self._dispatcher, self._config = Dispatcher(config, domain, place), config
         self._error: BaseException | None = None
         self._closing = False
         self._built = threading.Event()

@@ -9,6 +9,7 @@ from sequence_tutor.rewards.base import Identity, Scores
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.pool import Pool
 from sequence_tutor.rewards.isolation.work import Job
+from sequence_tutor.rewards.place import Place, Turn
 
 # Seconds between two checks of the pool while a caller waits.
 _LOOK_EVERY_S = 0.1
@@ -17,14 +18,21 @@ _LOOK_EVERY_S = 0.1
 class IsolatedReward:
     """A compiled [reward] section in separate processes; implements `rewards.base.Reward`.
 
-    path: directories to find the user's own modules in, besides sys.path. Several threads may score
-    at once: they share the processes, and a stuck sequence delays only its own caller. Raises
-    ValueError with one sentence where the reward can't be built.
+    path: directories of the user's own files, and of modules besides sys.path. turn: its share of
+    limits that several scorers keep together. Several threads may score at once: they share the
+    processes, and a stuck sequence delays only its own caller. Raises ValueError with one sentence
+    where the reward can't be built.
     """
 
-    def __init__(self, config: RewardConfig, domain: str, path: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        config: RewardConfig,
+        domain: str,
+        path: Sequence[str] = (),
+        turn: Turn | None = None,
+    ) -> None:
         self._config = config
-        self._pool = Pool(config, domain, path)
+        self._pool = Pool(config, domain, Place(tuple(path), turn or Turn()))
         # closes at the latest when this object is collected, or the interpreter ends
         self._close = weakref.finalize(self, self._pool.close)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -66,7 +67,9 @@ def sleepers(local_ray: None) -> Iterator[Callable[..., ScorerFleet]]:
     def make(least: int, most: int, nodes: str = "aaaaaaaa", cpus: float = 0) -> ScorerFleet:
         names = iter(nodes)
         actor = ray.remote(Sleeper).options(num_cpus=cpus, max_restarts=-1, max_concurrency=16)
-        fleet = ScorerFleet(lambda: actor.remote(next(names)), least, most, handed=2, idle_s=IDLE_S)
+        fleet = ScorerFleet(
+            lambda _: actor.remote(next(names)), least, most, handed=2, idle_s=IDLE_S
+        )
         made.append(fleet)
         return fleet
 
@@ -117,6 +120,20 @@ def test_idle_scorers_on_the_newest_node_end_first(sleepers: Any):
     assert busy.node == 0
     wait_for(fleet, lambda: len(fleet) == 1)
     assert fleet._slots == {busy.number: busy} and max(order) == 2
+
+
+def test_the_number_of_an_ended_scorer_is_given_again(monkeypatch: pytest.MonkeyPatch):
+    """Scorers that take turns by their numbers have all turns, and no two have the same."""
+    monkeypatch.setattr(module, "_ask", lambda process: None)
+    monkeypatch.setattr(module.ray, "kill", lambda process: None)
+    given: list[int] = []
+    fleet = ScorerFleet(given.append, least=1, most=5, handed=2, idle_s=IDLE_S)  # type: ignore[arg-type]
+    fleet._grow_to(4)
+    fleet._slots[2].handed[object()] = object()  # type: ignore[index,assignment]
+    fleet._end_idle(math.inf)
+    assert [slot.turn for slot in fleet._slots.values()] == [2]
+    fleet._grow_to(4)
+    assert given == [0, 1, 2, 3, 0, 1, 3]
 
 
 def test_pending_scorers_get_no_tasks_and_end_first(sleepers: Any):

@@ -118,7 +118,7 @@ def test_a_list_that_contains_itself_is_no_number() -> None:
 def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """`call` is the user's function."""
     user = SimpleNamespace(call=lambda smiles: 0.0)
-    monkeypatch.setattr(python_function, "load", lambda path: lambda given: user.call(given))
+    monkeypatch.setattr(python_function, "load", lambda path, place: lambda given: user.call(given))
     yield user
 
 

@@ -43,6 +43,18 @@ def test_settings_that_may_change_in_a_resumed_run(
     check_directory(make_run(**changes), out, resume=True)
 
 
+def test_the_limits_of_a_component_may_change(make_run: MakeRun, tmp_path: Path):
+    part = {"name": "rest", "url": "http://x/", "rate": 2}
+
+    def run(**changes: object) -> RunConfig:
+        return make_run(reward={"component": [part | changes]})
+
+    out = begun(run(), tmp_path / "run")
+    check_directory(run(rate=5, retries=9, batch=4, timeout_s=1.0), out, resume=True)
+    with pytest.raises(ConfigError, match="reward.component"):
+        check_directory(run(read="values"), out, resume=True)
+
+
 def test_settings_that_may_not_change_raise_with_both_values(make_run: MakeRun, tmp_path: Path):
     out = begun(make_run(), tmp_path / "run")
     component = {"component": [{"name": "qed"}]}
