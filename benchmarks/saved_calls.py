@@ -92,6 +92,7 @@ def config(weights: tuple[float, float, float], scores: int) -> str:
                     },
                 ]
             },
+            "replay": {"ratio": 1.0},
             "stop": {"scores": scores},
         }
     )
