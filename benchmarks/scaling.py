@@ -45,6 +45,7 @@ from sequence_tutor.distributed.config_file import parse_config
 from sequence_tutor.distributed.replay.record.writer import read_table
 from sequence_tutor.distributed.scoring import pool as pool_module
 from sequence_tutor.distributed.scoring import process as process_module
+from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.scoring.fleet import ScorerFleet
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.process import LinesReport, ScorerProcess
@@ -80,7 +81,10 @@ class ScorersHost:
 
     def __init__(self, run: RunConfig, shards: list[ActorHandle]) -> None:
         process_module.IsolatedReward = OneAtATime  # type: ignore[attr-defined]
-        self.start, self.lock = lambda: ScorerProcess(run, packed(shards), ""), threading.Lock()
+        self.start, self.lock = (
+            lambda: ScorerProcess(run, packed(shards), "", AttachmentStore(".")),
+            threading.Lock(),
+        )
         self.scorers: dict[int, ScorerProcess] = {}
 
     def where(self) -> str:

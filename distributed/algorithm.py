@@ -32,6 +32,7 @@ from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.replay.record.store import record_of
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
+from sequence_tutor.distributed.scoring.attachments import attachments_of
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.search import Part, Search
@@ -90,8 +91,9 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         self.replay = ray_replay(self.shards, **patience)
         # a run in which nothing is proposed has nothing to score
         least, most = (run.scorers.least, run.scorers.count) if run.generates else (0, 0)
+        files = attachments_of(run.replay, self.directory, run.reward.identity())
         self.scorers: ScorerPool[ScoreReport] = ScorerPool(
-            start_scorers(run, self.shards, least, most, self.prior.encoding)
+            start_scorers(run, self.shards, least, most, files, self.prior.encoding)
         )
         self.search = None
         if run.searches:

@@ -33,6 +33,7 @@ from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.replay.shard_calls import LocalShardCalls
 from sequence_tutor.distributed.replay.shard_settings import shard_settings
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
+from sequence_tutor.distributed.scoring.attachments import AttachmentStore, attachments_of
 from sequence_tutor.distributed.scoring.batch_size import BatchSize
 from sequence_tutor.distributed.scoring.lines import LinesReport, score_lines
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
@@ -104,12 +105,16 @@ class LocalScorer(Scorer):
     """Scores in this process. If the reward is interrupted, the finished scores go on record."""
 
     def __init__(
-        self, run: RunConfig, replay: ReplayClient, encoding: Encoding | None = None
+        self,
+        run: RunConfig,
+        replay: ReplayClient,
+        files: AttachmentStore,
+        encoding: Encoding | None = None,
     ) -> None:
         self._local = LocalReward(run.reward, run.domain.name, [os.getcwd()])
         self._shards = replay
         client = ScorerClient(replay, SCORER)
-        super().__init__(self._local.identify, self._local, client, encoding)
+        super().__init__(self._local.identify, self._local, client, encoding, files)
 
     def score(self, work: Work) -> Scored | None:
         """As `Scorer.score`. Raises the exception that interrupted the reward, such as
@@ -166,7 +171,8 @@ class LocalRun(Training):
         prior = starting_prior(run)
         self.begin(run, prior, out)
         self.replay = open_replay(run, record_of(run.replay, out), prior.encoding)
-        self._scorer = LocalScorer(run, self.replay, prior.encoding)
+        files = attachments_of(run.replay, out, run.reward.identity())
+        self._scorer = LocalScorer(run, self.replay, files, prior.encoding)
         corrects = run.learner.algorithm == "g"
         self._generators = [
             Generator(
@@ -284,7 +290,7 @@ class LocalLineScorers:
 
     def __init__(self, run: RunConfig, outputs: Outputs) -> None:
         self._replay = open_replay(run, outputs.record, None)
-        self._scorer = LocalScorer(run, self._replay)
+        self._scorer = LocalScorer(run, self._replay, AttachmentStore(outputs.record))
         self.batch_size = BatchSize()
 
     def reports(

@@ -19,6 +19,7 @@ from sequence_tutor.distributed.bulk.lines import Batch
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics.prometheus import BulkExporter
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
+from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.scoring.batch_size import BatchSize
 from sequence_tutor.distributed.scoring.lines import LinesReport
 from sequence_tutor.distributed.scoring.pool import ScorerPool
@@ -68,7 +69,8 @@ class RayLineScorers:
         self._replay = ray_replay(self._shards)
         self._idle_s = run.scorers.idle_s
         least, most = run.scorers.least, run.scorers.count
-        fleet = start_scorers(run, self._shards, least, most, handed=HANDED_PER_SCORER)
+        files = AttachmentStore(outputs.record)
+        fleet = start_scorers(run, self._shards, least, most, files, handed=HANDED_PER_SCORER)
         self._pool: ScorerPool[LinesReport] = ScorerPool(fleet, give_up=_given_up)
         self._exporter = BulkExporter(outputs.csv.name.removesuffix(".csv"))
 

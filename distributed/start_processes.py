@@ -15,6 +15,7 @@ from sequence_tutor.distributed.population import joined
 from sequence_tutor.distributed.ray_cluster.join import shard_cpus
 from sequence_tutor.distributed.replay.ray_shards import create_shards
 from sequence_tutor.distributed.replay.shard_settings import shard_settings
+from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.scoring.fleet import MAX_TASKS, ScorerFleet
 from sequence_tutor.distributed.scoring.process import ScorerProcess
 from sequence_tutor.distributed.weight_board import WeightBoard, board_name, packed, prior_parts
@@ -77,11 +78,13 @@ def start_scorers(
     shards: list[ActorHandle],
     least: int,
     most: int,
+    files: AttachmentStore,
     encoding: Encoding | None = None,
     handed: int = HANDED_PER_SCORER,
 ) -> ScorerFleet:
     """From `least` to `most` scorers, spread over all nodes. To score episodes they need the
-    encoding. handed: most tasks that a scorer has at a time."""
+    encoding. files: where they store components' files. handed: most tasks that a scorer has at a
+    time."""
     actor = ray.remote(ScorerProcess).options(
         num_cpus=1,
         resources=run.scorers.resources,
@@ -94,6 +97,6 @@ def start_scorers(
     here, handles = os.getcwd(), packed(shards)
 
     def start(number: int) -> ActorHandle:
-        return actor.remote(run, handles, here, encoding, Turn(number, most))
+        return actor.remote(run, handles, here, files, encoding, Turn(number, most))
 
     return ScorerFleet(start, least, most, handed, run.scorers.idle_s)

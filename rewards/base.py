@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from sequence_tutor.rewards.attachments import Attachment
 from sequence_tutor.rewards.ngrams import ngram_counts
 
 
@@ -53,6 +54,8 @@ class Scores:
     after the end."""
     seconds: np.ndarray | None = None
     """float32 [B] wall seconds spent on each sequence; None where the time wasn't measured."""
+    files: list[tuple[Attachment, ...]] | None = None
+    """What components have kept for each of the B sequences; None where they kept nothing."""
 
     def __len__(self) -> int:
         return len(self.errors)
@@ -61,6 +64,8 @@ class Scores:
         """The given rows, in that order."""
         index = np.asarray(rows, dtype=np.int64)
         changes: dict[str, Any] = {"errors": [self.errors[i] for i in index.tolist()]}
+        if self.files is not None:
+            changes["files"] = [self.files[i] for i in index.tolist()]
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, np.ndarray):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sequence_tutor.rewards.attachments import COLLECTOR, SEVERAL
 from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.chosen import chosen_components, sole_component
 from sequence_tutor.rewards.compiled_reward import Judge, Objective, Part, call_rank
@@ -113,7 +114,22 @@ def _compile(one: ComponentConfig, found: Component, key: str, place: Place) -> 
         ours=found.function.__module__.startswith("sequence_tutor.") and not found.texts,
         role=one.role,
         cost=_cost(found.name, found.domain),
+        prepare=_preparation(found, options),
     )
+
+
+def _preparation(found: Component, options: dict[str, Any]) -> Callable[[], object] | None:
+    prepare = found.prepare
+    if prepare is None:
+        return None
+
+    def run() -> None:
+        try:
+            prepare(**options)
+        except ValueError as error:
+            raise ValueError(f"component {found.name!r}: {error}") from error
+
+    return run
 
 
 def _of_texts(judge: TextJudge) -> tuple[Judge, bool]:
@@ -151,13 +167,17 @@ def _each(
 ) -> Judge:
     def judge(parsed: list[Any], sequences: list[str]) -> list[Any]:
         out: list[Any] = []
-        for item in sequences if texts else parsed:
-            try:
-                out.append(function(item, **(options or {})))
-            except MemoryError:
-                raise
-            except Exception as error:  # recorded as the sequence's failure
-                out.append(error)
+        try:
+            for place, item in enumerate(sequences if texts else parsed):
+                COLLECTOR.place = place
+                try:
+                    out.append(function(item, **(options or {})))
+                except MemoryError:
+                    raise
+                except Exception as error:  # recorded as the sequence's failure
+                    out.append(error)
+        finally:
+            COLLECTOR.place = None
         return out
 
     return judge
@@ -169,6 +189,7 @@ def _at_once(call: Callable[[Any, list[str]], Any], what: str) -> Judge:
     def judge(parsed: Any, sequences: list[str]) -> Sequence[Any] | np.ndarray:
         if not sequences:
             return []
+        COLLECTOR.place = SEVERAL
         try:
             values = one_for_each(call(parsed, sequences), len(sequences))
             if len(values) != len(sequences):
@@ -177,6 +198,8 @@ def _at_once(call: Callable[[Any, list[str]], Any], what: str) -> Judge:
             raise
         except Exception as error:  # it may come from any of the sequences, so all have failed
             return [error] * len(sequences)
+        finally:
+            COLLECTOR.place = None
         return values
 
     return judge

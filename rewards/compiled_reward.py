@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from sequence_tutor.rewards.aggregate import LINEAR, Aggregate, Values
+from sequence_tutor.rewards.attachments import COLLECTOR, Attachment
 from sequence_tutor.rewards.base import Domain, Identity, Scores, Status, unpriced
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
 from sequence_tutor.rewards.registry import Component
@@ -55,6 +56,8 @@ class Part:
     """"score", "filter" or "penalty"; the last two multiply the aggregate."""
     cost: float = math.inf
     """Measured microseconds for a sequence; inf where it isn't known, as for a user's function."""
+    prepare: Callable[[], object] | None = None
+    """Loads what takes long, before the first sequence; None where that isn't needed."""
 
     @property
     def multiplies(self) -> bool:
@@ -123,14 +126,22 @@ class Objective:
             bool(self.step_keys) and not one_by_one
         )
 
+    def prepare(self) -> None:
+        """Let components load what takes long. Raises ValueError with one sentence where they
+        can't."""
+        for part in self._parts:
+            if part.prepare is not None:
+                part.prepare()
+
     def warm_up(self) -> None:
-        """Let this package's components load their tables, by judging a valid sequence. A user's or
-        plug-in's function isn't called."""
+        """`prepare`, and let this package's other components load their tables, by judging a valid
+        sequence. A user's or plug-in's function isn't called."""
+        self.prepare()
         sequence = self._domain.example
         with self._domain.quiet():
             parsed = self._domain.read(sequence, self._domain.split(sequence))
             for part in self._parts:
-                if part.ours and not part.steps:
+                if part.ours and not part.steps and part.prepare is None:
                     part.judge([parsed], [sequence])
 
     @property
@@ -170,13 +181,21 @@ class Objective:
         scores = Scores(np.full(size, np.nan), np.full(size, _OK, np.int8), [""] * size)
         parsed, rows = self._read(sequences, tokens, scores)
         thing_at = dict(zip(rows, parsed, strict=True))
+        COLLECTOR.kept.clear()  # of a call that was interrupted
+        files: dict[int, list[Attachment]] = {}
 
         def call(part: Part, rows: list[int]) -> Sequence[Any] | np.ndarray:
             things = [thing_at[i] for i in rows]
             items = self._domain.gather(things) if part.steps else things
-            return part.judge(items, [sequences[i] for i in rows])
+            judged = part.judge(items, [sequences[i] for i in rows])
+            for row, file in COLLECTOR.take(part.key, rows):
+                files.setdefault(row, []).append(file)
+            return judged
 
-        return self._finish(self._order, call, rows, tokens, scores)
+        scores = self._finish(self._order, call, rows, tokens, scores)
+        if files:
+            scores = replace(scores, files=[tuple(files.get(row, ())) for row in range(size)])
+        return scores
 
     def recompute(
         self,

@@ -34,6 +34,7 @@ class LocalReward:
         sys.path += [place for place in path if place not in sys.path]
         self._config = config
         self._objective = build_reward(config, domain, Place(tuple(path)))
+        self._objective.prepare()
         self.interrupt: BaseException | None = None
 
     def score(

@@ -46,6 +46,9 @@ class Component:
     """Whether raw values lie in [0, 1]."""
     check: Callable[..., object] | None = None
     """Called with the options when a reward is built; raises ValueError for a bad value."""
+    prepare: Callable[..., object] | None = None
+    """Called with the options before the first sequence, in the process of which those that score
+    are copies: loads what takes long; raises ValueError where it can't."""
     invalid: Callable[[Sequence[str]], float] | None = None
     """Tokens of an invalid sequence -> its reward, where the component stands alone."""
     prefixes: Callable[[Sequence[str]], list[float]] | None = None
@@ -103,6 +106,7 @@ def component(
     domain: str,
     bounded: bool = False,
     check: Callable[..., object] | None = None,
+    prepare: Callable[..., object] | None = None,
     invalid: Callable[[Sequence[str]], float] | None = None,
     prefixes: Callable[[Sequence[str]], list[float]] | None = None,
     steps: bool = False,
@@ -138,6 +142,7 @@ def component(
             function=function,
             bounded=bounded,
             check=check,
+            prepare=prepare,
             invalid=invalid,
             prefixes=prefixes,
             steps=steps,

@@ -19,6 +19,7 @@ from sequence_tutor.distributed.replay.messages import REPORT
 from sequence_tutor.distributed.replay.record.alone import RecordAlone
 from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.distributed.run_directory.storage_retry import retry_storage
+from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated
 from sequence_tutor.policies.files.storage import Location
@@ -63,6 +64,7 @@ class ReportSamples:
 def score_samples(
     samples: ReportSamples,
     record: Location,
+    files: AttachmentStore,
     reward: Reward,
     reward_id: str,
     domain: Domain,
@@ -73,9 +75,10 @@ def score_samples(
     """Print the cost, score the samples, and return the mean reward and components of the valid
     sequences of each.
 
-    seconds_per_score: mean seconds of a score so far, NaN where that isn't known. Once `stopped`
-    returns True, only the batch under way is finished; its scores are on record, and the means of
-    each sample are over its sequences before the first one without a score. Raises RecordError
+    files: where components' files are stored; seconds_per_score: mean seconds of a
+    score so far, NaN where that isn't known. Once `stopped` returns True, only the batch under way
+    is finished; its scores are on record, and the means of each sample are over its sequences
+    before the first one without a score. Raises RecordError
     where the record can't be read, OSError where it can't be written.
     """
     known = RecordAlone(record, reward_id)
@@ -103,7 +106,7 @@ def score_samples(
         size = max(1, min(size, int(BATCH_S / seconds_per_score)))
     try:
         for name, policy in samples.policies.items():
-            scorer = Scorer(identifier(domain, reward), reward, known, policy.encoding)
+            scorer = Scorer(identifier(domain, reward), reward, known, policy.encoding, files)
             for work in works[name]:
                 _finish(scorer, work, size, stopped)
     finally:

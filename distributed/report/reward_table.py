@@ -13,6 +13,7 @@ from sequence_tutor.distributed.replay.record.store import RecordError, record_o
 from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.distributed.report.recorded import read_rewards
 from sequence_tutor.distributed.run_directory.resume import config_of
+from sequence_tutor.distributed.scoring.attachments import attachments_of
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Reward
@@ -46,6 +47,7 @@ def reward_table(
         reported = score_samples(
             ReportSamples.of(prior, policy, samples, seed),
             record,
+            attachments_of(run.replay, out, reward_id),
             reward,
             reward_id,
             run.domain,

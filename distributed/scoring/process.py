@@ -17,6 +17,7 @@ import ray
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
+from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.scoring.lines import (
     LinesReport,
     give_up_lines,
@@ -43,8 +44,9 @@ class ScorerProcess:
     """A scorer of a run.
 
     shards: handles of the replay shards, `packed`. directory: where the user started the run and
-    the modules of their own rewards are. encoding: decodes episodes; lines need none. turn: its
-    share of limits that all scorers of the run keep together.
+    the modules of their own rewards are. files: where components' files are stored. encoding:
+    decodes episodes; lines need none. turn: its share of limits that all scorers of the run keep
+    together.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class ScorerProcess:
         run: RunConfig,
         shards: bytes,
         directory: str,
+        files: AttachmentStore,
         encoding: Encoding | None = None,
         turn: Turn | None = None,
     ) -> None:
@@ -61,7 +64,7 @@ class ScorerProcess:
         domain = run.domain
         self.reward = IsolatedReward(run.reward, domain.name, [directory], turn)
         identify = identifier(domain, self.reward)
-        self.scorer = Scorer(identify, self.reward, self.client, encoding)
+        self.scorer = Scorer(identify, self.reward, self.client, encoding, files)
         self.works: dict[int, Work] = {}
         self.rows: dict[int, Scored | None] = {}
         self.beat_s = run.replay.lease_s / BEATS_PER_LEASE

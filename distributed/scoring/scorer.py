@@ -23,6 +23,7 @@ import numpy as np
 from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.claims import LOST, MAX_LOSSES
 from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
+from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.types import (
     DURATIONS,
     SCORE_SECONDS,
@@ -129,7 +130,8 @@ def calls_saved(scores: Scores) -> int:
 
 
 class Scorer:
-    """Turns sequences into rows of the record."""
+    """Turns sequences into rows of the record. files: where to store what components keep for
+    sequences; None where nothing is stored."""
 
     def __init__(
         self,
@@ -137,9 +139,10 @@ class Scorer:
         reward: Reward,
         replay: ScoreKeeper,
         encoding: Encoding | None = None,
+        files: AttachmentStore | None = None,
     ) -> None:
         self.encoding, self.reward, self.replay = encoding, reward, replay
-        self.identify = identify
+        self.identify, self.files = identify, files
 
     def prepare(self, batch: Generated, allowance: int | None = None) -> Work:
         """Decode a batch and find its keys; of valid sequences at most `allowance` are scored."""
@@ -208,6 +211,8 @@ class Scorer:
                 [work.texts[i] for i in fresh],
                 None if actions is None else [actions[i] for i in fresh],
             )
+            if scores.files is not None and self.files is not None:
+                self.files.store([work.keys[i] for i in fresh], scores.files)
             if scores.seconds is None:
                 each = (time.perf_counter() - started) / len(fresh)
                 scores = replace(scores, seconds=np.full(len(fresh), each, np.float32))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sequence_tutor.rewards.attachments import Attachment
 from sequence_tutor.rewards.base import Identity, Scores, Status
 from sequence_tutor.rewards.compiled_reward import Objective, pay_failed
 from sequence_tutor.rewards.config import RewardConfig
@@ -62,6 +63,8 @@ class UnitResult(NamedTuple):
     """float32 [P+S,n,T]: step rewards (P is 1, or 0 without them), then step values."""
     keys: list[str | None] | None = None
     """n keys of an identity job, None for an invalid sequence; None for a job to be scored."""
+    files: list[tuple[Attachment, ...]] | None = None
+    """What components kept for each of the n sequences; None where they kept nothing."""
 
 
 def pack(number: int, seconds: float, scores: Scores) -> UnitResult:
@@ -76,6 +79,7 @@ def pack(number: int, seconds: float, scores: Scores) -> UnitResult:
         scores.errors if any(scores.errors) else None,
         b"".join([column.tobytes() for column in columns]),
         b"".join([values.tobytes() for values in steps]),
+        files=scores.files,
     )
 
 
@@ -126,6 +130,7 @@ class Job:
         self.abandoned = False
         self._table = np.full((1 + 2 * len(shape.keys), size), np.nan)
         self._steps: list[tuple[list[int], np.ndarray]] = []
+        self._files: dict[int, tuple[Attachment, ...]] = {}
         self._layers = int(shape.pays_steps) + len(shape.step_keys)
 
     def enter(self, rows: list[int], done: UnitResult) -> None:
@@ -137,14 +142,24 @@ class Job:
         if self._layers:
             steps = np.frombuffer(done.steps, np.float32).reshape(self._layers, n, -1)
             self._steps.append((rows, steps))
+        self._enter_files(rows, done)
         self._table[:, rows] = table
         for at, row in enumerate(rows):
             self.status[row] = done.status[at]
             self.errors[row] = "" if done.errors is None else done.errors[at][:ERROR_CHARACTERS]
 
+    def _enter_files(self, rows: list[int], done: UnitResult) -> None:
+        if done.files is None and not self._files:
+            return
+        for row in rows:  # of an earlier attempt
+            self._files.pop(row, None)
+        if done.files is not None:
+            self._files |= dict(zip(rows, done.files, strict=True))
+
     def condemn(self, row: int, status: Status, error: str) -> None:
         """Note that a sequence ended its process, and discard an earlier attempt's values."""
         self._table[:, row] = np.nan
+        self._files.pop(row, None)
         for at, (rows, steps) in enumerate(self._steps if self.attempts[row] > 1 else ()):
             if row in rows:
                 self._steps[at] = (rows, steps.copy())
@@ -179,6 +194,9 @@ class Job:
             step_rewards=step_rewards,
             step_raw=step_raw,
             seconds=np.array(self.seconds, np.float32),
+            files=[self._files.get(row, ()) for row in range(len(self.sequences))]
+            if self._files
+            else None,
         )
         ends = [0] * len(self.sequences) if self.tokens is None else list(map(len, self.tokens))
         pay_failed(scores, config.failed, ends)

@@ -25,6 +25,7 @@ from sequence_tutor.distributed.scoring.pool import WAITING_PER_SCORER
 from sequence_tutor.distributed.start_processes import HANDED_PER_SCORER
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.prior import load_prior
+from sequence_tutor.rewards.attachments import stored_path
 from sequence_tutor.rewards.base import Status
 
 BUDGET = 320
@@ -88,6 +89,17 @@ def test_failures_of_a_users_function_are_on_record(finished: Finished):
     assert finished.metrics[-1]["failed"] >= failed.sum()
     ok = int(np.flatnonzero(record.status == Status.OK)[0])
     assert record.rewards[ok] == record.keys[ok].upper().count("C")
+
+
+def test_what_a_users_function_keeps_is_stored(finished: Finished):
+    """For each molecule that the reward was called for, by the processes of the scorers."""
+    paid = finished.record.select(np.flatnonzero(finished.record.status != Status.INVALID))
+    expected = {
+        stored_path(key, "notes", ".txt", "python"): text
+        for key, text in zip(paid.keys, paid.sequences, strict=True)
+    }
+    found = {f"notes/{p.name}": p.read_text() for p in (finished.out / "notes").iterdir()}
+    assert found == expected and len(found) == BUDGET
 
 
 def test_samples_per_insert_stay_near_the_ratio(finished: Finished):

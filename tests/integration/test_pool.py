@@ -9,6 +9,7 @@ import pytest
 import ray
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.start_processes import start_scorers
@@ -17,7 +18,7 @@ from sequence_tutor.distributed.types import ScoreReport
 
 def test_a_scorer_that_cannot_start_raises(local_ray: None, make_run: Callable[..., RunConfig]):
     pool: ScorerPool[ScoreReport] = ScorerPool(
-        start_scorers(make_run(), [], least=1, most=1), first=64
+        start_scorers(make_run(), [], least=1, most=1, files=AttachmentStore("files")), first=64
     )
     pool.put(EpisodeSlice(ray.put(None), 0, 5))
     deadline = time.monotonic() + 240
