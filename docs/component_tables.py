@@ -1,7 +1,7 @@
 """Writes the tables of docs/rewards.md from the components and transforms that are registered.
 
     python docs/component_tables.py             # writes the tables
-    python docs/component_tables.py --measure   # measures the times first, in about a minute
+    python docs/component_tables.py --measure   # measures the times first, in minutes
 
 A test compares the page with the tables. The times are in rewards/molecules/costs.json, in
 microseconds; only their class, a power of ten, is on the page.
@@ -119,8 +119,11 @@ def _microseconds(component: Component) -> float:
     options = {key: value for key, value in table.items() if key not in RESERVED}
     if component.check is not None:
         component.check(**options)
+    if component.prepare is not None:
+        component.prepare(**options)
     times = []
-    for once in (False, True):  # the first round loads tables
+    # the first round loads tables, unless there is `prepare`
+    for once in (False, True) if component.prepare is None else (True,):
         for smiles in DRUGS.values():
             mol = parse(smiles)
             assert mol is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sequence_tutor.rewards.molecules import paper_objective, tasks
+from sequence_tutor.rewards.molecules.docking import component as docking
 from sequence_tutor.rewards.molecules.measures import (
     alerts,
     counts,
@@ -20,6 +21,7 @@ from sequence_tutor.rewards.molecules.models import model
 __all__ = [
     "alerts",
     "counts",
+    "docking",
     "matched_pair",
     "model",
     "novelty",

@@ -17,6 +17,7 @@ from sequence_tutor.distributed.config_file import load_config
 from sequence_tutor.distributed.generating.proposers import check_proposers
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.molecules.docking.receptor import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 # examples/peptides needs its own package: see tests/integration/test_peptides.py
@@ -76,6 +77,9 @@ def test_there_are_examples():
 def test_an_example_loads_and_its_reward_compiles(path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(path.parent))  # the example's own functions are there
     run = load_config(path)
+    if any(one.name == "docking" for one in run.reward.component):
+        for package in PACKAGES:
+            pytest.importorskip(package, reason="the extra docking isn't installed")
     build_reward(run.reward, domain_of(run.encoding).name)
     check_proposers(run)
 
