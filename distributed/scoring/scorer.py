@@ -23,6 +23,7 @@ import numpy as np
 from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.claims import LOST, MAX_LOSSES
 from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
+from sequence_tutor.distributed.replay.worth.diversity import Diversity
 from sequence_tutor.distributed.types import (
     DURATIONS,
     SCORE_SECONDS,
@@ -137,9 +138,10 @@ class Scorer:
         reward: Reward,
         replay: ScoreKeeper,
         encoding: Encoding | None = None,
+        diversity: Diversity | None = None,
     ) -> None:
         self.encoding, self.reward, self.replay = encoding, reward, replay
-        self.identify = identify
+        self.identify, self._diversity = identify, diversity
 
     def prepare(self, batch: Generated, allowance: int | None = None) -> Work:
         """Decode a batch and find its keys; of valid sequences at most `allowance` are scored."""
@@ -221,7 +223,8 @@ class Scorer:
         if unread:
             parts.append(_rows(work, unread, _unread([work.identities[i] for i in unread])))
         order += fresh + lost + unread
-        return concatenate(parts).select(np.argsort(order))
+        rows = concatenate(parts).select(np.argsort(order))
+        return rows if self._diversity is None else self._diversity.grouped(rows)
 
     def store(self, work: Work, scored: Scored | None) -> ScoreReport:
         """Add the rows to the replay, wait for keys that other scorers hold, and report."""
