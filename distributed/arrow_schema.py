@@ -9,10 +9,13 @@ import pyarrow.compute as pc
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Status
 
+# Beginning of the names of columns with groups.
+GROUP = "group."
+
 
 def to_table(scored: Scored) -> pa.Table:
     """Rows for Parquet. Component values become columns `raw.NAME` and `transformed.NAME`; those by
-    action become lists in columns `steps.NAME`."""
+    action become lists in columns `steps.NAME`; groups become columns `group.KIND`."""
     columns = {
         "sequence": pa.array(scored.sequences, pa.string()),
         "key": pa.array(scored.keys, pa.string()),
@@ -38,6 +41,7 @@ def to_table(scored: Scored) -> pa.Table:
     columns |= {
         f"steps.{k}": _lists(v, scored.lengths, pa.float32()) for k, v in scored.step_raw.items()
     }
+    columns |= {f"{GROUP}{k}": pa.array(v, pa.string()) for k, v in scored.groups.items()}
     return pa.table(columns)
 
 
@@ -79,7 +83,17 @@ def from_table(table: pa.Table) -> Scored:
         raw=components("raw."),
         transformed=components("transformed."),
         step_raw={n.removeprefix("steps."): by_action(n, np.nan) for n in steps},
+        groups=groups_of(table),
     )
+
+
+def groups_of(table: pa.Table) -> dict[str, np.ndarray]:
+    """By kind: the groups of the rows, objects [B], None where there is none."""
+    return {
+        name.removeprefix(GROUP): np.array(table.column(name).to_pylist(), object)
+        for name in table.column_names
+        if name.startswith(GROUP)
+    }
 
 
 def _lists(rows: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:

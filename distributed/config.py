@@ -14,7 +14,11 @@ from pydantic import (
 )
 
 from sequence_tutor.distributed.config_section import Positive, Rate, Resources, Section, Share
-from sequence_tutor.distributed.search_config import ProposersConfig, ScreenConfig
+from sequence_tutor.distributed.search_config import (
+    DiversityConfig,
+    ProposersConfig,
+    ScreenConfig,
+)
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.config import RewardConfig
@@ -288,6 +292,8 @@ class RunConfig(Section):
     """See ProposersConfig."""
     screen: ScreenConfig | None = None
     """See ScreenConfig; without the table there is no screening."""
+    diversity: DiversityConfig | None = None
+    """See DiversityConfig; without the table every reward counts in full."""
     scorers: ScorersConfig = ScorersConfig()
     """See ScorersConfig."""
     stop: StopConfig = StopConfig()

@@ -32,6 +32,7 @@ from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 from sequence_tutor.distributed.replay.shard import ReplayShard
 from sequence_tutor.distributed.replay.shard_calls import LocalShardCalls
 from sequence_tutor.distributed.replay.shard_settings import shard_settings
+from sequence_tutor.distributed.replay.worth.diversity import diversity_of
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.scoring.attachments import AttachmentStore, attachments_of
 from sequence_tutor.distributed.scoring.batch_size import BatchSize
@@ -114,7 +115,9 @@ class LocalScorer(Scorer):
         self._local = LocalReward(run.reward, run.domain.name, [os.getcwd()])
         self._shards = replay
         client = ScorerClient(replay, SCORER)
-        super().__init__(self._local.identify, self._local, client, encoding, files)
+        # lines of a file aren't learned from
+        diversity = None if encoding is None else diversity_of(run)
+        super().__init__(self._local.identify, self._local, client, encoding, files, diversity)
 
     def score(self, work: Work) -> Scored | None:
         """As `Scorer.score`. Raises the exception that interrupted the reward, such as

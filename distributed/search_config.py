@@ -121,3 +121,23 @@ class ScreenConfig(Section):
         if self.start > self.best:
             raise ValueError("start can't be more than best, or screening never begins")
         return self
+
+
+class DiversityConfig(Section):
+    """Lowers, in training and for proposers and the screen, the reward of what there is enough of.
+    Rewards on record stay as they are."""
+
+    type: str
+    """What is counted, see [diversity.md](diversity.md): of molecules `murcko_scaffold`,
+    `topological_scaffold`, `similar_scaffold`, `similar_molecule` or `same_molecule`, of melodies
+    `incipit`."""
+    bucket_size: Positive | None = None
+    """How many sequences that share it keep their reward, the best; by default 25, and 1 of
+    `same_molecule`."""
+    min_score: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
+    """A lower reward isn't counted and stays as it is; by default 0.4, and 0 of `same_molecule`."""
+    min_similarity: Share | None = None
+    """Of `similar_scaffold` and `similar_molecule`: from this similarity on they count as the same;
+    by default 0.4."""
+    penalty_multiplier: Share | None = None
+    """What the reward of the others is multiplied by; by default 0, and 0.5 of `same_molecule`."""

@@ -66,6 +66,7 @@ def take_up_record(
     """
     if synchronous:
         replay.rewind(live_rows)
+    replay.share()
     stats = combine(replay.stats())
     tally.take_up(stats.paid_rows, stats.void_rows, stats.failed_rows, not synchronous)
     if not synchronous:

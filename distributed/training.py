@@ -180,6 +180,7 @@ class Training(ABC):
             self.count_screened(screened)
         for scores in reports.scored:
             self.count_scores(scores)
+        self.replay.share()
         if tally.inserted >= run.replay.min_rows or not run.generates:
             step = run.learner.updates_per_call
             for first in range(0, run.updates_per_iteration, step):

@@ -124,14 +124,19 @@ class Scored:
     step_raw: dict[str, np.ndarray] = field(default_factory=dict)
     """float32 [B,T] raw values by action, for components that judge each action. Only the record
     keeps them; the learner doesn't use them."""
+    groups: dict[str, np.ndarray] = field(default_factory=dict)
+    """Objects [B], texts or None, by a kind of group: what `[diversity]` counts. Only the record
+    keeps them."""
 
     def __len__(self) -> int:
         return len(self.keys)
 
     @property
     def scores(self) -> Scores:
-        """What became of the sequences, as far as it is remembered of every key."""
-        return Scores(self.rewards, self.status, self.errors, self.raw, seconds=self.seconds)
+        """What became of the sequences, as far as a shard needs it of every key."""
+        return Scores(
+            self.rewards, self.status, self.errors, self.raw, self.transformed, seconds=self.seconds
+        )
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Scored:
         """The given rows, in that order."""
@@ -331,7 +336,8 @@ def concatenate(batches: Sequence[Scored]) -> Scored:
             columns[f.name] = [x for v in values for x in v]
         elif isinstance(values[0], dict):
             names = dict.fromkeys(k for v in values for k in v)
-            columns[f.name] = {k: _joined([v.get(k) for v in values], batches) for k in names}
+            joined = _joined_groups if f.name == "groups" else _joined
+            columns[f.name] = {k: joined([v.get(k) for v in values], batches) for k in names}
         else:
             columns[f.name] = None
     return Scored(**columns)  # type: ignore[arg-type]
@@ -350,3 +356,9 @@ def _joined(values: Sequence[np.ndarray | None], batches: Sequence[Scored]) -> n
             value = np.pad(value.astype(np.float32), gap, constant_values=np.nan)
         parts.append(value)
     return np.concatenate(parts)
+
+
+def _joined_groups(values: Sequence[np.ndarray | None], batches: Sequence[Scored]) -> np.ndarray:
+    """A kind of group of all batches, objects [B]; None for batches that lack it."""
+    pairs = zip(values, batches, strict=True)
+    return np.concatenate([np.full(len(b), None) if v is None else v for v, b in pairs])

@@ -51,11 +51,37 @@ def geometric_mean(values: Values, weights: Values) -> Values:
     return np.asarray(np.prod(values**shares, axis=1), dtype=np.float64)
 
 
+def product(values: Values, weights: Values) -> Values:
+    """prod_k x_k over the components whose weight isn't 0: float64 [B,K] and [K] -> [B].
+
+    How large a weight is doesn't count. Raises ValueError for a negative value.
+    """
+    return weighted_product(values, (weights > 0).astype(np.float64))
+
+
+def weighted_product(values: Values, weights: Values) -> Values:
+    """prod_k x_k^w_k, the weights as they are: float64 [B,K] and [K] -> [B].
+
+    The geometric mean to the power of sum_k w_k, so 0.9 in each of ten components is 0.35 and not
+    0.9. Raises ValueError for a negative value, which has no such power; NaN gives NaN.
+    """
+    _normalised(weights, values.shape[1])
+    if np.any(values < 0):
+        raise ValueError("a product needs values that are not negative")
+    return np.asarray(np.prod(values**weights, axis=1), dtype=np.float64)
+
+
 AGGREGATES = {
     "arithmetic_mean": arithmetic_mean,
     "geometric_mean": geometric_mean,
     "sum": weighted_sum,
+    "product": product,
+    "weighted_product": weighted_product,
+    # on record; in training a row is worth its rank among all, see `pareto`
+    "pareto": arithmetic_mean,
 }
+# Those that need every component in 0..1.
+OF_0_TO_1 = frozenset({"geometric_mean", "product", "weighted_product", "pareto"})
 LINEAR: dict[str, Callable[[Values], Values]] = {
     "arithmetic_mean": lambda weights: np.asarray(weights / weights.sum()),
     "sum": lambda weights: weights,
@@ -87,3 +113,11 @@ class Aggregate:
         found[~stopped] = AGGREGATES[self.name](scores[~stopped], weights)
         found[~stopped] *= factors[~stopped].prod(axis=1)
         return found
+
+    def apart(self, values: Values) -> Values:
+        """float64 [B,K] -> [B,S]: each of the scores that have a weight, times the filters and
+        penalties; a row with a filter or penalty of 0 is 0. What Pareto ranks compare."""
+        scores = values[:, ~self.multiplies & (self.weights > 0)]
+        factors = values[:, self.multiplies]
+        stopped = (factors == 0).any(axis=1)
+        return np.where(stopped[:, None], 0.0, scores * factors.prod(axis=1)[:, None])

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from sequence_tutor.rewards.attachments import Attachment
+from sequence_tutor.rewards.buckets import Compare, Grouping
 from sequence_tutor.rewards.ngrams import ngram_counts
 
 
@@ -190,6 +191,8 @@ class Domain(ABC):
     """Whether sequences have a standard form, see `standardize`."""
     breeds: ClassVar[bool] = False
     """Whether `mutate` and `cross` make something."""
+    groupings: ClassVar[Mapping[str, Grouping]] = {}
+    """What `[diversity]` may count, by name; see `group`."""
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     """Published results by the name of their column, under the keys of `metrics`."""
 
@@ -260,6 +263,16 @@ class Domain(ABC):
         """Whether people would make this valid sequence, by the usual filters of the field. By
         default they would."""
         return True
+
+    def group(self, key: str, kind: str) -> str:
+        """The group that a valid sequence, given by its key, belongs to, for a kind of
+        `groupings`."""
+        raise NotImplementedError(f"{self.name} have no groups")
+
+    def compare(self, kind: str) -> Compare:
+        """How similar groups are, for a kind of `groupings` that is `similar`. What it returns may
+        remember groups."""
+        raise NotImplementedError(f"{self.name} have no similar groups")
 
     def features(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Counts by which a model compares B valid sequences: K blocks, each uint8 [B,F], the

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sequence_tutor.rewards.aggregate import AGGREGATES
+from sequence_tutor.rewards.aggregate import AGGREGATES, OF_0_TO_1
 from sequence_tutor.rewards.chosen import chosen_components, sole_component
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig
 from sequence_tutor.rewards.registry import Component, components
@@ -75,7 +75,7 @@ def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
     ranges = [_component_range(one, known[one.name]) for one in scores]
     if any(one.options.get("prefix_terms") for one in chosen):
         return UNKNOWN  # the prefix terms are added
-    if config.aggregate == "geometric_mean":  # a value outside 0..1 is a failure
+    if config.aggregate in OF_0_TO_1:  # a value outside 0..1 is a failure
         ranges = [(max(low, 0.0), min(high, 1.0)) for low, high in ranges]
     weights = np.array([one.weight for one in scores])
     low, high = (_aggregated(config, np.array(ends), weights) for ends in zip(*ranges, strict=True))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sequence_tutor.rewards.aggregate import OF_0_TO_1, Aggregate
 from sequence_tutor.rewards.attachments import COLLECTOR, SEVERAL
 from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.chosen import chosen_components, sole_component
@@ -33,12 +34,22 @@ def build_reward(
     parts: list[Part] = []
     for key, one in keyed_components(config, domain).items():
         parts.append(_compile(one, known[one.name], key, place))
-        if config.aggregate == "geometric_mean":
-            _require_bounded(one, known[one.name])
+        if config.aggregate == "product" and one.role == "score" and one.weight not in (0, 1):
+            raise ValueError(
+                f"product doesn't weigh its components, and {one.name!r} has weight = "
+                f'{one.weight:g}: leave it out, or set aggregate = "weighted_product"'
+            )
+        if config.aggregate in OF_0_TO_1:
+            _require_bounded(config.aggregate, one, known[one.name])
         if one.role != "score" and parts[-1].steps:
             raise ValueError(f"{one.name!r} judges each step, so it can't be a {one.role}")
     if not any(p.weight > 0 for p in parts if not p.multiplies):
         raise ValueError("at least one reward.component needs a weight above 0, as a score")
+    if config.aggregate == "pareto" and sum(p.weight > 0 for p in parts if not p.multiplies) < 2:
+        raise ValueError(
+            "pareto needs two or more components with a weight, as scores: a single one has no "
+            'trade-off; set aggregate = "arithmetic_mean"'
+        )
     sole = sole_component(config, domain)
     for one in chosen:
         if one.options.get("prefix_terms") and (sole is None or sole.prefixes is None):
@@ -71,6 +82,15 @@ def keyed_components(config: RewardConfig, domain: str) -> dict[str, ComponentCo
     for one in chosen_components(config, domain):
         found[_key(one, found)] = one
     return found
+
+
+def aggregate_of(config: RewardConfig, domain: str) -> tuple[tuple[str, ...], Aggregate]:
+    """The names of the components and what combines their transformed values. Nothing is compiled:
+    a user's function isn't imported, and no file is read. Raises ValueError as `call_order`."""
+    chosen = keyed_components(config, domain)
+    weights = np.array([one.weight for one in chosen.values()])
+    multiplies = np.array([one.role != "score" for one in chosen.values()], bool)
+    return tuple(chosen), Aggregate(config.aggregate, weights, multiplies)
 
 
 def _cost(name: str, domain: str) -> float:
@@ -138,7 +158,7 @@ def _of_texts(judge: TextJudge) -> tuple[Judge, bool]:
     return _each(judge.call, texts=True), False
 
 
-def _require_bounded(one: ComponentConfig, found: Component) -> None:
+def _require_bounded(aggregate: str, one: ComponentConfig, found: Component) -> None:
     kept = one.transform is None or one.transform.type == "identity"
     if one.transform is not None and _gives_0_to_1(one.transform):
         return
@@ -151,7 +171,7 @@ def _require_bounded(one: ComponentConfig, found: Component) -> None:
             return
     what = "no transform" if one.transform is None else f"transform {one.transform.type!r}"
     raise ValueError(
-        f"geometric_mean needs every component in 0..1, and {one.name!r} with {what} is not; "
+        f"{aggregate} needs every component in 0..1, and {one.name!r} with {what} is not; "
         'give it a transform to 0..1, such as { type = "sigmoid", low = ..., high = ... }'
     )
 

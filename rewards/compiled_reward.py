@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sequence_tutor.rewards.aggregate import LINEAR, Aggregate, Values
+from sequence_tutor.rewards.aggregate import LINEAR, OF_0_TO_1, Aggregate, Values
 from sequence_tutor.rewards.attachments import COLLECTOR, Attachment
 from sequence_tutor.rewards.base import Domain, Identity, Scores, Status, unpriced
 from sequence_tutor.rewards.config import RewardConfig, TransformConfig
@@ -89,8 +89,9 @@ class Objective:
     and has no transform. worth_of_invalid: the reward of invalid sequences, unless `sole` gives
     one; NaN where they get the worst reward of a valid one (see `unpriced`).
     keys: the names of its components, in order; step_keys: of those that judge by the step;
-    pays_steps: whether its scores have `step_rewards`; judges_batches: whether a component needs
-    whole batches, or judges by the step while no user's function judges single sequences.
+    aggregate: what combines them; pays_steps: whether its scores have `step_rewards`;
+    judges_batches: whether a component needs whole batches, or judges by the step while no user's
+    function judges single sequences.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Objective:
         self._worth_of_invalid = worth_of_invalid
         multiplies = np.array([p.multiplies for p in parts], bool)
         weights = np.array([p.weight for p in parts])
-        self._aggregate = Aggregate(config.aggregate, weights, multiplies)
+        self.aggregate = Aggregate(config.aggregate, weights, multiplies)
         self._order = sorted(parts, key=lambda p: call_rank(p.role, p.cost))
         self._prefixes = sole.prefixes if sole is not None and with_prefixes else None
         # component key -> reward per unit, paid at the step that earns it
@@ -152,7 +153,7 @@ class Objective:
     def combined(self, values: Values) -> Values:
         """The rewards of valid sequences from the transformed values of their components, in the
         order of `keys`: float64 [B,K] -> [B]."""
-        return self._aggregate(values)
+        return self.aggregate(values)
 
     def identify(self, sequence: str) -> Identity:
         """The identity of a sequence, or of its standard form; no component is called."""
@@ -256,7 +257,7 @@ class Objective:
             return
         table = np.array([scores.transformed[k][ok] for k in self.keys]).T.copy()
         scores.rewards[ok] = self.combined(table)
-        if self._aggregate.multiplies.any():
+        if self.aggregate.multiplies.any():
             for row in ok[scores.rewards[ok] < 0].tolist():
                 _note(
                     scores,
@@ -322,7 +323,7 @@ class Objective:
                 _note(scores, i, part.key, complaint)
         with np.errstate(all="ignore"):  # an overflow gives a value that is refused below
             transformed = scores.transformed[part.key] = part.transformed(raw)
-        bounded = part.multiplies or self._config.aggregate == "geometric_mean"
+        bounded = part.multiplies or self._config.aggregate in OF_0_TO_1
         if bounded or not np.isfinite(transformed[rows]).all():
             for i in rows:
                 if not math.isnan(raw[i]):
@@ -335,8 +336,8 @@ class Objective:
             return f"a filter is 0 or 1, not {value:g}: give it a transform such as step"
         if part.role == "penalty" and not 0.0 <= value <= 1.0:
             return f"{value:g} is outside 0..1, where a penalty must be"
-        if self._config.aggregate == "geometric_mean" and not 0.0 <= value <= 1.0:
-            return f"{value:g} is outside 0..1, which geometric_mean needs"
+        if self._config.aggregate in OF_0_TO_1 and not 0.0 <= value <= 1.0:
+            return f"{value:g} is outside 0..1, which {self._config.aggregate} needs"
         return ""
 
     def _invalid(self, tokens: Sequence[str]) -> float:

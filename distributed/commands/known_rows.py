@@ -80,13 +80,19 @@ class _Table(KnownRows):
             start.where, start.column, start.reward_column, start.lower_is_better
         )
         self._scored, more = to_scored(sequences, rewards, prior.encoding, domain, time.time())
-        learnable = bool((self._scored.lengths > 0).any())
+        ranked = run.reward.aggregate == "pareto"
+        learnable = bool((self._scored.lengths > 0).any()) and not ranked
         if not len(self._scored) or not (learnable or run.generates):
             raise ConfigError(
                 f"the run can't learn from {start.where} with the prior {run.prior!r}"
             )
         warnings = scale_warnings(self._scored.rewards, start.where, run, domain.name)
         self._remarks = [*remarks, *more, *(f"warning: {text}" for text in warnings)]
+        if ranked:
+            self._remarks.append(
+                f"{start.where} has no values of the components, which Pareto ranks compare: its "
+                "sequences aren't scored again, and aren't learned from"
+            )
 
     def rows(self, out: Location, local: bool, console: Console) -> Scored:
         for remark in self._remarks:

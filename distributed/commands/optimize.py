@@ -1,7 +1,7 @@
 """One run from its config to a finished run directory, on Ray or in this process.
 
 RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/
-      top.csv  best/  samples/
+      top.csv  best/  samples/  and, with aggregate = "pareto", pareto.csv
 
 Every mistake in the config or the files raises before a cluster is started. A run that fails leaves
 its scores on record, and `--resume` continues it.
@@ -29,9 +29,12 @@ from sequence_tutor.distributed.metrics.display import Display, Progress
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
+from sequence_tutor.distributed.replay.worth.worth import worth_of
+from sequence_tutor.distributed.report.front import front_csv, front_of
 from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_learned
 from sequence_tutor.distributed.report.reward_table import reward_table
 from sequence_tutor.distributed.report.summary import (
+    FRONT,
     TOP_ROWS,
     RunSummary,
     summarize,
@@ -110,6 +113,7 @@ def optimize_rounds(
     # A mistake in the files should raise before a cluster is started.
     check_prior(run)
     check_proposers(run)
+    worth_of(run)
     if not (options.resume or options.warm_start):
         _check_parents(run)
     check_directory(run, out, options.resume)
@@ -134,6 +138,7 @@ def optimize_rounds(
                 _load_or_start(training, out)
             if rows is not None:
                 added = training.replay.add(rows).added
+                training.replay.share()
                 console.print(f"warm start: {added} of {len(rows)} sequences are new to the replay")
             yield from _train(training, run, work, console, stop)
             metrics = training.last_metrics
@@ -161,7 +166,11 @@ def optimize_rounds(
         rewards = reward_table(run, out, prior, policy, reward, n, run.seed, console, stop)
         if n < options.report_samples:
             console.print("stopped on request: the report's samples weren't scored")
-        summary = summarize(run, work, reason, metrics, top, prior, policy, domain, rewards)
+        front = front_of(run, out, console)
+        if front is not None:
+            place, text = out / FRONT, front_csv(front)
+            retry_storage(lambda: place.write(text), f"write {place}", console)
+        summary = summarize(run, work, reason, metrics, top, prior, policy, domain, rewards, front)
         return replace(summary, shown=[*summary.shown, *filter(None, [unlearned])])
 
 

@@ -42,6 +42,10 @@ def _counts(c: SourceCounts) -> str:
     )
 
 
+def _groups(m: Metrics) -> str:
+    return f"{m.groups}, {_share(m.lowered_share)}"
+
+
 class Display:
     """Shows a state: in place on a terminal, else a line every LINE_EVERY_S. A context manager that
     restores the terminal at its end."""
@@ -111,10 +115,11 @@ class Progress:
         return f"{m.scores_used}/{budget}" if budget else str(m.scores_used)
 
     def _line(self, m: Metrics) -> str:
+        diverse = "" if self.run.diversity is None else f"groups found {_groups(m)} lowered  "
         return (
             f"{m.elapsed_s:6.0f} s  scores {self._budget(m)}  reward {_number(m.reward_mean)} "
             f"(top 10 {_number(m.reward_top10)})  valid {_share(m.valid_share)}  "
-            f"KL {_number(m.kl_to_prior, 1)} nats  c {_short(m.temperature)}  "
+            f"{diverse}KL {_number(m.kl_to_prior, 1)} nats  c {_short(m.temperature)}  "
             f"{_number(self._speed.per_s, 0)} sequences/s  "
             f"updates {m.updates}  staleness {m.staleness:.0f}  queue {m.waiting_to_be_scored}  "
             f"bottleneck {m.bottleneck.text}"
@@ -141,6 +146,8 @@ class Progress:
             ("calls of components saved by filters", str(m.calls_saved)),
             ("bottleneck", m.bottleneck.text),
         ]
+        if self.run.diversity is not None:
+            rows.insert(-1, ("groups found, rewards lowered", _groups(m)))
         if self.run.searches:
             rows += [(f"from {name}", _counts(counts)) for name, counts in m.sources.items()]
         for name, value in rows:

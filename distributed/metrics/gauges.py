@@ -19,6 +19,8 @@ def stats_gauges(stats: ShardStats) -> dict[str, Any]:
     best = stats.best[:TOP]
     return {
         "reward_top10": float(best.mean()) if len(best) else math.nan,
+        "groups": stats.groups,
+        "lowered_share": stats.lowered_rows / max(1, stats.valid_rows),
         "replay_rows": stats.rows,
         "replay_bytes": stats.held_bytes,
         "unrecorded_rows": stats.waiting_rows,

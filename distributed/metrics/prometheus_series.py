@@ -143,6 +143,8 @@ RUN_SERIES = (
     _gauge("reward_mean", "reward_mean", "Mean reward of a tick's sequences"),
     _gauge("reward_top10_mean", "reward_top10", "Mean of the ten best rewards so far"),
     _gauge("invalid_reward", "invalid_reward", "Reward of an invalid sequence at present"),
+    _gauge("groups", "groups", "Groups, such as scaffolds, that [diversity] counts"),
+    _gauge("lowered_ratio", "lowered_share", "Share of valid rows whose reward is lowered"),
     _gauge("kl_to_prior_nats", "kl_to_prior", "KL of the policy to the prior per sequence"),
     _gauge("temperature", "temperature", "Temperature c of the last updates"),
     _gauge("loss", "loss", "Mean loss of the last updates"),

@@ -68,6 +68,10 @@ class Metrics:
     """Reward of an invalid sequence; NaN where it isn't the same for all."""
     reward_top10: float = math.nan
     """Mean of the ten best rewards so far."""
+    groups: int = 0
+    """Groups, such as scaffolds, with a row that takes a place in `[diversity]`."""
+    lowered_share: float = 0.0
+    """Share of the valid rows whose reward `[diversity]` lowers in training, 0 to 1."""
     kl_to_prior: float = math.nan
     """Mean KL of the policy to the prior, nats per episode."""
     temperature: float = math.nan

@@ -29,7 +29,12 @@ from sequence_tutor.distributed.replay.messages import (
 )
 from sequence_tutor.distributed.replay.record.writer import shard_of
 from sequence_tutor.distributed.replay.sampler import best_rows
-from sequence_tutor.distributed.replay.shard_calls import ShardCalls, ShardUnavailableError
+from sequence_tutor.distributed.replay.shard_calls import (
+    Arguments,
+    ShardCalls,
+    ShardUnavailableError,
+)
+from sequence_tutor.distributed.replay.worth.shared import Heard, News
 from sequence_tutor.distributed.types import Scored, concatenate
 
 
@@ -53,6 +58,18 @@ def total(results: Sequence[AddResult]) -> AddResult:
     )
 
 
+def _unheard(shard: int, heard: dict[int, dict[str, Heard]]) -> dict[str, tuple[str, int]]:
+    """What a shard must tell the others, by what they share: since which of its rows."""
+    found = {}
+    for name, own in heard[shard].items():
+        others = [one[name].of.get(shard, ("", 0)) for at, one in heard.items() if at != shard]
+        first = min((rows if epoch == own.epoch else 0 for epoch, rows in others), default=own.rows)
+        # a shard of another epoch that has no rows yet is told too, so that the old ones go
+        if first < own.rows or any(epoch not in ("", own.epoch) for epoch, _ in others):
+            found[name] = own.epoch, first
+    return found
+
+
 class ReplayClient:
     """All shards as one. Can be sent to other Ray processes if its `calls` can.
 
@@ -63,6 +80,7 @@ class ReplayClient:
     def __init__(self, calls: ShardCalls) -> None:
         self.calls = calls
         self._stats: dict[int, ShardStats] = {}
+        self._shares = len(calls) > 1  # until the shards say that there is nothing to share
 
     def add(self, scored: Scored) -> AddResult:
         """Store rows whose keys aren't known. Returns when the shards hold them. Rows that aren't
@@ -72,6 +90,27 @@ class ReplayClient:
         """
         parts = {shard: (part,) for shard, part in split(scored, len(self.calls)).items()}
         return total(list(self.calls.call("add", parts).values()))
+
+    def share(self, wait: bool = True) -> None:
+        """Tell every shard which rows of the others change what its own are worth, so that this is
+        the same whatever the number of shards. In between a shard knows its own new rows alone.
+        wait: whether to wait for a shard that restarts; without, it is told the next time."""
+        if not self._shares:
+            return
+        heard: dict[int, dict[str, Heard]] = self._ask("heard", self._all(), wait)
+        if heard and not any(heard.values()):
+            self._shares = False
+            return
+        asked = {shard: (_unheard(shard, heard),) for shard in heard}
+        asked = {shard: (names,) for shard, (names,) in asked.items() if names}
+        news: dict[int, dict[str, News]] = self._ask("news", asked, wait)
+        told = {at: [one for shard, one in news.items() if shard != at] for at in heard}
+        self._ask("hear", {at: (of_others,) for at, of_others in told.items() if of_others}, wait)
+
+    def _ask(self, method: str, arguments: Arguments, wait: bool) -> dict[int, Any]:
+        if wait:
+            return self.calls.call(method, arguments)
+        return self.calls.gather(method, self.calls.send(method, arguments), self.calls.patience_s)
 
     def rewind(self, live_rows_per_shard: Sequence[int]) -> None:
         """Go back to the first rows of each shard's record; see `ReplayShard.rewind`. Raises
@@ -112,12 +151,14 @@ class ReplayClient:
         return [batch for _, _, batch in self._draw(n, np.random.default_rng(seed), batches)]
 
     def top(self, n: int) -> Scored:
-        """The up to n best valid rows of all shards, best first; no rows while there is none."""
+        """The up to n best valid rows of all shards, best first, by their reward on record; no
+        rows while there is none."""
         best = concatenate(list(self.calls.call("top", self._all(n)).values()))
         return best.select(best_rows(best.rewards, n))
 
     def view(self, best: int, newest: int) -> RecordView:
-        """The up to `best` best valid rows of all shards, and about the `newest` newest."""
+        """The up to `best` valid rows of all shards that are worth most, and about the `newest`
+        newest."""
         each = math.ceil(newest / len(self.calls))
         answers = self.calls.call("view", self._all(best, each))
         return join_views([answers[shard] for shard in sorted(answers)], best)
@@ -133,7 +174,8 @@ class ReplayClient:
 
     def stats(self) -> list[ShardStats]:
         """Numbers of each shard (`combine` sums up). A shard that is down has its last known
-        numbers with live=False; this waits for a shard that has never answered."""
+        numbers with live=False; this waits for a shard that has never answered. Shares first."""
+        self.share(wait=False)
         unknown = {shard: () for shard in self._all() if shard not in self._stats}
         known = self.calls.send("stats", {shard: () for shard in self._stats})
         self._stats |= self.calls.call("stats", unknown)

@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from sequence_tutor.distributed.replay.sampler import best_rows
-from sequence_tutor.distributed.types import Scored, concatenate
+from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Scores
 
 # How many of the highest rewards `ShardStats` has.
@@ -58,27 +58,18 @@ class RecordView:
     sources: list[str]
     """What made each sequence, as in `Scored`."""
     rewards: np.ndarray
-    """float64 [N], finite."""
+    """float64 [N], finite: what the rows are worth, which `[diversity]` may have lowered."""
     best: int
     """How many of the first rows are the best, best first."""
     parts: dict[str, np.ndarray]
     """float64 [N] transformed values by component, NaN where there is none."""
     new: np.ndarray
     """bool [N], whether a row is one of the newest; of the rows after the best ones all are."""
+    factors: np.ndarray | None = None
+    """float64 [N] what the recorded rewards were multiplied by; None for 1 everywhere."""
 
     def __len__(self) -> int:
         return len(self.keys)
-
-    @classmethod
-    def of(cls, best: Scored, newest: Scored) -> RecordView:
-        """The best rows, and those of the newest that aren't among them."""
-        named = set(best.keys)
-        others = newest.select([i for i, key in enumerate(newest.keys) if key not in named])
-        rows, fresh = concatenate([best, others]), set(newest.keys)
-        new = np.array([key in fresh for key in rows.keys], bool)
-        return cls(
-            rows.keys, rows.sequences, rows.sources, rows.rewards, len(best), rows.transformed, new
-        )
 
     def select(self, rows: np.ndarray, best: int) -> RecordView:
         """The given rows in that order, of which the first `best` are the best."""
@@ -91,6 +82,7 @@ class RecordView:
             best,
             {name: values[rows] for name, values in self.parts.items()},
             self.new[rows],
+            None if self.factors is None else self.factors[rows],
         )
 
 
@@ -107,6 +99,7 @@ def join_views(views: Sequence[RecordView], best: int) -> RecordView:
             for name in dict.fromkeys(name for view in views for name in view.parts)
         },
         np.concatenate([view.new for view in views]),
+        np.concatenate([np.ones(len(v)) if v.factors is None else v.factors for v in views]),
     )
     first = np.concatenate([np.arange(len(view)) < view.best for view in views])
     candidates = np.flatnonzero(first)
@@ -196,6 +189,10 @@ class ShardStats:
     """Lowest reward of a valid row, inf while there is none."""
     best_invalid: float = -math.inf
     """Highest reward of an invalid row, -inf while none has its own."""
+    groups: int = 0
+    """Groups with a row that takes a place in `[diversity]`, on any shard that this one knows."""
+    lowered_rows: int = 0
+    """Rows whose reward `[diversity]` lowers in training."""
 
 
 def floor_of(worst: float) -> float:
@@ -229,4 +226,6 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
         live=all(s.live for s in stats),
         worst=min(s.worst for s in stats),
         best_invalid=max(s.best_invalid for s in stats),
+        groups=max(s.groups for s in stats),
+        lowered_rows=sum(s.lowered_rows for s in stats),
     )

@@ -38,6 +38,8 @@ from sequence_tutor.distributed.replay.record.reload import reload
 from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import FLUSH_ROWS, RecordWriter, shard_of
 from sequence_tutor.distributed.replay.sampler import RowSampler, round_at_random
+from sequence_tutor.distributed.replay.worth.shared import Heard, News
+from sequence_tutor.distributed.replay.worth.worth import WorthRules
 from sequence_tutor.distributed.types import Scored, TrainingBatch, concatenate, per_step
 from sequence_tutor.policies.files.storage import Where
 from sequence_tutor.rewards.base import Status, unpriced
@@ -67,6 +69,9 @@ class ShardSettings:
     """See `RecordWriter`."""
     flush_rows: int = FLUSH_ROWS
     """See `RecordWriter`."""
+    worth: WorthRules = WorthRules()
+    """What makes rows worth something else than their reward to training, proposers and the
+    screen."""
 
     def __post_init__(self) -> None:
         share = self.rewrite_share
@@ -100,7 +105,9 @@ class ReplayShard:
         self._shard, self._shards = shard, shards
         self._sampler = settings.sampler.per_shard(shards)
         self._rewrite, self._rewrite_share = settings.rewrite, settings.rewrite_share
-        self._source = PartStore(place), shard, shards, settings.reward_id, settings.memory_rows
+        self._rules = settings.worth
+        record = PartStore(place), shard, shards, settings.reward_id
+        self._source = *record, settings.memory_rows, settings.worth
         self._memory, self._recorded_later = reload(*self._source)
         self._writer = RecordWriter(
             place,
@@ -204,8 +211,9 @@ class ReplayShard:
 
     def sample(self, n: int, seed: int, worst: float = math.inf) -> TrainingBatch:
         """n >= 1 trainable rows of those held whole, T their greatest length; a function of the
-        content, the seed and `worst`, the lowest reward of a valid row of any shard. Invalid rows
-        without a reward of their own get `worst`, or a lower one that this shard has.
+        content, the seed and `worst`, the lowest reward of a valid row of any shard. Rewards are
+        what the rows are worth (`ShardMemory.worth_of`); invalid rows without a reward of their own
+        get `worst`, or a lower one that this shard has.
 
         Raises EmptyReplayError while there is no trainable row.
         """
@@ -219,21 +227,42 @@ class ReplayShard:
                 f" ({len(self._memory)} rows held)"
             )
         random = np.random.default_rng(seed)
-        chosen = self._sampler.choose(rewards, n, random)
+        worth = self._memory.worth_of(slots, rewards)
+        chosen = self._sampler.choose(worth, n, random)
         scored = self._memory.columns.read(slots[chosen])
-        scored = _priced(scored, floor_of(min(self._memory.worst, worst)))
+        if self._memory.worth:
+            scored = _revalued(scored, worth[chosen], self._memory.factors(slots[chosen]))
+        scored = _priced(scored, self._floor(worst))
         if self._rewrite is not None and scored.step_rewards is None:
             scored = self._respell(scored, self._rewrite, random)
         return TrainingBatch(scored.tokens, scored.lengths, per_step(scored), scored.versions)
 
+    def _floor(self, worst: float) -> float:
+        """The reward of an invalid row without one of its own: no valid row is worth less."""
+        return min(floor_of(min(self._memory.worst, worst)), self._rules.lowest)
+
     def top(self, n: int) -> Scored:
-        """The up to n best valid rows of those held whole, best first; no rows while there is
-        none."""
+        """The up to n best valid rows of those held whole, best first, by their reward on record;
+        no rows while there is none."""
         return self._memory.top(n)
 
     def view(self, best: int, newest: int) -> RecordView:
-        """The up to `best` best valid rows of those held whole, and the up to `newest` newest."""
-        return RecordView.of(self._memory.top(best), self._memory.newest(newest))
+        """The up to `best` valid rows that are worth most of those held whole, and the up to
+        `newest` newest."""
+        return self._memory.view(best, newest)
+
+    def heard(self) -> dict[str, Heard]:
+        """How far this shard knows the rows of the others that change what its own are worth, by
+        what the shards share; empty where they share nothing."""
+        return self._memory.worth.heard()
+
+    def news(self, asked: dict[str, tuple[str, int]]) -> dict[str, News]:
+        """The rows of this shard for the others, by what they share; see `SharedRows.news`."""
+        return self._memory.worth.news(asked)
+
+    def hear(self, news: Sequence[dict[str, News]]) -> None:
+        """Take note of rows of other shards."""
+        self._memory.worth.hear(news)
 
     def known(self, keys: Sequence[str]) -> np.ndarray:
         """bool [B]: which keys have a row that is part of the replay."""
@@ -262,6 +291,8 @@ class ReplayShard:
             best_sources=top.sources,
             worst=content.worst,
             best_invalid=content.best_invalid,
+            groups=content.worth.groups,
+            lowered_rows=content.worth.lowered,
         )
 
     def flush(self) -> None:
@@ -298,6 +329,16 @@ class ReplayShard:
         for row, length in enumerate(lengths):
             tokens[row, :length] = spellings.get(row, scored.tokens[row, :length])
         return replace(scored, tokens=tokens, lengths=lengths)
+
+
+def _revalued(scored: Scored, worth: np.ndarray, factors: np.ndarray) -> Scored:
+    """The rows with what they are worth as their rewards, float64 [B]; rewards of each step are
+    multiplied by `factors`, float64 [B]."""
+    steps = scored.step_rewards
+    if steps is not None:
+        steps = steps * factors[:, None].astype(np.float32)
+    rewards = np.where(np.isfinite(worth), worth, scored.rewards)  # -inf has no reward of its own
+    return replace(scored, rewards=rewards, step_rewards=steps)
 
 
 def _priced(scored: Scored, floor: float) -> Scored:

@@ -11,11 +11,13 @@ from sequence_tutor.distributed.replay.sampler import (
     UniformSampler,
 )
 from sequence_tutor.distributed.replay.shard import ShardSettings
+from sequence_tutor.distributed.replay.worth.worth import WorthRules, worth_of
 from sequence_tutor.policies.encodings.base import Encoding
 
 
 def shard_settings(run: RunConfig, encoding: Encoding | None) -> ShardSettings:
-    """The settings of a run's shards; without an encoding nothing is spelled anew."""
+    """The settings of a run's shards; without an encoding nothing is learned from the rows, so
+    nothing is spelled anew, and rewards are what they are on record."""
     replay = run.replay
     sampler: RowSampler = (
         RankSampler(replay.top, replay.rank_k) if replay.sampling == "rank" else UniformSampler()
@@ -28,4 +30,5 @@ def shard_settings(run: RunConfig, encoding: Encoding | None) -> ShardSettings:
         memory_rows=replay.memory_rows,
         lease_s=replay.lease_s,
         flush_seconds=replay.flush_s,
+        worth=WorthRules() if encoding is None else worth_of(run),
     )

@@ -13,6 +13,7 @@ from rich.console import Console
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.report.evaluation import Columns, compare, print_table
+from sequence_tutor.distributed.report.front import print_front
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.files.storage import Location, Where
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # Rows of top.csv; sequences that are drawn; samples of each policy in the comparison.
 TOP_ROWS = 100
 RENDERED = 10
+# The file with the Pareto front.
+FRONT = "pareto.csv"
 SUMMARY_SAMPLES = 1000
 
 
@@ -41,6 +44,8 @@ class RunSummary:
     """Sentences that name the files with drawn sequences."""
     rewards: Columns
     """Mean rewards of scored sequences."""
+    front: Scored | None = None
+    """The Pareto front, where the reward has one."""
 
 
 def summarize(
@@ -53,9 +58,10 @@ def summarize(
     policy: Prior,
     domain: Domain,
     rewards: Columns,
+    front: Scored | None,
 ) -> RunSummary:
     """Draw the best and random sequences into the run's directory, and compare the policy with its
-    prior in numbers that need no reward. rewards: means from the record."""
+    prior in numbers that need no reward. rewards, front: from the record."""
     best = top.sequences[:RENDERED] if top is not None else []
     shown = [
         "at random: " + domain.render(policy.sample(RENDERED, run.seed), work.path / "samples"),
@@ -63,7 +69,7 @@ def summarize(
     ]
     shown = [work.shown(text) for text in shown]
     columns = compare(domain, prior, policy, n=SUMMARY_SAMPLES, seed=run.seed)
-    return RunSummary(reason, metrics, columns, shown, rewards)
+    return RunSummary(reason, metrics, columns, shown, rewards, front)
 
 
 def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
@@ -71,6 +77,8 @@ def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
     m, out = summary.metrics, Location(where)
     print_table(summary.columns, console, f"up to {SUMMARY_SAMPLES:,} sequences each")
     print_rewards(summary.rewards, console)
+    if summary.front is not None:
+        print_front(summary.front, str(out / FRONT), console)
     facts = [f"{m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s"]
     if not math.isnan(m.reward_top10):
         facts.append(f"best ten {m.reward_top10:.3f} on average")

@@ -30,6 +30,7 @@ MAY_CHANGE = (
 ASYNCHRONOUS_ONLY = (
     "proposers",
     "screen",
+    "diversity",
     "replay.shards",
     "replay.memory_rows",
     "learner.gpus",

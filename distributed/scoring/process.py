@@ -17,6 +17,7 @@ import ray
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
+from sequence_tutor.distributed.replay.worth.diversity import diversity_of
 from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.scoring.lines import (
     LinesReport,
@@ -64,7 +65,9 @@ class ScorerProcess:
         domain = run.domain
         self.reward = IsolatedReward(run.reward, domain.name, [directory], turn)
         identify = identifier(domain, self.reward)
-        self.scorer = Scorer(identify, self.reward, self.client, encoding, files)
+        # lines of a file aren't learned from
+        diversity = None if encoding is None else diversity_of(run)
+        self.scorer = Scorer(identify, self.reward, self.client, encoding, files, diversity)
         self.works: dict[int, Work] = {}
         self.rows: dict[int, Scored | None] = {}
         self.beat_s = run.replay.lease_s / BEATS_PER_LEASE

@@ -23,6 +23,7 @@ import numpy as np
 from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.claims import LOST, MAX_LOSSES
 from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
+from sequence_tutor.distributed.replay.worth.diversity import Diversity
 from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.types import (
     DURATIONS,
@@ -140,9 +141,10 @@ class Scorer:
         replay: ScoreKeeper,
         encoding: Encoding | None = None,
         files: AttachmentStore | None = None,
+        diversity: Diversity | None = None,
     ) -> None:
         self.encoding, self.reward, self.replay = encoding, reward, replay
-        self.identify, self.files = identify, files
+        self.identify, self.files, self._diversity = identify, files, diversity
 
     def prepare(self, batch: Generated, allowance: int | None = None) -> Work:
         """Decode a batch and find its keys; of valid sequences at most `allowance` are scored."""
@@ -226,7 +228,8 @@ class Scorer:
         if unread:
             parts.append(_rows(work, unread, _unread([work.identities[i] for i in unread])))
         order += fresh + lost + unread
-        return concatenate(parts).select(np.argsort(order))
+        rows = concatenate(parts).select(np.argsort(order))
+        return rows if self._diversity is None else self._diversity.grouped(rows)
 
     def store(self, work: Work, scored: Scored | None) -> ScoreReport:
         """Add the rows to the replay, wait for keys that other scorers hold, and report."""

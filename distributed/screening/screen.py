@@ -38,6 +38,7 @@ from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.compiled_reward import Objective
+from sequence_tutor.rewards.pareto import dominated_by, rank_rewards
 from sequence_tutor.rewards.place import Place
 
 # Of the candidates, the part that has children; and the share of children whose parents are among
@@ -81,6 +82,7 @@ class Screen:
         self._seeds = [seed, crc32(b"screen")]
         self._surrogate = GaussianProcess()
         self._by_parts = False  # whether the components are predicted
+        self._lowers = False  # whether what [diversity] leaves of the reward is predicted with them
         self._features: dict[str, list[np.ndarray]] = {}
         self._sent: dict[str, None] = {}  # keys chosen lately, which may not be on record yet
 
@@ -201,8 +203,10 @@ class Screen:
         rows = zip(*self._features.values(), strict=True)
         targets = view.rewards[:, None]
         if self._by_parts:
-            self._limits = parts.min(0), parts.max(0)
-            targets = np.concatenate([targets, parts], axis=1)
+            self._limits, self._known = (parts.min(0), parts.max(0)), parts
+            factors = [f[:, None] for f in (view.factors,) if f is not None and (f < 1).any()]
+            self._lowers = bool(factors)
+            targets = np.concatenate([targets, *factors, parts], axis=1)
         self._surrogate.fit(view.keys, [np.stack(row) for row in rows], targets)
 
     def _predict(self, keys: list[str]) -> Prediction:
@@ -211,8 +215,19 @@ class Screen:
             return prediction
         means = prediction.means.copy()
         # beyond what was seen an aggregate may not be defined
-        means[:, 0] = self._objective.combined(np.clip(means[:, 1:], *self._limits))
+        parts = means[:, 1 + self._lowers :]
+        means[:, 0] = self._worth_of(self._objective, np.clip(parts, *self._limits))
+        if self._lowers:
+            means[:, 0] *= np.clip(means[:, 1], 0.0, 1.0)
         return replace(prediction, means=means)
+
+    def _worth_of(self, objective: Objective, parts: np.ndarray) -> np.ndarray:
+        """What candidates with these components would be worth beside the rows that were learned
+        from: float64 [M,K] -> [M]."""
+        if objective.aggregate.name != "pareto":
+            return objective.combined(parts)
+        apart = objective.aggregate.apart
+        return rank_rewards(dominated_by(apart(parts), apart(self._known)))
 
     def _children(
         self, pool: Pool, view: RecordView, random: np.random.Generator

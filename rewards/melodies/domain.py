@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sequence_tutor.rewards.base import Domain, Identity
+from sequence_tutor.rewards.buckets import Grouping
 from sequence_tutor.rewards.melodies import breeding
+from sequence_tutor.rewards.melodies.melody import FIRST_PITCH
+from sequence_tutor.rewards.melodies.notes import STEPS_PER_BAR
 from sequence_tutor.rewards.melodies.rule_metrics import PAPER_COLUMNS
-from sequence_tutor.rewards.melodies.spelling import identify, parse, tokens_of
+from sequence_tutor.rewards.melodies.spelling import TEXTS, identify, parse, tokens_of
 
 
 class MelodyDomain(Domain):
@@ -22,6 +25,9 @@ class MelodyDomain(Domain):
     example, cheapest = "C4-------", "stay_in_key"
     isolated = False  # plain Python
     breeds = True
+    groupings: ClassVar[Mapping[str, Grouping]] = {
+        "incipit": Grouping("the same first two bars, in whatever key")
+    }
     published = PAPER_COLUMNS
 
     def load_components(self) -> None:
@@ -48,6 +54,17 @@ class MelodyDomain(Domain):
         from sequence_tutor.rewards.melodies.components import gather
 
         return gather(things)
+
+    def group(self, key: str, kind: str) -> str:
+        """The tokens of the first two bars, with the interval to the first note, in semitones, for
+        each note."""
+        melody = parse(key)
+        assert melody is not None
+        start = melody[: 2 * STEPS_PER_BAR].tolist()
+        first = next((token for token in start if token >= FIRST_PITCH), 0)
+        return " ".join(
+            f"{token - first:+d}" if token >= FIRST_PITCH else TEXTS[token] for token in start
+        )
 
     def mutate(self, sequence: str, random: np.random.Generator) -> str | None:
         """The melody transposed, or with one bar changed, see `breeding`."""

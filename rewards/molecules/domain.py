@@ -11,8 +11,10 @@ import numpy as np
 from rdkit import Chem, DataStructs
 
 from sequence_tutor.rewards.base import Domain, Identity
+from sequence_tutor.rewards.buckets import Compare
 from sequence_tutor.rewards.molecules import breeding
 from sequence_tutor.rewards.molecules.features import molecule_counts
+from sequence_tutor.rewards.molecules.grouping import GROUPINGS, compare_by, group_of
 from sequence_tutor.rewards.molecules.identity import identify, read
 from sequence_tutor.rewards.molecules.measures.properties import molecular_weight, tpsa
 from sequence_tutor.rewards.molecules.molecule import Molecule, quiet, tokens_of
@@ -34,6 +36,7 @@ class MoleculeDomain(Domain):
     isolated = True  # RDKit is C++: a text may hang or crash the process that reads it
     standardizes = True
     breeds = True
+    groupings = GROUPINGS
     # from Jaques et al. 2017, quoted from memory and not checked; their SA has the other sign
     published = {
         "paper: before": {
@@ -118,6 +121,15 @@ class MoleculeDomain(Domain):
 
     def _as_key(self, child: str | None) -> str | None:
         return child if child is None or self._kept == DEFAULT else self.key(child)
+
+    def group(self, key: str, kind: str) -> str:
+        """A scaffold, or the molecule without stereochemistry, see `grouping`."""
+        with quiet():
+            return group_of(key, kind)
+
+    def compare(self, kind: str) -> Compare:
+        """Similarity of scaffolds or molecules, see `grouping`."""
+        return compare_by(kind)
 
     def features(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Four blocks: counts of Morgan environments of radius 2 by element, of atom pairs, of

@@ -35,6 +35,7 @@ SEARCH = {
     "proposers": {"adaptive": True, "genetic": {"batch": 24}},
     "screen": {"batch": 24, "start": 40, "children": 16, "random": 0.2},
     "learner": {"population": [1.0, 3.0], "temperature": "auto", "kl": 3.0},
+    "diversity": {"type": "murcko_scaffold", "bucket_size": 4, "min_score": 0.2},
 }
 
 
@@ -59,6 +60,7 @@ def uninterrupted(wide: RunConfig, build: Any, tmp_path_factory: pytest.TempPath
     with build(wide, out) as algorithm:
         rounds(algorithm, ROUNDS)
         weights, temperature = algorithm.newest_weights()[1], algorithm.temperature.value
+        assert (algorithm.last_metrics.lowered_share > 0.1) is (wide.diversity is not None)
     return weights, rows(out), temperature
 
 

@@ -39,6 +39,10 @@ class Column:
         """Allocated bytes, of which up to half are for growth."""
         return self._data.nbytes
 
+    def __len__(self) -> int:
+        """Slots that can be read; those that were never written are zero."""
+        return len(self._data)
+
     def write(self, slots: np.ndarray, values: np.ndarray) -> None:
         """Put [B] or [B, width] values into slots (int [B]); zeros where they are narrower than the
         column."""
@@ -63,7 +67,7 @@ class Column:
 
 
 class Columns:
-    """Holds `Scored` rows without `step_raw`, which only the record keeps.
+    """Holds `Scored` rows without `step_raw` and `groups`, which only the record keeps.
 
     What only some batches have is filled in as `concatenate` does: NaN for a component, for
     per-step rewards the terminal reward at the last action.
@@ -140,6 +144,10 @@ class Columns:
         sequence, key = self._texts["sequences"][slot], self._texts["keys"][slot]
         return sys.getsizeof(key) + (0 if sequence is key else sys.getsizeof(sequence))
 
+    def status(self, slots: np.ndarray) -> np.ndarray:
+        """int8 [B] of `Status` of the given slots, int [B]."""
+        return self._numbers["status"].read(slots)
+
     def read(self, slots: np.ndarray) -> Scored:
         """Copies of the given slots (int [B]), in that order, trimmed to the longest of them."""
         columns: dict[str, Any] = {name: c.read(slots) for name, c in self._numbers.items()}
@@ -168,6 +176,7 @@ def check_shapes(scored: Scored) -> None:
     arrays |= {f"raw.{k}": v for k, v in scored.raw.items()}
     arrays |= {f"transformed.{k}": v for k, v in scored.transformed.items()}
     arrays |= {f"steps.{k}": v for k, v in scored.step_raw.items()}
+    arrays |= {f"group.{k}": v for k, v in scored.groups.items()}
     sizes |= {name: len(array) for name, array in arrays.items()}
     if wrong := {name: size for name, size in sizes.items() if size != rows}:
         raise ValueError(f"{rows} keys but other numbers of rows: {wrong}")

@@ -80,17 +80,16 @@ class KeptRows:
             self._eligible = self._slots[at], self._rewards[at]
         return self._eligible
 
+    def valid(self) -> tuple[np.ndarray, np.ndarray]:
+        """Slots int32 [N] and rewards float64 [N] of the valid rows, in arrival order."""
+        valid = np.flatnonzero(self._flags[: self._rows] & VALID)
+        return self._slots[valid], self._rewards[valid]
+
     def best(self, n: int) -> np.ndarray:
         """Slots of the up to n best valid rows, best first."""
-        valid = np.flatnonzero(self._flags[: self._rows] & VALID)
-        slots: np.ndarray = self._slots[valid[best_rows(self._rewards[valid], n)]]
-        return slots
-
-    def newest(self, n: int) -> np.ndarray:
-        """Slots of the up to n newest valid rows, in the order of their arrival."""
-        valid = np.flatnonzero(self._flags[: self._rows] & VALID)
-        slots: np.ndarray = self._slots[valid[max(0, len(valid) - n) :]]
-        return slots
+        slots, rewards = self.valid()
+        best: np.ndarray = slots[best_rows(rewards, n)]
+        return best
 
     def _take(self, n: int) -> np.ndarray:
         """n slots to write to; freed ones come first."""

@@ -1,4 +1,4 @@
-"""What a shard remembers: the outcome of every key, and the kept rows whole.
+"""What a shard remembers: the outcome of every key, the kept rows whole, and what they are worth.
 
 Invariants: a key has one row, the first that came; rows are numbered as they come; the content is a
 function of the rows in their order, so `record.reload` restores the same.
@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sequence_tutor.distributed.replay.memory.columns import Columns
+from sequence_tutor.distributed.replay.memory.columns import Column, Columns
 from sequence_tutor.distributed.replay.memory.kept_rows import TRAINABLE, VALID, KeptRows
 from sequence_tutor.distributed.replay.memory.key_index import digests
 from sequence_tutor.distributed.replay.memory.outcome_index import OutcomeIndex
-from sequence_tutor.distributed.replay.messages import FREE_SOURCES
+from sequence_tutor.distributed.replay.messages import FREE_SOURCES, RecordView
+from sequence_tutor.distributed.replay.sampler import best_rows
+from sequence_tutor.distributed.replay.worth.worth import Worth
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Scores, Status, unpriced
 
@@ -34,6 +36,8 @@ class KeyedScores:
     """bool [B] whether a row's source is one of FREE_SOURCES, which the budget doesn't count."""
     by_step: bool
     """Whether the rows have per-step rewards."""
+    groups: dict[str, np.ndarray]
+    """Objects [B], texts or None, by a kind of group, as in `Scored`."""
 
     @classmethod
     def of(cls, scored: Scored) -> KeyedScores:
@@ -43,6 +47,7 @@ class KeyedScores:
             scored.lengths,
             np.array([source in FREE_SOURCES for source in scored.sources], bool),
             scored.step_rewards is not None,
+            scored.groups,
         )
 
     def select(self, rows: np.ndarray) -> KeyedScores:
@@ -52,6 +57,7 @@ class KeyedScores:
             self.lengths[rows],
             self.free[rows],
             self.by_step,
+            {kind: groups[rows] for kind, groups in self.groups.items()},
         )
 
 
@@ -62,11 +68,13 @@ class ShardMemory:
     own (`rewards.base.unpriced`), which rank lowest. Those with at least one action are trainable.
     Failed rows have a reward only where the config gives them one. worst: the lowest reward of a
     valid row, inf while there is none; best_invalid: the highest reward of an invalid row, -inf
-    while none has its own.
+    while none has its own. worth: what makes rows worth something else than their reward.
     """
 
-    def __init__(self, memory_rows: int) -> None:
+    def __init__(self, memory_rows: int, worth: Worth) -> None:
         self.outcomes, self.kept, self.columns = OutcomeIndex(), KeptRows(memory_rows), Columns()
+        self.worth = worth
+        self._numbers = Column(np.int32)  # by slot: the row's number; kept where `worth` has rules
         self.valid = self.failed = self.paid = 0
         self.void = 0  # rows of the record that are left out, to be tried again
         self.worst, self.best_invalid = math.inf, -math.inf
@@ -76,7 +84,8 @@ class ShardMemory:
 
     @property
     def nbytes(self) -> int:
-        return self.outcomes.nbytes + self.kept.nbytes + self.columns.nbytes
+        rows = self.outcomes.nbytes + self.kept.nbytes + self.columns.nbytes
+        return rows + self.worth.nbytes + self._numbers.nbytes
 
     def find(self, keys: list[str]) -> np.ndarray:
         """Row numbers, int64 [B]; -1 for unknown keys."""
@@ -106,6 +115,7 @@ class ShardMemory:
         scores = rows.scores
         if rows.by_step and len(rows.keys):
             self.columns.pay_by_step()
+        first = len(self.outcomes)
         self.outcomes.extend(named, scores)
         valid, invalid = scores.status == Status.OK, scores.status == Status.INVALID
         self.valid += int(valid.sum())
@@ -118,14 +128,53 @@ class ShardMemory:
         lowest = unpriced(scores.rewards, scores.status)
         ranked = np.where(lowest, -np.inf, scores.rewards)
         held = np.flatnonzero(finite | lowest)
-        flags = TRAINABLE * (rows.lengths[held] > 0) + VALID * valid[held]
-        pieces = self.kept.extend(ranked[held], flags.astype(np.int8))
-        return [(held[piece], slots) for piece, slots in pieces]
+        learnable = (rows.lengths > 0) & self.worth.learnable(scores)
+        flags = TRAINABLE * learnable[held] + VALID * valid[held]
+        kept = self.kept.extend(ranked[held], flags.astype(np.int8))
+        pieces = [(held[piece], slots) for piece, slots in kept]
+        if self.worth:
+            for at, slots in pieces:
+                self._numbers.write(slots, first + at)
+            at = np.flatnonzero(valid & finite)
+            own = rows.select(at)
+            self.worth.add(first + at, own.keys, own.scores, own.groups, named[at])
+        return pieces
+
+    def factors(self, slots: np.ndarray) -> np.ndarray:
+        """What `[diversity]` leaves of the reward of the rows in these slots (int [B]): float64
+        [B], 1 for most."""
+        return self.worth.factors(self._numbers.read(slots)) if self.worth else np.ones(len(slots))
+
+    def worth_of(self, slots: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        """What the rows in these slots (int [B]) are worth, given their recorded rewards, float64
+        [B]: float64 [B]."""
+        if not self.worth:
+            return rewards
+        valid = self.columns.status(slots) == Status.OK
+        return self.worth.of(self._numbers.read(slots), rewards, valid)
 
     def top(self, n: int) -> Scored:
-        """The up to n best valid rows of those held whole, best first."""
+        """The up to n best valid rows of those held whole, best first, by their reward on
+        record."""
         return self.columns.read(self.kept.best(n))
 
-    def newest(self, n: int) -> Scored:
-        """The up to n newest valid rows of those held whole, in the order of their arrival."""
-        return self.columns.read(self.kept.newest(n))
+    def view(self, best: int, newest: int) -> RecordView:
+        """The up to `best` valid rows that are worth most of those held whole, best first, and the
+        up to `newest` newest that aren't among them, in the order of their arrival."""
+        slots, rewards = self.kept.valid()
+        worth = self.worth_of(slots, rewards)
+        first = best_rows(worth, best)
+        # the newest are the last of all valid ones
+        new = np.arange(max(0, len(slots) - newest), len(slots))
+        chosen = np.concatenate([first, np.setdiff1d(new, first)])
+        rows = self.columns.read(slots[chosen])
+        return RecordView(
+            rows.keys,
+            rows.sequences,
+            rows.sources,
+            worth[chosen],
+            len(first),
+            rows.transformed,
+            np.isin(chosen, new),
+            self.factors(slots[chosen]),
+        )

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sequence_tutor.distributed.arrow_schema import GROUP, groups_of
 from sequence_tutor.distributed.replay.memory.columns import Column, Columns
 from sequence_tutor.distributed.replay.memory.shard_memory import KeyedScores, ShardMemory
 from sequence_tutor.distributed.replay.messages import FREE_SOURCES, REPORT
 from sequence_tutor.distributed.replay.record.retried import read_retried
 from sequence_tutor.distributed.replay.record.store import Part, PartStore
 from sequence_tutor.distributed.replay.record.writer import read_rows, readable, scan
+from sequence_tutor.distributed.replay.worth.worth import Worth, WorthRules
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Scores, Status
 
@@ -73,6 +75,7 @@ def reload(
     shards: int,
     reward_id: str,
     memory_rows: int,
+    rules: WorthRules,
     live_rows: int | None = None,
 ) -> tuple[ShardMemory, RecordedLater]:
     """The rows of a shard: the first `live_rows` (by default all) in memory, the rest as recorded
@@ -81,13 +84,20 @@ def reload(
 
     Raises RecordError for a part that can't be read.
     """
-    content, recorded_later = ShardMemory(memory_rows), RecordedLater()
+    content, recorded_later = ShardMemory(memory_rows, Worth(rules, shard)), RecordedLater()
     retried = read_retried(store, reward_id)
     parts: list[Part] = []
     # by slot: the part that its row is in, and the row's place there
     part_of, place_of = Column(np.int32), Column(np.int32)
     beyond: list[np.ndarray] = []  # by part: places of the rows that are recorded later
-    for part, table, places in scan(store, shard, shards, reward_id, _is_remembered):
+    needed = ["raw."]
+    needed += [GROUP] if rules.diversity else []
+    needed += ["transformed."] if rules.pareto else []
+
+    def wanted(name: str) -> bool:
+        return name in _REMEMBERED or name.startswith(tuple(needed))
+
+    for part, table, places in scan(store, shard, shards, reward_id, wanted):
         with readable(store, part):
             found = _keyed_scores(table)
             reported = pc.equal(table.column("source"), REPORT).to_numpy()
@@ -121,10 +131,6 @@ def reload(
     return content, recorded_later
 
 
-def _is_remembered(name: str) -> bool:
-    return name in _REMEMBERED or name.startswith("raw.")
-
-
 def scores_of_table(table: pa.Table) -> Scores:
     """What became of the rows. Raises what `readable` expects where it isn't a table of scores."""
     status = pc.index_in(table.column("status"), pa.array(_STATUS, pa.string()))
@@ -138,12 +144,18 @@ def scores_of_table(table: pa.Table) -> Scores:
         status=status.to_numpy().astype(np.int8),
         seconds=table.column("seconds").to_numpy(),
         errors=texts,
-        raw={
-            name.removeprefix("raw."): table.column(name).to_numpy()
-            for name in table.column_names
-            if name.startswith("raw.")
-        },
+        raw=_numbers(table, "raw."),
+        transformed=_numbers(table, "transformed."),
     )
+
+
+def _numbers(table: pa.Table, prefix: str) -> dict[str, np.ndarray]:
+    """The columns whose names have a prefix, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): table.column(name).to_numpy()
+        for name in table.column_names
+        if name.startswith(prefix)
+    }
 
 
 def _keyed_scores(table: pa.Table) -> KeyedScores:
@@ -154,4 +166,5 @@ def _keyed_scores(table: pa.Table) -> KeyedScores:
         lengths=pc.fill_null(pc.list_value_length(table.column("tokens")), 0).to_numpy(),
         free=pc.is_in(table.column("source"), pa.array(FREE_SOURCES)).to_numpy(),
         by_step="step_rewards" in table.column_names,
+        groups=groups_of(table),
     )
