@@ -126,12 +126,12 @@ def optimize_rounds(
             known = read_known(start, options.rescore, run, prior, domain)
         stop = stack.enter_context(StopRequest())
         work = stack.enter_context(WorkingCopy(out, console))
+        engine.enter(run, console, stop)
         if options.resume:
             _void_failures(run, out, options.retry_failed, console)
         out.make()
         (out / "config.toml").write(to_toml(run))
         rows = None if known is None else known.rows(out, options.local, console)
-        engine.enter(run, console, stop)
         training = engine.build(run, out)
         try:
             if options.resume:

@@ -192,7 +192,7 @@ def test_a_resumed_run_continues_with_its_counts(finished: Finished):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"reward": {"component": [{"name": "qed"}]}}, "reward.component"),
+        ({"reward": {"component": [{"name": "qed"}]}}, r"reward.component\[0\].name"),
         ({"learner": {"temperature": 3.0}}, "learner.temperature"),
         ({"seed": 5}, "seed"),
     ],

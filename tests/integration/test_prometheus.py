@@ -118,7 +118,7 @@ def test_metrics_have_a_unit_and_a_help_text():
         "lines",
         "reward",
     )
-    counts = ("batches", "leases", "samples", "used", "bucket", "calls")
+    counts = ("batches", "leases", "samples", "used", "bucket", "calls", "groups")
     plain = ("bottleneck", "budget", "alive", "keys", "target", "mean", "loss", "second", "scorers")
     plain += ("temperature",)  # in units of the reward, as its mean
     for series in (*RUN_SERIES, *BULK_SERIES):

@@ -108,7 +108,7 @@ def test_draw_inverts_the_cumulative_distribution(networks: int):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", [pytest.param("lstm", marks=pytest.mark.nightly), "gru"])
 def test_episodes_keep_their_states_when_others_end(cell: str):
     encoding = SmilesEncoding.fit(["CCO", "CN"], max_length=20)
     torch.manual_seed(1)

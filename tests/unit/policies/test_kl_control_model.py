@@ -88,10 +88,10 @@ def test_the_first_policy_is_the_prior(algorithm, prior, every_sequence):
     ("algorithm", "lam", "learned"),
     [
         ("psi", 0.0, True),
-        ("psi", 0.9, True),
+        pytest.param("psi", 0.9, True, marks=pytest.mark.nightly),
         ("g", 0.9, True),
         ("path", 1.0, True),
-        ("path", 1.0, False),
+        pytest.param("path", 1.0, False, marks=pytest.mark.nightly),
         ("path", 0.5, True),
     ],
 )

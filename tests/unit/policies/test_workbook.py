@@ -171,6 +171,7 @@ def test_a_packed_file_is_unpacked_to_the_disk_and_not_to_memory(
         count_rows(path)
 
 
+@pytest.mark.nightly
 def test_memory_is_bounded(tmp_path: Path):
     path = tmp_path / "a.xlsx"
     book = openpyxl.Workbook(write_only=True)
