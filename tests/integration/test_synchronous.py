@@ -35,6 +35,7 @@ SEARCH = {
     "proposers": {"adaptive": True, "genetic": {"batch": 24}},
     "screen": {"batch": 24, "start": 40, "children": 16, "random": 0.2},
     "learner": {"population": [1.0, 3.0], "temperature": "auto", "kl": 3.0},
+    "reward": {"aggregate": "pareto", "component": [{"name": "qed"}, {"name": "csp3"}]},
     "diversity": {"type": "murcko_scaffold", "bucket_size": 4, "min_score": 0.2},
 }
 

@@ -121,7 +121,7 @@ class ParetoRanks(SharedRows):
         self._enter(columns["values"], columns["digests"], none)
 
     def forget(self, shard: int) -> None:
-        del self._others[shard]
+        self._others.pop(shard, None)  # none where the shard had nothing to tell of
         self._near = _Near(self._near.values[:0], self._near.digests[:0])
         for log in (self._own, *self._others.values()):
             self._enter(*log.read(0))

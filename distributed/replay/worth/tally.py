@@ -135,7 +135,9 @@ class BucketTally(SharedRows):
         rows.extend(self._named(columns["groups"]), columns["rewards"], columns["digests"])
 
     def forget(self, shard: int) -> None:
-        self._touched.update(np.unique(self._others.pop(shard).read()[0]).tolist())
+        rows = self._others.pop(shard, None)  # none where the shard had nothing to tell of
+        if rows is not None:
+            self._touched.update(np.unique(rows.read()[0]).tolist())
 
     def _named(self, groups: Sequence[str] | np.ndarray) -> np.ndarray:
         """The numbers of groups, int32 [B], which get new rows."""

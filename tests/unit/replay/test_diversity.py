@@ -273,3 +273,19 @@ def test_batches_with_and_without_groups_are_joined(many: Scored):
     one = replace(one, groups={"equal": np.array(["7", None], object)})
     assert concatenate([one, two]).groups["equal"].tolist() == ["7", None, None]
     assert concatenate([two, one]).select([1]).groups["equal"].tolist() == ["7"]
+
+
+def test_a_shard_may_restart_twice_before_it_has_rows(tmp_path: Path, many: Scored):
+    shards = shards_of(tmp_path / "record", 2, diversity(), flush_rows=1000)
+    calls = LocalShardCalls(shards)
+    replay = ReplayClient(calls)
+    replay.add(many)
+    replay.share()
+    whole = worth(replay)
+    for _ in range(2):
+        (calls._shards[0],) = [open_shard(tmp_path / "record", 0, 2, worth=WorthRules(diversity()))]
+        replay.share()
+        assert worth(replay) != whole
+    replay.add(many)
+    replay.share()
+    assert worth(replay) == whole
