@@ -16,6 +16,7 @@ def two(machine_room: Room) -> Iterator[tuple[Machine, Machine]]:
     yield one, other
 
 
+@pytest.mark.nightly
 def test_each_machine_has_its_own_name_address_and_disk(two: tuple[Machine, Machine]):
     for machine in two:
         assert machine.ask("hostname").strip() == machine.name
@@ -28,6 +29,7 @@ def test_each_machine_has_its_own_name_address_and_disk(two: tuple[Machine, Mach
     assert one.ask("ps -e | grep -c sshd").strip() != "0" and "python" not in one.ask("ps -e")
 
 
+@pytest.mark.nightly
 def test_each_machine_has_its_own_python_environment(two: tuple[Machine, Machine]):
     one, other = two
     site = one.ask(
@@ -37,6 +39,7 @@ def test_each_machine_has_its_own_python_environment(two: tuple[Machine, Machine
     assert other.run(f"ls {site}/only_here.py").returncode != 0
 
 
+@pytest.mark.nightly
 def test_a_cut_cable_drops_connections(two: tuple[Machine, Machine]):
     one, other = two
     reach = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{other.address}/22'"
@@ -47,6 +50,7 @@ def test_a_cut_cable_drops_connections(two: tuple[Machine, Machine]):
     assert one.run(reach).returncode == 0
 
 
+@pytest.mark.nightly
 def test_a_power_failure_ends_processes_and_keeps_the_disk(two: tuple[Machine, Machine]):
     one, _ = two
     one.ask("echo kept > /var/tmp/kept; nohup sleep 12345 > /dev/null 2>&1 & disown")

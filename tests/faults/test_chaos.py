@@ -45,6 +45,7 @@ def faults() -> ModuleType:
     return module
 
 
+@pytest.mark.nightly
 def test_every_fault_of_a_reward_fails_only_its_sequences(molecules: list[str], tmp_path: Path):
     chosen, wanted = faults(), Counter({None: 60})
     wanted.update({fault: 2 for fault in chosen.FAULTS})

@@ -329,6 +329,7 @@ def test_ray_exports_the_metrics_of_the_dashboard(endpoint: Endpoint):
     } <= names
 
 
+@pytest.mark.nightly
 def test_without_an_agent_the_export_is_silent(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-c", NO_AGENT],

@@ -63,6 +63,7 @@ def test_starting_does_not_wait_and_reports_are_in_order(local_ray, tmp_path):
     assert learning.updates == 0 and learning.finished() == [] == learning.finished(None)
 
 
+@pytest.mark.nightly
 def test_the_learners_of_a_call_give_one_report(local_ray, tmp_path):
     learning = calls(tmp_path, learners=2)
     learning.start(put(1, 2, 4, 8), 0.5)
@@ -73,6 +74,7 @@ def test_the_learners_of_a_call_give_one_report(local_ray, tmp_path):
     assert (report.updates, report.rows) == (2, 15)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("batch, error", [(13, FloatingPointError), (666, RunError)])
 def test_the_error_of_a_learner_propagates(local_ray, tmp_path, batch, error):
     learning = calls(tmp_path)

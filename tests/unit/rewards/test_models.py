@@ -275,6 +275,7 @@ def test_descriptors_in_another_order_are_refused(place: Path) -> None:
         score_one("model", "CCO", features=right | {"names": names[::-1]}, **options)
 
 
+@pytest.mark.nightly
 def test_boosting_works_in_copied_processes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It uses OpenMP. The process that is copied must have started no thread of it, or its copies
     would wait for that for ever."""

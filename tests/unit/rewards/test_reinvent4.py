@@ -159,6 +159,7 @@ def test_patterns() -> None:
         assert 0 < values.sum() < 60
 
 
+@pytest.mark.nightly
 def test_volume_of_the_same_conformer() -> None:
     """Equal for the RDKit with which the values were made; other versions embed differently."""
     if Chem.rdBase.rdkitVersion != "2026.09.1":
