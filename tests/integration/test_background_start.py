@@ -32,6 +32,7 @@ def heavy_modules(process: ray.actor.ActorHandle) -> set[str]:
     return set(HEAVY) & set(ray.get(process.__ray_call__.remote(loaded)))
 
 
+@pytest.mark.nightly
 def test_scoring_starts_before_the_learner_with_few_imports(
     build: Build,
     make_run: Callable[..., RunConfig],

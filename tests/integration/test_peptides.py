@@ -46,6 +46,7 @@ def tutor(tmp_path: Path) -> Tutor:
     return run
 
 
+@pytest.mark.nightly
 def test_all_commands_take_an_encoding_of_another_package(tutor: Tutor, tmp_path: Path):
     def done(*arguments: object) -> str:
         completed = tutor(*arguments)

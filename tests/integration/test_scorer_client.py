@@ -114,6 +114,7 @@ def test_a_beat_does_not_renew_a_released_key(shared_replay):
     assert combine(replay.stats()).claimed_keys == 0
 
 
+@pytest.mark.nightly
 def test_only_a_silent_holder_loses_its_keys(start):
     lease_s = 3.0
     replay = start(lease_s)
@@ -181,6 +182,7 @@ def test_a_killed_shard_loses_no_row_and_no_claim(start, make_scored, tmp_path):
     assert sorted(read_record(tmp_path).keys) == sorted(KEYS)
 
 
+@pytest.mark.nightly
 def test_control_without_beats_a_killed_shard_loses_rows(start, make_scored):
     """The control."""
     replay = start()

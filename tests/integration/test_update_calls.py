@@ -46,6 +46,7 @@ def put(*numbers: int) -> list[ray.ObjectRef]:
     return [ray.put(number) for number in numbers]
 
 
+@pytest.mark.nightly
 def test_starting_does_not_wait_and_reports_are_in_order(local_ray, tmp_path):
     learning = calls(tmp_path)
     learning.start(put(1, 2), 0.5)
