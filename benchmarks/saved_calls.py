@@ -70,8 +70,8 @@ def filter_table(lines: int, scorers: int, out: Path) -> str:
     )
 
 
-def config(weights: tuple[float, float, float], scores: int) -> str:
-    """A run of three components."""
+def config(weights: tuple[float, float, float], scores: int, ratio: float) -> str:
+    """A run of three components; ratio: samples that the learner consumes per score."""
     qed, sa, counted = weights
     run = parse_config(
         {
@@ -92,7 +92,7 @@ def config(weights: tuple[float, float, float], scores: int) -> str:
                     },
                 ]
             },
-            "replay": {"ratio": 1.0},
+            "replay": {"ratio": ratio},
             "stop": {"scores": scores},
         }
     )
@@ -120,13 +120,13 @@ def seconds_to_start(out: Path, name: str, text: str, *more: str) -> tuple[float
 def reweight_table(scores: int, out: Path) -> str:
     counter = out / "calls.txt"
     os.environ["CALLS"] = str(counter)
-    first = seconds_to_start(out, "first", config((1, 1, 1), scores))
+    first = seconds_to_start(out, "first", config((1, 1, 1), scores, 1.0))
     known = read_table(out / "first/scores").filter(
         [s == "ok" for s in read_table(out / "first/scores").column("status").to_pylist()]
     )
     counter.unlink()
     again = seconds_to_start(
-        out, "again", config((3, 1, 0.2), 64), "--warm-start", str(out / "first")
+        out, "again", config((3, 1, 0.2), 512, 8.0), "--warm-start", str(out / "first")
     )
     calls = counter.read_text().split() if counter.exists() else []
     twice = len(set(calls) & set(known.column("sequence").to_pylist()))
