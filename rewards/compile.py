@@ -27,7 +27,6 @@ def build_reward(
     """Compile the [reward] section; by default the user's files are in the working directory.
     Raises ValueError with one sentence on what is wrong."""
     place = place or Place()
-    chosen = chosen_components(config, domain)
     if config.standardize and not domain_named(domain).standardizes:
         raise ValueError(f"reward.standardize: {domain} have no standard form; leave it out")
     known = components(domain)
@@ -50,7 +49,34 @@ def build_reward(
             "pareto needs two or more components with a weight, as scores: a single one has no "
             'trade-off; set aggregate = "arithmetic_mean"'
         )
-    sole = sole_component(config, domain)
+    return _objective(config, domain, parts)
+
+
+def without_calls(config: RewardConfig, domain: str) -> Objective:
+    """The reward for `Objective.recompute` alone. Nothing is compiled: a user's function isn't
+    imported, and no file is read. Raises ValueError as `call_order`."""
+    known = components(domain)
+    parts = [
+        Part(
+            key,
+            one.weight,
+            _not_called,
+            one.transform,
+            known[one.name].steps,
+            role=one.role,
+            cost=_cost(one.name, domain),
+        )
+        for key, one in keyed_components(config, domain).items()
+    ]
+    return _objective(config, domain, parts)
+
+
+def _not_called(parsed: Any, sequences: list[str]) -> Sequence[Any]:
+    raise RuntimeError("a reward for recomputing calls no component")
+
+
+def _objective(config: RewardConfig, domain: str, parts: list[Part]) -> Objective:
+    chosen, sole = chosen_components(config, domain), sole_component(config, domain)
     for one in chosen:
         if one.options.get("prefix_terms") and (sole is None or sole.prefixes is None):
             raise ValueError(

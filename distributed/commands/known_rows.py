@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow.parquet as pq
 from rich.console import Console
@@ -63,16 +63,15 @@ def read_known(
     return _Earlier(earlier, rescore, run)
 
 
-class KnownRows:
+class KnownRows(Protocol):
     """The rows, once their missing scores are there."""
 
     def rows(self, out: Location, local: bool, console: Console) -> Scored:
         """The rows. Scores what is missing, into the run directory `out`, and prints remarks.
         Raises StoppedError if that is interrupted."""
-        raise NotImplementedError
 
 
-class _Table(KnownRows):
+class _Table:
     """Rewards that are taken as they are."""
 
     def __init__(self, start: WarmStart, run: RunConfig, prior: Prior, domain: Domain) -> None:
@@ -100,7 +99,7 @@ class _Table(KnownRows):
         return self._scored
 
 
-class _Earlier(KnownRows):
+class _Earlier:
     """Rows of an earlier run, with the rewards of this one."""
 
     def __init__(self, earlier: EarlierRun, rescore: int | None, run: RunConfig) -> None:

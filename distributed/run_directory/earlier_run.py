@@ -22,13 +22,13 @@ from sequence_tutor.distributed.replay.messages import WARM_START
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
 from sequence_tutor.distributed.replay.record.writer import readable, scan
 from sequence_tutor.distributed.run_directory.resume import config_of
-from sequence_tutor.distributed.run_directory.warm_start import WarmStart, actions_of
+from sequence_tutor.distributed.run_directory.warm_start import WarmStart, spelled
 from sequence_tutor.distributed.scoring.scorer import step_columns
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.encodings.base import Encoding, action_texts, pad
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Domain, Scores, Status
-from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.compile import without_calls
 from sequence_tutor.rewards.compiled_reward import Objective
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.on_record import values_on_record
@@ -81,7 +81,7 @@ class EarlierRun:
     ) -> None:
         domain = run.domain.name
         self.where = where
-        self._objective: Objective = build_reward(run.reward, domain)
+        self._objective: Objective = without_calls(run.reward, domain)
         self.same_reward = before.reward.identity() == run.reward.identity()
         self._known = values_on_record(run.reward, before.reward, domain)
         self.missing = [key for key in self._objective.keys if key not in self._known]
@@ -100,12 +100,12 @@ class EarlierRun:
             raise ConfigError(f"{record} has no valid row of the [reward] of {where}")
         if not told_alike:
             self._columns = _told_apart(self._columns, run.domain)
-        spelled = [
-            _spelled(encoding, sequence, key)
+        found = [
+            spelled(encoding, sequence, key)
             for sequence, key in zip(self._columns.sequences, self._columns.keys, strict=True)
         ]
-        self._spellings = [text for text, _ in spelled]
-        self._tokens, self._lengths = pad([actions for _, actions in spelled])
+        self._spellings = [text for text, _, _ in found]
+        self._tokens, self._lengths = pad([actions for _, actions, _ in found])
         self._texts = [
             action_texts(encoding, row, n)
             for row, n in zip(self._tokens, self._lengths.tolist(), strict=True)
@@ -254,16 +254,6 @@ def _told_apart(columns: _Columns, domain: Domain) -> _Columns:
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     """float64 [B], NaN where there is no value; may be written to."""
     return np.array(pc.fill_null(column, np.nan).to_numpy(), np.float64)
-
-
-def _spelled(encoding: Encoding, sequence: str, key: str) -> tuple[str, np.ndarray]:
-    """The sequence or, where only that can be expressed, its key; and its actions, none where
-    neither can."""
-    actions, why = actions_of(encoding, sequence)
-    if why:
-        canonical, lacking = actions_of(encoding, key)
-        return (sequence, actions[:0]) if lacking else (key, canonical)
-    return sequence, actions
 
 
 def earlier_run(start: WarmStart, run: RunConfig, encoding: Encoding) -> EarlierRun | None:

@@ -121,11 +121,11 @@ def to_scored(
             continue
         known = known_of.get(key)
         if known is None:
-            known = known_of[key] = _spelled(encoding, sequence, key)
+            known = known_of[key] = _Known(*spelled(encoding, sequence, key))
         else:
             repeated.append(sequence)
             if known.why:
-                tokens, why = actions_of(encoding, sequence)
+                tokens, why = _actions(encoding, sequence)
                 if not why:
                     known.sequence, known.tokens, known.why = sequence, tokens, ""
         known.rewards.append(reward)
@@ -152,15 +152,14 @@ def to_scored(
     return scored, _remarks(len(sequences), list(known_of.values()), invalid, repeated)
 
 
-def _spelled(encoding: Encoding, sequence: str, key: str) -> _Known:
-    """With the spelling of the text, else the canonical one, where either can be expressed."""
-    tokens, why = actions_of(encoding, sequence)
+def spelled(encoding: Encoding, sequence: str, key: str) -> tuple[str, np.ndarray, str]:
+    """The sequence or, where only that can be expressed, its key; its actions, int16 [T]; and "".
+    Where neither can be expressed no actions, and why."""
+    tokens, why = _actions(encoding, sequence)
     if why:
-        canonical, lacking = actions_of(encoding, key)
-        if not lacking:
-            return _Known(key, canonical, "")
-        return _Known(sequence, tokens[:0], lacking)
-    return _Known(sequence, tokens, "")
+        canonical, lacking = _actions(encoding, key)
+        return (sequence, tokens[:0], lacking) if lacking else (key, canonical, "")
+    return sequence, tokens, ""
 
 
 def _remarks(total: int, found: list[_Known], invalid: list[str], repeated: list[str]) -> list[str]:
@@ -281,7 +280,7 @@ def _reason(text: str, value: object, reward: float, status: object) -> str:
     return "" if math.isfinite(reward) else f"its reward is {text_of(value)[:60]!r}"
 
 
-def actions_of(encoding: Encoding, sequence: str) -> tuple[np.ndarray, str]:
+def _actions(encoding: Encoding, sequence: str) -> tuple[np.ndarray, str]:
     """int16 [T] actions of a sequence, and why they are no episode, empty where they are one."""
     try:
         tokens = encoding.encode(sequence)
