@@ -36,7 +36,7 @@ class RayEngine:
 
     def prepare(self, run: RunConfig, scoring_only: bool = False) -> RunConfig:
         """The run, unchanged. Raises ClusterError if the cluster doesn't answer, and ValueError for
-        a rate of requests that is too low for so many scorers."""
+        a rate of requests that is too low for the number of scorers."""
         check_rates(run.reward, run.scorers.count)
         check_cluster()
         return run

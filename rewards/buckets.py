@@ -1,4 +1,4 @@
-"""Buckets: sequences that are alike share one, and only so many of each keep their reward.
+"""Buckets: sequences that are alike share one, and a limited number of each keeps its reward.
 
 All of this is a function of rows in the order that the caller gives. A run takes them by their
 reward, the best first (`distributed/replay/worth`). In the order of arrival, repeats included, the

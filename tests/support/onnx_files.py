@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
+
+# Molecules to predict, and features for it.
+MOLECULES = [
+    "CC(=O)Oc1ccccc1C(=O)O",
+    "CN1C=NC2=C1C(=O)N(C(=O)N2C)C",
+    "C[C@H](N)C(=O)NCCc1ccc(O)cc1",
+    "FC(F)(F)c1ccc(Cl)cc1S(=O)(=O)N1CCOCC1",
+    "CCO",
+]
+BITS: dict[str, Any] = {"type": "morgan", "bits": 64}
 
 
 def linear_onnx(

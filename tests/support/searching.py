@@ -14,6 +14,12 @@ from sequence_tutor.distributed.replay.shard_calls import LocalShardCalls
 from sequence_tutor.distributed.types import Generated, Scored
 from sequence_tutor.policies.encodings.base import Encoding
 
+# Tables of a run with the genetic proposer and a screen that predicts the components.
+SEARCHES_COMPONENTS = {
+    "proposers": {"genetic": {"batch": 24}},
+    "screen": {"batch": 24, "start": 40, "children": 16, "learns": "components"},
+}
+
 
 def open_replay(place: Path, shards: int = 2) -> ReplayClient:
     """An empty replay of shards in this process."""

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from local_runs import rounds, rows
 from rich.console import Console
+from searching import SEARCHES_COMPONENTS
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
@@ -27,10 +28,6 @@ from sequence_tutor.rewards.domains import domain_of
 
 LOCAL = Options(local=True)
 FILTER = {"type": "murcko_scaffold", "bucket_size": 3, "min_score": 0.2}
-SEARCH = {
-    "proposers": {"genetic": {"batch": 24}},
-    "screen": {"batch": 24, "start": 40, "children": 16, "learns": "components"},
-}
 
 
 @pytest.fixture
@@ -96,7 +93,7 @@ def test_without_the_table_nothing_is_lowered(diverse: Callable[..., RunConfig],
 def test_a_resumed_run_equals_the_uninterrupted_one(
     diverse: Callable[..., RunConfig], tmp_path: Path
 ):
-    run = diverse(**SEARCH)
+    run = diverse(**SEARCHES_COMPONENTS)
     assert run.replay.shards == 2
     one = LocalRun(run, Location(tmp_path / "whole"))
     weights, metrics = rounds(one, 3), one.last_metrics

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from local_runs import rounds, rows
 from rich.console import Console
+from searching import SEARCHES_COMPONENTS
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
@@ -22,10 +23,6 @@ from sequence_tutor.rewards.base import Status
 
 SIZE = {"name": "heavy_atoms", "transform": {"type": "linear", "low": 0, "high": 30}}
 REWARD = {"aggregate": "pareto", "component": [{"name": "qed"}, {"name": "csp3"}, SIZE]}
-SEARCH = {
-    "proposers": {"genetic": {"batch": 24}},
-    "screen": {"batch": 24, "start": 40, "children": 16, "learns": "components"},
-}
 
 
 @pytest.fixture
@@ -82,7 +79,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     pareto: Callable[..., RunConfig], tmp_path: Path
 ):
     """And differs from a run that learns the mean, which the first round doesn't."""
-    changes = SEARCH | {"stop": {"scores": 1000}}
+    changes = SEARCHES_COMPONENTS | {"stop": {"scores": 1000}}
     run = pareto(**changes)
     one = LocalRun(run, Location(tmp_path / "whole"))
     weights = rounds(one, 3)

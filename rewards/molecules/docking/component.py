@@ -13,7 +13,7 @@ from sequence_tutor.rewards.molecules.docking.engine import engine
 from sequence_tutor.rewards.molecules.docking.ligand import prepare_ligand
 from sequence_tutor.rewards.molecules.docking.pose import pose_sdf
 from sequence_tutor.rewards.molecules.docking.receptor import read_site, require_packages, site
-from sequence_tutor.rewards.molecules.measures.file_data import digest_of
+from sequence_tutor.rewards.molecules.measures.file_data import digest_of, require_digest
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.registry import component
 
@@ -34,11 +34,8 @@ def _check(
 ) -> None:
     require_packages()
     place = read_site(target, receptor, center, size)
-    if sha256 is not None and (found := digest_of(place.path)) != sha256.lower():
-        raise ValueError(
-            f"{place.name!r} isn't the receptor of this run: its SHA-256 is {found}, and sha256 "
-            f"says {sha256}; bring that file back, or begin a new run"
-        )
+    if sha256 is not None:
+        require_digest(f"{place.name!r}", digest_of(place.path), sha256, "receptor")
     if exhaustiveness < 1:
         raise ValueError(f"exhaustiveness must be at least 1, got {exhaustiveness}")
     if not 1 <= seed < 2**31:

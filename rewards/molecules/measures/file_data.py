@@ -56,11 +56,12 @@ def digest_of(file: str) -> str:
         raise ValueError(f"file = {file!r} can't be read: {error.strerror}") from error
 
 
-def require_digest(file: str, found: str, wanted: str) -> None:
-    """Raises ValueError with one sentence unless a file's digest is the one that is wanted."""
+def require_digest(named: str, found: str, wanted: str, kind: str = "file") -> None:
+    """Raises ValueError with one sentence unless the digest of a file, `named` for people, is the
+    one that is wanted."""
     if found != wanted.lower():
         raise ValueError(
-            f"file = {file!r} isn't the file of this run: its SHA-256 is {found}, and sha256 says "
+            f"{named} isn't the {kind} of this run: its SHA-256 is {found}, and sha256 says "
             f"{wanted}; bring the file back, or begin a new run"
         )
 

@@ -126,7 +126,7 @@ _LISTS = FileData(_read_list)
 
 def _check_listed(file: str, sha256: str | None = None) -> None:
     if sha256 is not None:
-        require_digest(file, digest_of(file), sha256)
+        require_digest(f"file = {file!r}", digest_of(file), sha256)
     _LISTS.refresh(file)
 
 
@@ -181,7 +181,7 @@ def _check_unseen(file: str, radius: int = 2, sha256: str | None = None) -> None
     if radius < 0:
         raise ValueError(f"radius must not be negative, got {radius}")
     if sha256 is not None:
-        require_digest(file, digest_of(file), sha256)
+        require_digest(f"file = {file!r}", digest_of(file), sha256)
     _SEEN.refresh(file, radius)
 
 

@@ -120,7 +120,7 @@ def _check_model(
     for place, one in enumerate(files):
         found = _MODELS.refresh(one, wanted, tuple(trusted or ()))
         if pins:
-            require_digest(one, found.digest, pins[place])
+            require_digest(f"file = {one!r}", found.digest, pins[place])
         try:
             _check_inputs(found.model, inputs)
         except ValueError as error:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from records import rows_on_record
-from shards import open_shard
+from shards import client_of, open_shard, worth
 
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.memory.key_index import digests
@@ -84,16 +84,6 @@ def shards_of(
 ) -> list[ReplayShard]:
     place.mkdir(exist_ok=True)
     return [open_shard(place, i, count, worth=WorthRules(how), **options) for i in range(count)]
-
-
-def client_of(shards: list[ReplayShard]) -> ReplayClient:
-    return ReplayClient(LocalShardCalls(shards))
-
-
-def worth(replay: ReplayClient) -> dict[str, float]:
-    """By key: what the valid rows with a reward are worth."""
-    view = replay.view(1000, 0)
-    return dict(zip(view.keys, view.rewards.tolist(), strict=True))
 
 
 def recorded(rows: Scored) -> dict[str, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shards import open_shard
+from shards import client_of, open_shard, worth
 
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.memory.key_index import digests
@@ -53,15 +53,6 @@ def shards_of(place: Path, count: int, **options: object) -> list[ReplayShard]:
     place.mkdir(exist_ok=True)
     rules = WorthRules(pareto=RULE)
     return [open_shard(place, i, count, worth=rules, **options) for i in range(count)]
-
-
-def client_of(shards: list[ReplayShard]) -> ReplayClient:
-    return ReplayClient(LocalShardCalls(shards))
-
-
-def worth(replay: ReplayClient) -> dict[str, float]:
-    view = replay.view(1000, 0)
-    return dict(zip(view.keys, view.rewards.tolist(), strict=True))
 
 
 def expected(rows: Scored) -> dict[str, float]:

@@ -9,20 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from onnx_files import as_bytes, linear_onnx
+from onnx_files import BITS, MOLECULES, as_bytes, linear_onnx
 from rdkit import Chem
 from rdkit.Chem import Descriptors, MACCSkeys, rdFingerprintGenerator
 
 from sequence_tutor.rewards import score_one
-
-MOLECULES = [
-    "CC(=O)Oc1ccccc1C(=O)O",
-    "CN1C=NC2=C1C(=O)N(C(=O)N2C)C",
-    "C[C@H](N)C(=O)NCCc1ccc(O)cc1",
-    "FC(F)(F)c1ccc(Cl)cc1S(=O)(=O)N1CCOCC1",
-    "CCO",
-]
-BITS: dict[str, Any] = {"type": "morgan", "bits": 64}
 
 
 @pytest.fixture(autouse=True)

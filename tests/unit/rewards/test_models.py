@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 import skops.io
 from onnx import TensorProto, helper
-from onnx_files import as_bytes, linear_onnx
+from onnx_files import BITS, MOLECULES, as_bytes, linear_onnx
 from rdkit import Chem
 from rdkit.Chem import Descriptors, rdFingerprintGenerator
 from skl2onnx import to_onnx
@@ -32,14 +32,6 @@ from sequence_tutor.rewards.molecules.models.answer import Wanted
 from sequence_tutor.rewards.molecules.models.skops_model import SkopsModel
 
 TREE = "sklearn.tree._tree.Tree"
-MOLECULES = [
-    "CC(=O)Oc1ccccc1C(=O)O",
-    "CN1C=NC2=C1C(=O)N(C(=O)N2C)C",
-    "C[C@H](N)C(=O)NCCc1ccc(O)cc1",
-    "FC(F)(F)c1ccc(Cl)cc1S(=O)(=O)N1CCOCC1",
-    "CCO",
-]
-BITS: dict[str, Any] = {"type": "morgan", "bits": 64}
 
 
 def bits_of(smiles: str, **options: Any) -> np.ndarray:

@@ -16,7 +16,8 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Status
-from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.compile import build_reward, without_calls
+from sequence_tutor.rewards.config import RewardConfig
 
 COUNTED = {
     "name": "python",
@@ -180,3 +181,13 @@ def test_rescore_needs_an_earlier_run(
     given = ["optimize", config, "--local", "--out", tmp_path / "run", "--rescore", 1]
     command(*given).refused("--rescore needs --warm-start")
     command(*given, "--warm-start", table).refused("no config of one")
+
+
+def test_recomputing_imports_no_function():
+    absent = {"name": "python", "function": "no_such_module:score", "weight": 3}
+    both = {"component": [absent, {"name": "model", "file": "no_such.onnx"}]}
+    reward = without_calls(RewardConfig.model_validate(both), "molecules")
+    raw = {"python": np.array([1.0, 2.0]), "model": np.array([0.0, np.nan])}
+    scores = reward.recompute(raw, [[], []], {})
+    assert scores.status.tolist() == [Status.OK, Status.FAILED]
+    assert scores.rewards[0] == 0.75
