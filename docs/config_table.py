@@ -1,5 +1,5 @@
-"""Writes the table of docs/config.md from the descriptions in distributed/config.py and
-search_config.py.
+"""Writes the table of docs/config.md from the descriptions in distributed/config.py,
+learner_config.py and search_config.py.
 
     python docs/config_table.py
 

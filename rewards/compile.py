@@ -12,10 +12,11 @@ from sequence_tutor.rewards.aggregate import OF_0_TO_1, Aggregate
 from sequence_tutor.rewards.attachments import COLLECTOR, SEVERAL
 from sequence_tutor.rewards.bounds import worth_of_invalid
 from sequence_tutor.rewards.chosen import chosen_components, sole_component
-from sequence_tutor.rewards.compiled_reward import Judge, Objective, Part, call_rank
+from sequence_tutor.rewards.compiled_reward import Objective
 from sequence_tutor.rewards.config import ComponentConfig, RewardConfig, TransformConfig
 from sequence_tutor.rewards.costs import costs
 from sequence_tutor.rewards.domains import domain_named
+from sequence_tutor.rewards.part import Judge, Part, call_rank
 from sequence_tutor.rewards.place import Place, TextJudge
 from sequence_tutor.rewards.registry import Component, check_options, components
 from sequence_tutor.rewards.returned import one_for_each

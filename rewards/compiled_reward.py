@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,54 +23,13 @@ import numpy as np
 from sequence_tutor.rewards.aggregate import LINEAR, OF_0_TO_1, Aggregate, Values
 from sequence_tutor.rewards.attachments import COLLECTOR, Attachment
 from sequence_tutor.rewards.base import Domain, Identity, Scores, Status, unpriced
-from sequence_tutor.rewards.config import RewardConfig, TransformConfig
+from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.part import Part, call_rank
 from sequence_tutor.rewards.registry import Component
 from sequence_tutor.rewards.returned import number_of, numbers_per_action
 
 # plain integers, since comparing an array with a member of an enumeration takes five times as long
 _OK, _INVALID = int(Status.OK), int(Status.INVALID)
-
-Judge = Callable[[Any, list[str]], Sequence[Any] | np.ndarray]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One compiled component."""
-
-    key: str
-    """Name of the component in results."""
-    weight: float
-    """Weight in the aggregate, at least 0."""
-    judge: Judge
-    """Parsed and plain sequences [B] -> B values or exceptions; with `steps`, gathered sequences ->
-    one number per action each."""
-    transform: TransformConfig | None
-    """Applied to the raw values before the aggregate; None for none."""
-    steps: bool = False
-    """Whether it judges by the action."""
-    at_once: bool = False
-    """Whether its function is a user's and takes a whole batch."""
-    ours: bool = False
-    """Whether its function is part of this package."""
-    role: str = "score"
-    """"score", "filter" or "penalty"; the last two multiply the aggregate."""
-    cost: float = math.inf
-    """Measured microseconds for a sequence; inf where it isn't known, as for a user's function."""
-    prepare: Callable[[], object] | None = None
-    """Loads what takes long, before the first sequence; None where that isn't needed."""
-
-    @property
-    def multiplies(self) -> bool:
-        return self.role != "score"
-
-    def transformed(self, raw: Values) -> Values:
-        return raw if self.transform is None else self.transform(raw)
-
-
-def call_rank(role: str, cost: float) -> tuple[int, float]:
-    """By which components are sorted before they are called: filters first, then penalties; of
-    each the cheap ones, and those of unknown cost last."""
-    return ("filter", "penalty", "score").index(role), cost
 
 
 def _is_table(judged: Any, actions: list[int]) -> bool:

@@ -13,7 +13,8 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from sequence_tutor.distributed.config import ActorsConfig, LearnerConfig
+from sequence_tutor.distributed.config import ActorsConfig
+from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.population import part_of, policy_name
 from sequence_tutor.distributed.types import ActorReport, Generated, Weights
 from sequence_tutor.policies.encodings.base import Episodes

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sequence_tutor.distributed.config import LearnerConfig
+from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.learning.updater import Updater, build_model, staleness
 from sequence_tutor.distributed.population import joined, part_of
 from sequence_tutor.distributed.types import LearnerReport, TrainingBatch, Weights

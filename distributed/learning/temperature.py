@@ -23,7 +23,7 @@ import math
 
 import numpy as np
 
-from sequence_tutor.distributed.config import LearnerConfig
+from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.metrics.moving_average import MovingAverage
 from sequence_tutor.distributed.metrics.repeat_watch import RepeatWatch
 from sequence_tutor.distributed.types import PolicySamples, Weights

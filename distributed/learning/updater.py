@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sequence_tutor.distributed.config import LearnerConfig
+from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.types import LearnerReport, TrainingBatch, Weights
 from sequence_tutor.policies.kernels.cuda_graph import CapturedByShape
 from sequence_tutor.policies.kernels.prior_cache import CAPACITY, PriorCache

@@ -23,7 +23,7 @@ from sequence_tutor.distributed.replay.record.store import PartStore, RecordErro
 from sequence_tutor.distributed.replay.record.writer import readable, scan
 from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart, spelled
-from sequence_tutor.distributed.scoring.scorer import step_columns
+from sequence_tutor.distributed.scoring.columns import step_columns
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.encodings.base import Encoding, action_texts, pad
 from sequence_tutor.policies.files.storage import Location

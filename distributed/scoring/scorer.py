@@ -21,10 +21,15 @@ from typing import Protocol
 import numpy as np
 
 from sequence_tutor.distributed.population import is_policy
-from sequence_tutor.distributed.replay.claims import LOST, MAX_LOSSES
+from sequence_tutor.distributed.replay.claims import MAX_LOSSES
 from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
 from sequence_tutor.distributed.replay.worth.diversity import Diversity
 from sequence_tutor.distributed.scoring.attachments import AttachmentStore
+from sequence_tutor.distributed.scoring.columns import (
+    condemned_scores,
+    step_columns,
+    unread_scores,
+)
 from sequence_tutor.distributed.types import (
     DURATIONS,
     SCORE_SECONDS,
@@ -224,9 +229,9 @@ class Scorer:
             busy = parts[-1].status != Status.TIMEOUT
             work.seconds += float(parts[-1].seconds[busy].sum())
         if lost:
-            parts.append(_rows(work, lost, _condemned(len(lost))))
+            parts.append(_rows(work, lost, condemned_scores(len(lost))))
         if unread:
-            parts.append(_rows(work, unread, _unread([work.identities[i] for i in unread])))
+            parts.append(_rows(work, unread, unread_scores([work.identities[i] for i in unread])))
         order += fresh + lost + unread
         rows = concatenate(parts).select(np.argsort(order))
         return rows if self._diversity is None else self._diversity.grouped(rows)
@@ -336,27 +341,6 @@ def invalid_key(text: str) -> str:
     return f"{INVALID_KEY}{plain[:INVALID_KEY_CHARACTERS].decode('utf-8', 'ignore')} {digest}"
 
 
-def _unread(found: Sequence[Identity]) -> Scores:
-    """The scores of sequences without a key, because the process that looked for it died."""
-    return Scores(
-        rewards=np.full(len(found), np.nan),
-        status=np.array([one.lost for one in found], dtype=np.int8),
-        errors=[one.reason for one in found],
-        seconds=np.zeros(len(found), dtype=np.float32),
-    )
-
-
-def _condemned(rows: int) -> Scores:
-    """The scores of sequences that aren't scored again, as scorers were lost with them."""
-    text = f"{LOST}{MAX_LOSSES} scorers were lost while they had it"
-    return Scores(
-        rewards=np.full(rows, np.nan),
-        status=np.full(rows, Status.CRASHED, dtype=np.int8),
-        errors=[text] * rows,
-        seconds=np.zeros(rows, dtype=np.float32),
-    )
-
-
 def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
     episodes = work.episodes
     steps, step_raw = step_columns(scores, episodes.tokens.shape[1])
@@ -381,22 +365,3 @@ def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
         transformed=scores.transformed,
         step_raw=step_raw,
     )
-
-
-def step_columns(scores: Scores, width: int) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-    """`step_rewards` and `step_raw` of rows with `width` actions at most: float32 [B,width]."""
-    steps = scores.step_rewards
-    if steps is not None:
-        # an episode cut at the length limit has no end token to carry the terminal reward
-        beyond = steps[:, width:].sum(1)
-        steps = _as_wide(steps, width, 0.0)
-        steps[:, width - 1] += beyond
-    return steps, {k: _as_wide(v, width, np.nan) for k, v in scores.step_raw.items()}
-
-
-def _as_wide(values: np.ndarray, width: int, empty: float) -> np.ndarray:
-    """[B,T] -> a copy [B,width], cut or filled with `empty`."""
-    out = np.full((len(values), width), empty, dtype=values.dtype)
-    kept = min(width, values.shape[1])
-    out[:, :kept] = values[:, :kept]
-    return out

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sequence_tutor.distributed.config import AUTO_KL, LearnerConfig, RunConfig
+from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, parse_config, read_toml, to_toml
+from sequence_tutor.distributed.learner_config import AUTO_KL, LearnerConfig
 
 REWARD = {"component": [{"name": "qed"}]}
 

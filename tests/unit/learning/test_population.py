@@ -11,8 +11,9 @@ import pytest
 import torch
 from local_runs import rounds, rows
 
-from sequence_tutor.distributed.config import LearnerConfig, RunConfig
+from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
+from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.learning.population import Population, build_updater
 from sequence_tutor.distributed.learning.updater import Updater, build_model
 from sequence_tutor.distributed.local import LocalRun

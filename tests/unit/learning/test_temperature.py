@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from sequence_tutor.distributed.config import AUTO_KL, LearnerConfig
+from sequence_tutor.distributed.learner_config import AUTO_KL, LearnerConfig
 from sequence_tutor.distributed.learning.temperature import (
     FARTHEST,
     FASTEST,

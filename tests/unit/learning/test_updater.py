@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sequence_tutor.distributed.config import LearnerConfig
+from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.learning.updater import TEMPERATURE, Updater, build_model
 from sequence_tutor.distributed.types import TrainingBatch
 from sequence_tutor.policies.encodings.base import pad

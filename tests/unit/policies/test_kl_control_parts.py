@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sequence_tutor.distributed.config import LearnerConfig
+from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.policies.kl_control import (
     ALGORITHMS,
     KLControlSettings,
