@@ -204,7 +204,8 @@ class LocalRun(Training):
             for worker in range(1, config.processes + 1)
         ]
         self._screen = build_screen(run, prior, self.replay, os.getcwd())
-        model = build_model(deepcopy(prior.network), run.learner, run.seed)
+        constraint = prior.encoding.constraint
+        model = build_model(deepcopy(prior.network), run.learner, run.seed, constraint)
         updater = build_updater(model, run.learner, run.seed, torch.device("cpu"))
         self.learning = LocalLearning(updater, run.learner.threads)
 

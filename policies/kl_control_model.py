@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sequence_tutor.policies.encodings.constraint import Constraint
 from sequence_tutor.policies.kernels.device import autocast
 from sequence_tutor.policies.kl_control import (
     ALGORITHMS,
@@ -38,7 +39,12 @@ from sequence_tutor.policies.kl_control import (
     state_values,
     taken_log_prior,
 )
-from sequence_tutor.policies.network import RecurrentNetwork, action_log_probs, step_mask
+from sequence_tutor.policies.network import (
+    RecurrentNetwork,
+    action_log_probs,
+    allowed_only,
+    step_mask,
+)
 
 
 @dataclass(frozen=True)
@@ -87,10 +93,14 @@ class Online(nn.Module):
         self.value = ValueHead(prior.architecture.hidden) if with_values else None
         self.level = nn.Parameter(torch.zeros(()))
 
-    def log_policy(self, batch: Trajectories) -> Tensor:
-        """log pi(a|s), float32 [B,T,V]."""
+    def log_policy(self, batch: Trajectories, allowed: Tensor | None = None) -> Tensor:
+        """log pi(a|s), float32 [B,T,V]; allowed: bool [B,T,V] or None for all."""
         with autocast(batch.actions.device.type):
             out = self.network(batch.actions, batch.lengths)
+        if allowed is not None and self.algorithm == "g":  # log p has the low numbers already
+            out = out.masked_fill(~allowed, 0.0)
+        else:
+            out = allowed_only(out, allowed)
         return policy_log_probs(self.algorithm, out, batch.log_prior)
 
     def values(self, features: Tensor) -> Tensor:
@@ -107,6 +117,7 @@ class KLControlModel(nn.Module):
     """Prior, online and target networks of one learner.
 
     `target_rate` is the Polyak step of the target networks after each update; `path` has no target.
+    `constraint` is what prior and policy may do at each step, for those that call `loss`.
     """
 
     def __init__(
@@ -117,12 +128,14 @@ class KLControlModel(nn.Module):
         learned_log_z: bool = True,
         *,
         target_rate: float,
+        constraint: Constraint | None = None,
     ) -> None:
         super().__init__()
         if algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r}")
         self.algorithm, self.settings = algorithm, settings
         self.learned_log_z, self.target_rate = learned_log_z, target_rate
+        self.constraint = constraint
         self.prior = deepcopy(prior).requires_grad_(False)
         with_values = algorithm != "path" or settings.lam < 1
         self.online = Online(self.prior, algorithm, with_values)
@@ -144,11 +157,14 @@ class KLControlModel(nn.Module):
         return self.algorithm == "path" and self.online.value is None
 
     @torch.no_grad()
-    def prior_of_actions(self, actions: Tensor, lengths: Tensor) -> Tensor:
-        """log p(a_t|s_t) of the actions taken: int64 [B,T], [B] -> float32 [B,T]."""
+    def prior_of_actions(
+        self, actions: Tensor, lengths: Tensor, allowed: Tensor | None = None
+    ) -> Tensor:
+        """log p(a_t|s_t) of the actions taken: int64 [B,T], [B] -> float32 [B,T]. allowed: bool
+        [B,T,V] or None for all."""
         with autocast(actions.device.type):
             logits = self.prior(actions, lengths)
-        return action_log_probs(logits, actions)
+        return action_log_probs(allowed_only(logits, allowed), actions)
 
     def loss(
         self,
@@ -157,21 +173,23 @@ class KLControlModel(nn.Module):
         rewards: Tensor,
         freeze_policy: bool = False,
         log_prior: Tensor | None = None,
+        allowed: Tensor | None = None,
     ) -> LossReport:
         """The algorithm's loss on B trajectories.
 
         actions int64 [B,T], lengths int64 [B], rewards float32 [B,T] divided by the temperature;
         log_prior float32 [B,T] of the actions taken, or None to compute it here. With
-        `freeze_policy` only the values learn. Raises ValueError for a `log_prior` where the loss
+        `freeze_policy` only the values learn. allowed: bool [B,T,V], the actions that the policy
+        and the prior may take, or None for all. Raises ValueError for a `log_prior` where the loss
         needs that of every action.
         """
         features = None
         if log_prior is None:
-            log_prior, features = self._prior_of_all(actions, lengths)
+            log_prior, features = self._prior_of_all(actions, lengths, allowed)
         elif not self.actions_suffice:
             raise ValueError("this loss needs the prior's log-probability of every action")
         batch = Trajectories(actions, lengths, rewards, log_prior)
-        log_policy = self.online.log_policy(batch)
+        log_policy = self.online.log_policy(batch, allowed)
         if freeze_policy:  # a zero gradient, not None: DDP waits for every parameter
             log_policy = log_policy.detach() + 0 * log_policy
         mask = step_mask(lengths, actions.shape[1])
@@ -180,17 +198,20 @@ class KLControlModel(nn.Module):
             loss, residual, start = self._path(log_policy, features, batch)
         else:
             assert features is not None
-            loss, residual, start = self._action_values(log_policy, features, batch)
+            loss, residual, start = self._action_values(log_policy, features, batch, allowed)
         counted = mask if self.online.value is not None else mask[:, :1]
         mean_residual = residual.abs().sum() / counted.sum()
         return LossReport(loss, mean_residual, start.detach())
 
     @torch.no_grad()
-    def _prior_of_all(self, actions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _prior_of_all(
+        self, actions: Tensor, lengths: Tensor, allowed: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """log p(a|s) of every action [B,T,V], and the prior's features [B,T,H]."""
         with autocast(actions.device.type):
             features = self.prior.features(actions, lengths).transpose(0, 1)
-            return self.prior.outputs(features).log_softmax(-1), features
+            outputs = allowed_only(self.prior.outputs(features), allowed)
+            return outputs.log_softmax(-1), features
 
     def _path(
         self, log_policy: Tensor, features: Tensor | None, batch: Trajectories
@@ -207,14 +228,14 @@ class KLControlModel(nn.Module):
         return loss, residual, start
 
     def _action_values(
-        self, log_policy: Tensor, features: Tensor, batch: Trajectories
+        self, log_policy: Tensor, features: Tensor, batch: Trajectories, allowed: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         assert self.target is not None
         losses = {"q": q_loss, "psi": psi_loss, "g": g_loss}
         values = self.online.values(features)
         x = values.unsqueeze(-1) + self.online.advantages(log_policy, batch.log_prior)
         with torch.no_grad():
-            target_policy = self.target.log_policy(batch)
+            target_policy = self.target.log_policy(batch, allowed)
             target = self.target.values(features).unsqueeze(-1)
             target = target + self.target.advantages(target_policy, batch.log_prior)
         loss, residual = losses[self.algorithm](x, target, batch, self.settings)

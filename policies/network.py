@@ -23,6 +23,8 @@ from sequence_tutor.policies.kernels.tree_rnn import RecurrentLayers
 
 # Least number of episodes per thread: products of fewer rows are slow.
 LEAST_EPISODES = 8
+# Output of an action that isn't allowed: exp gives 0 in float32.
+FORBIDDEN = -1e9
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,13 @@ def _read_tree(stepper: Stepper, tree: PrefixTree) -> Tensor:
         hidden, state = stepper.step(tree.reads[i:j], state)
         found.append(hidden)
     return torch.cat(found)
+
+
+def allowed_only(logits: Tensor, allowed: Tensor | None) -> Tensor:
+    """Outputs with those of actions that aren't allowed so low that their probability is 0: float
+    [..,V], bool [..,V] or None for all -> float [..,V]. They stay finite, so that differences of
+    them are numbers too."""
+    return logits if allowed is None else logits.masked_fill(~allowed, FORBIDDEN)
 
 
 def action_log_probs(logits: Tensor, actions: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, pad
+from sequence_tutor.policies.encodings.constraint import Constraint
 from sequence_tutor.policies.encodings.registry import (
     encoding_from_metadata,
     encoding_to_metadata,
@@ -35,6 +36,7 @@ from sequence_tutor.policies.network import (
     Architecture,
     RecurrentNetwork,
     action_log_probs,
+    allowed_only,
     step_mask,
 )
 from sequence_tutor.policies.sampler import Sampler
@@ -125,7 +127,10 @@ class Prior:
         """
         tokens, lengths = pad([self.encoding.encode(s) for s in sequences])
         with autocast(self.network.head.weight.device.type, enabled=not exact):
-            return token_log_probs(self.network, tokens, lengths, base=self.base)
+            constraint = self.encoding.constraint
+            return token_log_probs(
+                self.network, tokens, lengths, base=self.base, constraint=constraint
+            )
 
     def save(self, where: Where) -> None:
         """Write the prior's files into a directory, each atomically; weights in bfloat16."""
@@ -159,10 +164,12 @@ def token_log_probs(
     lengths: np.ndarray,
     batch: int = 256,
     base: RecurrentNetwork | None = None,
+    constraint: Constraint | None = None,
 ) -> np.ndarray:
     """Sum of action log-probabilities per episode: tokens [B,T], lengths [B] -> float64 [B].
 
-    With `base` the outputs of both networks are added, as in `Prior`.
+    With `base` the outputs of both networks are added, as in `Prior`. With `constraint` only the
+    actions that it allows have a probability above 0.
     """
     device = network.head.weight.device.type
     was_training = network.training
@@ -177,7 +184,7 @@ def token_log_probs(
 
     def read(rows: np.ndarray) -> np.ndarray:
         with torch.no_grad(), autocast(device, enabled=autocasts):
-            return _episode_log_probs(networks, tokens[rows], lengths[rows])
+            return _episode_log_probs(networks, tokens[rows], lengths[rows], constraint)
 
     with unshared_operations() as threads:
         found = share([partial(read, rows) for rows in parts], threads if device == "cpu" else 1)
@@ -189,14 +196,21 @@ def token_log_probs(
 
 
 def _episode_log_probs(
-    networks: Sequence[RecurrentNetwork], tokens: np.ndarray, lengths: np.ndarray
+    networks: Sequence[RecurrentNetwork],
+    tokens: np.ndarray,
+    lengths: np.ndarray,
+    constraint: Constraint | None,
 ) -> np.ndarray:
     """log p of episodes [B,T] under the sum of the networks' outputs, float64 [B]."""
     device, longest = networks[0].head.weight.device, int(lengths.max())
     actions = torch.from_numpy(tokens[:, :longest].astype(np.int64)).to(device)
     ends = torch.from_numpy(lengths.astype(np.int64)).to(device)
     outputs = [network(actions, ends) for network in networks]
-    log_probs = action_log_probs(sum(outputs[1:], outputs[0]), actions)
+    logits = sum(outputs[1:], outputs[0])
+    if constraint is not None:
+        masks = constraint.masks(tokens[:, :longest], lengths)
+        logits = allowed_only(logits, torch.from_numpy(masks).to(device))
+    log_probs = action_log_probs(logits, actions)
     return (log_probs.double() * step_mask(ends, longest)).sum(1).cpu().numpy()
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sequence_tutor.policies.encodings.base import Encoding, Episodes
+from sequence_tutor.policies.encodings.constraint import Constraint
 from sequence_tutor.policies.kernels.device import bfloat16_is_fast
 from sequence_tutor.policies.kernels.stepper import stepper_of
-from sequence_tutor.policies.network import RecurrentNetwork
+from sequence_tutor.policies.network import RecurrentNetwork, allowed_only
 
 if TYPE_CHECKING:
     from sequence_tutor.policies.cuda_sampler import CudaSampler
@@ -27,6 +30,9 @@ class Sampler:
     pi(a|s) proportional to p(a|s) exp G(s,a). The prior's logits needn't be normalised, since a
     constant added to all actions of a state cancels.
 
+    Where the encoding has a constraint, only the actions that it allows are drawn, from the
+    policy normalised over them.
+
     Matrix products run in bfloat16 where that's fast. Each call of `sample` reads the weights
     again, so they may change in place between calls, and an episode is drawn with one version.
     """
@@ -42,13 +48,23 @@ class Sampler:
         self._on_gpu: CudaSampler | None = None
 
     @torch.no_grad()
-    def sample(self, batch: int, generator: torch.Generator | None = None) -> Episodes:
-        """Draw `batch` episodes; `generator` is on the CPU.
+    def sample(
+        self,
+        batch: int,
+        generator: torch.Generator | None = None,
+        starts: Sequence[np.ndarray] | None = None,
+    ) -> Episodes:
+        """Draw `batch` episodes; `generator` is on the CPU. starts: int [T] the first actions of
+        each episode, which aren't drawn and have probability 1; there may be none.
 
-        Raises FloatingPointError where a network's outputs are not finite.
+        Raises FloatingPointError where a network's outputs are not finite, and ValueError on a GPU
+        with a constraint or starts.
         """
         device = self.networks[0].head.weight.device.type
         dtype = torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
+        constraint = self.encoding.constraint
+        if device == "cuda" and (constraint is not None or starts is not None):
+            raise ValueError("given parts of sequences need a policy on a CPU to sample")
         if device == "cuda":
             return self._cuda_sampler(dtype).sample(batch, generator)
         vocabulary, steps = self.encoding.vocabulary, self.encoding.max_length
@@ -61,18 +77,20 @@ class Sampler:
         episodes = torch.arange(batch)
         row_of = torch.zeros_like(episodes)
         last = torch.full((1,), vocabulary.start_id)
+        given = _Given(constraint, starts, batch)
         for t in range(steps):
             outputs = []
             for i, stepper in enumerate(steppers):
                 hidden, states[i] = stepper.step(last, states[i])
                 outputs.append(stepper.outputs(hidden))
-            log_probs = sum(outputs[1:], outputs[0]).log_softmax(-1)
-            actions = _draw(log_probs, row_of, generator)
-            totals[episodes] += log_probs[row_of, actions]
+            logits, row_of_logits = given.allowed(sum(outputs[1:], outputs[0]), row_of, episodes, t)
+            log_probs = logits.log_softmax(-1)
+            actions = _draw(log_probs, row_of_logits, generator)
+            totals[episodes] += log_probs[row_of_logits, actions]
             lengths[episodes] = t + 1
             tokens[t, episodes] = actions
-            if vocabulary.end_id is not None:
-                going_on = actions != vocabulary.end_id
+            going_on = given.going_on(actions, episodes, vocabulary.end_id)
+            if going_on is not None:
                 episodes, row_of, actions = (x[going_on] for x in (episodes, row_of, actions))
             if not len(episodes):
                 break
@@ -99,6 +117,51 @@ class Sampler:
 
             self._on_gpu = CudaSampler(self.networks, self.encoding, dtype)
         return self._on_gpu
+
+
+class _Given:
+    """What is given of the episodes of a batch: by the constraint, and as their first actions."""
+
+    def __init__(
+        self, constraint: Constraint | None, starts: Sequence[np.ndarray] | None, batch: int
+    ) -> None:
+        self._constraint = constraint
+        self._states = np.full(batch, 0 if constraint is None else constraint.start)
+        self._starts = None
+        if starts is not None:
+            longest = max(map(len, starts), default=0)
+            self._starts = np.full((batch, longest), -1, np.int64)
+            for row, start in zip(self._starts, starts, strict=True):
+                row[: len(start)] = start
+
+    def allowed(
+        self, logits: Tensor, row_of: Tensor, episodes: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """The outputs in N states, float32 [N,V], and the row of each of R episodes, int64 [R]; or,
+        where something is given at this step, outputs of each episode, [R,V], with low numbers for
+        what isn't allowed."""
+        at = episodes.numpy()
+        allowed = None
+        if self._constraint is not None:
+            allowed = self._constraint.allowed(self._states[at], step)
+        if self._starts is not None and step < self._starts.shape[1]:
+            first = self._starts[at, step]
+            rows = np.flatnonzero(first >= 0)
+            if allowed is None:
+                allowed = np.ones((len(at), logits.shape[1]), bool)
+            allowed[rows] = False
+            allowed[rows, first[rows]] = True
+        if allowed is None:
+            return logits, row_of
+        return allowed_only(logits[row_of], torch.from_numpy(allowed)), torch.arange(len(at))
+
+    def going_on(self, actions: Tensor, episodes: Tensor, end_id: int | None) -> Tensor | None:
+        """bool [R]: whether the episodes go on after these actions; None where all do."""
+        if self._constraint is None:
+            return None if end_id is None else actions != end_id
+        at = episodes.numpy()
+        self._states[at] = self._constraint.advance(self._states[at], actions.numpy())
+        return torch.from_numpy(~self._constraint.over(self._states[at]))
 
 
 def _next_rows(row_of: Tensor, actions: Tensor, vocabulary: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -36,7 +36,8 @@ class KLControlModule(TorchRLModule):  # type: ignore[misc]
         run: RunConfig = self.model_config["run"]
         parts = fetch_prior(self.model_config["run_id"])
         prior = build_prior(parts.metadata, as_tensors(parts.weights))
-        self.model = build_model(prior.network, run.learner, run.seed)
+        constraint = prior.encoding.constraint
+        self.model = build_model(prior.network, run.learner, run.seed, constraint)
 
     def _forward_train(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
         report = self.model.loss(**batch)

@@ -99,7 +99,7 @@ def build_updater(
         return first
     others = [
         Updater(
-            build_model(model.prior, learner, seed + member).to(device),
+            build_model(model.prior, learner, seed + member, model.constraint).to(device),
             _at(learner, multiple),
             device,
             remembers=remembers,

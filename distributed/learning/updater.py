@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.types import LearnerReport, TrainingBatch, Weights
+from sequence_tutor.policies.encodings.constraint import Constraint
 from sequence_tutor.policies.kernels.cuda_graph import CapturedByShape
 from sequence_tutor.policies.kernels.prior_cache import CAPACITY, PriorCache
 from sequence_tutor.policies.kl_control import KLControlSettings
@@ -28,7 +29,12 @@ from sequence_tutor.policies.prior import as_tensors
 TEMPERATURE = "temperature.learner"
 
 
-def build_model(prior: RecurrentNetwork, learner: LearnerConfig, seed: int) -> KLControlModel:
+def build_model(
+    prior: RecurrentNetwork,
+    learner: LearnerConfig,
+    seed: int,
+    constraint: Constraint | None = None,
+) -> KLControlModel:
     """The networks of a learner. The prior has no value head; that one is drawn from the seed."""
     torch.manual_seed(seed)
     return KLControlModel(
@@ -37,6 +43,7 @@ def build_model(prior: RecurrentNetwork, learner: LearnerConfig, seed: int) -> K
         KLControlSettings(learner.gamma, learner.mixing, learner.huber),
         learner.log_z == "learned",
         target_rate=learner.target_rate,
+        constraint=constraint,
     )
 
 
@@ -64,7 +71,7 @@ class Updater:
         self._loss = model.loss if loss is None else loss
         self.optimizers = _optimizers(model, learner, device)
         capacity = CAPACITY if remembers else 0
-        self.prior_cache = PriorCache(model.prior_of_actions, device, capacity)
+        self.prior_cache = PriorCache(self._prior_of_actions, device, capacity)
         # no graphs with several learners, as they wait for each other within an update
         alone = device.type == "cuda" and learner.count == 1
         self._captured = CapturedByShape(self._learn, device) if alone else None
@@ -152,6 +159,14 @@ class Updater:
         change = float(rewards.mean(dtype=np.float64)) * (1 / temperature - 1 / before)
         self.model.change_returns(change, float(lengths.mean()))
 
+    def _prior_of_actions(self, actions: Tensor, lengths: Tensor) -> Tensor:
+        """See `KLControlModel.prior_of_actions`."""
+        allowed = None
+        if (constraint := self.model.constraint) is not None:
+            masks = constraint.masks(actions.cpu().numpy(), lengths.cpu().numpy())
+            allowed = torch.from_numpy(masks).to(self._device)
+        return self.model.prior_of_actions(actions, lengths, allowed)
+
     def _one_update(self, batch: TrainingBatch, log_prior: np.ndarray | None) -> Tensor:
         """Loss, residual, start value and the gradient's norm, float32 [4], on the device. Reading
         them waits for the GPU."""
@@ -163,6 +178,8 @@ class Updater:
         }
         if log_prior is not None:
             arrays["log_prior"] = log_prior
+        if (constraint := self.model.constraint) is not None:
+            arrays["allowed"] = constraint.masks(batch.tokens, batch.lengths)
         if self._device.type != "cuda":
             tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         else:
@@ -227,10 +244,12 @@ def _optimizers(
 
 
 def _pinned(array: np.ndarray) -> Tensor:
-    """An array [B,T] or [B] as a tensor in pinned memory, which is copied to the GPU in the
-    background. T is padded with zeros to a multiple of eight, so that few CUDA graphs suffice."""
+    """An array [B], [B,T] or [B,T,V] as a tensor in pinned memory, which is copied to the GPU in
+    the background. T is padded with zeros to a multiple of eight, so that few CUDA graphs suffice.
+    """
     if array.ndim > 1:
-        array = np.pad(array, ((0, 0), (0, -array.shape[1] % 8)))
+        rest = [(0, 0)] * (array.ndim - 2)
+        array = np.pad(array, [(0, 0), (0, -array.shape[1] % 8), *rest])
     return torch.from_numpy(np.ascontiguousarray(array)).pin_memory()
 
 

@@ -9,11 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sequence_tutor.policies.encodings.vocabulary import Vocabulary
 from sequence_tutor.policies.files.corpus import Corpus, read_corpus
+
+if TYPE_CHECKING:
+    from sequence_tutor.policies.encodings.constraint import Constraint
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Encoding(ABC):
         self.vocabulary = vocabulary
         self.max_length = max_length
 
+    @property
+    def constraint(self) -> Constraint | None:
+        """What the policy may do at each step; None where it may do anything."""
+        return None
+
     @classmethod
     @abstractmethod
     def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> Encoding:
@@ -78,11 +87,12 @@ class Encoding(ABC):
 
 
 def action_texts(encoding: Encoding, tokens: np.ndarray, length: int) -> list[str]:
-    """Texts of one episode's actions without the end token: int16 [T] -> T texts or T - 1."""
-    ids = tokens[:length].tolist()
-    if ids and ids[-1] == encoding.vocabulary.end_id:
+    """Texts of one episode's actions without the last end token: int16 [T] -> T texts or T - 1. An
+    end token that is followed by a given part has no text."""
+    ids, end = tokens[:length].tolist(), encoding.vocabulary.end_id
+    if ids and ids[-1] == end:
         ids.pop()
-    return encoding.vocabulary.decode(ids)
+    return ["" if i == end else encoding.vocabulary.tokens[i] for i in ids]
 
 
 def pad(sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from typing import Any
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.policies.encodings.template import Template, TemplateEncoding
 from sequence_tutor.policies.encodings.vocabulary import Vocabulary
 
 GROUP = "sequence_tutor.domains"
@@ -43,14 +44,20 @@ def encoding_from_metadata(metadata: dict[str, Any]) -> Encoding:
     if name not in encodings():
         raise ValueError(f"unknown encoding {name!r}; there are: {', '.join(encodings())}")
     vocabulary = Vocabulary(tuple(metadata["vocabulary"]), metadata["end_id"])
-    return encodings()[name](vocabulary, metadata["max_length"])
+    encoding = encodings()[name](vocabulary, metadata["max_length"])
+    if "template" not in metadata:
+        return encoding
+    return TemplateEncoding(encoding, Template.from_metadata(metadata["template"]))
 
 
 def encoding_to_metadata(encoding: Encoding) -> dict[str, Any]:
     """The inverse of `encoding_from_metadata`."""
-    return {
+    found: dict[str, Any] = {
         "encoding": encoding.name,
         "max_length": encoding.max_length,
         "end_id": encoding.vocabulary.end_id,
         "vocabulary": list(encoding.vocabulary.tokens),
     }
+    if isinstance(encoding, TemplateEncoding):
+        found["template"] = encoding.template.metadata()
+    return found

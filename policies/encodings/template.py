@@ -1,0 +1,146 @@
+"""Given parts of a sequence, and the gaps between them that the policy fills.
+
+    c1cc(  gap )  ccc1C(=O)N  gap <end>        a scaffold with two attachment points
+    c1ccccc1  gap <end>  C(=O)NC  <end>        two fragments and the linker between them
+    C4---D4---  gap                            a melody that goes on
+
+An episode holds the given parts as actions too, at which the policy has no choice. The action that
+ends a gap is the prior's own: the closing parenthesis of the branch, or the end token, which means
+"a molecule could end here" and is followed by the next given part, if there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+
+from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.policies.encodings.constraint import Constraint, Free, Given, Part
+from sequence_tutor.policies.encodings.smiles_gap import SmilesGap, read_token
+from sequence_tutor.policies.files.corpus import Corpus
+
+Ending = Literal["branch", "link", "end", "rest"]
+
+
+@dataclass(frozen=True)
+class Template:
+    """K gaps and the K + 1 given texts around them. Raises ValueError where they don't fit."""
+
+    texts: tuple[str, ...]
+    """The given texts, in order; a text may be empty."""
+    gaps: tuple[Ending, ...]
+    """How each gap ends: "branch" with the parenthesis that closes the branch before it, "link"
+    with the end token and the text after it, "end" with the end token, as the sequence does;
+    "rest" is any continuation."""
+
+    def __post_init__(self) -> None:
+        if len(self.texts) != len(self.gaps) + 1 or not self.gaps:
+            raise ValueError("a template needs gaps, and a text before and after each")
+        for gap in self.gaps:
+            if gap not in get_args(Ending):
+                raise ValueError(f"unknown end of a gap: {gap!r}")
+        if any(gap in ("end", "rest") for gap in self.gaps[:-1]):
+            raise ValueError("only the last gap can go on to the end")
+        if "link" in self.gaps[:-1]:
+            raise ValueError("only the last gap can be a link")
+
+    def metadata(self) -> dict[str, list[str]]:
+        """The template as JSON values."""
+        return {"texts": list(self.texts), "gaps": list(self.gaps)}
+
+    @classmethod
+    def from_metadata(cls, values: dict[str, Any]) -> Template:
+        """The inverse of `metadata`. Raises ValueError or KeyError."""
+        return cls(tuple(values["texts"]), tuple(values["gaps"]))
+
+
+class TemplateEncoding(Encoding):
+    """The sequences of another encoding that have the given parts of a template.
+
+    Tokens and vocabulary are those of `inner`, whose sequences end with an end token if the gaps
+    do. Raises ValueError for a given part with tokens that the vocabulary lacks, or one that leaves
+    no room for the gaps.
+    """
+
+    def __init__(self, inner: Encoding, template: Template) -> None:
+        super().__init__(inner.vocabulary, inner.max_length)
+        self.inner, self.template = inner, template
+        self.name, self.own_files = inner.name, inner.own_files
+        self.usual_length = inner.usual_length
+        self._given = [self._tokens(text) for text in template.texts]
+        self.constraint  # built now, so that a mistake is found at the start
+
+    @classmethod
+    def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> Self:
+        raise NotImplementedError("a template has the vocabulary of its prior")
+
+    @classmethod
+    def read(
+        cls,
+        path: Path,
+        check: Callable[[str], str | None],
+        max_length: int | None = None,
+        column: str | None = None,
+    ) -> Corpus:
+        raise NotImplementedError("sequences are read by the encoding of the prior")
+
+    @cached_property
+    def constraint(self) -> Constraint:
+        """What the policy may do at each step."""
+        return Constraint(self._parts(), self.vocabulary, self.max_length)
+
+    def encode(self, sequence: str) -> np.ndarray:
+        """Return int16 [T] actions. Raises ValueError for a text that isn't the template's, also
+        where another spelling of the same thing is."""
+        ids = [int(i) for i in self.inner.encode(sequence)]
+        end, after = self.vocabulary.end_id, self._given[-1]
+        if self.template.gaps[-1] == "link":
+            at = len(ids) - 1 - len(after)
+            ids = [*ids[:at], int(end or 0), *ids[at:]]
+        actions = np.array(ids, dtype=np.int16)
+        if not self.constraint.allows(actions):
+            raise ValueError(f"{sequence!r} doesn't have the given parts, as they are spelled")
+        return actions
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """Return the text of the actions; end tokens stand for no text."""
+        if self.vocabulary.end_id is None:
+            return self.inner.decode(tokens)
+        return self.inner.decode(tokens[tokens != self.vocabulary.end_id])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the constraint, which is built again where it is needed."""
+        return {k: v for k, v in self.__dict__.items() if k != "constraint"}
+
+    def _tokens(self, text: str) -> list[int]:
+        if not text:
+            return []
+        ids = [int(i) for i in self.inner.encode(text)]
+        return ids[:-1] if self.vocabulary.end_id is not None else ids
+
+    def _parts(self) -> list[Part]:
+        """The parts that an episode goes through; each gap but "rest" is followed by its end."""
+        vocabulary, parts, open_rings = self.vocabulary, [], set[int]()
+        for given, gap in zip(self._given, (*self.template.gaps, None), strict=True):
+            for token in map(read_token, vocabulary.decode(given)):
+                if token.kind == "ring":
+                    open_rings ^= {token.number}
+            parts.append(Given(tuple(given)))
+            if gap is None:
+                continue
+            if gap == "rest":
+                parts.append(Free(None, vocabulary.end_id, last=True))
+                return parts
+            rules = SmilesGap(vocabulary.tokens, frozenset(open_rings), gap == "link")
+            ends_with = vocabulary.end_id if gap != "branch" else vocabulary.encode([")"], ")")[0]
+            parts.append(Free(rules, ends_with, last=gap == "end"))
+            if gap == "end":
+                return parts
+        assert vocabulary.end_id is not None
+        parts.append(Given((vocabulary.end_id,)))
+        return parts

@@ -1,0 +1,1 @@
+"""Given parts of molecules: a scaffold with attachment points, or two fragments to link."""
