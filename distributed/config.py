@@ -16,6 +16,7 @@ from sequence_tutor.distributed.config_section import Positive, Rate, Resources,
 from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.search_config import (
     DiversityConfig,
+    GenerateConfig,
     ProposersConfig,
     ScreenConfig,
 )
@@ -23,6 +24,7 @@ from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of, name_of
+from sequence_tutor.rewards.given_parts import Window
 from sequence_tutor.rewards.names import unknown
 from sequence_tutor.rewards.pinned import pinned
 
@@ -188,6 +190,8 @@ class RunConfig(Section):
     """See ReplayConfig."""
     actors: ActorsConfig = ActorsConfig()
     """See ActorsConfig."""
+    generate: GenerateConfig | None = None
+    """See GenerateConfig; without the table nothing is given."""
     proposers: ProposersConfig = ProposersConfig()
     """See ProposersConfig."""
     screen: ScreenConfig | None = None
@@ -247,10 +251,24 @@ class RunConfig(Section):
             self.__dict__["reward"] = self.reward.telling_apart(features)
         return self
 
+    @model_validator(mode="after")
+    def _near_leads(self) -> RunConfig:
+        """Tells the reward which sequences are near enough to a lead."""
+        near = None if self.generate is None else self.generate.near
+        if near is not None:
+            window = Window(near.leads, near.from_, near.to)
+            try:
+                self.domain.within(window)
+            except ValueError as error:
+                raise ValueError(f"generate.near: {error}") from None
+            self.__dict__["reward"] = self.reward.within(window)
+        return self
+
     @property
     def domain(self) -> Domain:
         """The kind of its sequences."""
-        return domain_of(self.encoding).telling_apart(self.reward.told_apart)
+        told_apart, window = self.reward.told_apart, self.reward.window
+        return domain_of(self.encoding).telling_apart(told_apart).within(window)
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:
@@ -264,6 +282,14 @@ class RunConfig(Section):
             )
         if not self.generates and not self.replay.ratio:
             raise ValueError("replay.ratio = 0 and actors.count = 0: there is nothing to do")
+        parts = self.generate is not None and self.generate.parts
+        if parts and self.actors.gpus:
+            raise ValueError("[generate] needs actors.gpus = 0: given parts are kept on CPUs")
+        if parts and "start" in parts and self.proposers.genetic is not None:
+            raise ValueError(
+                "generate.start is for the policy alone, as children of [proposers.genetic] begin "
+                "otherwise: leave the proposer out, or give generate.scaffold"
+            )
         if self.screen is not None and not self.generates:
             raise ValueError("[screen] needs something that proposes: actors, or a proposer")
         if self.learner.asked_kl is not None and not self.actors.count:

@@ -24,6 +24,7 @@ from sequence_tutor.distributed.generating.generator import Generator, kl_every_
 from sequence_tutor.distributed.generating.proposals import Proposals
 from sequence_tutor.distributed.generating.proposers import build_proposer
 from sequence_tutor.distributed.generating.shares import batch_sizes
+from sequence_tutor.distributed.given_parts import lead_starts
 from sequence_tutor.distributed.learning.population import Population, build_updater
 from sequence_tutor.distributed.learning.updater import Updater, build_model
 from sequence_tutor.distributed.replay.client import ReplayClient
@@ -186,6 +187,7 @@ class LocalRun(Training):
                 corrects,
                 kl_every_of(run.learner),
                 len(run.learner.population),
+                lead_starts(run, prior.encoding),
             )
             for worker in range(1, run.actors.count + 1)
         ]

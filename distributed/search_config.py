@@ -123,6 +123,58 @@ class ScreenConfig(Section):
         return self
 
 
+class NearConfig(Section):
+    """A window of similarity to leads, outside of which nothing is scored."""
+
+    smiles: str | tuple[str, ...]
+    """The lead, or several; the similarity to the nearest counts."""
+    from_: Share = Field(0.4, alias="from")
+    """Least similarity, such as 0.4."""
+    to: Share = 1.0
+    """Greatest similarity; below 1 the lead itself is left out."""
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """smiles, also where there is one."""
+        return (self.smiles,) if isinstance(self.smiles, str) else self.smiles
+
+    @model_validator(mode="after")
+    def _ordered(self) -> NearConfig:
+        if self.from_ > self.to:
+            raise ValueError("from can't be more than to, or nothing is ever near enough")
+        if not self.leads:
+            raise ValueError("smiles needs a lead")
+        return self
+
+
+class GenerateConfig(Section):
+    """What every sequence must have, see [series.md](series.md). The policy and the prior are under
+    the same constraint, so the KL between them is that of what is free."""
+
+    scaffold: str | None = None
+    """Of molecules: a SMILES with attachment points such as `[*:1]`; each gets a substituent."""
+    fragments: tuple[str, ...] | None = None
+    """Of molecules: two SMILES with an attachment point each, to be linked."""
+    start: str | None = None
+    """A text that every sequence begins with: the beginning of a SMILES, or a melody to go on."""
+    near: NearConfig | None = None
+    """See NearConfig."""
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The given parts, by key."""
+        given = {"scaffold": self.scaffold, "fragments": self.fragments, "start": self.start}
+        return {key: value for key, value in given.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _one(self) -> GenerateConfig:
+        if len(self.parts) > 1:
+            raise ValueError(f"give one of {' and '.join(self.parts)}: each says how all begin")
+        if not self.parts and self.near is None:
+            raise ValueError("[generate] is empty: give scaffold, fragments, start or near")
+        return self
+
+
 class DiversityConfig(Section):
     """Lowers, in training and for proposers and the screen, the reward of what there is enough of.
     Rewards on record stay as they are."""

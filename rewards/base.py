@@ -19,6 +19,7 @@ import numpy as np
 
 from sequence_tutor.rewards.attachments import Attachment
 from sequence_tutor.rewards.buckets import Compare, Grouping
+from sequence_tutor.rewards.given_parts import GivenParts, Start, Window
 from sequence_tutor.rewards.ngrams import ngram_counts
 
 
@@ -204,6 +205,25 @@ class Domain(ABC):
     def telling_apart(self, features: tuple[str, ...] | None) -> Domain:
         """The domain in which these `features_apart` tell two things apart."""
         return self
+
+    def within(self, window: Window | None) -> Domain:
+        """The domain in which sequences outside of a window are invalid; None for the whole. Raises
+        ValueError for leads that it can't compare, and by default for every window."""
+        if window is not None:
+            raise ValueError(f"{self.name} have no similarity to a lead")
+        return self
+
+    def given_parts(
+        self,
+        scaffold: str | None = None,
+        fragments: Sequence[str] | None = None,
+        start: str | None = None,
+    ) -> GivenParts:
+        """What every sequence must have, of which one is given. Raises ValueError with one sentence
+        for parts that can't be; by default sequences have a start alone."""
+        if start is None:
+            raise ValueError(f"{self.name} have no scaffold and no fragments; give start")
+        return Start(start)
 
     @abstractmethod
     def identify(self, sequence: str) -> Identity:

@@ -85,8 +85,8 @@ def _objective(config: RewardConfig, domain: str, parts: list[Part]) -> Objectiv
             )
     with_prefixes = bool(chosen[0].options.get("prefix_terms", False))
     worth = worth_of_invalid(config, domain).value
-    told_apart = domain_named(domain).telling_apart(config.told_apart)
-    return Objective(config, parts, told_apart, sole, worth, with_prefixes)
+    kind = domain_named(domain).telling_apart(config.told_apart).within(config.window)
+    return Objective(config, parts, kind, sole, worth, with_prefixes)
 
 
 def call_order(config: RewardConfig, domain: str = "molecules") -> str:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from sequence_tutor.rewards.aggregate import AGGREGATES
+from sequence_tutor.rewards.given_parts import Window
 from sequence_tutor.rewards.names import unknown
 from sequence_tutor.rewards.python_function import GivenFunction
 from sequence_tutor.rewards.transforms import TRANSFORMS, Transform, Values, check
@@ -149,12 +150,25 @@ class RewardConfig(BaseModel):
     standardize: bool = False
     """Whether `score` brings each sequence to its standard form first; see `Domain.standardize`."""
     _told_apart: tuple[str, ...] | None = PrivateAttr(None)
+    _window: Window | None = PrivateAttr(None)
 
     @property
     def told_apart(self) -> tuple[str, ...] | None:
         """What tells two sequences apart, None for the domain's default. It is a setting of the
         domain, but scores depend on it; see `Domain.telling_apart`."""
         return self._told_apart
+
+    @property
+    def window(self) -> Window | None:
+        """Which sequences are near enough to a lead, None for all. It is a setting of the domain,
+        but what is valid depends on it; see `Domain.within`."""
+        return self._window
+
+    def within(self, window: Window | None) -> RewardConfig:
+        """The same reward of the sequences in this window."""
+        changed = self.model_copy()
+        changed._window = window
+        return changed
 
     def telling_apart(self, features: tuple[str, ...] | None) -> RewardConfig:
         """The same reward of sequences that these features tell apart."""
@@ -198,5 +212,7 @@ class RewardConfig(BaseModel):
             judged["standardize"] = True
         if self.told_apart is not None:
             judged["told apart"] = self.told_apart
+        if self.window is not None:
+            judged["near"] = [self.window.leads, self.window.low, self.window.high]
         text = json.dumps(judged, sort_keys=True, separators=(",", ":"), default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -8,6 +8,7 @@ parts are spelled so that they begin and go on as the texts say.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -28,6 +29,24 @@ class GivenParts(ABC):
         """A spelling of a valid sequence that has the given texts in their places: always the same
         one without `random`. None where the sequence doesn't have them, or nothing else may be
         bonded to where it is."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which sequences are near enough to a lead. Sequences outside count as invalid."""
+
+    leads: tuple[str, ...]
+    """The leads; the similarity to the nearest counts."""
+    low: float
+    """Least similarity, 0 to 1."""
+    high: float
+    """Greatest similarity, 0 to 1."""
+
+    def reason(self, similarity: float) -> str:
+        """Why a sequence of this similarity is outside; "" where it isn't."""
+        if self.low <= similarity <= self.high:
+            return ""
+        return f"similarity {similarity:.2f} to the lead isn't in {self.low:g} to {self.high:g}"
 
 
 class Start(GivenParts):

@@ -15,6 +15,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.env.env_runner import EnvRunner
 
 from sequence_tutor.distributed.generating.generator import Generator, kl_every_of
+from sequence_tutor.distributed.given_parts import lead_starts
 from sequence_tutor.distributed.types import ActorReport
 from sequence_tutor.distributed.weight_board import board_name, fetch_prior
 from sequence_tutor.policies.kernels.device import choose_repeatable_kernels, keep_freed_memory
@@ -43,7 +44,14 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         kl_every = kl_every_of(run.learner)
         policies = len(run.learner.population)
         self.generator = Generator(
-            prior, run.actors, run.seed, worker, corrects, kl_every, policies
+            prior,
+            run.actors,
+            run.seed,
+            worker,
+            corrects,
+            kl_every,
+            policies,
+            lead_starts(run, prior.encoding),
         )
         self.board = ray.get_actor(board_name(config.run_id))
 

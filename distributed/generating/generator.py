@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from sequence_tutor.distributed.config import ActorsConfig
+from sequence_tutor.distributed.given_parts import LeadStarts
 from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.population import part_of, policy_name
 from sequence_tutor.distributed.types import ActorReport, Generated, Weights
@@ -40,7 +41,7 @@ class Generator:
     prior: the network that the policy starts from; seed: the run's; worker: the actor's number,
     from 1; corrects_prior: whether the policy's logits are added to the prior's, as `g` learns
     them; kl_every: the KL is measured on each kl_every-th episode; policies: how many there are,
-    which generate in turn.
+    which generate in turn; starts: how some episodes begin.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Generator:
         corrects_prior: bool,
         kl_every: int = KL_EVERY,
         policies: int = 1,
+        starts: LeadStarts | None = None,
     ) -> None:
-        self._kl_every, self._policies = kl_every, policies
+        self._kl_every, self._policies, self._starts = kl_every, policies, starts
         self._seed, self._actors, self._worker = seed, actors, worker
         self.device = torch.device("cuda" if actors.gpus else "cpu")
         self.prior = prior.network.to(self.device)
@@ -63,6 +65,7 @@ class Generator:
         self._weights: Weights = {}
         self.version, self._loaded, self.batch = -1, 0, actors.batch  # the prior's
         base = self.prior if corrects_prior else None
+        self._constraint = prior.encoding.constraint
         self._sampler = Sampler(self.policy, prior.encoding, base)
 
     def take_weights(self, version: int, weights: Weights) -> None:
@@ -87,7 +90,11 @@ class Generator:
         member = (self._worker - 1 + entropy[0]) % self._policies
         self._load(member)
         started = time.perf_counter()
-        episodes = self._sampler.sample(self.batch if n is None else n, generator)
+        size = self.batch if n is None else n
+        starts = None
+        if self._starts is not None:
+            starts = self._starts.draw(size, np.random.default_rng(seeds))
+        episodes = self._sampler.sample(size, generator, starts)
         seconds = time.perf_counter() - started
         if n is None:
             self.batch = self._next_batch(seconds)
@@ -96,7 +103,7 @@ class Generator:
             rows=len(episodes.lengths),
             version=self.version,
             seconds=seconds,
-            kl_to_prior=self._kl_to_prior(episodes),
+            kl_to_prior=self._kl_to_prior(episodes, starts),
             source=policy_name(member),
         )
         return report, Generated.by_one(episodes, self.version, actor_id, report.source, seconds)
@@ -107,9 +114,20 @@ class Generator:
         fitting = int(self.batch * min(2.0, BATCH_S / max(seconds, 1e-6)))
         return int(max(self._actors.batch, min(fitting, self._actors.largest_batch)))
 
-    def _kl_to_prior(self, episodes: Episodes) -> float:
-        """Mean over episodes of log pi(tau) - log p(tau), nats: an unbiased estimate of the KL."""
-        rows = slice(None, None, self._kl_every)
+    def _kl_to_prior(self, episodes: Episodes, starts: Sequence[np.ndarray] | None) -> float:
+        """Mean over episodes of log pi(tau) - log p(tau), nats: an unbiased estimate of the KL. Of
+        the episodes that the policy began itself; NaN where there are none."""
+        own = np.arange(len(episodes.lengths))
+        if starts is not None:
+            own = own[[not len(start) for start in starts]]
+        rows = own[:: self._kl_every]
+        if not len(rows):
+            return float("nan")
         with autocast(self.device.type):
-            log_prior = token_log_probs(self.prior, episodes.tokens[rows], episodes.lengths[rows])
+            log_prior = token_log_probs(
+                self.prior,
+                episodes.tokens[rows],
+                episodes.lengths[rows],
+                constraint=self._constraint,
+            )
         return float((episodes.log_probs[rows] - log_prior).mean())

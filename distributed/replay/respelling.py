@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sequence_tutor.distributed.given_parts import SpellingEncoding
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.rewards.base import Domain
 
@@ -16,7 +17,10 @@ class Respeller:
 
     def __call__(self, sequence: str, random: np.random.Generator) -> np.ndarray | None:
         """int16 [T] actions; None without a new spelling that the encoding can express."""
-        text = self.domain.rewrite(sequence, random)
+        if isinstance(self.encoding, SpellingEncoding):
+            text = self.encoding.parts.spell(sequence, random)
+        else:
+            text = self.domain.rewrite(sequence, random)
         if text is None:
             return None
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.given_parts import run_encoding
 from sequence_tutor.policies.find_prior import encoding_of
 
 if TYPE_CHECKING:
@@ -33,4 +34,5 @@ def starting_prior(run: RunConfig) -> Prior:
         )
     if run.max_length is not None:
         prior.encoding.max_length = run.max_length
+    prior.encoding = run_encoding(run, prior.encoding)
     return prior

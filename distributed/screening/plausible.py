@@ -54,6 +54,6 @@ class Plausibility:
         """NLL of episodes, int16 [T] actions each, float64 [B]."""
         if not actions:
             return np.zeros(0)
-        network = self._prior.network
+        network, constraint = self._prior.network, self._prior.encoding.constraint
         with autocast(network.head.weight.device.type):
-            return -token_log_probs(network, *pad(actions))
+            return -token_log_probs(network, *pad(actions), constraint=constraint)

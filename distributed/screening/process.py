@@ -13,6 +13,7 @@ import torch
 from ray.exceptions import ObjectLostError, OwnerDiedError
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.given_parts import run_encoding
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.screening.screen import build_screen, equal_slices
 from sequence_tutor.distributed.types import Generated, ScreenReport
@@ -34,6 +35,7 @@ class ScreenProcess:
         self._id, self._calls = f"screen-{worker}-{uuid.uuid4().hex[:8]}", 0
         parts = fetch_prior(run_id)
         prior = build_prior(parts.metadata, as_tensors(parts.weights))
+        prior.encoding = run_encoding(run, prior.encoding)
         torch.set_num_threads(1)
         screen = build_screen(run, prior, ray_replay(unpacked(shards)), directory)
         assert screen is not None

@@ -59,8 +59,8 @@ class Free:
 
     @property
     def needed(self) -> int:
-        """Actions until it is over, at least."""
-        return 1 if self.rules is None else self.rules.needed(self.rules.start) + 1
+        """Actions until it is over, at least; without rules the length of an episode ends it."""
+        return 0 if self.rules is None else self.rules.needed(self.rules.start) + 1
 
 
 Part = Given | Free
@@ -98,7 +98,7 @@ class Constraint:
         """bool [B,V]: the actions allowed in states int64 [B] after `step` actions; at least one in
         each, but none in a complete one."""
         with self._lock:
-            masks = self._allowed[states]
+            masks: np.ndarray = self._allowed[states]
             left = self._max_length - step
             for row in np.flatnonzero(self._needed[states] + _RISE > left).tolist():
                 masks[row] = self._in_time(int(states[row]), left)
@@ -108,7 +108,7 @@ class Constraint:
         """The states after an action in each: int64 [B] twice -> int64 [B], -1 where the action
         isn't allowed."""
         with self._lock:
-            following = self._next[states, actions]
+            following: np.ndarray = self._next[states, actions]
             for row in np.flatnonzero(following < 0).tolist():
                 following[row] = self._after(int(states[row]), int(actions[row]))
             return following
@@ -145,16 +145,13 @@ class Constraint:
     def _at_any_length(self, state: int) -> bool:
         """Whether the length alone ends the episode here."""
         part = self._parts[self._places[state][0]]
-        return isinstance(part, Free) and part.ends_with is None
+        return isinstance(part, Free) and part.rules is None
 
     def _in_time(self, state: int, left: int) -> np.ndarray:
         """The allowed actions after which the episode can be complete within `left` actions, this
         one included; where there are none, those that bring it nearest to its end."""
         allowed = np.flatnonzero(self._allowed[state])
-        after = [self._next[state, a] for a in allowed.tolist()]
-        known = [
-            self._after(state, a) if s < 0 else int(s) for a, s in zip(allowed, after, strict=True)
-        ]
+        known = [self._after(state, a) for a in allowed.tolist()]
         needed = self._needed[known]
         mask = np.zeros(self._size, bool)
         if len(allowed):
@@ -222,5 +219,5 @@ class Constraint:
             assert isinstance(within, int)
             return len(part.actions) - within + after
         if part.rules is None:
-            return int(part.ends_with is not None) + after
+            return after
         return part.rules.needed(within) + 1 + after

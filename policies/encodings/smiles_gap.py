@@ -115,7 +115,8 @@ class SmilesGap:
     def needed(self, state: GapState) -> int:
         """The number of tokens with which the gap can be completed, or a few more."""
         waits = state.last in ("start", "bond", "open")
-        return max(0, len(state.free) - 1) + 2 * len(state.rings) + 2 * waits
+        depth = max(0, len(state.free) - 1) + state.opened
+        return depth + 2 * len(state.rings) + waits
 
     def after(self, state: GapState, action: int) -> GapState | None:
         """The state after a token; None where it isn't allowed."""

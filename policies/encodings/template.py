@@ -68,12 +68,12 @@ class TemplateEncoding(Encoding):
     """
 
     def __init__(self, inner: Encoding, template: Template) -> None:
-        super().__init__(inner.vocabulary, inner.max_length)
         self.inner, self.template = inner, template
+        super().__init__(inner.vocabulary, inner.max_length)
         self.name, self.own_files = inner.name, inner.own_files
         self.usual_length = inner.usual_length
         self._given = [self._tokens(text) for text in template.texts]
-        self.constraint  # built now, so that a mistake is found at the start
+        _ = self.constraint  # built now, so that a mistake is found at the start
 
     @classmethod
     def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> Self:
@@ -89,14 +89,24 @@ class TemplateEncoding(Encoding):
     ) -> Corpus:
         raise NotImplementedError("sequences are read by the encoding of the prior")
 
+    @property
+    def max_length(self) -> int:
+        """That of `inner`."""
+        return self.inner.max_length
+
+    @max_length.setter
+    def max_length(self, value: int) -> None:
+        self.inner.max_length = value
+        self.__dict__.pop("constraint", None)
+
     @cached_property
     def constraint(self) -> Constraint:
         """What the policy may do at each step."""
         return Constraint(self._parts(), self.vocabulary, self.max_length)
 
     def encode(self, sequence: str) -> np.ndarray:
-        """Return int16 [T] actions. Raises ValueError for a text that isn't the template's, also
-        where another spelling of the same thing is."""
+        """Return int16 [T] actions. Raises ValueError for a text that isn't the template's, even if
+        another spelling of the same thing is."""
         ids = [int(i) for i in self.inner.encode(sequence)]
         end, after = self.vocabulary.end_id, self._given[-1]
         if self.template.gaps[-1] == "link":
@@ -125,7 +135,8 @@ class TemplateEncoding(Encoding):
 
     def _parts(self) -> list[Part]:
         """The parts that an episode goes through; each gap but "rest" is followed by its end."""
-        vocabulary, parts, open_rings = self.vocabulary, [], set[int]()
+        parts: list[Part] = []
+        vocabulary, open_rings = self.vocabulary, set[int]()
         for given, gap in zip(self._given, (*self.template.gaps, None), strict=True):
             for token in map(read_token, vocabulary.decode(given)):
                 if token.kind == "ring":

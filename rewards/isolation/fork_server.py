@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.compiled_reward import Objective
 from sequence_tutor.rewards.config import RewardConfig
+from sequence_tutor.rewards.given_parts import Window
 from sequence_tutor.rewards.isolation import linux
 from sequence_tutor.rewards.isolation.channel import Channel
 from sequence_tutor.rewards.isolation.child import Child
@@ -32,6 +33,7 @@ class Settings(NamedTuple):
     config: dict[str, Any]
     """The [reward] section as plain values."""
     told_apart: tuple[str, ...] | None
+    window: Window | None
     """As in `RewardConfig`."""
     domain: str
     """Name of the domain, such as "molecules"."""
@@ -101,6 +103,7 @@ def serve(file: int, settings: Settings) -> None:
     channel = Channel(socket.socket(fileno=file))
     try:
         config = RewardConfig.model_validate(settings.config).telling_apart(settings.told_apart)
+        config = config.within(settings.window)
         objective = build_reward(config, settings.domain, settings.place)
         objective.warm_up()
     except ValueError as error:

@@ -79,7 +79,8 @@ class Launcher:
         self.channel, far = Channel.pair()
         self.words = StderrTail()
         self.since, self.ready, self.broken = time.monotonic(), False, ""
-        settings = Settings(config.model_dump(), config.told_apart, domain, os.getpid(), place)
+        apart, window = config.told_apart, config.window
+        settings = Settings(config.model_dump(), apart, window, domain, os.getpid(), place)
         search = [*sys.path, *(p for p in place.directories if p not in sys.path)]
         with tempfile.TemporaryFile() as stdin:
             stdin.write(pickle.dumps(search) + pickle.dumps(settings))

@@ -12,8 +12,12 @@ from rdkit import Chem, DataStructs
 
 from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.buckets import Compare
+from sequence_tutor.rewards.given_parts import GivenParts, Window
 from sequence_tutor.rewards.molecules import breeding
 from sequence_tutor.rewards.molecules.features import molecule_counts
+from sequence_tutor.rewards.molecules.given_parts.fragments import Fragments
+from sequence_tutor.rewards.molecules.given_parts.near import Nearness
+from sequence_tutor.rewards.molecules.given_parts.scaffold import Scaffold
 from sequence_tutor.rewards.molecules.grouping import GROUPINGS, compare_by, group_of
 from sequence_tutor.rewards.molecules.identity import identify, read
 from sequence_tutor.rewards.molecules.measures.properties import molecular_weight, tpsa
@@ -55,8 +59,8 @@ class MoleculeDomain(Domain):
         },
     }
 
-    def __init__(self, kept: tuple[str, ...] = DEFAULT) -> None:
-        self._kept = kept
+    def __init__(self, kept: tuple[str, ...] = DEFAULT, nearness: Nearness | None = None) -> None:
+        self._kept, self._nearness = kept, nearness
 
     def features_apart(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """See `Domain`; the names are `same.FEATURES`."""
@@ -68,7 +72,22 @@ class MoleculeDomain(Domain):
 
     def telling_apart(self, features: tuple[str, ...] | None) -> MoleculeDomain:
         """A domain in which these of `same.FEATURES` tell two molecules apart."""
-        return MoleculeDomain(DEFAULT if features is None else features)
+        return MoleculeDomain(DEFAULT if features is None else features, self._nearness)
+
+    def within(self, window: Window | None) -> MoleculeDomain:
+        """The domain of molecules whose similarity to a lead is in a window, see `near`."""
+        return MoleculeDomain(self._kept, None if window is None else Nearness(window))
+
+    def given_parts(
+        self,
+        scaffold: str | None = None,
+        fragments: Sequence[str] | None = None,
+        start: str | None = None,
+    ) -> GivenParts:
+        """A scaffold to decorate, two fragments to link, or the beginning of a SMILES."""
+        if scaffold is not None:
+            return Scaffold(scaffold)
+        return super().given_parts(start=start) if fragments is None else Fragments(fragments)
 
     def load_components(self) -> None:
         """Register the components of molecules."""
@@ -77,6 +96,9 @@ class MoleculeDomain(Domain):
     def identify(self, sequence: str) -> Identity:
         """Canonical SMILES, or why there is none."""
         found = identify(sequence, self._kept)
+        if self._nearness is not None and found.mol is not None:
+            if reason := self._nearness.refusal(found.mol):
+                return Identity(None, reason)
         return Identity(found.key, found.reason)
 
     def split(self, sequence: str) -> list[str]:
@@ -120,7 +142,8 @@ class MoleculeDomain(Domain):
         return self._as_key(breeding.cross(first, second, random))
 
     def _as_key(self, child: str | None) -> str | None:
-        return child if child is None or self._kept == DEFAULT else self.key(child)
+        plain = self._kept == DEFAULT and self._nearness is None
+        return child if child is None or plain else self.key(child)
 
     def group(self, key: str, kind: str) -> str:
         """A scaffold, or the molecule without stereochemistry, see `grouping`."""
@@ -140,7 +163,7 @@ class MoleculeDomain(Domain):
     def variants(self, sequence: str, most: int) -> list[str]:
         """Stereoisomers of a molecule with centres or double bonds that it doesn't specify."""
         found = stereoisomers(sequence, most)
-        return found if self._kept == DEFAULT else list(filter(None, map(self.key, found)))
+        return list(filter(None, map(self._as_key, found)))
 
     def practical(self, sequence: str) -> bool:
         """Whether a molecule passes the filters of `quality.passes_filters`."""

@@ -1,0 +1,144 @@
+"""Given parts of molecules: scaffolds, fragments and windows, against RDKit's own matching."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rdkit import Chem, DataStructs
+from rdkit.Chem import rdFingerprintGenerator
+
+from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.given_parts import GivenParts, Window
+from sequence_tutor.rewards.molecules.given_parts.fragments import Fragments
+from sequence_tutor.rewards.molecules.given_parts.scaffold import Scaffold
+from sequence_tutor.rewards.molecules.given_parts.spelling import open_rings, renumbered
+
+AMIDE = "[*:1]c1ccc(cc1)C(=O)N[*:2]"
+# molecules with the scaffold and substituents at both points, one of them chiral, one with rings
+SERIES = [
+    "Clc1ccc(cc1)C(=O)NC1CC1",
+    "CC(C)Oc1ccc(cc1)C(=O)NCc1ccccc1",
+    "C[C@H](N)c1ccc(cc1)C(=O)N[C@@H]1CCOC1",
+    "O=C(Nc1ccc2[nH]ccc2c1)c1ccc(-c2ccncc2)cc1",
+]
+
+
+def filled(parts: GivenParts, text: str) -> bool:
+    """Whether a text has the given texts in their order, from its beginning."""
+    at = 0
+    for i, given in enumerate(parts.texts):
+        found = text.startswith(given) * 1 - 1 if i == 0 else text.find(given, at)
+        if found < 0:
+            return False
+        at = found + len(given)
+    return parts.gaps[-1] == "end" or text.endswith(parts.texts[-1])
+
+
+@pytest.mark.parametrize("smiles", SERIES)
+def test_molecules_of_a_series_are_spelled_by_the_scaffold(smiles: str):
+    scaffold, key = Scaffold(AMIDE), Chem.CanonSmiles(smiles)
+    text = scaffold.spell(smiles)
+    assert text is not None and filled(scaffold, text)
+    assert Chem.CanonSmiles(text) == key
+    random = np.random.default_rng(0)
+    others = {scaffold.spell(smiles, random) for _ in range(20)}
+    assert all(t is not None and filled(scaffold, t) for t in others)
+    assert {Chem.CanonSmiles(t) for t in others} == {key}
+    if len(smiles) > 30:
+        assert len(others) > 1
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        "CCO",  # no scaffold
+        "c1ccc(cc1)C(=O)NC1CC1",  # nothing at the first point
+        "Clc1ccc(cc1)C(=O)N(C)C1CC1",  # two at the second
+        "Clc1ccc(c(F)c1)C(=O)NC1CC1",  # something elsewhere
+        "O=C1NCCc2ccc1cc2",  # one substituent at both points
+        "not a molecule",
+    ],
+)
+def test_other_molecules_are_not(smiles: str):
+    assert Scaffold(AMIDE).spell(smiles) is None
+
+
+def test_stereo_of_the_scaffold_is_kept():
+    scaffold = Scaffold("O=C([*:1])N[C@@H](C[*:2])C(=O)O")
+    same, mirrored = "O=C(CC)N[C@@H](CCl)C(=O)O", "O=C(CC)N[C@H](CCl)C(=O)O"
+    text = scaffold.spell(same)
+    assert text is not None and Chem.CanonSmiles(text) == Chem.CanonSmiles(same)
+    assert scaffold.spell(mirrored) is None
+
+
+def test_two_fragments_and_the_linker_between():
+    parts = Fragments(["c1ccccc1[*:1]", "[*:1]C(=O)NC1CC1"])
+    smiles = "O=C(NC1CC1)C1CCN(Cc2ccccc2)CC1"
+    text = parts.spell(smiles)
+    assert text is not None and filled(parts, text)
+    assert Chem.CanonSmiles(text) == Chem.CanonSmiles(smiles)
+    assert parts.spell("O=C(NC1CC1)c1ccccc1") is None  # no linker
+    assert parts.spell("CCc1ccccc1") is None
+
+
+@pytest.mark.parametrize(
+    ("scaffold", "message"),
+    [
+        ("c1ccccc1", r"has no attachment point: write \[\*:1\]"),
+        ("c1ccccc", "is not a SMILES"),
+        ("[*:1]=C1CCCC1", "needs one single bond"),
+        ("[*:1]C[*:2].C", "in several parts"),
+    ],
+)
+def test_bad_scaffolds(scaffold: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        Scaffold(scaffold)
+
+
+@pytest.mark.parametrize(
+    ("fragments", "message"),
+    [
+        (["C[*:1]"], "needs two of them, not 1"),
+        (["C[*:1]", "CC"], "has 0 attachment points and needs one"),
+        (["C[*:1]", "xx"], "is not a SMILES"),
+    ],
+)
+def test_bad_fragments(fragments: list[str], message: str):
+    with pytest.raises(ValueError, match=message):
+        Fragments(fragments)
+
+
+def test_ring_numbers():
+    assert open_rings("C1CC2") == {1, 2} and open_rings("C1CC1%12") == {12}
+    assert renumbered("C1CC1C1CC1", frozenset({1})) == "C2CC2C2CC2"
+    assert renumbered("C1CC1", frozenset(range(1, 10))) == "C%10CC%10"
+    assert renumbered("[13C]1CC1", frozenset({1})) == "[13C]2CC2"
+
+
+def test_a_window_of_similarity():
+    lead = "CC(C)Oc1ccc(cc1)C(=O)NCc1ccccc1"
+    near, far = "CC(C)Oc1ccc(cc1)C(=O)NCc1ccccc1F", "CCO"
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    prints = [generator.GetFingerprint(Chem.MolFromSmiles(s)) for s in (lead, near, far)]
+    similar = DataStructs.TanimotoSimilarity(prints[0], prints[1])
+    assert 0.4 < similar < 1
+    domain = domain_of("smiles").within(Window((lead,), 0.4, 0.99))
+    assert domain.key(near) == Chem.CanonSmiles(near)
+    assert domain.key(far) is None and domain.key(lead) is None
+    assert "isn't in 0.4 to 0.99" in domain.identify(far).reason
+    below = domain_of("smiles").within(Window((lead,), 0.0, similar - 0.01))
+    assert below.key(near) is None
+    random = np.random.default_rng(0)
+    children = [domain.mutate(near, random) for _ in range(30)]
+    assert all(child is None or domain.key(child) for child in children) and any(children)
+    with pytest.raises(ValueError, match="lead 'xx' is not a SMILES"):
+        domain_of("smiles").within(Window(("xx",), 0.4, 0.8))
+
+
+def test_other_domains():
+    melodies = domain_of("melody")
+    assert melodies.given_parts(start="C4--").texts == ("C4--", "")
+    with pytest.raises(ValueError, match="have no scaffold"):
+        melodies.given_parts(scaffold="C4")
+    with pytest.raises(ValueError, match="no similarity to a lead"):
+        melodies.within(Window(("C4",), 0.1, 0.9))
