@@ -20,6 +20,7 @@ from sequence_tutor.distributed.search_config import (
     ProposersConfig,
     ScreenConfig,
 )
+from sequence_tutor.distributed.stage_config import StageConfig, StopConfig
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.config import RewardConfig
@@ -113,39 +114,6 @@ class ScorersConfig(Section):
         return self.count if self.min is None else self.min
 
 
-class StopConfig(Section):
-    """The run ends at the first of these limits."""
-
-    scores: Positive | None = 10_000
-    """Distinct valid sequences given to the reward. The updates that they have earned are made
-    before the run ends."""
-    updates: Positive | None = None
-    """Updates of the policy."""
-    seconds: Rate | None = None
-    """Seconds of wall-clock time."""
-    sequences: Positive | None = None
-    """Sequences generated, by default 100 times `scores` and at least 10,000: the end of a run
-    whose policy makes only invalid or known ones, which use no scores."""
-
-    @property
-    def most_sequences(self) -> int | None:
-        """sequences, its default resolved; None where there is neither limit."""
-        if self.sequences is None and self.scores is not None:
-            return max(10_000, 100 * self.scores)
-        return self.sequences
-
-    def reached(self, scores: int, updates: int, seconds: float, sequences: int) -> str:
-        """The limit that is reached, such as "stop.scores"; "" while there is none."""
-        limits: dict[str, tuple[float | None, float]] = {
-            "stop.scores": (self.scores, scores),
-            "stop.updates": (self.updates, updates),
-            "stop.seconds": (self.seconds, seconds),
-            "stop.sequences": (self.most_sequences, sequences),
-        }
-        reached = (key for key, (most, used) in limits.items() if most is not None and used >= most)
-        return next(reached, "")
-
-
 class CheckpointConfig(Section):
     """When the state of the run is saved, beside at its end."""
 
@@ -204,6 +172,8 @@ class RunConfig(Section):
     """See StopConfig."""
     checkpoint: CheckpointConfig = CheckpointConfig()
     """See CheckpointConfig."""
+    stage: tuple[StageConfig, ...] = ()
+    """See StageConfig; without any the run is one stage."""
 
     def with_pins(self) -> RunConfig:
         """The run with the content of its reward's files pinned, see `rewards.pinned`. Raises

@@ -67,7 +67,7 @@ def parse_config(data: dict[str, Any], origin: str = "config") -> RunConfig:
     try:
         return RunConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {_sentence(error)}") from error
+        raise ConfigError(f"{origin}: {sentence(error)}") from error
 
 
 def synchronous(run: RunConfig) -> RunConfig:
@@ -76,7 +76,7 @@ def synchronous(run: RunConfig) -> RunConfig:
     try:
         return RunConfig(**fields | {"mode": "synchronous"})
     except ValidationError as error:
-        raise ConfigError(_sentence(error)) from error
+        raise ConfigError(sentence(error)) from error
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
@@ -95,8 +95,8 @@ def _apply(data: dict[str, Any], override: str) -> None:
     data[last] = parsed
 
 
-def _sentence(error: ValidationError) -> str:
-    """The first problem as one sentence: the key, what is wrong, what is allowed."""
+def sentence(error: ValidationError) -> str:
+    """The first problem of a config as one sentence: the key, what is wrong, what is allowed."""
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the file"
     message = problem["msg"].removeprefix("Value error, ")
@@ -151,6 +151,8 @@ def table_model(tables: Sequence[int | str]) -> type[BaseModel] | None:
     such table. A name that [proposers] doesn't have stands for a proposer of another package."""
     model: type[BaseModel] = RunConfig
     for table in tables:
+        if isinstance(table, int):  # the place in a list of tables
+            continue
         field = model.model_fields.get(str(table))
         if field is None and model is ProposersConfig:
             model = OtherProposerConfig

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.learning.temperature import Temperature
 from sequence_tutor.distributed.metrics.gauges import stats_gauges
 from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
+from sequence_tutor.distributed.metrics.plateau import Plateau
 from sequence_tutor.distributed.metrics.repeat_watch import ASKED, AUTO, FIXED, RepeatWatch
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
 from sequence_tutor.distributed.population import is_policy, part_of, policy_name
@@ -48,6 +50,8 @@ from sequence_tutor.rewards.config import RewardConfig
 DRAIN_S = 60.0
 # The run ends if the reward fails this many times before its first success.
 FAILED_AT_FIRST = 100
+# What a stage doesn't take of the stage before: its temperature and how its best rewards rose.
+NOT_FOLLOWED = ("temperature.", "plateau.")
 # Newest rows, at the first update, whose rewards tell the first temperature of "auto".
 FIRST_REWARDS = 1024
 
@@ -106,6 +110,8 @@ class Training(ABC):
         self.repeats = RepeatWatch(FIXED if run.learner.asked_kl is None else asked)
         self.temperature = Temperature(run.learner, self.repeats)
         self.last_metrics = Metrics()
+        self.plateau = Plateau()
+        self.updates_before = 0  # of earlier stages
         self.trainable_rows = 0  # of the replay, as of the last metrics
         self._nothing_to_learn = False
         learner = run.learner
@@ -138,7 +144,7 @@ class Training(ABC):
         [stop] on updates or seconds ends the run without these updates."""
         stop, tally = self.run_config.stop, self.tally
         return self.out_of_budget() and (
-            (stop.updates is not None and tally.updates >= stop.updates)
+            (stop.updates is not None and tally.updates - self.updates_before >= stop.updates)
             or (stop.seconds is not None and tally.elapsed_s >= stop.seconds)
             or self.updates_owed() + self.learning.updates == 0
         )
@@ -159,8 +165,15 @@ class Training(ABC):
 
     def limit_reached(self) -> str:
         """The limit of [stop] that is reached, such as "stop.scores"; "" before that."""
-        t = self.tally
-        return self.run_config.stop.reached(t.scores_used, t.updates, t.elapsed_s, t.sequences)
+        t, plateau = self.tally, self.plateau
+        return self.run_config.stop.reached(
+            t.scores_used,
+            t.updates - self.updates_before,
+            t.elapsed_s,
+            t.sequences,
+            plateau.best,
+            plateau.since_rise(t.scores_used),
+        )
 
     def budget_left(self) -> int | None:
         """Number of distinct valid sequences that may still be scored; None without a limit."""
@@ -270,6 +283,8 @@ class Training(ABC):
         stats = combine(shards)
         self.invalid.look(stats)
         self.trainable_rows = stats.trainable_rows
+        gauges = stats_gauges(stats)
+        self.plateau.add(gauges["reward_top10"], tally.scores_used)
         if self.run_config.searches:
             tally.sources.set_top(stats.best_sources)
         # a synchronous round waits for every scorer and has a fixed number of updates
@@ -281,7 +296,7 @@ class Training(ABC):
             replay_ratio=self.rate.achieved(tally.inserted, tally.sampled),
             replay_balance=balance,
             shards_alive=sum(shard.live for shard in shards),
-            **stats_gauges(stats),
+            **gauges,
             **self.part_gauges(),
         )
 
@@ -320,7 +335,18 @@ class Training(ABC):
         """Continue from a checkpoint; the shards have reloaded the record already."""
         saved = checkpoint.read(checkpoint_dir)
         restore(saved, self.learning, self.tally, self.temperature)
+        self.plateau.restore(saved.tensors)
         self._take_up_record(saved.live_rows)
+
+    def follow(self, saved: checkpoint.Checkpoint) -> None:
+        """Continue the networks of an earlier stage. Log Z and the values' level are found anew, as
+        the rewards are others."""
+        tensors = {k: v for k, v in saved.tensors.items() if not k.startswith(NOT_FOLLOWED)}
+        for name in tensors:
+            if name.endswith("level_known"):
+                tensors[name] = np.array(False)
+        self.learning.import_tensors(tensors, saved.counters["updates"])
+        self.tally.updates = self.updates_before = saved.counters["updates"]
 
     def start_anew(self) -> None:
         """Continue with the record of a run that ended before its first checkpoint."""
@@ -336,4 +362,5 @@ class Training(ABC):
         self.take_learned(None)
         self.replay.flush()
         config = to_toml(self.run_config)
-        return take_snapshot(self.learning, self.replay, self.tally, self.temperature, config)
+        taken = take_snapshot(self.learning, self.replay, self.tally, self.temperature, config)
+        return replace(taken, tensors=taken.tensors | self.plateau.state())

@@ -23,6 +23,7 @@ from sequence_tutor.distributed.replay.record.reload import scores_of_table
 from sequence_tutor.distributed.run_directory.earlier_run import (
     EarlierRun,
     LackingValues,
+    NothingOfUseError,
     earlier_run,
 )
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart, read_scored, to_scored
@@ -61,6 +62,17 @@ def read_known(
             f"--rescore is for components that {start.where} lacks, and it has all: leave it out"
         )
     return _Earlier(earlier, rescore, run)
+
+
+def read_stage(before: Location, rescore: int, run: RunConfig, prior: Prior) -> KnownRows | None:
+    """Read what the stage before has scored; `rescore` as in `read_known`. It may be nothing that
+    this stage can use. Raises ConfigError if the record can't be read."""
+    try:
+        earlier = earlier_run(WarmStart(before), run, prior.encoding)
+    except NothingOfUseError:
+        return None
+    assert earlier is not None
+    return _Earlier(earlier, rescore, run, needed=False)
 
 
 class KnownRows(Protocol):
@@ -102,8 +114,10 @@ class _Table:
 class _Earlier:
     """Rows of an earlier run, with the rewards of this one."""
 
-    def __init__(self, earlier: EarlierRun, rescore: int | None, run: RunConfig) -> None:
-        self._earlier, self._run = earlier, run
+    def __init__(
+        self, earlier: EarlierRun, rescore: int | None, run: RunConfig, needed: bool = True
+    ) -> None:
+        self._earlier, self._run, self._needed = earlier, run, needed
         self._lacking = earlier.lacking()
         if len(self._lacking) and rescore is None:
             raise ConfigError(
@@ -132,7 +146,7 @@ class _Earlier:
                 f"{left_out:,} sequences of {earlier.where} lack a value that this reward needs; "
                 "they are scored if they are proposed again",
             )
-        if not len(rows):
+        if not len(rows) and self._needed:
             raise ConfigError(f"the run can't use any score of {earlier.where}")
         return rows
 

@@ -3,6 +3,9 @@
 RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/
       top.csv  best/  samples/  and, with aggregate = "pareto", pareto.csv
 
+With stages, each is such a directory, RUN/stage-1/ and so on, and RUN has the policy and top.csv of
+the last.
+
 Every mistake in the config or the files raises before a cluster is started. A run that fails leaves
 its scores on record, and `--resume` continues it.
 """
@@ -20,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.engine import engine_of
-from sequence_tutor.distributed.commands.known_rows import print_plainly, read_known
+from sequence_tutor.distributed.commands.known_rows import print_plainly, read_known, read_stage
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.generating.genetic import GENETIC
 from sequence_tutor.distributed.generating.proposers import check_proposers
 from sequence_tutor.distributed.metrics.display import Display, Progress
+from sequence_tutor.distributed.population import policy_name
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
@@ -46,6 +50,7 @@ from sequence_tutor.distributed.run_directory.starting_prior import check_prior,
 from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
+from sequence_tutor.distributed.stages import stage_runs
 from sequence_tutor.distributed.stop_signal import RunError, StopRequest
 from sequence_tutor.distributed.types import POLICY
 from sequence_tutor.policies.files.storage import Location, Where
@@ -56,6 +61,10 @@ if TYPE_CHECKING:
 
 # Seconds between two attempts at a checkpoint, and seconds of failures after which the run ends.
 SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
+# Why a run ended that was stopped.
+STOPPED = "stopped on request"
+# Folder of a stage, and the file in it that says that the stage is over.
+STAGE, DONE = "stage-{}", "_ENDED"
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,8 @@ class Options:
     """Sequences each of prior and policy to score at the end, beyond the budget."""
     local: bool = False
     """Whether to run in this process, without Ray."""
+    follows: Location | None = None
+    """The run of the stage before, whose policy and scores this one begins with."""
 
 
 def optimize(
@@ -101,6 +112,8 @@ def optimize_rounds(
     fails for too long; OSError if the files that are left can't be uploaded.
     """
     options = options or Options()
+    if run.stage:
+        return (yield from _stages(run, Location(where), console, options))
     engine = engine_of(options.local)
     run = engine.prepare(run).with_pins()
     import_in_background(*engine.heavy)
@@ -121,7 +134,11 @@ def optimize_rounds(
         reward = stack.enter_context(engine.reward(run))
         prior, domain = starting_prior(run), run.domain
         known = None
-        if options.warm_start is not None:
+        before = None
+        if options.follows is not None:
+            before = checkpoint.read(checkpoint.complete(options.follows / "checkpoints")[-1])
+            known = read_stage(options.follows, options.rescore or 0, run, prior)
+        elif options.warm_start is not None:
             start = WarmStart.of(options.warm_start)
             known = read_known(start, options.rescore, run, prior, domain)
         stop = stack.enter_context(StopRequest())
@@ -134,6 +151,8 @@ def optimize_rounds(
         rows = None if known is None else known.rows(out, options.local, console)
         training = engine.build(run, out)
         try:
+            if before is not None:
+                training.follow(before)
             if options.resume:
                 _load_or_start(training, out)
             if rows is not None:
@@ -172,6 +191,57 @@ def optimize_rounds(
             retry_storage(lambda: place.write(text), f"write {place}", console)
         summary = summarize(run, work, reason, metrics, top, prior, policy, domain, rewards, front)
         return replace(summary, shown=[*summary.shown, *filter(None, [unlearned])])
+
+
+def _stages(
+    run: RunConfig, out: Location, console: Console, options: Options
+) -> Generator[Any, None, RunSummary]:
+    """Run the stages that aren't finished, and put the results of the last one into `out` too."""
+    engine, runs = engine_of(options.local), stage_runs(run)
+    for stage_run in [run, *runs]:  # a mistake in a later stage should raise now
+        check_prior(stage_run)
+        check_proposers(stage_run)
+        worth_of(stage_run)
+        call_order(stage_run.reward, run.domain.name)
+        engine.prepare(stage_run)
+    with engine.reward(run):  # which compiles it
+        starting_prior(run)
+    check_directory(run, out, options.resume)
+    out.make()
+    (out / "config.toml").write(to_toml(run))
+    first, summary = options, None
+    for number, (one, stage) in enumerate(zip(runs, run.stage, strict=True), start=1):
+        here, last = out / STAGE.format(number), number == len(runs)
+        begun = (here / "config.toml").is_file()
+        if not last and begun and (here / DONE).is_file():
+            continue
+        options = replace(first, resume=begun, retry_failed=first.retry_failed and begun)
+        if number > 1:
+            before = out / STAGE.format(number - 1)
+            options = replace(options, warm_start=None, rescore=stage.rescore, follows=before)
+        if not last:
+            options = replace(options, report_samples=0)
+        print_plainly(console, f"stage {number} of {len(runs)}, into {here}")
+        summary = yield from optimize_rounds(one, here, console, options)
+        if summary.reason == STOPPED:
+            return summary
+        (here / DONE).write(f"{summary.reason}\n")
+        if not last:
+            print_plainly(console, f"stage {number}: {summary.reason}")
+    assert summary is not None
+    for name in [*map(policy_name, range(len(run.learner.population))), "top.csv"]:
+        _copy(out / STAGE.format(len(runs)) / name, out / name)
+    return summary
+
+
+def _copy(source: Location, target: Location) -> None:
+    """Copy a file, or the files of a folder."""
+    if not source.is_dir():
+        target.write(source.read())
+        return
+    target.make()
+    for name in source.names():
+        _copy(source / name, target / name)
 
 
 def _check_parents(run: RunConfig) -> None:
@@ -300,7 +370,7 @@ class _Saves:
 def _reason(limit: str, metrics: Metrics) -> str:
     """Why a run ended. limit: the limit that it has reached; "" if it was stopped on request."""
     if not limit:
-        return "stopped on request"
+        return STOPPED
     if limit == "stop.scores":
         return "budget used"
     if limit == "stop.sequences":

@@ -63,12 +63,16 @@ class _Columns:
     """float32 [B,T] by the earlier run's components that judge by the step, NaN after the end."""
 
 
+class NothingOfUseError(ConfigError):
+    """An earlier run has no score that this one can use."""
+
+
 class EarlierRun:
     """The rows of an earlier run, with the rewards that `run` gives them.
 
     where: its directory, with the config `before`. missing: keys of the components of `run` whose
     values the earlier run hasn't. same_reward: whether its rewards are those of `run`. Raises
-    ConfigError where it has nothing of use, or its record can't be read.
+    NothingOfUseError, or ConfigError where its record can't be read.
     """
 
     def __init__(
@@ -85,9 +89,9 @@ class EarlierRun:
         self.same_reward = before.reward.identity() == run.reward.identity()
         self._known = values_on_record(run.reward, before.reward, domain)
         self.missing = [key for key in self._objective.keys if key not in self._known]
-        told_alike = before.reward.told_apart == run.reward.told_apart
+        rules = [(one.told_apart, one.window) for one in (before.reward, run.reward)]
         if not self._known:
-            raise ConfigError(
+            raise NothingOfUseError(
                 f"the [reward] of {where} has none of this run's components "
                 f"({', '.join(self.missing)}); to learn from its rewards as they are, give "
                 "--reward-column reward"
@@ -97,8 +101,8 @@ class EarlierRun:
         except RecordError as error:
             raise ConfigError(str(error)) from error
         if not len(self):
-            raise ConfigError(f"{record} has no valid row of the [reward] of {where}")
-        if not told_alike:
+            raise NothingOfUseError(f"{record} has no valid row of the [reward] of {where}")
+        if rules[0] != rules[1]:
             self._columns = _told_apart(self._columns, run.domain)
         found = [
             spelled(encoding, sequence, key)

@@ -10,17 +10,14 @@ from rdkit import Chem
 from sequence_tutor.rewards.given_parts import GivenParts
 from sequence_tutor.rewards.molecules.given_parts.cutting import Cutter, dummies_of, pieces
 from sequence_tutor.rewards.molecules.given_parts.spelling import (
-    DUMMY,
     after_dummy,
     attachment_points,
+    ending_at,
     open_rings,
     renumbered,
     rooted,
 )
 from sequence_tutor.rewards.molecules.identity import identify, read
-
-# Random spellings of a fragment or linker that are tried until the dummy is at the end.
-SPELLINGS = 300
 
 
 class Fragments(GivenParts):
@@ -30,7 +27,7 @@ class Fragments(GivenParts):
         if len(smiles) != 2:
             raise ValueError(f"fragments needs two of them, not {len(smiles)}")
         (first, ends), (second, begins) = map(_fragment, smiles)
-        before = _ending_at(first, ends)
+        before = ending_at(first, ends)
         after = after_dummy(rooted(second, begins))
         if before is None or after is None:
             raise ValueError(
@@ -63,7 +60,7 @@ class Fragments(GivenParts):
         if not linkers:
             return None
         dummies = dummies_of(linkers[0])
-        linker = _ending_at(linkers[0], dummies[2], dummies[1], random)
+        linker = ending_at(linkers[0], dummies[2], dummies[1], random)
         linker = None if linker is None else after_dummy(linker)
         linker = None if linker is None else renumbered(linker, open_rings(self.texts[0]))
         return None if linker is None else self.texts[0] + linker + self.texts[1]
@@ -83,30 +80,3 @@ def _fragment(smiles: str) -> tuple[Chem.Mol, int]:
             "where the linker is to be bonded"
         )
     return mol, dummies[0]
-
-
-def _ending_at(
-    mol: Chem.Mol,
-    dummy: int,
-    start: int | None = None,
-    random: np.random.Generator | None = None,
-) -> str | None:
-    """A text that ends with this dummy, which is left out, and begins with `start`, if given; None
-    where none was found."""
-    draws = np.random.default_rng(0) if random is None else random
-    others = [a for a in range(mol.GetNumAtoms()) if a != dummy]
-    marked = Chem.Mol(mol)
-    for _ in range(SPELLINGS):
-        root = int(draws.choice(others)) if start is None else start
-        order = draws.permutation(marked.GetNumAtoms())
-        mixed = Chem.RenumberAtoms(marked, order.tolist())
-        for one in mixed.GetAtoms():
-            one.SetAtomMapNum(0)
-            if one.GetAtomicNum() == 0:
-                one.SetIsotope(0)
-        place = int(np.flatnonzero(order == root)[0])
-        text = str(Chem.MolToSmiles(mixed, rootedAtAtom=place, canonical=False))
-        last = [found for found in DUMMY.finditer(text) if found.end() == len(text)]
-        if last:
-            return text[: last[0].start()]
-    return None

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from rdkit import Chem
+from rdkit import Chem, rdBase
 
 # A dummy atom in a text of RDKit, and a ring bond's number.
 DUMMY = re.compile(r"\[\d*\*(?::\d+)?\]|\*")
 _TOKEN = re.compile(r"\[[^\[\]]+\]|%\d\d|\d|.")
 _LAST_DIGIT = 99
+# Random spellings that are tried until a dummy is at the end.
+SPELLINGS = 300
 
 
 def attachment_points(mol: Chem.Mol) -> list[int]:
@@ -30,8 +32,8 @@ def attachment_points(mol: Chem.Mol) -> list[int]:
 
 
 def rooted(mol: Chem.Mol, atom: int, random: np.random.Generator | None = None) -> str:
-    """A text that begins with an atom; always the same one without `random`. Without the class of
-    the dummies, so that their numbers don't matter."""
+    """A text that begins with an atom; always the same one without `random`. Without the numbers of
+    the dummies."""
     plain = Chem.Mol(mol)
     for one in plain.GetAtoms():
         one.SetAtomMapNum(0)
@@ -39,10 +41,27 @@ def rooted(mol: Chem.Mol, atom: int, random: np.random.Generator | None = None) 
             one.SetIsotope(0)
     if random is None:
         return str(Chem.MolToSmiles(plain, rootedAtAtom=atom))
-    order = random.permutation(plain.GetNumAtoms())
-    mixed = Chem.RenumberAtoms(plain, order.tolist())
-    place = int(np.flatnonzero(order == atom)[0])
-    return str(Chem.MolToSmiles(mixed, rootedAtAtom=place, canonical=False))
+    rdBase.SeedRandomNumberGenerator(int(random.integers(1, 2**31 - 1)))
+    return str(Chem.MolToSmiles(plain, rootedAtAtom=atom, canonical=False, doRandom=True))
+
+
+def ending_at(
+    mol: Chem.Mol,
+    dummy: int,
+    start: int | None = None,
+    random: np.random.Generator | None = None,
+) -> str | None:
+    """A text that ends with a dummy, which is left out, and begins with `start`, if given; None
+    where none was found. Always the same one without `random`."""
+    random = np.random.default_rng(0) if random is None else random
+    others = [a for a in range(mol.GetNumAtoms()) if a != dummy]
+    for _ in range(SPELLINGS):
+        text = rooted(mol, int(random.choice(others)) if start is None else start, random)
+        dummies = list(DUMMY.finditer(text))
+        # of a linker, which begins with the other dummy
+        if dummies[-1].end() == len(text) and len(dummies) == 1 + (start is not None):
+            return text[: dummies[-1].start()]
+    return None
 
 
 def after_dummy(text: str) -> str | None:

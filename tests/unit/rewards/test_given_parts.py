@@ -44,7 +44,7 @@ def test_molecules_of_a_series_are_spelled_by_the_scaffold(smiles: str):
     others = {scaffold.spell(smiles, random) for _ in range(20)}
     assert all(t is not None and filled(scaffold, t) for t in others)
     assert {Chem.CanonSmiles(t) for t in others} == {key}
-    if len(smiles) > 30:
+    if smiles == SERIES[-1]:
         assert len(others) > 1
 
 
