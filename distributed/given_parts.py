@@ -6,27 +6,38 @@ parts ask for it. All processes use the same, so rows of any origin can be learn
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.policies.encodings.base import Encoding, Episodes, Starts
+from sequence_tutor.policies.encodings.smiles import SmilesEncoding
 from sequence_tutor.policies.encodings.template import Template, TemplateEncoding
 from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
 from sequence_tutor.rewards.base import Domain
-from sequence_tutor.rewards.given_parts import GivenParts
+from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.given_parts import GivenParts, Spelling
 
-# The part of a lead's text that is given, at least and at most; with all of it the lead itself may
-# come out.
-LEAST_GIVEN, MOST_GIVEN = 0.4, 1.0
-# Share of the policy's episodes that begin like a lead.
-LIKE_A_LEAD = 0.5
+if TYPE_CHECKING:
+    from sequence_tutor.policies.prior import Prior
+
+# Nats between the most likely spelling of given parts and one that is as good.
+ABOUT_AS_LIKELY = 1.0
+# The part of a lead's text that is given, at least and at most. Much of it, as a molecule with half
+# of a lead's atoms is seldom similar to it.
+LEAST_GIVEN, MOST_GIVEN = 0.6, 0.95
+# Share of the policy's episodes that begin like a lead; the others tell the KL.
+LIKE_A_LEAD = 0.9
+# Episodes that are generated for each that is wanted; those near a lead are taken first.
+TRIES = 3
 
 
 class SpellingEncoding(TemplateEncoding):
     """Spells every sequence that has the given parts as the template asks for it."""
 
     def __init__(self, inner: Encoding, parts: GivenParts) -> None:
-        super().__init__(inner, Template(tuple(parts.texts), parts.gaps))  # type: ignore[arg-type]
+        super().__init__(inner, Template(*parts.spelling))  # type: ignore[arg-type]
         self.parts = parts
 
     def encode(self, sequence: str) -> np.ndarray:
@@ -40,58 +51,98 @@ class SpellingEncoding(TemplateEncoding):
         return super().encode(text)
 
 
-def run_encoding(run: RunConfig, encoding: Encoding) -> Encoding:
-    """The encoding of a run whose prior has this one. Raises ValueError where the given parts don't
-    fit the prior."""
-    parts = given_parts(run)
-    if isinstance(encoding, TemplateEncoding):
-        own = None if parts is None else Template(tuple(parts.texts), parts.gaps)  # type: ignore[arg-type]
-        if own != encoding.template:
-            raise ValueError(
-                f"prior {run.prior} was tuned with given parts: give the same [generate] here"
-            )
-        encoding = encoding.inner
+def run_encoding(run: RunConfig, prior: Prior) -> Encoding:
+    """The encoding of a run with this prior. Raises ValueError where the given parts don't fit the
+    prior."""
+    given = {} if run.generate is None else run.generate.parts
+    try:
+        return _encoding(prior, given, run.domain)
+    except ValueError as error:
+        raise ValueError(f"[generate] with prior {run.prior}: {error}") from error
+
+
+def sampling_encoding(prior: Prior, given: dict[str, Any]) -> Encoding:
+    """The encoding of samples that have given parts, by their key of [generate]; without any it is
+    what the prior has. Raises ValueError."""
+    if not given:
+        return prior.encoding
+    if len(given) > 1:
+        raise ValueError(f"give one of {' and '.join(given)}: each says how all begin")
+    return _encoding(prior, given, domain_of(prior.encoding.name))
+
+
+def _encoding(prior: Prior, given: dict[str, Any], domain: Domain) -> Encoding:
+    encoding, parts = prior.encoding, domain.given_parts(**given) if given else None
+    if not isinstance(encoding, TemplateEncoding):
+        return encoding if parts is None else _best_spelled(prior, parts)
     if parts is None:
-        return encoding
-    try:
-        return SpellingEncoding(encoding, parts)
-    except UnknownTokenError as error:
+        raise ValueError("this policy was tuned with given parts: give the same here")
+    template = encoding.template
+    return SpellingEncoding(
+        encoding.inner, parts.spelled_as(Spelling(template.texts, template.gaps))
+    )
+
+
+def _best_spelled(prior: Prior, parts: GivenParts) -> Encoding:
+    """The parts as the prior would most likely write them: it knows what to write in the gaps of
+    what it has seen. Of spellings that are about as likely the first is taken."""
+    texts, spellings = [], []
+    lacking = ""
+    for spelling in parts.spellings:
+        text = parts.example(spelling)
+        try:
+            prior.encoding.encode(text)
+        except UnknownTokenError as error:
+            lacking = error.token
+            continue
+        texts.append(text)
+        spellings.append(spelling)
+    if not spellings:
         raise ValueError(
-            f"[generate]: prior {run.prior} lacks the token {error.token!r} of a given part; give "
-            "a part without it, or train a prior on data that has it"
-        ) from error
-    except ValueError as error:
-        raise ValueError(f"[generate]: {error}") from error
-
-
-def given_parts(run: RunConfig) -> GivenParts | None:
-    """What every sequence of a run must have; None where that is nothing. Raises ValueError."""
-    given = run.generate
-    if given is None or not given.parts:
-        return None
-    try:
-        return run.domain.given_parts(**given.parts)
-    except ValueError as error:
-        raise ValueError(f"[generate]: {error}") from error
+            f"the prior lacks the token {lacking!r} of a given part; give a part without it, or "
+            "train a prior on data that has it"
+        )
+    likely = prior.log_prob(texts)
+    best = int(np.flatnonzero(likely > likely.max() - ABOUT_AS_LIKELY)[0])
+    return SpellingEncoding(prior.encoding, parts.spelled_as(spellings[best]))
 
 
 class LeadStarts:
-    """Beginnings of random spellings of leads, cut at random, which the policy completes."""
+    """Beginnings of random spellings of leads, cut at random, which the policy completes. What may
+    follow is what the grammar of the texts allows: a prior has hardly seen such beginnings.
+
+    domain: with the window around the leads.
+    """
 
     def __init__(self, leads: tuple[str, ...], domain: Domain, encoding: Encoding) -> None:
         self._leads, self._domain, self._encoding = leads, domain, encoding
+        self._grammar = encoding.grammar if isinstance(encoding, SmilesEncoding) else None
 
-    def draw(self, n: int, random: np.random.Generator) -> list[np.ndarray]:
-        """int16 [T] actions for each of n episodes; none for those that begin freely."""
-        return [
+    def nearest(self, episodes: Episodes, n: int) -> Episodes:
+        """Of B episodes n: those in the window first, each molecule once."""
+        texts = [
+            self._encoding.decode(tokens[:length])
+            for tokens, length in zip(episodes.tokens, episodes.lengths, strict=True)
+        ]
+        with self._domain.quiet():
+            keys = [self._domain.key(text) for text in texts]
+        first = {key: i for i, key in reversed(list(enumerate(keys))) if key is not None}
+        near = sorted(first.values())
+        rows = np.array([*near, *np.setdiff1d(np.arange(len(keys)), near)][:n], np.int64)
+        return Episodes(episodes.tokens[rows], episodes.lengths[rows], episodes.log_probs[rows])
+
+    def draw(self, n: int, random: np.random.Generator) -> Starts:
+        """Those of n episodes; some begin freely."""
+        starts = [
             self._start(random) if random.random() < LIKE_A_LEAD else np.zeros(0, np.int16)
             for _ in range(n)
         ]
+        return Starts(starts, self._grammar)
 
     def _start(self, random: np.random.Generator) -> np.ndarray:
         lead = self._leads[int(random.integers(len(self._leads)))]
         share = random.uniform(LEAST_GIVEN, MOST_GIVEN)
-        text = self._domain.rewrite(lead, random) or lead
+        text = self._domain.within(None).rewrite(lead, random) or lead
         try:
             actions = self._encoding.encode(text)
         except ValueError:  # a token that the vocabulary lacks
@@ -99,6 +150,8 @@ class LeadStarts:
         if self._encoding.vocabulary.end_id is not None:
             actions = actions[:-1]
         given = actions[: int(share * len(actions))]
+        if self._grammar is not None and not self._grammar.begins(given):
+            return given[:0]
         return given if len(given) < self._encoding.max_length else given[:0]
 
 
@@ -107,4 +160,4 @@ def lead_starts(run: RunConfig, encoding: Encoding) -> LeadStarts | None:
     near = None if run.generate is None else run.generate.near
     if near is None or isinstance(encoding, TemplateEncoding):
         return None
-    return LeadStarts(near.leads, run.domain.within(None), encoding)
+    return LeadStarts(near.leads, run.domain, encoding)

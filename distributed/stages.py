@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sequence_tutor.distributed.config import RunConfig, StageConfig
+from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, sentence
+from sequence_tutor.distributed.stage_config import StageConfig
 from sequence_tutor.rewards.names import unknown
 
 # Settings of the learner that a stage can't change: the networks and their optimisers go on.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sequence_tutor.policies.encodings.base import Encoding, Episodes
+from sequence_tutor.policies.encodings.base import Encoding, Episodes, Starts
 from sequence_tutor.policies.encodings.constraint import Constraint
 from sequence_tutor.policies.kernels.device import bfloat16_is_fast
 from sequence_tutor.policies.kernels.stepper import stepper_of
@@ -52,10 +51,10 @@ class Sampler:
         self,
         batch: int,
         generator: torch.Generator | None = None,
-        starts: Sequence[np.ndarray] | None = None,
+        starts: Starts | None = None,
     ) -> Episodes:
-        """Draw `batch` episodes; `generator` is on the CPU. starts: int [T] the first actions of
-        each episode, which aren't drawn and have probability 1; there may be none.
+        """Draw `batch` episodes; `generator` is on the CPU. starts: how they begin; what is given
+        has probability 1, and what follows that of the policy normalised over what is allowed.
 
         Raises FloatingPointError where a network's outputs are not finite, and ValueError on a GPU
         with a constraint or starts.
@@ -120,19 +119,22 @@ class Sampler:
 
 
 class _Given:
-    """What is given of the episodes of a batch: by the constraint, and as their first actions."""
+    """What is given of the episodes of a batch: by the constraint, and as their first actions. The
+    constraint of `starts` holds for the episodes that have first actions."""
 
-    def __init__(
-        self, constraint: Constraint | None, starts: Sequence[np.ndarray] | None, batch: int
-    ) -> None:
-        self._constraint = constraint
-        self._states = np.full(batch, 0 if constraint is None else constraint.start)
+    def __init__(self, constraint: Constraint | None, starts: Starts | None, batch: int) -> None:
+        self._constraint, self._bound = constraint, np.ones(batch, bool)
         self._starts = None
         if starts is not None:
-            longest = max(map(len, starts), default=0)
+            longest = max(map(len, starts.actions), default=0)
             self._starts = np.full((batch, longest), -1, np.int64)
-            for row, start in zip(self._starts, starts, strict=True):
+            for row, start in zip(self._starts, starts.actions, strict=True):
                 row[: len(start)] = start
+            if constraint is None:
+                self._constraint = starts.constraint
+                self._bound = np.array([len(start) > 0 for start in starts.actions], bool)
+        first = 0 if self._constraint is None else self._constraint.start
+        self._states = np.full(batch, first)
 
     def allowed(
         self, logits: Tensor, row_of: Tensor, episodes: Tensor, step: int
@@ -141,27 +143,30 @@ class _Given:
         where something is given at this step, outputs of each episode, [R,V], with low numbers for
         what isn't allowed."""
         at = episodes.numpy()
-        allowed = None
+        if self._constraint is None and (self._starts is None or step >= self._starts.shape[1]):
+            return logits, row_of
+        allowed = np.ones((len(at), logits.shape[1]), bool)
         if self._constraint is not None:
-            allowed = self._constraint.allowed(self._states[at], step)
+            bound = np.flatnonzero(self._bound[at])
+            allowed[bound] = self._constraint.allowed(self._states[at[bound]], step)
         if self._starts is not None and step < self._starts.shape[1]:
             first = self._starts[at, step]
             rows = np.flatnonzero(first >= 0)
-            if allowed is None:
-                allowed = np.ones((len(at), logits.shape[1]), bool)
             allowed[rows] = False
             allowed[rows, first[rows]] = True
-        if allowed is None:
-            return logits, row_of
         return allowed_only(logits[row_of], torch.from_numpy(allowed)), torch.arange(len(at))
 
     def going_on(self, actions: Tensor, episodes: Tensor, end_id: int | None) -> Tensor | None:
         """bool [R]: whether the episodes go on after these actions; None where all do."""
         if self._constraint is None:
             return None if end_id is None else actions != end_id
-        at = episodes.numpy()
-        self._states[at] = self._constraint.advance(self._states[at], actions.numpy())
-        return torch.from_numpy(~self._constraint.over(self._states[at]))
+        at, taken = episodes.numpy(), actions.numpy()
+        goes_on = np.ones(len(at), bool) if end_id is None else taken != end_id
+        bound = np.flatnonzero(self._bound[at])
+        states = self._constraint.advance(self._states[at[bound]], taken[bound])
+        self._states[at[bound]] = states
+        goes_on[bound] = ~self._constraint.over(states)
+        return torch.from_numpy(goes_on)
 
 
 def _next_rows(row_of: Tensor, actions: Tensor, vocabulary: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,27 +8,72 @@ parts are spelled so that they begin and go on as the texts say.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
 
-class GivenParts(ABC):
-    """K + 1 texts and the ends of the K gaps between them."""
+class Spelling(NamedTuple):
+    """K + 1 given texts and the ends of the K gaps between them."""
 
     texts: tuple[str, ...]
     """The given texts, in order; a text may be empty."""
     gaps: tuple[str, ...]
     """How each gap ends, as in `policies.encodings.template.Template`."""
+
+
+class GivenParts(ABC):
+    """What is given, in one of its spellings.
+
+    spellings: all of them; the one that a prior is used to is the best. respells: whether `spell`
+    finds a spelling of every sequence that has the given parts. filling: a short text for a gap,
+    so that spellings can be compared.
+    """
+
     respells: ClassVar[bool] = True
-    """Whether `spell` finds a spelling of every sequence that has the given parts."""
+    filling: ClassVar[str]
+
+    def __init__(self, spellings: Sequence[Spelling]) -> None:
+        self.spellings, self.spelling = list(spellings), spellings[0]
+
+    def spelled_as(self, spelling: Spelling) -> Self:
+        """The same parts in another of their spellings. Raises ValueError for none of them."""
+        if spelling not in self.spellings:
+            raise ValueError("the given parts are others")
+        found = copy(self)
+        found.spelling = spelling
+        return found
+
+    def example(self, spelling: Spelling) -> str:
+        """A text with these given texts and little between them."""
+        text = spelling.texts[0]
+        for gap, following in zip(spelling.gaps, spelling.texts[1:], strict=True):
+            text += self.filling + (")" if gap == "branch" else "") + following
+        return text
 
     @abstractmethod
     def spell(self, sequence: str, random: np.random.Generator | None = None) -> str | None:
         """A spelling of a valid sequence that has the given texts in their places: always the same
-        one without `random`. None where the sequence doesn't have them, or nothing else may be
-        bonded to where it is."""
+        one without `random`. None where the sequence doesn't have them, or has something bonded
+        elsewhere to them."""
+
+
+class Start(GivenParts):
+    """A text that every sequence begins with."""
+
+    respells, filling = False, ""
+
+    def __init__(self, text: str) -> None:
+        if not text:
+            raise ValueError("start is empty: give the text that every sequence begins with")
+        super().__init__([Spelling((text, ""), ("rest",))])
+
+    def spell(self, sequence: str, random: np.random.Generator | None = None) -> str | None:
+        """The sequence itself, where it begins so."""
+        return sequence if sequence.startswith(self.spelling.texts[0]) else None
 
 
 @dataclass(frozen=True)
@@ -47,18 +92,3 @@ class Window:
         if self.low <= similarity <= self.high:
             return ""
         return f"similarity {similarity:.2f} to the lead isn't in {self.low:g} to {self.high:g}"
-
-
-class Start(GivenParts):
-    """A text that every sequence begins with."""
-
-    respells = False
-
-    def __init__(self, text: str) -> None:
-        if not text:
-            raise ValueError("start is empty: give the text that every sequence begins with")
-        self.texts, self.gaps = (text, ""), ("rest",)
-
-    def spell(self, sequence: str, random: np.random.Generator | None = None) -> str | None:
-        """The sequence itself, where it begins so."""
-        return sequence if sequence.startswith(self.texts[0]) else None

@@ -180,8 +180,16 @@ def sample(
     render: Annotated[
         Path | None, typer.Option(help="Directory for pictures, and MIDI and WAV of melodies.")
     ] = None,
+    scaffold: Annotated[
+        str | None, typer.Option(help="Decorate this SMILES at its points, such as \\[*:1].")
+    ] = None,
+    fragments: Annotated[
+        list[str] | None, typer.Option("--fragment", help="Link two SMILES: give it twice.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="What every sequence begins with.")] = None,
 ) -> None:
     """Generate sequences."""
+    from sequence_tutor.distributed.given_parts import sampling_encoding
     from sequence_tutor.policies.prior import load_prior
     from sequence_tutor.rewards.domains import domain_of
 
@@ -192,6 +200,8 @@ def sample(
         raise ValueError(f"{render} exists already; choose another --render")
     if max_length is not None:
         loaded.encoding.max_length = max_length
+    given = {"scaffold": scaffold, "fragments": fragments, "start": start}
+    loaded.encoding = sampling_encoding(loaded, {k: v for k, v in given.items() if v})
     sequences = loaded.sample(n or (1000 if render is None else 10), seed)
     if render is not None:
         Console(stderr=True, markup=False).print(

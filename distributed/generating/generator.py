@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from sequence_tutor.distributed.config import ActorsConfig
-from sequence_tutor.distributed.given_parts import LeadStarts
+from sequence_tutor.distributed.given_parts import TRIES, LeadStarts
 from sequence_tutor.distributed.learner_config import LearnerConfig
 from sequence_tutor.distributed.population import part_of, policy_name
 from sequence_tutor.distributed.types import ActorReport, Generated, Weights
-from sequence_tutor.policies.encodings.base import Episodes
+from sequence_tutor.policies.encodings.base import Episodes, Starts
 from sequence_tutor.policies.kernels.device import autocast
 from sequence_tutor.policies.prior import Prior, as_tensors, token_log_probs
 from sequence_tutor.policies.sampler import Sampler
@@ -91,19 +91,23 @@ class Generator:
         self._load(member)
         started = time.perf_counter()
         size = self.batch if n is None else n
-        starts = None
+        starts, tries = None, size
         if self._starts is not None:
-            starts = self._starts.draw(size, np.random.default_rng(seeds))
-        episodes = self._sampler.sample(size, generator, starts)
+            tries = TRIES * size
+            starts = self._starts.draw(tries, np.random.default_rng(seeds))
+        episodes = self._sampler.sample(tries, generator, starts)
         seconds = time.perf_counter() - started
         if n is None:
             self.batch = self._next_batch(seconds)
+        kl = self._kl_to_prior(episodes, starts)
+        if self._starts is not None:
+            episodes = self._starts.nearest(episodes, size)
         report = ActorReport(
             worker=self._worker,
             rows=len(episodes.lengths),
             version=self.version,
             seconds=seconds,
-            kl_to_prior=self._kl_to_prior(episodes, starts),
+            kl_to_prior=kl,
             source=policy_name(member),
         )
         return report, Generated.by_one(episodes, self.version, actor_id, report.source, seconds)
@@ -114,12 +118,12 @@ class Generator:
         fitting = int(self.batch * min(2.0, BATCH_S / max(seconds, 1e-6)))
         return int(max(self._actors.batch, min(fitting, self._actors.largest_batch)))
 
-    def _kl_to_prior(self, episodes: Episodes, starts: Sequence[np.ndarray] | None) -> float:
+    def _kl_to_prior(self, episodes: Episodes, starts: Starts | None) -> float:
         """Mean over episodes of log pi(tau) - log p(tau), nats: an unbiased estimate of the KL. Of
         the episodes that the policy began itself; NaN where there are none."""
         own = np.arange(len(episodes.lengths))
         if starts is not None:
-            own = own[[not len(start) for start in starts]]
+            own = own[[not len(start) for start in starts.actions]]
         rows = own[:: self._kl_every]
         if not len(rows):
             return float("nan")

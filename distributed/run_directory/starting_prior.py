@@ -34,5 +34,5 @@ def starting_prior(run: RunConfig) -> Prior:
         )
     if run.max_length is not None:
         prior.encoding.max_length = run.max_length
-    prior.encoding = run_encoding(run, prior.encoding)
+    prior.encoding = run_encoding(run, prior)
     return prior

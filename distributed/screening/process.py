@@ -35,7 +35,7 @@ class ScreenProcess:
         self._id, self._calls = f"screen-{worker}-{uuid.uuid4().hex[:8]}", 0
         parts = fetch_prior(run_id)
         prior = build_prior(parts.metadata, as_tensors(parts.weights))
-        prior.encoding = run_encoding(run, prior.encoding)
+        prior.encoding = run_encoding(run, prior)
         torch.set_num_threads(1)
         screen = build_screen(run, prior, ray_replay(unpacked(shards)), directory)
         assert screen is not None

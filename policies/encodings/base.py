@@ -32,6 +32,16 @@ class Episodes:
     """float32 [B] log-probability of each episode under the policy that drew it, nats."""
 
 
+@dataclass(frozen=True)
+class Starts:
+    """How B episodes begin, if they don't begin freely."""
+
+    actions: Sequence[np.ndarray]
+    """int [T] the first actions of each episode, which aren't drawn; there may be none."""
+    constraint: Constraint | None = None
+    """What may follow first actions, beyond what the encoding allows; None for anything."""
+
+
 FOLDER = "/"
 
 

@@ -142,6 +142,15 @@ class Constraint:
             len(actions) == self._max_length and self._at_any_length(int(states[0]))
         )
 
+    def begins(self, actions: np.ndarray) -> bool:
+        """Whether an episode may begin with these actions, int [T]."""
+        states = np.full(1, self.start)
+        for t, action in enumerate(actions.astype(np.int64)):
+            if not self.allowed(states, t)[0, action]:
+                return False
+            states = self.advance(states, np.array([action]))
+        return not self.over(states)[0]
+
     def _at_any_length(self, state: int) -> bool:
         """Whether the length alone ends the episode here."""
         part = self._parts[self._places[state][0]]

@@ -33,6 +33,7 @@ class Settings(NamedTuple):
     config: dict[str, Any]
     """The [reward] section as plain values."""
     told_apart: tuple[str, ...] | None
+    """As in `RewardConfig`."""
     window: Window | None
     """As in `RewardConfig`."""
     domain: str

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from rdkit import Chem
 
-from sequence_tutor.rewards.given_parts import GivenParts
+from sequence_tutor.rewards.given_parts import GivenParts, Spelling
 from sequence_tutor.rewards.molecules.given_parts.cutting import Cutter, dummies_of, pieces
 from sequence_tutor.rewards.molecules.given_parts.spelling import (
     after_dummy,
@@ -19,29 +19,40 @@ from sequence_tutor.rewards.molecules.given_parts.spelling import (
 )
 from sequence_tutor.rewards.molecules.identity import identify, read
 
+# Random spellings of a fragment that are looked at.
+SPELLINGS = 10
+
 
 class Fragments(GivenParts):
     """Links two fragments, SMILES with one dummy atom each. Raises ValueError with one sentence."""
 
+    filling = "C"
+
     def __init__(self, smiles: Sequence[str]) -> None:
         if len(smiles) != 2:
             raise ValueError(f"fragments needs two of them, not {len(smiles)}")
-        (first, ends), (second, begins) = map(_fragment, smiles)
-        before = ending_at(first, ends)
-        after = after_dummy(rooted(second, begins))
-        if before is None or after is None:
+        both = [_fragment(one) for one in smiles]
+        self._cutters = [Cutter(mol, [dummy]) for mol, dummy in both]
+        # which fragment comes first in each spelling
+        self._first: dict[Spelling, int] = {}
+        for first in (0, 1):
+            for before in _texts(*both[first], at_end=True):
+                for after in _texts(*both[1 - first], at_end=False):
+                    self._first.setdefault(Spelling((before, after), ("link",)), first)
+        if not self._first:
             raise ValueError(
                 f"fragments {list(smiles)!r}: no spelling has the attachment point at its end"
             )
-        self.texts, self.gaps = (before, after), ("link",)
-        self._cutters = [Cutter(first, [ends]), Cutter(second, [begins])]
+        super().__init__(list(self._first))
 
     def spell(self, sequence: str, random: np.random.Generator | None = None) -> str | None:
         """See `GivenParts`. The linker has at least one atom."""
         found = identify(sequence)
         if found.mol is None:
             return None
-        first, second = (list(cutter.matches(found.mol)) for cutter in self._cutters)
+        at = self._first[self.spelling]
+        cutters = self._cutters[at], self._cutters[1 - at]
+        first, second = (list(cutter.matches(found.mol)) for cutter in cutters)
         for atoms, away in first:
             for others, other_away in second:
                 bonds = [*away[0], *other_away[0]]
@@ -62,8 +73,9 @@ class Fragments(GivenParts):
         dummies = dummies_of(linkers[0])
         linker = ending_at(linkers[0], dummies[2], dummies[1], random)
         linker = None if linker is None else after_dummy(linker)
-        linker = None if linker is None else renumbered(linker, open_rings(self.texts[0]))
-        return None if linker is None else self.texts[0] + linker + self.texts[1]
+        before, after = self.spelling.texts
+        linker = None if linker is None else renumbered(linker, open_rings(before))
+        return None if linker is None else before + linker + after
 
 
 def _fragment(smiles: str) -> tuple[Chem.Mol, int]:
@@ -80,3 +92,17 @@ def _fragment(smiles: str) -> tuple[Chem.Mol, int]:
             "where the linker is to be bonded"
         )
     return mol, dummies[0]
+
+
+def _texts(mol: Chem.Mol, dummy: int, at_end: bool) -> list[str]:
+    """Up to SPELLINGS texts of a fragment without its dummy, which is at their end or beginning."""
+    random = np.random.default_rng(0)
+    found: dict[str, None] = {}
+    for i in range(SPELLINGS):
+        if at_end:
+            text = ending_at(mol, dummy, random=random)
+        else:
+            text = after_dummy(rooted(mol, dummy, random if i else None))
+        if text is not None:
+            found[text] = None
+    return list(found)

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 from rdkit import Chem
 
-from sequence_tutor.rewards.given_parts import GivenParts
+from sequence_tutor.rewards.given_parts import GivenParts, Spelling
 from sequence_tutor.rewards.molecules.given_parts.cutting import Cutter, dummies_of, pieces
 from sequence_tutor.rewards.molecules.given_parts.spelling import (
     DUMMY,
@@ -19,16 +19,15 @@ from sequence_tutor.rewards.molecules.given_parts.spelling import (
 )
 from sequence_tutor.rewards.molecules.identity import identify, read
 
-# Spellings of the scaffold among which the one is chosen whose gaps come last.
-SPELLINGS = 500
+# Random spellings of the scaffold, beside those from each of its atoms.
+SPELLINGS = 200
 
 
 class Scaffold(GivenParts):
-    """Decorates a scaffold, a SMILES with dummy atoms where something is to be bonded.
+    """Decorates a scaffold, a SMILES with dummy atoms where something is to be bonded. Raises
+    ValueError with one sentence."""
 
-    Of its spellings the one is taken whose gaps come last: the prior sees what is before a gap
-    alone. Raises ValueError with one sentence.
-    """
+    filling = "C"
 
     def __init__(self, smiles: str) -> None:
         mol, reason = read(smiles)
@@ -48,7 +47,7 @@ class Scaffold(GivenParts):
                 f"scaffold {smiles!r} is in several parts; two fragments to be linked are "
                 "generate.fragments"
             )
-        self.texts, self.gaps = _best_spelling(mol, dummies)
+        super().__init__(_spellings(mol, dummies))
         self._cutter, self._points = Cutter(mol, dummies), len(dummies)
 
     def spell(self, sequence: str, random: np.random.Generator | None = None) -> str | None:
@@ -91,10 +90,9 @@ class Scaffold(GivenParts):
     def _joined(
         self, substituents: list[Chem.Mol], random: np.random.Generator | None
     ) -> str | None:
-        text = self.texts[0]
-        for substituent, gap, following in zip(
-            substituents, self.gaps, self.texts[1:], strict=True
-        ):
+        texts, gaps = self.spelling
+        text = texts[0]
+        for substituent, gap, following in zip(substituents, gaps, texts[1:], strict=True):
             (dummy,) = dummies_of(substituent).values()
             own = after_dummy(rooted(substituent, dummy, random))
             own = None if own is None else renumbered(own, open_rings(text))
@@ -104,20 +102,24 @@ class Scaffold(GivenParts):
         return text
 
 
-def _best_spelling(mol: Chem.Mol, dummies: list[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _spellings(mol: Chem.Mol, dummies: list[int]) -> list[Spelling]:
+    """All spellings that were found, those with the later gaps first: the policy sees what is
+    before a gap alone."""
     random = np.random.default_rng(0)
     heavy = [a for a in range(mol.GetNumAtoms()) if a not in dummies]
-    spellings = [rooted(mol, atom) for atom in heavy]
-    spellings += [rooted(mol, heavy[i % len(heavy)], random) for i in range(SPELLINGS)]
-    best = max(sorted(set(spellings)), key=_lateness)
-    texts = DUMMY.split(best)
-    gaps = tuple("branch" if text else "end" for text in texts[1:])
+    texts = {rooted(mol, atom) for atom in heavy}
+    texts |= {rooted(mol, heavy[i % len(heavy)], random) for i in range(SPELLINGS)}
+    return [_cut(text) for text in sorted(texts, key=lambda text: (-_lateness(text), text))]
+
+
+def _cut(text: str) -> Spelling:
+    before, *after = DUMMY.split(text)
+    gaps = tuple("branch" if part else "end" for part in after)
     # the parenthesis that closes a branch is the policy's to write
-    texts = [texts[0], *(text.removeprefix(")") for text in texts[1:])]
-    return tuple(texts), gaps
+    return Spelling((before, *(part.removeprefix(")") for part in after)), gaps)
 
 
-def _lateness(text: str) -> tuple[float, int]:
-    """Mean place of the gaps as a share of the text, and whether the text ends with one."""
+def _lateness(text: str) -> float:
+    """Mean place of the gaps as a share of the text."""
     places = [found.end() / len(text) for found in DUMMY.finditer(text)]
-    return sum(places) / len(places), -len(text)
+    return sum(places) / len(places)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from sequence_tutor.policies.encodings.base import action_texts, pad
+from sequence_tutor.policies.encodings.base import Starts, action_texts, pad
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.encodings.registry import encoding_from_metadata, encoding_to_metadata
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding
@@ -207,7 +207,7 @@ def test_starts_of_single_episodes(network):
     encoding = SmilesEncoding(Vocabulary(TOKENS, end_id=0), 6)
     starts = [np.array([1, 3], np.int16), np.array([], np.int16), np.array([2], np.int16)]
     generator = torch.Generator().manual_seed(0)
-    episodes = Sampler(network, encoding).sample(3, generator, starts)
+    episodes = Sampler(network, encoding).sample(3, generator, Starts(starts))
     assert episodes.tokens[0, :2].tolist() == [1, 3] and episodes.tokens[2, 0] == 2
     whole = token_log_probs(network, episodes.tokens, episodes.lengths)
     given = token_log_probs(network, np.array([[1, 3], [2, 0]]), np.array([2, 1]))

@@ -25,13 +25,13 @@ SERIES = [
 
 def filled(parts: GivenParts, text: str) -> bool:
     """Whether a text has the given texts in their order, from its beginning."""
-    at = 0
-    for i, given in enumerate(parts.texts):
+    at, (texts, gaps) = 0, parts.spelling
+    for i, given in enumerate(texts):
         found = text.startswith(given) * 1 - 1 if i == 0 else text.find(given, at)
         if found < 0:
             return False
         at = found + len(given)
-    return parts.gaps[-1] == "end" or text.endswith(parts.texts[-1])
+    return gaps[-1] == "end" or text.endswith(texts[-1])
 
 
 @pytest.mark.parametrize("smiles", SERIES)
@@ -61,6 +61,19 @@ def test_molecules_of_a_series_are_spelled_by_the_scaffold(smiles: str):
 )
 def test_other_molecules_are_not(smiles: str):
     assert Scaffold(AMIDE).spell(smiles) is None
+
+
+def test_every_spelling_of_a_scaffold_is_one_of_it():
+    scaffold = Scaffold(AMIDE)
+    assert len(scaffold.spellings) > 20
+    methyls = {Chem.CanonSmiles(scaffold.example(s)) for s in scaffold.spellings}
+    assert methyls == {Chem.CanonSmiles("Cc1ccc(cc1)C(=O)NC")}
+    other = scaffold.spelled_as(scaffold.spellings[-1])
+    text = other.spell(SERIES[2])
+    assert text is not None and filled(other, text) and not filled(scaffold, text)
+    assert Chem.CanonSmiles(text) == Chem.CanonSmiles(SERIES[2])
+    with pytest.raises(ValueError, match="given parts are others"):
+        scaffold.spelled_as(Scaffold("[*:1]c1ccccc1").spelling)
 
 
 def test_stereo_of_the_scaffold_is_kept():
@@ -137,7 +150,7 @@ def test_a_window_of_similarity():
 
 def test_other_domains():
     melodies = domain_of("melody")
-    assert melodies.given_parts(start="C4--").texts == ("C4--", "")
+    assert melodies.given_parts(start="C4--").spelling.texts == ("C4--", "")
     with pytest.raises(ValueError, match="have no scaffold"):
         melodies.given_parts(scaffold="C4")
     with pytest.raises(ValueError, match="no similarity to a lead"):
