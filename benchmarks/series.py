@@ -56,7 +56,7 @@ def main() -> None:
         config = {
             "generate": generate,
             "reward": {"component": [{"name": "qed"}]},
-            "learner": {"kl": 10.0},
+            "learner": {"kl": 10.0} if case != "near" else {"temperature": 0.01},
             "stop": {"scores": options.scores},
         }
         run = parse_config(config)

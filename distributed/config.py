@@ -137,7 +137,7 @@ class RunConfig(Section):
     """A whole run."""
 
     encoding: str = "smiles"
-    """How sequences become tokens: smiles, melody, or what another package brings."""
+    """How sequences become tokens: smiles, selfies, melody, or what another package brings."""
     prior: str = "zinc250k"
     """A shipped prior's name, or a prior's or run's directory."""
     max_length: Annotated[int | None, Field(ge=2)] = None

@@ -73,6 +73,11 @@ def sampling_encoding(prior: Prior, given: dict[str, Any]) -> Encoding:
 
 def _encoding(prior: Prior, given: dict[str, Any], domain: Domain) -> Encoding:
     encoding, parts = prior.encoding, domain.given_parts(**given) if given else None
+    if parts is not None and not encoding.joins_texts:
+        raise ValueError(
+            f"encoding {encoding.name!r} can't have given parts, as what a token means depends on "
+            "those before it; use a prior of SMILES"
+        )
     if not isinstance(encoding, TemplateEncoding):
         return encoding if parts is None else _best_spelled(prior, parts)
     if parts is None:

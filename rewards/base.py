@@ -19,7 +19,7 @@ import numpy as np
 
 from sequence_tutor.rewards.attachments import Attachment
 from sequence_tutor.rewards.buckets import Compare, Grouping
-from sequence_tutor.rewards.given_parts import GivenParts, Start, Window
+from sequence_tutor.rewards.given_parts import Change, GivenParts, Start, Window
 from sequence_tutor.rewards.ngrams import ngram_counts
 
 
@@ -212,6 +212,11 @@ class Domain(ABC):
         if window is not None:
             raise ValueError(f"{self.name} have no similarity to a lead")
         return self
+
+    def changes(self, leads: Sequence[str], sequences: Sequence[str]) -> list[Change]:
+        """Each of N valid sequences beside the nearest lead; only called where `within` takes
+        windows."""
+        raise NotImplementedError(f"{self.name} have no similarity to a lead")
 
     def given_parts(
         self,

@@ -17,10 +17,12 @@ GROUP = "sequence_tutor.domains"
 # Imported on first use: scoring molecules needs no library of melodies.
 _SHIPPED = {
     "melody": "sequence_tutor.rewards.melodies.domain:MelodyDomain",
+    "selfies": "sequence_tutor.rewards.molecules.domain:MoleculeDomain",
     "smiles": "sequence_tutor.rewards.molecules.domain:MoleculeDomain",
 }
-# Domain -> encoding, so that a shipped domain is found without importing the other.
-_ENCODINGS = {"melodies": "melody", "molecules": "smiles"}
+# Encoding -> domain, so that a shipped domain is found without importing the other. The first
+# encoding of a domain stands for it.
+_DOMAINS = {"melody": "melodies", "smiles": "molecules", "selfies": "molecules"}
 
 
 @cache
@@ -48,8 +50,7 @@ def domain_of(encoding: str) -> Domain:
 
 def name_of(encoding: str) -> str:
     """The name of the domain; a shipped one isn't imported for it. Raises as `domain_of`."""
-    shipped = {own: name for name, own in _ENCODINGS.items()}
-    return shipped[encoding] if encoding in shipped else domain_of(encoding).name
+    return _DOMAINS[encoding] if encoding in _DOMAINS else domain_of(encoding).name
 
 
 def _where(entry: EntryPoint) -> str:
@@ -58,10 +59,11 @@ def _where(entry: EntryPoint) -> str:
 
 def domain_named(name: str) -> Domain:
     """The domain of this name. Raises ValueError for an unknown one."""
-    if name in _ENCODINGS:
-        return domain_of(_ENCODINGS[name])
+    for encoding, own in _DOMAINS.items():
+        if own == name:
+            return domain_of(encoding)
     others = [domain_of(encoding) for encoding in _classes() if encoding not in _SHIPPED]
     by_name = {domain.name: domain for domain in others}
     if name not in by_name:
-        raise ValueError(unknown("domain", name, [*_ENCODINGS, *by_name]))
+        raise ValueError(unknown("domain", name, [*dict.fromkeys(_DOMAINS.values()), *by_name]))
     return by_name[name]

@@ -76,6 +76,17 @@ class Start(GivenParts):
         return sequence if sequence.startswith(self.spelling.texts[0]) else None
 
 
+class Change(NamedTuple):
+    """A sequence beside the nearest lead."""
+
+    lead: str
+    """The lead."""
+    similarity: float
+    """Similarity to it, 0 to 1."""
+    change: str
+    """What was changed, such as "[*:1]F>>[*:1]Cl"; "" where they differ in several places."""
+
+
 @dataclass(frozen=True)
 class Window:
     """Which sequences are near enough to a lead. Sequences outside count as invalid."""

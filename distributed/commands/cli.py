@@ -33,7 +33,7 @@ SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the sa
 ColumnOption = Annotated[
     str | None, typer.Option(help="Column of the sequences in a table, or field of an SD file.")
 ]
-EncodingOption = Annotated[str, typer.Option(help="smiles or melody.")]
+EncodingOption = Annotated[str, typer.Option(help="smiles, selfies or melody.")]
 LocalOption = Annotated[
     bool, typer.Option(help="In this process, without Ray: slower, and a debugger works in it.")
 ]
@@ -224,7 +224,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     column: ColumnOption = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Of a file: smiles or melody; by default what it looks like.")
+        str | None, typer.Option(help="Of a file: smiles, selfies or melody; by default what it looks like.")
     ] = None,
     published: Annotated[
         bool | None,

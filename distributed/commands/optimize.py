@@ -1,7 +1,8 @@
 """One run from its config to a finished run directory, on Ray or in this process.
 
 RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/
-      top.csv  best/  samples/  and, with aggregate = "pareto", pareto.csv
+      top.csv  best/  samples/
+      and, with aggregate = "pareto", pareto.csv, and, with generate.near, changes.csv
 
 With stages, each is such a directory, RUN/stage-1/ and so on, and RUN has the policy and top.csv of
 the last.
@@ -34,6 +35,7 @@ from sequence_tutor.distributed.ray_cluster.background_start import import_in_ba
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
 from sequence_tutor.distributed.replay.worth.worth import worth_of
+from sequence_tutor.distributed.report.changes import CHANGES, changes_csv, changes_of
 from sequence_tutor.distributed.report.front import front_csv, front_of
 from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_learned
 from sequence_tutor.distributed.report.reward_table import reward_table
@@ -189,8 +191,13 @@ def optimize_rounds(
         if front is not None:
             place, text = out / FRONT, front_csv(front)
             retry_storage(lambda: place.write(text), f"write {place}", console)
+        changes = changes_of(run, top)
+        if changes:
+            file, table = out / CHANGES, changes_csv(changes)
+            retry_storage(lambda: file.write(table), f"write {file}", console)
         summary = summarize(run, work, reason, metrics, top, prior, policy, domain, rewards, front)
-        return replace(summary, shown=[*summary.shown, *filter(None, [unlearned])])
+        shown = [*summary.shown, *filter(None, [unlearned])]
+        return replace(summary, shown=shown, changes=changes)
 
 
 def _stages(
@@ -229,8 +236,10 @@ def _stages(
         if not last:
             print_plainly(console, f"stage {number}: {summary.reason}")
     assert summary is not None
-    for name in [*map(policy_name, range(len(run.learner.population))), "top.csv"]:
-        _copy(out / STAGE.format(len(runs)) / name, out / name)
+    policies = map(policy_name, range(len(run.learner.population)))
+    for name in [*policies, "top.csv", FRONT, CHANGES]:
+        if (source := out / STAGE.format(len(runs)) / name).exists():
+            _copy(source, out / name)
     return summary
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics.tally import Metrics
+from sequence_tutor.distributed.report.changes import CHANGES, print_changes
 from sequence_tutor.distributed.report.evaluation import Columns, compare, print_table
 from sequence_tutor.distributed.report.front import print_front
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
@@ -46,6 +48,8 @@ class RunSummary:
     """Mean rewards of scored sequences."""
     front: Scored | None = None
     """The Pareto front, where the reward has one."""
+    changes: Sequence[tuple[str, float, str, float, str]] = ()
+    """What the best have changed of a lead, where the run has leads, see `changes_of`."""
 
 
 def summarize(
@@ -79,6 +83,8 @@ def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
     print_rewards(summary.rewards, console)
     if summary.front is not None:
         print_front(summary.front, str(out / FRONT), console)
+    if summary.changes:
+        print_changes(list(summary.changes), str(out / CHANGES), console)
     facts = [f"{m.scores_used} scores, {m.updates} updates, {m.elapsed_s:.0f} s"]
     if not math.isnan(m.reward_top10):
         facts.append(f"best ten {m.reward_top10:.3f} on average")

@@ -57,6 +57,8 @@ class Encoding(ABC):
     own_files: tuple[str, ...] = ()
     # default of `max_length`, in actions
     usual_length: int
+    # whether the text of a sequence is made of the texts of its actions, one after the other
+    joins_texts: bool = True
 
     def __init__(self, vocabulary: Vocabulary, max_length: int) -> None:
         self.vocabulary = vocabulary

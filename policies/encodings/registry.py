@@ -12,12 +12,17 @@ from typing import Any
 
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
+from sequence_tutor.policies.encodings.selfies import SelfiesEncoding
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding
 from sequence_tutor.policies.encodings.template import Template, TemplateEncoding
 from sequence_tutor.policies.encodings.vocabulary import Vocabulary
 
 GROUP = "sequence_tutor.domains"
-_SHIPPED: dict[str, type[Encoding]] = {"melody": MelodyEncoding, "smiles": SmilesEncoding}
+_SHIPPED: dict[str, type[Encoding]] = {
+    "melody": MelodyEncoding,
+    "smiles": SmilesEncoding,
+    "selfies": SelfiesEncoding,
+}
 
 
 @cache

@@ -12,9 +12,10 @@ from rdkit import Chem, DataStructs
 
 from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.buckets import Compare
-from sequence_tutor.rewards.given_parts import GivenParts, Window
+from sequence_tutor.rewards.given_parts import Change, GivenParts, Window
 from sequence_tutor.rewards.molecules import breeding
 from sequence_tutor.rewards.molecules.features import molecule_counts
+from sequence_tutor.rewards.molecules.given_parts.changes import changes
 from sequence_tutor.rewards.molecules.given_parts.fragments import Fragments
 from sequence_tutor.rewards.molecules.given_parts.near import Nearness
 from sequence_tutor.rewards.molecules.given_parts.scaffold import Scaffold
@@ -77,6 +78,10 @@ class MoleculeDomain(Domain):
     def within(self, window: Window | None) -> MoleculeDomain:
         """The domain of molecules whose similarity to a lead is in a window, see `near`."""
         return MoleculeDomain(self._kept, None if window is None else Nearness(window))
+
+    def changes(self, leads: Sequence[str], sequences: Sequence[str]) -> list[Change]:
+        """By similarity of ECFP4 and matched pairs, see `given_parts.changes`."""
+        return changes(leads, sequences)
 
     def given_parts(
         self,

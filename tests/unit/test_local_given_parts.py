@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ def test_a_run_near_a_lead(tmp_path: Path, quiet: Console):
     near = record.status == Status.OK
     assert near.sum() == 40 and near.mean() > 0.6
     plain = RunConfig.model_validate(run.model_dump(by_alias=True, exclude={"generate"})).domain
+    with open(tmp_path / "run" / "changes.csv", newline="") as file:
+        changes = list(csv.DictReader(file))
+    assert len(changes) == 40 and all(0.4 <= float(row["similarity"]) <= 0.8 for row in changes)
+    assert any(">>" in row["change"] for row in changes)
     far = [s for s, ok in zip(record.sequences, near, strict=True) if not ok and plain.key(s)]
     assert all("isn't in 0.4 to 0.8" in run.domain.identify(s).reason for s in far)
 

@@ -34,7 +34,7 @@ def _main_part(mol: Chem.Mol) -> Chem.Mol:
     return max(parts, key=lambda part: int(part.GetNumHeavyAtoms()))
 
 
-def _cuts(mol: Chem.Mol, limits: Limits) -> Iterator[tuple[str, str]]:
+def cuts(mol: Chem.Mol, limits: Limits) -> Iterator[tuple[str, str]]:
     """SMILES of the constant and of the variable part, for all cuts within the limits. Each bond
     gives two, as either side may be the constant one."""
     most = min(limits.heavies, limits.ratio * mol.GetNumHeavyAtoms())
@@ -47,7 +47,7 @@ def _cuts(mol: Chem.Mol, limits: Limits) -> Iterator[tuple[str, str]]:
                 yield constant, variable
 
 
-def _with_hydrogen(constant: str) -> str:
+def with_hydrogen(constant: str) -> str:
     """The molecule of a constant part with hydrogen at the open end."""
     return str(Chem.MolToSmiles(Chem.MolFromSmiles(constant.replace(OPEN_END, "[H]"))))
 
@@ -66,12 +66,12 @@ class _Cut(NamedTuple):
 def _cut(mols: list[Chem.Mol], limits: Limits) -> _Cut:
     found: dict[str, set[str]] = {}
     for mol in mols:
-        for constant, variable in _cuts(mol, limits):
+        for constant, variable in cuts(mol, limits):
             found.setdefault(constant, set()).add(variable)
     return _Cut(
         frozenset(Chem.MolToSmiles(mol) for mol in mols),
         {constant: frozenset(variables) for constant, variables in found.items()},
-        frozenset(map(_with_hydrogen, found)),
+        frozenset(map(with_hydrogen, found)),
     )
 
 

@@ -155,3 +155,26 @@ def test_other_domains():
         melodies.given_parts(scaffold="C4")
     with pytest.raises(ValueError, match="no similarity to a lead"):
         melodies.within(Window(("C4",), 0.1, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("smiles", "change"),
+    [
+        ("CC(C)Oc1ccc(cc1)C(=O)NCc1ccccc1F", "[*:1]c1ccccc1>>[*:1]c1ccccc1F"),
+        ("CCOc1ccc(cc1)C(=O)NCc1ccccc1", "[*:1]OC(C)C>>[*:1]OCC"),
+        ("O=C(NCc1ccccc1)c1ccccc1", "[*:1]OC(C)C>>[*:1][H]"),
+        ("CCOc1ccc(cc1)C(=O)NCc1ccccc1F", ""),  # two places
+    ],
+)
+def test_what_was_changed_of_a_lead(smiles: str, change: str):
+    lead = "CC(C)Oc1ccc(cc1)C(=O)NCc1ccccc1"
+    (found,) = domain_of("smiles").changes([lead, "CCO"][:1], [smiles])
+    assert found.lead == lead
+    assert [Chem.CanonSmiles(part) for part in found.change.split(">>")] == [
+        Chem.CanonSmiles(part) for part in change.split(">>")
+    ]
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    prints = [generator.GetFingerprint(Chem.MolFromSmiles(s)) for s in (lead, smiles)]
+    assert found.similarity == pytest.approx(DataStructs.TanimotoSimilarity(*prints))
+    (nearest,) = domain_of("smiles").changes(["CCO", lead], [smiles])
+    assert nearest.lead == lead

@@ -1,0 +1,48 @@
+"""Stages and given parts on Ray, against the local engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from records import rows_on_record
+from rich.console import Console
+
+from sequence_tutor.distributed.commands.optimize import Options, optimize
+from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.policies.prior import load_prior
+from sequence_tutor.rewards.base import Status
+
+STAGES = [
+    {"components": ["qed"], "stop": {"scores": 40}},
+    {"learner": {"temperature": 0.02}, "stop": {"scores": 30}, "rescore": 4},
+]
+
+
+def test_stages_with_given_parts_are_the_same_on_ray(
+    make_run: Callable[..., RunConfig], local_ray: None, tmp_path: Path, quiet: Console
+):
+    run = make_run(
+        generate={"scaffold": "[*:1]CC[*:2]"},
+        reward={"component": [{"name": "qed"}, {"name": "csp3"}]},
+        proposers={"genetic": {"batch": 24}},
+        screen={"batch": 24, "start": 20, "children": 16},
+        stage=STAGES,
+    )
+    optimize(run, tmp_path / "ray", quiet)
+    optimize(run, tmp_path / "local", quiet, Options(local=True))
+    for stage in ("stage-1", "stage-2"):
+        one, other = (
+            rows_on_record(tmp_path / engine / stage / "scores") for engine in ("ray", "local")
+        )
+        one, other = (rows.select(np.argsort(rows.keys)) for rows in (one, other))
+        assert one.keys == other.keys and one.sequences == other.sequences
+        assert np.array_equal(one.rewards, other.rewards, equal_nan=True)
+        assert np.array_equal(one.versions, other.versions)
+        assert np.array_equal(one.log_probs, other.log_probs, equal_nan=True)
+        assert {"policy", "genetic"} <= set(one.sources)
+        assert (one.lengths[one.status == Status.OK] > 0).all()
+    assert "warm-start" in one.sources
+    weights = [load_prior(tmp_path / e).network.state_dict() for e in ("ray", "local")]
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
