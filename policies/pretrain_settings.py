@@ -37,3 +37,10 @@ class PretrainSettings:
     """Epochs in a row without a better validation NLL after which the training ends."""
     seed: int = 0
     """Seed of the split, the initial weights, the order of batches and the dropout."""
+
+
+# The defaults of a training that starts from a prior, on a few hundred sequences: `docs/results`
+# has what others do.
+TRANSFER = PretrainSettings(
+    epochs=20, batch=32, learning_rate=3e-4, warmup=10, decay_share=0.5, validation=0.1
+)
