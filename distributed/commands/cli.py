@@ -1,4 +1,4 @@
-"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate |
+"""The command line: sequence-tutor pretrain | convert | optimize | score | sample | evaluate |
 components.
 
 It parses arguments and imports a command's modules only when that command runs.
@@ -248,6 +248,22 @@ def components(
     from sequence_tutor.rewards.domains import domain_of
 
     print_components(name, domain_of(encoding).name, console)
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="Config of REINVENT4, or its file of a model.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write, by default standard output; of a model, a directory."),
+    ] = None,
+) -> None:
+    """Turn a config of REINVENT4 into one of ours, and say what is left out."""
+    from sequence_tutor.distributed.commands import convert as command
+
+    text = command.convert(file, out, Console(stderr=True))
+    if out is None:
+        sys.stdout.write(text)
 
 
 @app.command()

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sequence_tutor.policies.prior import Prior
+
 MODULE_4 = "reinvent.models.reinvent.models.vocabulary"
 MODULE_3 = "reinvent_models.reinvent_core.models.vocabulary"
 TOKENS = ["$", "^", *"#%()-123=CFNOScnos", "%10", "Br", "Cl", "[N+]", "[nH]"]
@@ -25,11 +27,13 @@ TOKENS = ["$", "^", *"#%()-123=CFNOScnos", "%10", "Br", "Cl", "[N+]", "[nH]"]
 class Network(nn.Module):
     """Their names of the layers."""
 
-    def __init__(self, vocabulary: int, cell: str, layers: int = 2, hidden: int = 12) -> None:
+    def __init__(
+        self, vocabulary: int, cell: str, layers: int = 2, hidden: int = 12, embedding: int = 7
+    ) -> None:
         super().__init__()
-        self._embedding = nn.Embedding(vocabulary, 7)
+        self._embedding = nn.Embedding(vocabulary, embedding)
         kind = nn.LSTM if cell == "lstm" else nn.GRU
-        self._rnn = kind(7, hidden, num_layers=layers, batch_first=True)
+        self._rnn = kind(embedding, hidden, num_layers=layers, batch_first=True)
         self._linear = nn.Linear(hidden, vocabulary)
 
 
@@ -58,14 +62,17 @@ def reinvent_file(
     version: int = 4,
     cell: str = "lstm",
     tokens: list[str] | None = None,
+    network: Network | None = None,
     **changes: Any,
 ) -> Network:
-    """Write a model as version 3 or 4 does, with `changes` of its keys, and return its network."""
+    """Write a model as version 3 or 4 does, with `changes` of its keys, and return its network, by
+    default one of random weights."""
     tokens = TOKENS if tokens is None else tokens
-    torch.manual_seed(3)
-    network = Network(len(tokens), cell)
-    for parameter in network.parameters():  # large enough that the tokens differ in probability
-        nn.init.uniform_(parameter, -1.0, 1.0)
+    if network is None:
+        torch.manual_seed(3)
+        network = Network(len(tokens), cell)
+        for parameter in network.parameters():  # large enough that the tokens differ
+            nn.init.uniform_(parameter, -1.0, 1.0)
     numbers = {token: i for i, token in enumerate(tokens)}
     module = MODULE_4 if version == 4 else MODULE_3
     with classes(module) as made:
@@ -105,6 +112,23 @@ def reinvent_file(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.getvalue())
     return network
+
+
+def written_as_reinvent(prior: Prior, path: Path) -> None:
+    """Write a prior of ours as REINVENT 4 would: with "^" as the last token, which it never
+    makes."""
+    a = prior.network.architecture
+    assert prior.encoding.vocabulary.end_id == 0
+    tokens = ["$", *prior.encoding.vocabulary.tokens[1:], "^"]
+    network = Network(len(tokens), a.cell, a.layers, a.hidden, a.embedding)
+    ours = prior.network.state_dict()
+    weights = {f"_rnn.{k.removeprefix('rnn.')}": v for k, v in ours.items() if k.startswith("rnn.")}
+    weights["_embedding.weight"] = ours["embedding.weight"]
+    never = torch.zeros(1, a.hidden)
+    weights["_linear.weight"] = torch.cat((ours["head.weight"], never))
+    weights["_linear.bias"] = torch.cat((ours["head.bias"], torch.full((1,), -50.0)))
+    network.load_state_dict(weights)
+    reinvent_file(path, tokens=tokens, network=network)
 
 
 def read_step_by_step(network: Network, tokens: list[str], vocabulary: list[str]) -> float:

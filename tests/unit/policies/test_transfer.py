@@ -64,9 +64,7 @@ def test_training_goes_on_from_it_and_never_ends_worse(prior: Prior, tmp_path: P
     more = grown(prior, NEW)
     before = -more.log_prob(NEW).mean()
     origin = {"from": {"prior": "old"}}
-    training = Pretraining(
-        more.encoding, NEW, SETTINGS, "cpu", start=more.network, origin=origin
-    )
+    training = Pretraining(more.encoding, NEW, SETTINGS, "cpu", start=more.network, origin=origin)
     assert training.validation_nll() == pytest.approx(-more.log_prob(training.data.held_out).mean())
     training.run(tmp_path / "a", lambda _: None)
     tuned = load_prior(tmp_path / "a")
