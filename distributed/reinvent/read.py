@@ -29,7 +29,15 @@ def read(path: Path, kind: str | None = None) -> dict[str, Any]:
         raise ConversionError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(tables, dict):
         raise ConversionError(f"{path} is no config: it holds no table")
-    return tables
+    found: dict[str, Any] = _without_nulls(tables)
+    return found
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value without the keys that JSON has as null, which are keys left out in TOML."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 def with_its_file(section: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -24,13 +24,15 @@ AGGREGATES = {
 # Those of PUMAS that aren't here, and what is written for them.
 _NEAR = {"harmonicmean": "geometric_mean", "deviationindex": "geometric_mean"}
 _KEYS = {"type", "component", "filename", "filetype", "parallel", "use_pumas", "pumas_scoring"}
+# Keys of a component of ours that aren't its own options.
+_OURS = {"name", "label", "weight", "role", "transform"}
 _ENDPOINT_KEYS = {"name", "weight", "params", "transform"}
 
 
 def reward_of(section: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
     """The table [reward] of a section whose components are in it. Raises ConversionError with one
     sentence where it isn't whole, or where nothing of it can be converted."""
-    for key in section.keys() - _KEYS:
+    for key in sorted(section.keys() - _KEYS):
         notes.leave_out(f"scoring.{key} isn't known here")
     if section.get("parallel", 1) not in (False, 0, 1):
         notes.change("scoring.parallel: every core scores, without a setting")
@@ -82,7 +84,7 @@ def _component(name: str, value: dict[str, Any], notes: Notes) -> list[dict[str,
     endpoints = value.get("endpoint")
     if not isinstance(endpoints, list) or not endpoints:
         raise ConversionError(f"component {name} has no endpoint")
-    for key in value.keys() - {"endpoint", "params", "name"}:
+    for key in sorted(value.keys() - {"endpoint", "params", "name"}):
         notes.leave_out(f"{name}.{key} isn't known here")
     if known.first_only and len(endpoints) > 1:
         notes.leave_out(f"{name}: only its first endpoint counts there, so the others are left out")
@@ -100,14 +102,14 @@ def _endpoint(
     name: str, known: Known, given: dict[str, Any], shared: dict[str, Any], notes: Notes
 ) -> dict[str, Any] | None:
     """The table of a component; None where it can't be converted, which a note says."""
-    for key in given.keys() - _ENDPOINT_KEYS:
+    for key in sorted(given.keys() - _ENDPOINT_KEYS):
         notes.leave_out(f"{name}.endpoint.{key} isn't known here")
     label = str(given.get("name", name)).strip() or name
     weight = number(given.get("weight", 1.0), f"weight of {label!r}")
     if not (weight >= 0 and math.isfinite(weight)):
         raise ConversionError(f"weight of {label!r} must be 0 or more, not {weight}")
     params = shared | table(given.get("params", {}), f"params of {label!r}")
-    for key in params.keys() - known.options.keys():
+    for key in sorted(params.keys() - known.options.keys()):
         notes.leave_out(f"{label}: its parameter {key} isn't known here")
     options = {known.options[k]: v for k, v in params.items() if k in known.options}
     if known.finish is not None:
@@ -171,9 +173,6 @@ def _fits(row: dict[str, Any], aggregate: str, notes: Notes) -> bool:
         "needs them there: add it with a transform"
     )
     return False
-
-
-_OURS = {"name", "label", "weight", "role", "transform"}
 
 
 def _label(rows: list[dict[str, Any]]) -> None:

@@ -119,10 +119,12 @@ def test_what_is_missing_here_is_said(folder: Path, command: Command):
 def test_json_and_components_of_another_file(folder: Path, command: Command):
     staged = tomllib.loads(Path("staged_learning.toml").read_text())
     staged["stage"] = staged["stage"][1:]  # its components are in stage2_scoring.toml
+    staged |= {"diversity_filter": None, "inception": {"smiles_file": None}}
     (folder / "staged.json").write_text(json.dumps(staged))
     tables = tomllib.loads(command("convert", "staged.json").out)
     (row,) = tables["reward"]["component"]
     assert (row["name"], row["weight"]) == ("qed", 0.5)
+    assert not tables.keys() & {"diversity", "proposers"}
 
 
 def _staged(**changes: Any) -> dict[str, Any]:
@@ -228,3 +230,5 @@ def test_a_model_becomes_a_directory(folder: Path, command: Command):
     assert done.code == 0 and "rounded to bfloat16" in done.err
     assert len(command("sample", "prior", "-n", 3).out.splitlines()) == 3
     command("convert", "priors/reinvent.prior").refused("give --out")
+    done = command("evaluate", "priors/reinvent.prior", "-n", 20, "--no-published")
+    assert done.code == 0 and "prior" in done.out, done

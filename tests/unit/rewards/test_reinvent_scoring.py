@@ -197,6 +197,14 @@ def test_a_program_of_theirs():
     assert (row["protocol"], row["property"]) == ("batch", "affinity")
 
 
+def test_filters_of_its_contributed_components():
+    (row,) = rows(section("NIBRSubstructureFilters", {"params": {"cutoff": 10}}))[:1]
+    assert (row["name"], row["role"]) == ("nibr", "filter")  # 10 is what excludes
+    assert row["transform"] == {"type": "left_step", "low": 9.0}
+    (row,) = rows(section("UnwantedSubstructures", {"params": {"catalogs": ["PAINS"]}}))[:1]
+    assert (row["name"], row["role"], row["catalogues"]) == ("alerts", "filter", ["PAINS"])
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
