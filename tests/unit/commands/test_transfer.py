@@ -40,7 +40,7 @@ def test_the_new_data_gets_likelier_and_the_old_is_reported(
     assert new == "held-out part of series.smi (2)" and seen == "old data (50)"
     assert after[new] < before[new] - 5 and after[seen] > before[seen]
     assert before[seen] == pytest.approx(-load_prior(tiny_prior).log_prob(molecules[:50]).mean())
-    assert card["training"]["hidden"] == 32 and card["training"]["epochs"] == 20
+    assert card["training"]["hidden"] == 32 and card["training"]["epochs"] == 10
     assert any("[Se]" in s for s in load_prior(out).sample(50, seed=0))
 
 
