@@ -93,9 +93,7 @@ def main() -> None:
         pairs = zip(card["nll"]["before"].values(), card["nll"]["after"].values(), strict=True)
         cells = [f"{x:.1f} -> {y:.1f}" for x, y in pairs]
         best = len(card["history"])  # that of the epoch that was kept
-        rows.append(
-            [f"{rate:g}", *cells, f"{before:.1%} -> {share(str(out)):.1%}", epochs, seconds]
-        )
+        rows.append([f"{rate:g}", *cells, f"{before:.1%} -> {share(str(out)):.1%}", best, seconds])
         print(markdown(["rate", "NLL, series", "NLL, old", "scaffold", "best epoch", "s"], rows))
 
 

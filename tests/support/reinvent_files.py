@@ -62,12 +62,13 @@ def reinvent_file(
     version: int = 4,
     cell: str = "lstm",
     tokens: list[str] | None = None,
-    network: Network | None = None,
+    model: Network | None = None,
     **changes: Any,
 ) -> Network:
     """Write a model as version 3 or 4 does, with `changes` of its keys, and return its network, by
     default one of random weights."""
     tokens = TOKENS if tokens is None else tokens
+    network = model
     if network is None:
         torch.manual_seed(3)
         network = Network(len(tokens), cell)
@@ -128,7 +129,7 @@ def written_as_reinvent(prior: Prior, path: Path) -> None:
     weights["_linear.weight"] = torch.cat((ours["head.weight"], never))
     weights["_linear.bias"] = torch.cat((ours["head.bias"], torch.full((1,), -50.0)))
     network.load_state_dict(weights)
-    reinvent_file(path, tokens=tokens, network=network)
+    reinvent_file(path, tokens=tokens, model=network)
 
 
 def read_step_by_step(network: Network, tokens: list[str], vocabulary: list[str]) -> float:
