@@ -139,7 +139,7 @@ class RunConfig(Section):
     encoding: str = "smiles"
     """How sequences become tokens: smiles, selfies, melody, or what another package brings."""
     prior: str = "zinc250k"
-    """A shipped prior's name, or a prior's or run's directory."""
+    """A shipped prior's name, a prior's or run's directory, or a file of REINVENT's (.prior)."""
     max_length: Annotated[int | None, Field(ge=2)] = None
     """Longest episode in tokens, by default the prior's; for melodies, their length."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -10,6 +10,8 @@ from importlib.resources import as_file, files
 from sequence_tutor.policies.files.storage import Location, Where
 
 METADATA_FILE = "prior.json"
+# How files of REINVENT's models end; see `reinvent_prior`.
+REINVENT_ENDINGS = (".prior", ".chkpt", ".model")
 
 
 class PriorError(ValueError):
@@ -22,15 +24,24 @@ def shipped_priors() -> list[str]:
     return sorted(p.name for p in root.iterdir() if (p / METADATA_FILE).is_file())
 
 
+def is_reinvent(path: Location) -> bool:
+    """Whether a place is a file of REINVENT's, by its ending."""
+    return path.name.endswith(REINVENT_ENDINGS) and path.is_file()
+
+
 @contextmanager
 def found_prior(name_or_where: Where) -> Iterator[Location]:
-    """Yield the directory of a prior, a shipped one by its name or any other. Raises PriorError."""
+    """Yield the directory of a prior, a shipped one by its name or any other, or REINVENT's file.
+    Raises PriorError."""
     name = str(name_or_where)
     if name in shipped_priors():
         with as_file(files("sequence_tutor.policies") / "priors" / name) as shipped:
             yield Location(shipped)
         return
     path = Location(name_or_where)
+    if is_reinvent(path):
+        yield path
+        return
     if (path / "policy" / METADATA_FILE).is_file():
         path = path / "policy"
     if (path / "config.toml").is_file() and not (path / METADATA_FILE).is_file():
@@ -41,7 +52,8 @@ def found_prior(name_or_where: Where) -> Iterator[Location]:
     if not (path / METADATA_FILE).is_file():
         raise PriorError(
             f"no prior at {str(path)!r}: give a directory with {METADATA_FILE}, "
-            f"a finished run, or one of: {', '.join(shipped_priors())}"
+            f"a finished run, a file of REINVENT's ({', '.join(REINVENT_ENDINGS)}), or one of: "
+            f"{', '.join(shipped_priors())}"
         )
     yield path
 
@@ -49,6 +61,8 @@ def found_prior(name_or_where: Where) -> Iterator[Location]:
 def encoding_of(name_or_where: Where) -> str:
     """The name of a prior's encoding. Raises PriorError."""
     with found_prior(name_or_where) as path:
+        if is_reinvent(path):
+            return "smiles"
         try:
             return str(json.loads((path / METADATA_FILE).read())["encoding"])
         except (OSError, ValueError, KeyError, TypeError) as error:

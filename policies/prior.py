@@ -29,7 +29,12 @@ from sequence_tutor.policies.encodings.registry import (
     encodings,
 )
 from sequence_tutor.policies.files.storage import Location, Where
-from sequence_tutor.policies.find_prior import METADATA_FILE, PriorError, found_prior
+from sequence_tutor.policies.find_prior import (
+    METADATA_FILE,
+    PriorError,
+    found_prior,
+    is_reinvent,
+)
 from sequence_tutor.policies.kernels.device import autocast
 from sequence_tutor.policies.kernels.threads import share, unshared_operations
 from sequence_tutor.policies.network import (
@@ -39,6 +44,7 @@ from sequence_tutor.policies.network import (
     allowed_only,
     step_mask,
 )
+from sequence_tutor.policies.reinvent_prior import parts_of
 from sequence_tutor.policies.sampler import Sampler
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -240,14 +246,20 @@ def build_prior(metadata: str, weights: Mapping[str, Tensor]) -> Prior:
 
 
 def load_prior(name_or_where: Where) -> Prior:
-    """Load a shipped prior by name, or one from a directory. Raises PriorError, and ValueError
-    where another package's encoding can't be loaded."""
+    """Load a shipped prior by name, or one from a directory, or a file of REINVENT's. Raises
+    PriorError, and ValueError where another package's encoding can't be loaded."""
     encodings()
     with found_prior(name_or_where) as place:
         return _read(place)
 
 
 def _read(path: Location) -> Prior:
+    if is_reinvent(path):
+        parts = parts_of(path.read(), str(path))
+        try:
+            return build_prior(*parts)
+        except _BROKEN as error:
+            raise PriorError(f"{path} can't be a prior here: its network isn't whole") from error
     try:
         metadata = (path / METADATA_FILE).read().decode("utf-8")
         prior = build_prior(metadata, load((path / WEIGHTS_FILE).read()))

@@ -1,4 +1,4 @@
-"""The command line: sequence-tutor pretrain | optimize | score | sample | evaluate |
+"""The command line: sequence-tutor pretrain | convert | optimize | score | sample | evaluate |
 components.
 
 It parses arguments and imports a command's modules only when that command runs.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from rich.console import Console
 
 from sequence_tutor.distributed.stop_signal import RunError
 from sequence_tutor.policies.files.storage import Location
-from sequence_tutor.policies.pretrain_settings import PretrainSettings
+from sequence_tutor.policies.pretrain_settings import TRANSFER, PretrainSettings
 
 DEFAULT = PretrainSettings()
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -261,7 +261,24 @@ def components(
 
 
 @app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="Config of REINVENT4, or its file of a model.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write, by default standard output; of a model, a directory."),
+    ] = None,
+) -> None:
+    """Turn a config of REINVENT4 into one of ours, and say what is left out."""
+    from sequence_tutor.distributed.commands import convert as command
+
+    text = command.convert(file, out, Console(stderr=True))
+    if out is None:
+        sys.stdout.write(text)
+
+
+@app.command()
 def pretrain(
+    context: typer.Context,
     data: Annotated[
         Path,
         typer.Argument(
@@ -269,6 +286,20 @@ def pretrain(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Directory of the prior.")],
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Prior to start from, as for sample: for a few hundred sequences. Its network and "
+            "encoding stay, and the defaults of the training are others, see the documents.",
+        ),
+    ] = None,
+    old_data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data of the prior of --from, to see what it forgets; by default what it brings."
+        ),
+    ] = None,
     encoding: EncodingOption = "smiles",
     column: ColumnOption = None,
     resume: Annotated[bool, typer.Option(help="Go on with the training in --out.")] = False,
@@ -300,17 +331,31 @@ def pretrain(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     report_samples: Annotated[int, typer.Option(min=0, help="Sample size of the report.")] = 1000,
 ) -> None:
-    """Train a prior by maximum likelihood."""
+    """Train a prior by maximum likelihood, from nothing or from another prior."""
     from sequence_tutor.distributed.commands.pretrain import Request, pretrain_prior
     from sequence_tutor.distributed.report.evaluation import print_table
 
     given = locals()
-    settings = PretrainSettings(
-        **{f.name: given[f.name] for f in fields(PretrainSettings) if f.name in given}
+    chosen = {name for name in given if _is_given(context, name)}
+    if start is not None and (
+        wrong := chosen & {"encoding", "cell", "layers", "hidden", "embedding"}
+    ):
+        raise ValueError(
+            f"--{min(wrong)} can't be chosen with --from: encoding and network are the prior's"
+        )
+    settings = replace(
+        DEFAULT if start is None else TRANSFER,
+        **{f.name: given[f.name] for f in fields(PretrainSettings) if f.name in chosen},
     )
     request = Request(**{f.name: given[f.name] for f in fields(Request)})
     columns = pretrain_prior(request, settings, console)
     print_table(columns, console)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option is on the command line, and not its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.corpus import CorpusError
 from sequence_tutor.policies.files.storage import Location
+from sequence_tutor.policies.find_prior import is_reinvent
 from sequence_tutor.policies.prior import Prior, load_prior
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.identify import identify_all
@@ -115,6 +116,8 @@ def _sequences(place: Location, encoding: str, column: str | None) -> list[str]:
 def _is_data(path: Location) -> bool:
     """Whether a path is a file, or a folder that holds neither a prior nor a run."""
     other = any((path / name).is_file() for name in ("prior.json", "config.toml"))
+    if is_reinvent(path):
+        return False
     return path.is_file() or (path.is_dir() and not other)
 
 

@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sequence_tutor.distributed.commands.transfer import Start, print_nll
 from sequence_tutor.distributed.report.evaluation import describe
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.corpus import Corpus
@@ -43,6 +44,10 @@ class Request:
     """Whether to save the data beside the weights."""
     device: str = "cpu"
     """"cpu" or "cuda"."""
+    start: str | None = None
+    """Prior to start from, which then decides on the encoding and the network; None for none."""
+    old_data: Path | None = None
+    """Data of that prior, to see what it forgets; None for the data that it brings."""
     report_samples: int = 1000
     """Sample size of the report; 0 for no report."""
 
@@ -54,7 +59,11 @@ def pretrain_prior(
 
     Returns metrics by column name. Raises ValueError for a mistake of the user.
     """
-    data, out, encoding = request.data, request.out, request.encoding
+    data, out = request.data, request.out
+    start = None if request.start is None else Start(request.start, request.old_data)
+    if start is None and request.old_data is not None:
+        raise ValueError("--old-data needs --from: it is the data of the prior to start from")
+    encoding = request.encoding if start is None else start.prior.encoding.name
     if encoding not in encodings():
         raise ValueError(f"unknown encoding {encoding!r}; there are: {', '.join(encodings())}")
     if out.exists() and any(out.iterdir()) and not request.resume:
@@ -62,7 +71,8 @@ def pretrain_prior(
     if request.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device here; use --device cpu")
     domain, kind = domain_of(encoding), encodings()[encoding]
-    longest = request.max_length or kind.usual_length
+    usual = kind.usual_length if start is None else start.prior.encoding.max_length
+    longest = request.max_length or usual
     keys: dict[str, str] = {}  # key of each usable sequence
 
     def check(sequence: str) -> str | None:
@@ -93,10 +103,28 @@ def pretrain_prior(
     _print_remarks(corpus, console)
     if not corpus.sequences:
         raise ValueError(f"{data} has nothing that isn't in {request.validation_data} as well")
-    fitted = kind.fit(corpus.sequences + held_out, longest)
-    training = Pretraining(
-        fitted, corpus.sequences, settings, request.device, corpus.groups, held_out
-    )
+    everything = corpus.sequences + held_out
+    if start is None:
+        training = Pretraining(
+            kind.fit(everything, longest),
+            corpus.sequences,
+            settings,
+            request.device,
+            corpus.groups,
+            held_out,
+        )
+    else:
+        grown = start.grown(everything, longest, request.column, console)
+        training = Pretraining(
+            grown.encoding,
+            corpus.sequences,
+            start.settings(settings),
+            request.device,
+            corpus.groups,
+            held_out,
+            grown.network,
+            start.origin,
+        )
     if request.resume:
         training.restore(out)
     columns = [BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()]
@@ -120,6 +148,8 @@ def pretrain_prior(
         "sequences": len(training.data.training),
         "validation_nll": training.best_nll,
     }
+    if start is not None:
+        best.card["nll"] = print_nll(start, best, training.data.held_out, data.name, console)
     if request.include_data:
         best.data = training.data
     best.save(out)

@@ -18,33 +18,11 @@ from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.molecules.measures.rings import ring_systems
 from sequence_tutor.rewards.molecules.measures.similarity import reference
+from sequence_tutor.rewards.reinvent.components import PLAIN
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "reinvent4"
 FILE = DATA / "reinvent4_components.json.gz"
 pytestmark = pytest.mark.skipif(not FILE.is_file(), reason=f"shared/data/{FILE.name} is missing")
-
-# Components of REINVENT4 without parameters -> ours.
-PLAIN = {
-    "Qed": "qed",
-    "MolecularWeight": "molecular_weight",
-    "GraphLength": "graph_length",
-    "NumAtomStereoCenters": "stereo_centres",
-    "HBondAcceptors": "hba",
-    "HBondDonors": "hbd",
-    "NumRotBond": "rotatable_bonds",
-    "Csp3": "csp3",
-    "numsp": "num_sp",
-    "numsp2": "num_sp2",
-    "numsp3": "num_sp3",
-    "NumHeavyAtoms": "heavy_atoms",
-    "NumHeteroAtoms": "hetero_atoms",
-    "NumRings": "ring_count",
-    "NumAromaticRings": "aromatic_ring_count",
-    "NumAliphaticRings": "aliphatic_ring_count",
-    "SlogP": "logp",
-    "LargestRingSize": "largest_ring",
-    "SAScore": "sa",
-}
 
 
 @cache
