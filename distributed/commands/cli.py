@@ -224,7 +224,8 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     column: ColumnOption = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Of a file: smiles, selfies or melody; by default what it looks like.")
+        str | None,
+        typer.Option(help="Of a file: smiles, selfies or melody, if not as it looks."),
     ] = None,
     published: Annotated[
         bool | None,

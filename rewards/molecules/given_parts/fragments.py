@@ -71,8 +71,7 @@ class Fragments(GivenParts):
         if not linkers:
             return None
         dummies = dummies_of(linkers[0])
-        linker = ending_at(linkers[0], dummies[2], dummies[1], random)
-        linker = None if linker is None else after_dummy(linker)
+        linker = after_dummy(ending_at(linkers[0], dummies[2], dummies[1], random))
         before, after = self.spelling.texts
         linker = None if linker is None else renumbered(linker, open_rings(before))
         return None if linker is None else before + linker + after
@@ -100,9 +99,7 @@ def _texts(mol: Chem.Mol, dummy: int, at_end: bool) -> list[str]:
     found: dict[str, None] = {}
     for i in range(SPELLINGS):
         if at_end:
-            text = ending_at(mol, dummy, random=random)
-        else:
-            text = after_dummy(rooted(mol, dummy, random if i else None))
-        if text is not None:
+            found[ending_at(mol, dummy, random=random)] = None
+        elif (text := after_dummy(rooted(mol, dummy, random if i else None))) is not None:
             found[text] = None
     return list(found)

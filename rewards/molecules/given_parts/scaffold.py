@@ -105,10 +105,14 @@ class Scaffold(GivenParts):
 def _spellings(mol: Chem.Mol, dummies: list[int]) -> list[Spelling]:
     """All spellings that were found, those with the later gaps first: the policy sees what is
     before a gap alone."""
-    random = np.random.default_rng(0)
+    plain = Chem.Mol(mol)
+    for atom in dummies:
+        plain.GetAtomWithIdx(atom).SetAtomMapNum(0)
+        plain.GetAtomWithIdx(atom).SetIsotope(0)
     heavy = [a for a in range(mol.GetNumAtoms()) if a not in dummies]
     texts = {rooted(mol, atom) for atom in heavy}
-    texts |= {rooted(mol, heavy[i % len(heavy)], random) for i in range(SPELLINGS)}
+    texts |= set(Chem.MolToRandomSmilesVect(plain, SPELLINGS, randomSeed=1))
+    texts = {text for text in texts if not DUMMY.match(text)}
     return [_cut(text) for text in sorted(texts, key=lambda text: (-_lateness(text), text))]
 
 

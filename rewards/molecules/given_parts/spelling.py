@@ -7,16 +7,17 @@ it, if it writes the dummy first, is a text that goes on from any atom.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 import numpy as np
-from rdkit import Chem, rdBase
+from rdkit import Chem
 
 # A dummy atom in a text of RDKit, and a ring bond's number.
 DUMMY = re.compile(r"\[\d*\*(?::\d+)?\]|\*")
-_TOKEN = re.compile(r"\[[^\[\]]+\]|%\d\d|\d|.")
+_TOKEN = re.compile(r"\[[^\[\]]+\]|%\d\d|Br|Cl|\d|.")
 _LAST_DIGIT = 99
-# Random spellings that are tried until a dummy is at the end.
-SPELLINGS = 300
+# How the dummy is written that is to be at the end of a text.
+MARK = "[1*]"
 
 
 def attachment_points(mol: Chem.Mol) -> list[int]:
@@ -31,18 +32,26 @@ def attachment_points(mol: Chem.Mol) -> list[int]:
     return [atom.GetIdx() for atom in found]
 
 
-def rooted(mol: Chem.Mol, atom: int, random: np.random.Generator | None = None) -> str:
+def rooted(
+    mol: Chem.Mol, atom: int, random: np.random.Generator | None = None, marked: int | None = None
+) -> str:
     """A text that begins with an atom; always the same one without `random`. Without the numbers of
-    the dummies."""
+    the dummies, but that `marked` is written as MARK.
+
+    RDKit's own random texts with a root don't follow a seed, so the atoms are put into another
+    order instead.
+    """
     plain = Chem.Mol(mol)
     for one in plain.GetAtoms():
         one.SetAtomMapNum(0)
         if one.GetAtomicNum() == 0:
-            one.SetIsotope(0)
+            one.SetIsotope(int(one.GetIdx() == marked))
     if random is None:
         return str(Chem.MolToSmiles(plain, rootedAtAtom=atom))
-    rdBase.SeedRandomNumberGenerator(int(random.integers(1, 2**31 - 1)))
-    return str(Chem.MolToSmiles(plain, rootedAtAtom=atom, canonical=False, doRandom=True))
+    order = random.permutation(plain.GetNumAtoms())
+    mixed = Chem.RenumberAtoms(plain, order.tolist())
+    place = int(np.flatnonzero(order == atom)[0])
+    return str(Chem.MolToSmiles(mixed, rootedAtAtom=place, canonical=False))
 
 
 def ending_at(
@@ -50,18 +59,73 @@ def ending_at(
     dummy: int,
     start: int | None = None,
     random: np.random.Generator | None = None,
-) -> str | None:
-    """A text that ends with a dummy, which is left out, and begins with `start`, if given; None
-    where none was found. Always the same one without `random`."""
+) -> str:
+    """A text that ends with a dummy, which is left out, and begins with `start`, by default another
+    atom. Always the same one without `random`."""
     random = np.random.default_rng(0) if random is None else random
     others = [a for a in range(mol.GetNumAtoms()) if a != dummy]
-    for _ in range(SPELLINGS):
-        text = rooted(mol, int(random.choice(others)) if start is None else start, random)
-        dummies = list(DUMMY.finditer(text))
-        # of a linker, which begins with the other dummy
-        if dummies[-1].end() == len(text) and len(dummies) == 1 + (start is not None):
-            return text[: dummies[-1].start()]
-    return None
+    root = int(random.choice(others)) if start is None else start
+    text = _branch_last(rooted(mol, root, random, marked=dummy), MARK)
+    return text.removesuffix(MARK)
+
+
+@dataclass
+class _Atom:
+    """An atom of a text, with what is bonded to it in the text's order."""
+
+    text: str
+    """Its bond, its symbol and its ring bonds."""
+    children: list[_Atom] = field(default_factory=list)
+    """The atoms after it: those of its branches, and the next of its chain."""
+
+
+def _branch_last(text: str, mark: str) -> str:
+    """The same molecule with the path from the first atom to the marked one as the main chain.
+
+    RDKit puts branches into an order of its own. An atom's branches may stand in any order; where
+    two change places at a chiral atom, its `@` becomes `@@`.
+    """
+    root = _tree(text)
+    _put_last(root, mark)
+    return _written(root)
+
+
+def _tree(text: str) -> _Atom:
+    root = _Atom("")
+    at, stack, bond = root, [], ""
+    for token in _TOKEN.findall(text):
+        if token == "(":
+            stack.append(at)
+        elif token == ")":
+            at = stack.pop()
+        elif token in "-=#:/\\$":
+            bond += token
+        elif token.isdigit() or token[0] == "%":
+            at.text += bond + token
+            bond = ""
+        else:
+            at.children.append(_Atom(bond + token))
+            at, bond = at.children[-1], ""
+    return root.children[0]
+
+
+def _put_last(atom: _Atom, mark: str) -> bool:
+    """Put the child with the mark last, all the way down; returns whether there is one."""
+    if mark in atom.text:
+        return True
+    for i, child in enumerate(atom.children):
+        if _put_last(child, mark):
+            atom.children.append(atom.children.pop(i))
+            if (len(atom.children) - 1 - i) % 2 and "@" in atom.text:
+                one, two = ("@@", "@") if "@@" in atom.text else ("@", "@@")
+                atom.text = atom.text.replace(one, two)
+            return True
+    return False
+
+
+def _written(atom: _Atom) -> str:
+    *branches, last = [_written(child) for child in atom.children] or [""]
+    return atom.text + "".join(f"({branch})" for branch in branches) + last
 
 
 def after_dummy(text: str) -> str | None:
