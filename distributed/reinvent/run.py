@@ -149,14 +149,17 @@ def _staged_learning(config: Mapping[str, Any], folder: Path, notes: Notes) -> T
 
 
 def stages(found: list[Tables], notes: Notes) -> Tables:
-    """The tables of all stages, in one config. Only the first is written: the others need tables
-    [[stage]], which a config doesn't have yet."""
-    if len(found) > 1:
-        notes.leave_out(
-            f"the config is that of the first of {len(found)} stages: the others need [[stage]]; "
-            "until there is that, make a config of each, with prior = the run before it"
-        )
-    return found[0]
+    """The tables of all stages, in one config: those of the first, and what each changes of them as
+    its [[stage]]."""
+    first = found[0]
+    if len(found) == 1:
+        return first
+    notes.change(
+        f"the {len(found)} stages are [[stage]] tables: each goes on with the policy and the "
+        "scores of the one before"
+    )
+    tables = [{"stop": first["stop"]}, *found[1:]]
+    return {name: values for name, values in first.items() if name != "stop"} | {"stage": tables}
 
 
 def stage_of(stage: Tables, everywhere: Any, batch: int, folder: Path, notes: Notes) -> Tables:
@@ -178,12 +181,13 @@ def stage_of(stage: Tables, everywhere: Any, batch: int, folder: Path, notes: No
     )
     if "max_score" in stage or "min_steps" in stage:
         notes.leave_out(
-            "stage.max_score and min_steps, which end a stage early, need [[stage]]: the run ends "
-            "with stop.scores"
+            "stage.max_score and min_steps, which end a stage by the mean score of a batch: "
+            "stop.reward ends it by the mean of the best ten, which is higher; set it if you want "
+            "that"
         )
     if plain(str(stage.get("termination", "simple"))) not in ("simple", "null"):
         notes.leave_out(
-            f"stage.termination = {stage['termination']!r}: the run ends with stop.scores"
+            f"stage.termination = {stage['termination']!r}: the stage ends with stop.scores"
         )
     return tables
 

@@ -133,23 +133,26 @@ class Constraint:
         """Whether a whole episode, int [T], is allowed and complete."""
         if not 1 <= len(actions) <= self._max_length:
             return False
-        states = np.full(1, self.start)
-        for t, action in enumerate(actions.astype(np.int64)):
-            if not self.allowed(states, t)[0, action]:
-                return False
-            states = self.advance(states, np.array([action]))
-        return states[0] == _OVER or (
-            len(actions) == self._max_length and self._at_any_length(int(states[0]))
-        )
+        state = self._walk(actions)
+        ended_by_length = len(actions) == self._max_length and state > _OVER
+        return state == _OVER or (ended_by_length and self._at_any_length(state))
 
     def begins(self, actions: np.ndarray) -> bool:
-        """Whether an episode may begin with these actions, int [T]."""
-        states = np.full(1, self.start)
-        for t, action in enumerate(actions.astype(np.int64)):
-            if not self.allowed(states, t)[0, action]:
-                return False
-            states = self.advance(states, np.array([action]))
-        return not self.over(states)[0]
+        """Whether an episode may begin with these actions, int [T], and go on."""
+        return self._walk(actions) > _OVER
+
+    def _walk(self, actions: np.ndarray) -> int:
+        """The state after actions, int [T]; -1 where one isn't allowed."""
+        state = self.start
+        with self._lock:
+            for step, action in enumerate(actions.tolist()):
+                left = self._max_length - step
+                tight = self._needed[state] + _RISE > left
+                mask = self._in_time(state, left) if tight else self._allowed[state]
+                if not mask[action]:
+                    return -1
+                state = self._after(state, action)
+        return state
 
     def _at_any_length(self, state: int) -> bool:
         """Whether the length alone ends the episode here."""
@@ -184,6 +187,9 @@ class Constraint:
         return state
 
     def _after(self, state: int, action: int) -> int:
+        known = int(self._next[state, action])
+        if known >= 0:
+            return known
         place = self._place_after(self._places[state], action)
         if place is None:
             return -1

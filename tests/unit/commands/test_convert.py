@@ -15,6 +15,7 @@ from reinvent_files import reinvent_file, written_as_reinvent
 
 from sequence_tutor.distributed.config_file import load_config, parse_config
 from sequence_tutor.distributed.reinvent.run import converted
+from sequence_tutor.distributed.stages import stage_runs
 from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.compile import build_reward
 from sequence_tutor.rewards.reinvent.notes import ConversionError, Notes
@@ -35,7 +36,7 @@ LEFT_OUT = {
     ],
     "stage1_scoring": [],
     "stage2_scoring": [],
-    "staged_learning": ["stage.max_score and min_steps", "the config is that of the first of 2"],
+    "staged_learning": ["stage.max_score and min_steps"],
 }
 
 
@@ -79,13 +80,19 @@ def test_a_staged_run(folder: Path, command: Command):
     done = command("convert", "staged_learning.toml")
     tables = tomllib.loads(done.out)
     assert tables["learner"] == {"algorithm": "path", "temperature": 0.01, "learning_rate": 2e-4}
-    assert tables["actors"] == {"batch": 32} and tables["stop"] == {"scores": 1600}
+    assert tables["actors"] == {"batch": 32} and "stop" not in tables
     assert tables["prior"] == "priors/reinvent.prior"
     assert tables["diversity"] == {
         "type": "murcko_scaffold", "bucket_size": 10, "min_score": 0.3,
     }  # fmt: skip
     names = [row["name"] for row in tables["reward"]["component"]]
     assert names == ["alerts", "molecular_weight"]
+    one, two = tables["stage"]
+    assert one == {"stop": {"scores": 1600}} and two["stop"] == {"scores": 1920}
+    assert [row["name"] for row in two["reward"]["component"]] == ["qed"]
+    runs = stage_runs(parse_config(tables))
+    assert [run.stop.scores for run in runs] == [1600, 1920]
+    assert [one.name for one in runs[1].reward.component] == ["qed"]
     assert "sigma = 100 is temperature = 1 / 100, exactly" in done.err
     assert "agent_file" not in done.err
 
@@ -100,10 +107,14 @@ def test_it_runs_from_a_file_of_reinvents(
         theirs.log_prob(molecules[:20]), ours.log_prob(molecules[:20]), atol=1e-4
     )
     assert command("convert", "staged_learning.toml", "--out", "ours.toml").code == 0
-    small = "stop.scores=40", "replay.min_rows=16", "mode=synchronous"
+    text = Path("ours.toml").read_text()
+    short = text.replace("scores = 1600", "scores = 40").replace("scores = 1920", "scores = 30")
+    Path("ours.toml").write_text(short)
+    small = "replay.min_rows=16", "mode=synchronous"
     sets = [word for one in small for word in ("--set", one)]
     done = command("optimize", "ours.toml", "--out", "run", "--local", *sets)
-    assert done.code == 0 and "budget used: 40 scores" in done.out, done
+    assert done.code == 0 and "budget used: 30 scores" in done.out, done
+    assert "stage 1: budget used" in done.out
     assert load_prior("run").encoding.vocabulary.tokens[-1] == "^"
 
 
