@@ -12,7 +12,6 @@ import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, Starts
-from sequence_tutor.policies.encodings.smiles import SmilesEncoding
 from sequence_tutor.policies.encodings.template import Template, TemplateEncoding
 from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
 from sequence_tutor.rewards.base import Domain
@@ -76,7 +75,7 @@ def _encoding(prior: Prior, given: dict[str, Any], domain: Domain) -> Encoding:
     if parts is not None and not encoding.joins_texts:
         raise ValueError(
             f"encoding {encoding.name!r} can't have given parts, as what a token means depends on "
-            "those before it; use a prior of SMILES"
+            "those before it; use a prior of another encoding"
         )
     if not isinstance(encoding, TemplateEncoding):
         return encoding if parts is None else _best_spelled(prior, parts)
@@ -121,7 +120,7 @@ class LeadStarts:
 
     def __init__(self, leads: tuple[str, ...], domain: Domain, encoding: Encoding) -> None:
         self._leads, self._domain, self._encoding = leads, domain, encoding
-        self._grammar = encoding.grammar if isinstance(encoding, SmilesEncoding) else None
+        self._grammar = encoding.grammar
 
     def nearest(self, episodes: Episodes, n: int) -> Episodes:
         """Of B episodes n: those in the window first, each molecule once."""

@@ -225,7 +225,7 @@ def evaluate(
     column: ColumnOption = None,
     encoding: Annotated[
         str | None,
-        typer.Option(help="Of a file: smiles, selfies or melody, if not as it looks."),
+        typer.Option(help="Of a file: smiles, selfies or melody; by default what it looks like."),
     ] = None,
     published: Annotated[
         bool | None,

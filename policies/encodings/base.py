@@ -69,6 +69,12 @@ class Encoding(ABC):
         """What the policy may do at each step; None where it may do anything."""
         return None
 
+    @property
+    def grammar(self) -> Constraint | None:
+        """What may follow the beginning of a text, so that it becomes a whole one; None where that
+        isn't known."""
+        return None
+
     @classmethod
     @abstractmethod
     def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> Encoding:

@@ -21,10 +21,14 @@ class SmilesEncoding(TokenEncoding):
     usual_length = 100
     pattern = r"\[[^\[\]]+\]|Br|Cl|%\d\d|[A-Za-z]|\d|[=#$/\\()+\-.:~*@]"
 
-    @cached_property
+    @property
     def grammar(self) -> Constraint:
         """What may follow the beginning of a SMILES: rings and branches end, and no atom has more
         bonds than it may have. A molecule of several parts isn't allowed."""
+        return self._grammar
+
+    @cached_property
+    def _grammar(self) -> Constraint:
         vocabulary = self.vocabulary
         rules = SmilesGap(vocabulary.tokens, frozenset(), goes_on=False)
         whole = Free(rules, vocabulary.end_id, last=True)
@@ -32,4 +36,4 @@ class SmilesEncoding(TokenEncoding):
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the grammar, which is built again where it is needed."""
-        return {k: v for k, v in self.__dict__.items() if k != "grammar"}
+        return {k: v for k, v in self.__dict__.items() if k != "_grammar"}

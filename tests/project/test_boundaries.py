@@ -117,14 +117,18 @@ APPLICATIONS = re.compile(r"melod|music|midi|chemi|smiles|molecul|rdkit", re.IGN
 ALLOWED = {
     "config.py": ["smiles"],
     "commands/cli.py": [
+        "Decorate this SMILES at its points, such as \\[*:1].",
         "Directory for pictures, and MIDI and WAV of melodies.",
+        "Link two SMILES: give it twice.",
         "Longest sequence in tokens; 100 for smiles, 32 for melody.",
-        "Of a file: smiles or melody; by default what it looks like.",
+        "Of a file: smiles, selfies or melody; by default what it looks like.",
         "Text, CSV, Excel, SD or Parquet file; melodies: folder or zip of MIDI.",
         "smiles",
         "smiles",
-        "smiles or melody.",
+        "smiles, selfies or melody.",
     ],
+    # a key of [generate]
+    "search_config.py": [*["smiles"] * 4, "smiles needs a lead"],
     # names of REINVENT4, which is about molecules alone
     "reinvent/run.py": [
         "penalizesamesmiles",
