@@ -61,7 +61,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 def test_another_package_brings_a_kind_of_sequence(install: Callable[..., None], tmp_path: Path):
     install(bits="BitsDomain")
-    assert list(encodings()) == ["melody", "smiles", "bits"]
+    assert list(encodings()) == ["melody", "smiles", "selfies", "bits"]
     domain = domain_of("bits")
     assert domain.name == "bit strings" == domain_named("bit strings").name
     config = RewardConfig.model_validate({"component": [{"name": "ones"}]})
