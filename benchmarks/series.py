@@ -1,11 +1,12 @@
 """Constrained generation: what the samples of prior and tuned policy keep, and what they are worth.
 
-    python benchmarks/series.py [--scores 1000] [--samples 1000] [--out runs/series]
+    python benchmarks/series.py [--scores 500] [--samples 1000] [--kl 3 6] [--out runs/series]
 
 Scaffold: 4-anilinoquinazoline with the three points where gefitinib and erlotinib differ (PubChem
 CID 123631 and 176870). Fragments: the two ends of imatinib (PubChem CID 5291), whose own linker is
-an amide. Lead: gefitinib, similarity 0.4 to 0.8. Each is tuned on QED by the policy alone. A part
-counts as kept if RDKit finds it, with its stereochemistry, in the valid molecule.
+an amide. Lead: gefitinib, similarity 0.4 to 0.8. Each is tuned on QED by the policy alone, the
+first two to several KL. A part counts as kept if RDKit finds it, with its stereochemistry, in the
+valid molecule.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ FIRST = 100
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--scores", type=int, default=1000, help="scores of each tuning")
+    parser.add_argument("--scores", type=int, default=500, help="scores of each tuning")
     parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--kl", type=float, nargs="+", default=[3.0, 6.0], help="of each tuning")
     parser.add_argument("--out", type=Path, help="where the runs go; by default a folder in /tmp")
     options = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
@@ -53,10 +55,9 @@ def main() -> None:
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
     for case in options.cases:
         generate, parts = CASES[case]
-        config = {
+        config: dict[str, Any] = {
             "generate": generate,
             "reward": {"component": [{"name": "qed"}]},
-            "learner": {"kl": 10.0} if case != "near" else {"temperature": 0.01},
             "stop": {"scores": options.scores},
         }
         run = parse_config(config)
@@ -64,10 +65,16 @@ def main() -> None:
             row(case, f"the first {FIRST} proposals", first_proposals(run), parts, run, 0.0)
         prior = starting_prior(run)
         row(case, "prior", prior.sample(options.samples, 0), parts, run, 0.0)
-        started = time.perf_counter()
-        tuned = optimize(config, out / case, local=True, quiet=True)
-        seconds = time.perf_counter() - started
-        row(case, "policy", tuned.policy().sample(options.samples, 0), parts, run, seconds)
+        learners = {f"KL {kl:g}": {"kl": kl} for kl in options.kl}
+        if case == "near":  # which is far from the prior
+            learners = {"c = 0.01": {"temperature": 0.01}}
+        for name, learner in learners.items():
+            started = time.perf_counter()
+            place = out / f"{case}-{name.replace(' ', '')}"
+            tuned = optimize(config | {"learner": learner}, place, local=True, quiet=True)
+            seconds = time.perf_counter() - started
+            samples = tuned.policy().sample(options.samples, 0)
+            row(case, f"policy, {name}", samples, parts, run, seconds)
 
 
 def first_proposals(run: RunConfig) -> list[str]:
