@@ -99,7 +99,8 @@ class Objective:
         self.prepare()
         sequence = self._domain.example
         with self._domain.quiet():
-            parsed = self._domain.read(sequence, self._domain.split(sequence))
+            # the example needn't be near a lead
+            parsed = self._domain.within(None).read(sequence, self._domain.split(sequence))
             for part in self._parts:
                 if part.ours and not part.steps and part.prepare is None:
                     part.judge([parsed], [sequence])

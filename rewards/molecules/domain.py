@@ -111,9 +111,11 @@ class MoleculeDomain(Domain):
         return tokens_of(sequence)
 
     def read(self, sequence: str, tokens: Sequence[str]) -> Molecule | None:
-        """The molecule of a SMILES; None where it isn't valid."""
+        """The molecule of a SMILES; None where it isn't valid, or isn't near enough to a lead."""
         mol = identify(sequence, self._kept).mol
-        return None if mol is None else Molecule(sequence, mol, tokens)
+        if mol is None or (self._nearness is not None and self._nearness.refusal(mol)):
+            return None
+        return Molecule(sequence, mol, tokens)
 
     def quiet(self) -> AbstractContextManager[None]:
         """RDKit's log is off."""

@@ -7,6 +7,9 @@ import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
+from sequence_tutor.rewards.base import Status
+from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.given_parts import GivenParts, Window
 from sequence_tutor.rewards.molecules.given_parts.fragments import Fragments
@@ -172,6 +175,16 @@ def test_a_window_of_similarity():
     assert all(child is None or domain.key(child) for child in children) and any(children)
     with pytest.raises(ValueError, match="lead 'xx' is not a SMILES"):
         domain_of("smiles").within(Window(("xx",), 0.4, 0.8))
+
+
+def test_nothing_outside_of_the_window_is_scored():
+    lead = "CC(C)Oc1ccc(cc1)C(=O)NCc1ccccc1"
+    config = RewardConfig.model_validate({"component": [{"name": "qed"}]})
+    reward = build_reward(config.within(Window((lead,), 0.4, 1.0)), "molecules")
+    reward.warm_up()  # judges an example, which isn't near
+    scores = reward.score([lead, "CCO"])
+    assert scores.status.tolist() == [Status.OK, Status.INVALID]
+    assert "isn't in 0.4 to 1" in scores.errors[1]
 
 
 def test_other_domains():
