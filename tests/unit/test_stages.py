@@ -124,10 +124,13 @@ def test_an_unknown_key_of_a_stage():
 def test_a_plateau_and_enough_end_a_run(
     make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
 ):
-    run = make_run(stop={"scores": 10_000, "plateau": 24})
+    whole = {"component": [{"name": "csp3"}]}  # which soon is 1
+    run = make_run(reward=whole, stop={"scores": 10_000, "plateau": 24})
     summary = optimize(run, tmp_path / "plateau", quiet, LOCAL)
     assert summary.reason == "ended: stop.plateau" and summary.metrics.scores_used >= 24
-    enough = make_run(stop={"scores": 10_000, "reward": summary.metrics.reward_top10 - 1e-9})
+    enough = make_run(
+        reward=whole, stop={"scores": 10_000, "reward": summary.metrics.reward_top10 - 1e-9}
+    )
     assert optimize(enough, tmp_path / "enough", quiet, LOCAL).reason == "ended: stop.reward"
 
 
