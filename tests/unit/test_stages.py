@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -72,6 +73,19 @@ def test_a_run_in_stages_resumes_inside_one(
     one, other = weights(whole), weights(parts)
     assert all(np.array_equal(one[name], other[name]) for name in one)
     assert (whole / "top.csv").read_bytes() == (whole / "stage-3" / "top.csv").read_bytes()
+
+
+def test_a_run_that_is_stopped_in_a_stage_has_a_policy(
+    make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+):
+    out = tmp_path / "run"
+    for round_ in optimize_rounds(staged(make_run, THREE), out, quiet, LOCAL):
+        if round_.directory.name == "stage-2":
+            signal.raise_signal(signal.SIGINT)  # Ctrl-C
+    assert not (out / "stage-3").exists()
+    assert (out / "top.csv").read_bytes() == (out / "stage-2" / "top.csv").read_bytes()
+    one, other = weights(out), weights(out / "stage-2")
+    assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def test_a_stage_goes_on_with_policy_and_scores(make_run: Callable[..., RunConfig], tmp_path: Path):
