@@ -201,7 +201,7 @@ def sample(
     if max_length is not None:
         loaded.encoding.max_length = max_length
     given = {"scaffold": scaffold, "fragments": fragments, "start": start}
-    loaded.encoding = sampling_encoding(loaded, {k: v for k, v in given.items() if v})
+    loaded.encoding = sampling_encoding(loaded, {k: v for k, v in given.items() if v is not None})
     sequences = loaded.sample(n or (1000 if render is None else 10), seed)
     if render is not None:
         Console(stderr=True, markup=False).print(

@@ -5,7 +5,7 @@ RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/
       and, with aggregate = "pareto", pareto.csv, and, with generate.near, changes.csv
 
 With stages, each is such a directory, RUN/stage-1/ and so on, and RUN has the policy and top.csv of
-the last.
+the last, or of the one that was stopped.
 
 Every mistake in the config or the files raises before a cluster is started. A run that fails leaves
 its scores on record, and `--resume` continues it.
@@ -203,7 +203,8 @@ def optimize_rounds(
 def _stages(
     run: RunConfig, out: Location, console: Console, options: Options
 ) -> Generator[Any, None, RunSummary]:
-    """Run the stages that aren't finished, and put the results of the last one into `out` too."""
+    """Run the stages that aren't finished, and put the results of the last one, or of the one that
+    was stopped, into `out` too."""
     engine, runs = engine_of(options.local), stage_runs(run)
     for stage_run in [run, *runs]:  # a mistake in a later stage should raise now
         check_prior(stage_run)
@@ -231,16 +232,22 @@ def _stages(
         print_plainly(console, f"stage {number} of {len(runs)}, into {here}")
         summary = yield from optimize_rounds(one, here, console, options)
         if summary.reason == STOPPED:
+            _copy_results(run, here, out)
             return summary
         (here / DONE).write(f"{summary.reason}\n")
         if not last:
             print_plainly(console, f"stage {number}: {summary.reason}")
     assert summary is not None
+    _copy_results(run, out / STAGE.format(len(runs)), out)
+    return summary
+
+
+def _copy_results(run: RunConfig, stage: Location, out: Location) -> None:
+    """Copy the policies and the best sequences of a stage into the run directory."""
     policies = map(policy_name, range(len(run.learner.population)))
     for name in [*policies, "top.csv", FRONT, CHANGES]:
-        if (source := out / STAGE.format(len(runs)) / name).exists():
+        if (source := stage / name).exists():
             _copy(source, out / name)
-    return summary
 
 
 def _copy(source: Location, target: Location) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sequence_tutor.distributed.config import RunConfig
@@ -35,6 +36,8 @@ ASYNCHRONOUS_ONLY = (
     "replay.memory_rows",
     "learner.gpus",
 )
+# How the key of a stage begins.
+_OF_A_STAGE = re.compile(r"^stage\[\d+\]\.")
 
 
 def config_of(where: Where) -> RunConfig:
@@ -93,4 +96,7 @@ def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _is_among(key: str, names: tuple[str, ...]) -> bool:
+    """Whether a key, or the key that a stage changes, is one of the names or in one of the
+    tables."""
+    key = _OF_A_STAGE.sub("", key)
     return any(key == name or key.startswith(f"{name}.") for name in names)

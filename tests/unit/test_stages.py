@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,9 +16,10 @@ from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize, optimize_rounds
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.config_file import ConfigError, parse_config
+from sequence_tutor.distributed.config_file import ConfigError, parse_config, to_toml
 from sequence_tutor.distributed.metrics.plateau import Plateau
 from sequence_tutor.distributed.run_directory import checkpoint
+from sequence_tutor.distributed.run_directory.resume import check_directory
 from sequence_tutor.distributed.stages import stage_runs
 from sequence_tutor.policies.prior import load_prior
 
@@ -72,6 +74,28 @@ def test_a_run_in_stages_resumes_inside_one(
     one, other = weights(whole), weights(parts)
     assert all(np.array_equal(one[name], other[name]) for name in one)
     assert (whole / "top.csv").read_bytes() == (whole / "stage-3" / "top.csv").read_bytes()
+
+
+def test_a_run_that_is_stopped_in_a_stage_has_a_policy(
+    make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+):
+    out = tmp_path / "run"
+    for round_ in optimize_rounds(staged(make_run, THREE), out, quiet, LOCAL):
+        if round_.directory.name == "stage-2":
+            signal.raise_signal(signal.SIGINT)  # Ctrl-C
+    assert not (out / "stage-3").exists()
+    assert (out / "top.csv").read_bytes() == (out / "stage-2" / "top.csv").read_bytes()
+    one, other = weights(out), weights(out / "stage-2")
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_limits_of_a_stage_may_change_on_resume(make_run: Callable[..., RunConfig], tmp_path: Path):
+    (tmp_path / "config.toml").write_text(to_toml(staged(make_run, THREE)))
+    longer = [*THREE[:2], THREE[2] | {"stop": {"scores": 40, "plateau": 30}}]
+    check_directory(staged(make_run, longer), tmp_path, resume=True)
+    hotter = [*THREE[:2], THREE[2] | {"learner": {"temperature": 60.0}}]
+    with pytest.raises(ConfigError, match=r"another stage\[2\].learner.temperature"):
+        check_directory(staged(make_run, hotter), tmp_path, resume=True)
 
 
 def test_a_stage_goes_on_with_policy_and_scores(make_run: Callable[..., RunConfig], tmp_path: Path):
