@@ -12,6 +12,7 @@ import io
 import time
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pyarrow.parquet as pq
 from rich.console import Console
 
@@ -19,6 +20,7 @@ from sequence_tutor.distributed.bulk.assemble import Outputs
 from sequence_tutor.distributed.commands.score_file import score_file
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
+from sequence_tutor.distributed.given_parts import SpellingEncoding
 from sequence_tutor.distributed.replay.record.reload import scores_of_table
 from sequence_tutor.distributed.run_directory.earlier_run import (
     EarlierRun,
@@ -91,6 +93,11 @@ class _Table:
             start.where, start.column, start.reward_column, start.lower_is_better
         )
         self._scored, more = to_scored(sequences, rewards, prior.encoding, domain, time.time())
+        if isinstance(prior.encoding, SpellingEncoding):  # this run makes none without its parts
+            kept = np.flatnonzero(self._scored.lengths > 0)
+            lacking = len(self._scored) - len(kept)
+            self._scored = self._scored.select(kept)
+            more.append(f"{lacking:,} sequences lack the given parts of this run and are left out")
         ranked = run.reward.aggregate == "pareto"
         learnable = bool((self._scored.lengths > 0).any()) and not ranked
         if not len(self._scored) or not (learnable or run.generates):

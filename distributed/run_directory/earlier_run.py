@@ -7,7 +7,7 @@ that the earlier run hadn't, `lacking` gives the sequences; `LackingValues` has 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -18,6 +18,7 @@ from sequence_tutor.distributed.arrow_schema import padded
 from sequence_tutor.distributed.bulk.assemble import Outputs
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
+from sequence_tutor.distributed.given_parts import SpellingEncoding
 from sequence_tutor.distributed.replay.messages import WARM_START
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
 from sequence_tutor.distributed.replay.record.writer import readable, scan
@@ -108,6 +109,12 @@ class EarlierRun:
             spelled(encoding, sequence, key)
             for sequence, key in zip(self._columns.sequences, self._columns.keys, strict=True)
         ]
+        if isinstance(encoding, SpellingEncoding):  # this run makes no sequence without its parts
+            kept = [row for row, (_, actions, _) in enumerate(found) if len(actions)]
+            if not kept:
+                raise NothingOfUseError(f"no sequence of {where} has the given parts of this run")
+            self._columns = _selected(self._columns, kept)
+            found = [found[row] for row in kept]
         self._spellings = [text for text, _, _ in found]
         self._tokens, self._lengths = pad([actions for _, actions, _ in found])
         self._texts = [
@@ -245,9 +252,13 @@ def _told_apart(columns: _Columns, domain: Domain) -> _Columns:
     for row, sequence in enumerate(columns.sequences):
         if (key := domain.key(sequence)) is not None:
             first.setdefault(key, row)
-    rows = list(first.values())
+    return replace(_selected(columns, list(first.values())), keys=list(first))
+
+
+def _selected(columns: _Columns, rows: list[int]) -> _Columns:
+    """The given rows, in that order."""
     return _Columns(
-        list(first),
+        [columns.keys[i] for i in rows],
         [columns.sequences[i] for i in rows],
         columns.rewards[rows],
         {name: values[rows] for name, values in columns.raw.items()},

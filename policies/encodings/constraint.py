@@ -85,7 +85,7 @@ class Constraint:
         self._places: list[_Place] = [(len(parts), 0)]  # state 0: the episode is over
         self._number: dict[_Place, int] = {self._places[0]: _OVER}
         self._allowed = np.zeros((1, self._size), bool)
-        self._next = np.full((1, self._size), -1, np.int64)
+        self._next = np.full((1, self._size), -1, np.int32)
         self._needed = np.zeros(1, np.int64)
         self.start = self._state(self._entered(0))
 
@@ -179,7 +179,7 @@ class Constraint:
         if state >= len(self._allowed):
             more = len(self._allowed)
             self._allowed = np.concatenate([self._allowed, np.zeros((more, self._size), bool)])
-            self._next = np.concatenate([self._next, np.full((more, self._size), -1, np.int64)])
+            self._next = np.concatenate([self._next, np.full((more, self._size), -1, np.int32)])
             self._needed = np.concatenate([self._needed, np.zeros(more, np.int64)])
         for action in range(self._size):
             self._allowed[state, action] = self._place_after(place, action) is not None

@@ -25,6 +25,10 @@ _ORDER = {"-": 1, "/": 1, "\\": 1, "=": 2, "#": 3}
 _RING_AGE = 2
 
 Kind = Literal["atom", "bond", "open", "close", "ring", "other"]
+# "yes"; "no", at the end of a gap: an aromatic nitrogen has room for a third bond in some rings
+# alone; "even": with it an even number of bonds must be left, as sulfur has 2, 4 or 6 and
+# phosphorus 3 or 5, or there would be a hydrogen at it that no text shows.
+Joins = Literal["yes", "no", "even"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,8 @@ class Token:
     """Its class; "other" for what no gap may hold, such as a dot or a wildcard."""
     number: int = 0
     """Of an atom its bonds, of a bond its order, of a ring bond its number."""
-    joins: bool = True
-    """Of an atom: whether the text after the gap may be bonded to it. An aromatic nitrogen has room
-    for a third bond in some rings alone, so none may."""
+    joins: Joins = "yes"
+    """Of an atom: what it takes for a bond to go on from it."""
 
 
 def read_token(text: str) -> Token:
@@ -51,7 +54,10 @@ def read_token(text: str) -> Token:
     bonds = _bonds(text)
     if bonds is None:
         return Token("other")
-    return Token("atom", bonds, joins=not text.lstrip("[").startswith(("n", "p", "o", "s")))
+    symbol = text.lstrip("[0123456789")
+    if symbol.startswith(("n", "o", "p", "s")):
+        return Token("atom", bonds, "no")
+    return Token("atom", bonds, "even" if symbol in ("S", "P") else "yes")
 
 
 def _bonds(text: str) -> int | None:
@@ -84,14 +90,19 @@ class GapState(NamedTuple):
     """Whether the next atom begins a branch."""
     rings: tuple[tuple[int, int], ...]
     """Number and age of each open ring bond: the atoms written since, at most _RING_AGE."""
-    joins: bool
-    """Whether the text after the gap may be bonded to the last atom."""
     free: tuple[int, ...]
     """Bonds that are left to the atoms from which the text can go on: those with an open branch,
     from the outside, and the last one."""
+    joins: tuple[Joins, ...]
+    """Of these atoms, what it takes for a bond to go on from them."""
 
 
-START = GapState("start", 0, False, (), True, ())
+START = GapState("start", 0, False, (), (), ())
+
+
+def _fits(state: GapState, order: int) -> bool:
+    """Whether the last atom may end with one more bond of this order."""
+    return state.joins[-1] != "even" or (state.free[-1] - order) % 2 == 0
 
 
 class SmilesGap:
@@ -110,7 +121,9 @@ class SmilesGap:
     def complete(self, state: GapState) -> bool:
         """Whether the gap may end here."""
         done = state.last in ("atom", "close") and not state.rings and len(state.free) == 1
-        return done and (not self._goes_on or (state.joins and state.free[0] > 0))
+        if not done or not self._goes_on:
+            return done
+        return state.joins[0] != "no" and state.free[0] > 0 and _fits(state, 1)
 
     def needed(self, state: GapState) -> int:
         """The number of tokens with which the gap can be completed, or a few more."""
@@ -145,12 +158,14 @@ class SmilesGap:
         before = state.free
         if bonds < order or (before and before[-1] < order):
             return None
+        if before and not state.opened and not _fits(state, order):
+            return None
         rings = tuple((number, min(age + 1, _RING_AGE)) for number, age in state.rings)
         if state.opened:
             free = (*before[:-1], before[-1] - order, bonds - order)
-        else:
-            free = (*before[:-1], bonds - order)
-        return GapState("atom", 0, False, rings, token.joins, free)
+            return GapState("atom", 0, False, rings, free, (*state.joins, token.joins))
+        free = (*before[:-1], bonds - order)
+        return GapState("atom", 0, False, rings, free, (*state.joins[:-1], token.joins))
 
     def _bond(self, state: GapState, token: Token) -> GapState | None:
         if state.last not in ("atom", "close", "open"):
@@ -167,7 +182,7 @@ class SmilesGap:
     def _close(self, state: GapState, _: Token) -> GapState | None:
         if state.last not in ("atom", "close") or len(state.free) < 2:
             return None
-        return state._replace(last="close", joins=True, free=state.free[:-1])
+        return state._replace(last="close", free=state.free[:-1], joins=state.joins[:-1])
 
     def _ring(self, state: GapState, token: Token) -> GapState | None:
         number = token.number
@@ -186,7 +201,7 @@ class SmilesGap:
         else:
             ages[number] = 0
         free = (*state.free[:-1], state.free[-1] - order)
-        return GapState("atom", 0, False, tuple(sorted(ages.items())), state.joins, free)
+        return GapState("atom", 0, False, tuple(sorted(ages.items())), free, state.joins)
 
     def _reserved(self, state: GapState) -> int:
         """The bond that the chain needs to go on to the given part, where branches and rings would

@@ -167,3 +167,31 @@ def test_plateau_counts_scores_since_the_last_rise():
     again = Plateau()
     again.restore(plateau.state())
     assert again.since_rise(55) == 25
+
+
+def test_a_stage_with_given_parts_takes_rows_that_have_them(
+    make_run: Callable[..., RunConfig], tmp_path: Path, quiet: Console
+):
+    stages = [{"stop": {"scores": 40}}, {"generate": {"start": "CC"}, "stop": {"scores": 10}}]
+    optimize(staged(make_run, stages), tmp_path / "run", quiet, LOCAL)
+    first, second = (rows(tmp_path / "run" / f"stage-{n}") for n in (1, 2))
+    begin = [s.startswith("CC") for s in first.sequences]
+    assert 0 < sum(begin) < len(begin)
+    assert "warm-start" in second.sources
+    assert all(s.startswith("CC") for s in second.sequences)
+
+
+def test_a_table_of_a_run_with_given_parts(make_run: Callable[..., RunConfig], tmp_path: Path):
+    table, text = tmp_path / "assay.csv", io.StringIO()
+    table.write_text("smiles,reward\nCCO,0.5\nOC,0.9\nCCN,0.1\n")
+    run = make_run(generate={"start": "CC"}, stop={"scores": 10})
+    options = Options(local=True, warm_start=table)
+    optimize(run, tmp_path / "run", Console(file=text, width=300), options)
+    known = [s for s, by in zip(*sequences_of(tmp_path / "run"), strict=True) if by == "warm-start"]
+    assert sorted(known) == ["CCN", "CCO"]
+    assert "1 sequences lack the given parts" in text.getvalue()
+
+
+def sequences_of(out: Path) -> tuple[list[str], list[str]]:
+    record = rows(out)
+    return record.sequences, record.sources

@@ -203,6 +203,32 @@ def test_networks_reach_the_optimum_of_the_conditioned_prior(algorithm, template
     assert distance() < (0.01 if algorithm == "path" else 0.05)
 
 
+@pytest.mark.parametrize(
+    ("linker", "allowed"),
+    [
+        ("CS", True),  # a thioether
+        ("CS(=O)(=O)", True),
+        ("CS(=O)", True),
+        ("CC=S", False),  # [SH] with the bond that follows
+        ("C=SC", False),
+        ("CP(=O)(C)", True),
+        ("CC1CCN1C", True),
+        ("CC(=O)", True),
+        ("CF", False),
+    ],
+)
+def test_sulfur_and_phosphorus_keep_their_valences(linker: str, allowed: bool):
+    tokens = ("<end>", "C", "F", "N", "O", "P", "S", "(", ")", "=", "1")
+    inner = SmilesEncoding(Vocabulary(tokens, end_id=0), 30)
+    encoding = TemplateEncoding(inner, Template(("C", "CF"), ("link",)))
+    try:
+        encoding.encode(f"C{linker}CF")
+    except ValueError:
+        assert not allowed
+    else:
+        assert allowed
+
+
 def test_starts_of_single_episodes(network):
     encoding = SmilesEncoding(Vocabulary(TOKENS, end_id=0), 6)
     starts = [np.array([1, 3], np.int16), np.array([], np.int16), np.array([2], np.int16)]
@@ -259,13 +285,14 @@ def test_a_melody_goes_on():
     ("text", "token"),
     [
         ("C", Token("atom", 4)),
-        ("n", Token("atom", 3, joins=False)),
-        ("[nH]", Token("atom", 2, joins=False)),
+        ("n", Token("atom", 3, "no")),
+        ("[nH]", Token("atom", 2, "no")),
         ("[N+]", Token("atom", 4)),
         ("[O-]", Token("atom", 1)),
         ("[C@@H]", Token("atom", 3)),
         ("[NH3+]", Token("atom", 1)),
         ("Cl", Token("atom", 1)),
+        ("S", Token("atom", 6, "even")),
         ("=", Token("bond", 2)),
         ("%12", Token("ring", 12)),
         (".", Token("other")),
