@@ -25,12 +25,12 @@ from rich.console import Console
 
 from sequence_tutor.distributed.commands.engine import engine_of
 from sequence_tutor.distributed.commands.known_rows import print_plainly, read_known, read_stage
+from sequence_tutor.distributed.commands.staged import STOPPED, staged_rounds
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml
 from sequence_tutor.distributed.generating.genetic import GENETIC
 from sequence_tutor.distributed.generating.proposers import check_proposers
 from sequence_tutor.distributed.metrics.display import Display, Progress
-from sequence_tutor.distributed.population import policy_name
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
@@ -52,7 +52,6 @@ from sequence_tutor.distributed.run_directory.starting_prior import check_prior,
 from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
-from sequence_tutor.distributed.stages import stage_runs
 from sequence_tutor.distributed.stop_signal import RunError, StopRequest
 from sequence_tutor.distributed.types import POLICY
 from sequence_tutor.policies.files.storage import Location, Where
@@ -63,10 +62,6 @@ if TYPE_CHECKING:
 
 # Seconds between two attempts at a checkpoint, and seconds of failures after which the run ends.
 SAVE_AGAIN_S, SAVE_PATIENCE_S = 30.0, 1800.0
-# Why a run ended that was stopped.
-STOPPED = "stopped on request"
-# Folder of a stage, and the file in it that says that the stage is over.
-STAGE, DONE = "stage-{}", "_ENDED"
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ def optimize_rounds(
     """
     options = options or Options()
     if run.stage:
-        return (yield from _stages(run, Location(where), console, options))
+        return (yield from staged_rounds(run, Location(where), console, options, optimize_rounds))
     engine = engine_of(options.local)
     run = engine.prepare(run).with_pins()
     import_in_background(*engine.heavy)
@@ -198,66 +193,6 @@ def optimize_rounds(
         summary = summarize(run, work, reason, metrics, top, prior, policy, domain, rewards, front)
         shown = [*summary.shown, *filter(None, [unlearned])]
         return replace(summary, shown=shown, changes=changes)
-
-
-def _stages(
-    run: RunConfig, out: Location, console: Console, options: Options
-) -> Generator[Any, None, RunSummary]:
-    """Run the stages that aren't finished, and put the results of the last one, or of the one that
-    was stopped, into `out` too."""
-    engine, runs = engine_of(options.local), stage_runs(run)
-    for stage_run in [run, *runs]:  # a mistake in a later stage should raise now
-        check_prior(stage_run)
-        check_proposers(stage_run)
-        worth_of(stage_run)
-        call_order(stage_run.reward, run.domain.name)
-        engine.prepare(stage_run)
-    with engine.reward(run):  # which compiles it
-        starting_prior(run)
-    check_directory(run, out, options.resume)
-    out.make()
-    (out / "config.toml").write(to_toml(run))
-    first, summary = options, None
-    for number, (one, stage) in enumerate(zip(runs, run.stage, strict=True), start=1):
-        here, last = out / STAGE.format(number), number == len(runs)
-        begun = (here / "config.toml").is_file()
-        if not last and begun and (here / DONE).is_file():
-            continue
-        options = replace(first, resume=begun, retry_failed=first.retry_failed and begun)
-        if number > 1:
-            before = out / STAGE.format(number - 1)
-            options = replace(options, warm_start=None, rescore=stage.rescore, follows=before)
-        if not last:
-            options = replace(options, report_samples=0)
-        print_plainly(console, f"stage {number} of {len(runs)}, into {here}")
-        summary = yield from optimize_rounds(one, here, console, options)
-        if summary.reason == STOPPED:
-            _copy_results(run, here, out)
-            return summary
-        (here / DONE).write(f"{summary.reason}\n")
-        if not last:
-            print_plainly(console, f"stage {number}: {summary.reason}")
-    assert summary is not None
-    _copy_results(run, out / STAGE.format(len(runs)), out)
-    return summary
-
-
-def _copy_results(run: RunConfig, stage: Location, out: Location) -> None:
-    """Copy the policies and the best sequences of a stage into the run directory."""
-    policies = map(policy_name, range(len(run.learner.population)))
-    for name in [*policies, "top.csv", FRONT, CHANGES]:
-        if (source := stage / name).exists():
-            _copy(source, out / name)
-
-
-def _copy(source: Location, target: Location) -> None:
-    """Copy a file, or the files of a folder."""
-    if not source.is_dir():
-        target.write(source.read())
-        return
-    target.make()
-    for name in source.names():
-        _copy(source / name, target / name)
 
 
 def _check_parents(run: RunConfig) -> None:
