@@ -51,6 +51,9 @@ _ELSEWHERE: dict[str, dict[str, str]] = {
         "batch_size": "",
         "randomize_smiles": "",
         "summary_csv_prefix": "summary_csv_prefix: scores are in RUN/scores and RUN/top.csv",
+        "smiles_file": "",
+        "sample_strategy": "",
+        "distance_threshold": "",
         "unique_sequences": "unique_sequences: no sequence is scored twice in any run",
         "use_checkpoint": "use_checkpoint: --resume goes on with a run, its [diversity] included",
         "purge_memories": "purge_memories: it is about several stages",
@@ -115,6 +118,12 @@ def _staged_learning(config: Mapping[str, Any], folder: Path, notes: Notes) -> T
     _say_elsewhere("", config, notes)
     parameters = table(config.get("parameters", {}), "[parameters]")
     _say_elsewhere("parameters", parameters, notes)
+    if "smiles_file" in parameters:
+        notes.leave_out(
+            f"parameters.smiles_file = {parameters['smiles_file']!r}: a run has one scaffold, one "
+            "pair of fragments or its leads, as [generate] scaffold, fragments or near "
+            "(docs/series.md), and a prior of whole sequences"
+        )
     tables = _seed(config)
     prior = _prior(parameters, notes)
     if prior is not None:

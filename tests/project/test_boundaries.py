@@ -131,12 +131,16 @@ ALLOWED = {
     "search_config.py": [*["smiles"] * 4, "smiles needs a lead"],
     # names of REINVENT4, which is about molecules alone
     "reinvent/run.py": [
+        "parameters.smiles_file = ",
         "penalizesamesmiles",
         "randomize_smiles",
         "randomize_smiles",
         "randomize_smiles: replay.rewrite, by default half of what is learned from",
         "same_molecule",
         "same_molecule",
+        "smiles_file",
+        "smiles_file",
+        "smiles_file",
         "smiles_file",
         "smiles_file",
     ],

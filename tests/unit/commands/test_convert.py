@@ -127,6 +127,15 @@ def test_what_is_missing_here_is_said(folder: Path, command: Command):
     assert "before it runs: no prior at 'priors/reinvent.prior'" in done.err
 
 
+def test_a_run_of_another_generator(folder: Path, command: Command):
+    text = Path("staged_learning.toml").read_text()
+    with_file = text.replace("batch_size = 32", 'batch_size = 32\nsmiles_file = "scaffold.smi"')
+    Path("libinvent.toml").write_text(with_file)
+    done = command("convert", "libinvent.toml")
+    assert done.code == 0
+    assert "parameters.smiles_file = 'scaffold.smi': a run has one scaffold" in done.err
+
+
 def test_json_and_components_of_another_file(folder: Path, command: Command):
     staged = tomllib.loads(Path("staged_learning.toml").read_text())
     staged["stage"] = staged["stage"][1:]  # its components are in stage2_scoring.toml
