@@ -52,8 +52,6 @@ _ELSEWHERE: dict[str, dict[str, str]] = {
         "randomize_smiles": "",
         "summary_csv_prefix": "summary_csv_prefix: scores are in RUN/scores and RUN/top.csv",
         "smiles_file": "",
-        "sample_strategy": "",
-        "distance_threshold": "",
         "unique_sequences": "unique_sequences: no sequence is scored twice in any run",
         "use_checkpoint": "use_checkpoint: --resume goes on with a run, its [diversity] included",
         "purge_memories": "purge_memories: it is about several stages",
