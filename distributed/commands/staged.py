@@ -82,6 +82,8 @@ def _copy_results(run: RunConfig, stage: Location, out: Location) -> None:
     for name in [*policies, "top.csv", FRONT, CHANGES]:
         if (source := stage / name).exists():
             _copy(source, out / name)
+        else:  # of a stage that was stopped before
+            (out / name).remove()
 
 
 def _copy(source: Location, target: Location) -> None:

@@ -65,7 +65,9 @@ def test_a_run_in_stages_resumes_inside_one(
             if round_.directory.name == "stage-2" and round_.tally.rounds == 1:
                 break
     assert not (parts / "stage-3").exists()
+    (parts / "changes.csv").write_text("of a stage that had leads")
     optimize(run, parts, quiet, Options(local=True, resume=True))
+    assert not (parts / "changes.csv").exists()
     for stage in ("stage-1", "stage-2", "stage-3"):
         one, other = rows(whole / stage), rows(parts / stage)
         assert one.keys == other.keys
