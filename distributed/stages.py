@@ -55,14 +55,14 @@ def _stage_run(run: RunConfig, stage: StageConfig, last: bool) -> RunConfig:
     if "temperature" in stage.learner:
         tables["learner"].pop("kl", None)
     for name, changes in stage.tables.items():
-        tables[name] = _merged(tables.get(name, {}), changes)
+        tables[name] = merged(tables.get(name, {}), changes)
     return RunConfig.model_validate(tables)
 
 
-def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """A table with other values of some keys; tables in it are merged too."""
     found = dict(table)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(found.get(key), dict)
-        found[key] = _merged(found[key], value) if both else value
+        found[key] = merged(found[key], value) if both else value
     return found

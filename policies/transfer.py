@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from sequence_tutor.policies.encodings.template import TemplateEncoding
 from sequence_tutor.policies.encodings.vocabulary import Vocabulary
 from sequence_tutor.policies.find_prior import PriorError
 from sequence_tutor.policies.network import RecurrentNetwork
@@ -23,12 +24,17 @@ def grown(prior: Prior, sequences: Sequence[str], max_length: int | None = None)
     ln(1 + K / V) nats per step to K new tokens, and far less in fact, while a new token is likely
     enough to be learned from its first batch.
 
-    Raises PriorError for a prior of two networks.
+    Raises PriorError for a prior of two networks, and for one with given parts.
     """
     if prior.base is not None:
         raise PriorError(
             "a policy tuned with algorithm 'g' is two networks, which can't be trained on: start "
             "from its own prior"
+        )
+    if isinstance(prior.encoding, TemplateEncoding):
+        raise PriorError(
+            "a policy tuned with given parts writes nothing else, so it can't be trained on other "
+            "data: start from its own prior"
         )
     kind, old = type(prior.encoding), prior.encoding.vocabulary
     needed = kind.fit(sequences).vocabulary.tokens

@@ -28,12 +28,10 @@ class Spelling(NamedTuple):
 class GivenParts(ABC):
     """What is given, in one of its spellings.
 
-    spellings: all of them; the one that a prior is used to is the best. respells: whether `spell`
-    finds a spelling of every sequence that has the given parts. filling: a short text for a gap,
-    so that spellings can be compared.
+    spellings: all of them; the one that a prior is used to is the best. filling: a short text for
+    a gap, so that spellings can be compared.
     """
 
-    respells: ClassVar[bool] = True
     filling: ClassVar[str]
 
     def __init__(self, spellings: Sequence[Spelling]) -> None:
@@ -64,7 +62,7 @@ class GivenParts(ABC):
 class Start(GivenParts):
     """A text that every sequence begins with."""
 
-    respells, filling = False, ""
+    filling = ""
 
     def __init__(self, text: str) -> None:
         if not text:

@@ -13,7 +13,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +36,7 @@ from sequence_tutor.distributed.commands import cli  # noqa: E402
 from sequence_tutor.distributed.config import RunConfig  # noqa: E402
 from sequence_tutor.distributed.config_file import parse_config  # noqa: E402
 from sequence_tutor.distributed.report import summary  # noqa: E402
+from sequence_tutor.distributed.stages import merged  # noqa: E402
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding  # noqa: E402
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings  # noqa: E402
 from sequence_tutor.policies.prior import load_prior  # noqa: E402
@@ -137,14 +137,6 @@ def train_tiny_prior(directory: Path) -> Path:
     torch.set_num_threads(1)
     Pretraining(encoding, corpus, settings, "cpu").run(directory, lambda _: None)
     return directory
-
-
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    out = deepcopy(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(out.get(key), dict)
-        out[key] = merged(out[key], value) if both else value
-    return out
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 import tomli_w
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, parse_config
 from sequence_tutor.distributed.reinvent.read import read
@@ -38,13 +39,13 @@ def convert(file: Path, out: Path | None, console: Console) -> str:
         said = str(error)
         raise ConversionError(said if str(file) in said else f"{file}: {said}") from error
     for sentence in notes.changed:
-        _say(console, f"otherwise: {sentence}")
+        print_plainly(console, f"otherwise: {sentence}")
     for sentence in notes.left_out:
-        _say(console, f"left out: {sentence}")
+        print_plainly(console, f"left out: {sentence}")
     missing = _missing_prior(run.prior) if "prior" in tables else ""
     for sentence in (missing, _missing_for(run)):
         if sentence:
-            _say(console, f"before it runs: {sentence}")
+            print_plainly(console, f"before it runs: {sentence}")
     if out is not None:
         out.write_text(text, encoding="utf-8")
     return text
@@ -56,7 +57,9 @@ def _convert_model(file: Path, out: Path | None, console: Console) -> str:
     if out is None:
         raise ConversionError(f"{file} is a model: give --out, the directory of the prior")
     load_prior(file).save(out)
-    _say(console, f"{out} is a prior; its weights are rounded to bfloat16, {file} serves as it is")
+    print_plainly(
+        console, f"{out} is a prior; its weights are rounded to bfloat16, {file} serves as it is"
+    )
     return ""
 
 
@@ -86,7 +89,3 @@ def _missing_for(run: RunConfig) -> str:
     except (ValueError, OSError) as error:
         return str(error)
     return ""
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

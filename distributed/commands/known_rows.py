@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from sequence_tutor.distributed.bulk.assemble import Outputs
+from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.score_file import score_file
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
@@ -189,8 +190,3 @@ def _csv(sequences: list[str]) -> str:
     writer.writerow(["sequence"])
     writer.writerows([one] for one in sequences)
     return text.getvalue()
-
-
-def print_plainly(console: Console, text: str) -> None:
-    """Print a text without line breaks, colours or markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.engine import engine_of
-from sequence_tutor.distributed.commands.known_rows import print_plainly, read_known, read_stage
+from sequence_tutor.distributed.commands.known_rows import read_known, read_stage
+from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.staged import STOPPED, staged_rounds
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, to_toml

@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.transfer import Start, print_nll
 from sequence_tutor.distributed.report.evaluation import describe
 from sequence_tutor.policies.encodings.registry import encodings
@@ -91,7 +92,7 @@ def pretrain_prior(
         keys[sequence] = key
         return None
 
-    console.print(f"reading {data}", markup=False, highlight=False, soft_wrap=True)
+    print_plainly(console, f"reading {data}")
     corpus = kind.read(data, check, longest, request.column)
     held_out: list[str] = []
     if request.validation_data is not None:
@@ -167,4 +168,4 @@ def pretrain_prior(
 
 def _print_remarks(corpus: Corpus, console: Console) -> None:
     for remark in corpus.remarks():
-        console.print(remark, markup=False, highlight=False, soft_wrap=True)
+        print_plainly(console, remark)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sequence_tutor.distributed.commands.engine import engine_of
-from sequence_tutor.distributed.commands.known_rows import print_plainly
+from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.generating.proposers import check_proposers

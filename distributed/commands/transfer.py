@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.report.evaluation import print_table, spread
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.pretrain_settings import PretrainSettings
@@ -53,10 +54,10 @@ class Start:
         old = self.prior.encoding.vocabulary.tokens
         new = [t for t in self.before.encoding.vocabulary.tokens if t not in old]
         if new:
-            _say(console, f"tokens that {self.name} hasn't: {' '.join(new)}")
+            print_plainly(console, f"tokens that {self.name} hasn't: {' '.join(new)}")
         self.old = self._read_old(column)
         if not self.old:
-            _say(
+            print_plainly(
                 console,
                 f"{self.name} comes without its data, so it isn't known what it forgets: give some "
                 "of that data as --old-data",
@@ -96,7 +97,3 @@ def print_nll(
             columns[when][name] = float(-prior.log_prob(part).mean())
     print_table(columns, console, "NLL, nats per sequence")
     return columns
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -11,10 +11,9 @@ ends a gap is the prior's own: the closing parenthesis of the branch, or the end
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -22,7 +21,6 @@ import numpy as np
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.encodings.constraint import Constraint, Free, Given, Part
 from sequence_tutor.policies.encodings.smiles_gap import SmilesGap, read_token
-from sequence_tutor.policies.files.corpus import Corpus
 
 Ending = Literal["branch", "link", "end", "rest"]
 
@@ -78,16 +76,6 @@ class TemplateEncoding(Encoding):
     @classmethod
     def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> Self:
         raise NotImplementedError("a template has the vocabulary of its prior")
-
-    @classmethod
-    def read(
-        cls,
-        path: Path,
-        check: Callable[[str], str | None],
-        max_length: int | None = None,
-        column: str | None = None,
-    ) -> Corpus:
-        raise NotImplementedError("sequences are read by the encoding of the prior")
 
     @property
     def max_length(self) -> int:

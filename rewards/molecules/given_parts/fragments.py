@@ -11,13 +11,13 @@ from sequence_tutor.rewards.given_parts import GivenParts, Spelling
 from sequence_tutor.rewards.molecules.given_parts.cutting import Cutter, dummies_of, pieces
 from sequence_tutor.rewards.molecules.given_parts.spelling import (
     after_dummy,
-    attachment_points,
     ending_at,
     open_rings,
+    read_part,
     renumbered,
     rooted,
 )
-from sequence_tutor.rewards.molecules.identity import identify, read
+from sequence_tutor.rewards.molecules.identity import identify
 
 # Random spellings of a fragment that are looked at.
 SPELLINGS = 10
@@ -78,13 +78,7 @@ class Fragments(GivenParts):
 
 
 def _fragment(smiles: str) -> tuple[Chem.Mol, int]:
-    mol, reason = read(smiles)
-    if mol is None:
-        raise ValueError(f"fragment {smiles!r} is not a SMILES: {reason}")
-    try:
-        dummies = attachment_points(mol)
-    except ValueError as error:
-        raise ValueError(f"fragment {smiles!r}: {error}") from None
+    mol, dummies = read_part(smiles, "fragment")
     if len(dummies) != 1:
         raise ValueError(
             f"fragment {smiles!r} has {len(dummies)} attachment points and needs one: write [*:1] "

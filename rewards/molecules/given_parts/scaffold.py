@@ -12,15 +12,18 @@ from sequence_tutor.rewards.molecules.given_parts.cutting import Cutter, dummies
 from sequence_tutor.rewards.molecules.given_parts.spelling import (
     DUMMY,
     after_dummy,
-    attachment_points,
     open_rings,
+    read_part,
     renumbered,
     rooted,
 )
-from sequence_tutor.rewards.molecules.identity import identify, read
+from sequence_tutor.rewards.molecules.identity import identify
 
 # Random spellings of the scaffold, beside those from each of its atoms.
 SPELLINGS = 200
+# Orders of the substituents that are tried: all of four. With more points some molecules of the
+# series find no spelling.
+MOST_ORDERS = 24
 
 
 class Scaffold(GivenParts):
@@ -30,13 +33,7 @@ class Scaffold(GivenParts):
     filling = "C"
 
     def __init__(self, smiles: str) -> None:
-        mol, reason = read(smiles)
-        if mol is None:
-            raise ValueError(f"scaffold {smiles!r} is not a SMILES: {reason}")
-        try:
-            dummies = attachment_points(mol)
-        except ValueError as error:
-            raise ValueError(f"scaffold {smiles!r}: {error}") from None
+        mol, dummies = read_part(smiles, "scaffold")
         if not dummies:
             raise ValueError(
                 f"scaffold {smiles!r} has no attachment point: write [*:1] where something is to "
@@ -56,7 +53,7 @@ class Scaffold(GivenParts):
         if found.mol is None:
             return None
         for _, away in self._cutter.matches(found.mol):
-            if any(not 1 <= len(bonds) for bonds in away):
+            if not all(away):
                 continue
             bonds = sorted({bond for group in away for bond in group})
             if len(bonds) != self._points:
@@ -81,7 +78,7 @@ class Scaffold(GivenParts):
             candidates = [[part] for part in parts]
         else:
             candidates = [list(order) for order in permutations(substituents)]
-        for order in candidates[:24]:
+        for order in candidates[:MOST_ORDERS]:
             text = self._joined(order, random)
             if text is not None and identify(text).key == key:
                 return text

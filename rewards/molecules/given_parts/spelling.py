@@ -12,24 +12,32 @@ from dataclasses import dataclass, field
 import numpy as np
 from rdkit import Chem
 
-# A dummy atom in a text of RDKit, and a ring bond's number.
+from sequence_tutor.rewards.molecules.identity import read
+from sequence_tutor.rewards.molecules.molecule import tokens_of
+
+# A dummy atom in a text of RDKit.
 DUMMY = re.compile(r"\[\d*\*(?::\d+)?\]|\*")
-_TOKEN = re.compile(r"\[[^\[\]]+\]|%\d\d|Br|Cl|\d|.")
+# The greatest number of a ring bond.
 _LAST_DIGIT = 99
 # How the dummy is written that is to be at the end of a text.
 MARK = "[1*]"
 
 
-def attachment_points(mol: Chem.Mol) -> list[int]:
-    """The dummy atoms of a molecule. Raises ValueError for one that isn't bonded by one single
-    bond to another atom."""
+def read_part(smiles: str, what: str) -> tuple[Chem.Mol, list[int]]:
+    """A given part and its dummy atoms. Raises ValueError with one sentence about `what` it is, for
+    no SMILES, and for a dummy that isn't bonded by one single bond to another atom."""
+    mol, reason = read(smiles)
+    if mol is None:
+        raise ValueError(f"{what} {smiles!r} is not a SMILES: {reason}")
     found = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
     for atom in found:
         bonds = list(atom.GetBonds())
         single = len(bonds) == 1 and bonds[0].GetBondType() == Chem.BondType.SINGLE
         if not single or bonds[0].GetOtherAtom(atom).GetAtomicNum() == 0:
-            raise ValueError("an attachment point needs one single bond, to an atom")
-    return [atom.GetIdx() for atom in found]
+            raise ValueError(
+                f"{what} {smiles!r}: an attachment point needs one single bond, to an atom"
+            )
+    return mol, [atom.GetIdx() for atom in found]
 
 
 def rooted(
@@ -93,7 +101,7 @@ def _branch_last(text: str, mark: str) -> str:
 def _tree(text: str) -> _Atom:
     root = _Atom("")
     at, stack, bond = root, [], ""
-    for token in _TOKEN.findall(text):
+    for token in tokens_of(text):
         if token == "(":
             stack.append(at)
         elif token == ")":
@@ -137,7 +145,7 @@ def after_dummy(text: str) -> str | None:
 def open_rings(text: str) -> frozenset[int]:
     """The numbers of the ring bonds that are open at the end of a text."""
     found: frozenset[int] = frozenset()
-    for token in _TOKEN.findall(text):
+    for token in tokens_of(text):
         if token.isdigit() or token[0] == "%":
             found ^= {int(token.lstrip("%"))}
     return found
@@ -148,7 +156,7 @@ def renumbered(text: str, taken: frozenset[int]) -> str | None:
     few."""
     new: dict[int, int] = {}
     out = []
-    for token in _TOKEN.findall(text):
+    for token in tokens_of(text):
         if not (token.isdigit() or token[0] == "%"):
             out.append(token)
             continue

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from sequence_tutor.policies.encodings.smiles import SmilesEncoding
+from sequence_tutor.policies.encodings.template import Template, TemplateEncoding
+from sequence_tutor.policies.find_prior import PriorError
 from sequence_tutor.policies.network import Architecture, RecurrentNetwork
 from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings
 from sequence_tutor.policies.prior import Prior, load_prior
@@ -94,3 +96,9 @@ def test_two_networks_are_refused(prior: Prior):
     prior.base = prior.network
     with pytest.raises(ValueError, match="two networks"):
         grown(prior, NEW)
+
+
+def test_a_policy_with_given_parts_is_refused(prior: Prior):
+    prior.encoding = TemplateEncoding(prior.encoding, Template(("CC", ""), ("rest",)))
+    with pytest.raises(PriorError, match="tuned with given parts"):
+        grown(prior, ["CCO"])
