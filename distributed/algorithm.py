@@ -33,6 +33,7 @@ from sequence_tutor.distributed.replay.record.store import record_of
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.scoring.attachments import attachments_of
+from sequence_tutor.distributed.scoring.earlier_values import has_values
 from sequence_tutor.distributed.scoring.pool import ScorerPool
 from sequence_tutor.distributed.scoring.task import EpisodeSlice
 from sequence_tutor.distributed.search import Part, Search
@@ -93,7 +94,15 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         least, most = (run.scorers.least, run.scorers.count) if run.generates else (0, 0)
         files = attachments_of(run.replay, self.directory, run.reward.identity())
         self.scorers: ScorerPool[ScoreReport] = ScorerPool(
-            start_scorers(run, self.shards, least, most, files, self.prior.encoding)
+            start_scorers(
+                run,
+                self.shards,
+                least,
+                most,
+                files,
+                self.prior.encoding,
+                earlier=self.directory.uri if has_values(self.directory) else None,
+            )
         )
         self.search = None
         if run.searches:

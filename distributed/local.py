@@ -37,6 +37,7 @@ from sequence_tutor.distributed.replay.worth.diversity import diversity_of
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.scoring.attachments import AttachmentStore, attachments_of
 from sequence_tutor.distributed.scoring.batch_size import BatchSize
+from sequence_tutor.distributed.scoring.earlier_values import EarlierValues, earlier_values
 from sequence_tutor.distributed.scoring.lines import LinesReport, score_lines
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.screening.screen import build_screen, equal_slices
@@ -112,13 +113,16 @@ class LocalScorer(Scorer):
         replay: ReplayClient,
         files: AttachmentStore,
         encoding: Encoding | None = None,
+        earlier: EarlierValues | None = None,
     ) -> None:
         self._local = LocalReward(run.reward, run.domain.name, [os.getcwd()])
         self._shards = replay
         client = ScorerClient(replay, SCORER)
         # lines of a file aren't learned from
         diversity = None if encoding is None else diversity_of(run)
-        super().__init__(self._local.identify, self._local, client, encoding, files, diversity)
+        super().__init__(
+            self._local.identify, self._local, client, encoding, files, diversity, earlier
+        )
 
     def score(self, work: Work) -> Scored | None:
         """As `Scorer.score`. Raises the exception that interrupted the reward, such as
@@ -176,7 +180,7 @@ class LocalRun(Training):
         self.begin(run, prior, out)
         self.replay = open_replay(run, record_of(run.replay, out), prior.encoding)
         files = attachments_of(run.replay, out, run.reward.identity())
-        self._scorer = LocalScorer(run, self.replay, files, prior.encoding)
+        self._scorer = LocalScorer(run, self.replay, files, prior.encoding, earlier_values(out))
         corrects = run.learner.algorithm == "g"
         self._generators = [
             Generator(

@@ -14,8 +14,11 @@ from pydantic import ValidationError
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, sentence
 from sequence_tutor.distributed.stage_config import StageConfig
+from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.names import unknown
 
+# Folder of a stage in the run directory.
+STAGE = "stage-{}"
 # Settings of the learner that a stage can't change: the networks and their optimisers go on.
 _KEPT = ("algorithm", "population")
 
@@ -57,6 +60,14 @@ def _stage_run(run: RunConfig, stage: StageConfig, last: bool) -> RunConfig:
     for name, changes in stage.tables.items():
         tables[name] = merged(tables.get(name, {}), changes)
     return RunConfig.model_validate(tables)
+
+
+def run_directories(out: Location, run: RunConfig) -> list[Location]:
+    """The directory of a run, or those of its stages that have begun, in order."""
+    if not run.stage:
+        return [out]
+    stages = [out / STAGE.format(number) for number in range(1, len(run.stage) + 1)]
+    return [stage for stage in stages if (stage / "config.toml").is_file()]
 
 
 def merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -81,10 +81,11 @@ def start_scorers(
     files: AttachmentStore,
     encoding: Encoding | None = None,
     handed: int = HANDED_PER_SCORER,
+    earlier: str | None = None,
 ) -> ScorerFleet:
     """From `least` to `most` scorers, spread over all nodes. To score episodes they need the
     encoding. files: where they store components' files. handed: most tasks that a scorer has at a
-    time."""
+    time. earlier: a run directory with raw values of an earlier run."""
     actor = ray.remote(ScorerProcess).options(
         num_cpus=1,
         resources=run.scorers.resources,
@@ -97,6 +98,6 @@ def start_scorers(
     here, handles = os.getcwd(), packed(shards)
 
     def start(number: int) -> ActorHandle:
-        return actor.remote(run, handles, here, files, encoding, Turn(number, most))
+        return actor.remote(run, handles, here, files, encoding, Turn(number, most), earlier)
 
     return ScorerFleet(start, least, most, handed, run.scorers.idle_s)

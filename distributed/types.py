@@ -245,7 +245,8 @@ class ScoreReport:
     policy: PolicySamples = PolicySamples()
     """The rows that the policy made."""
     calls_saved: int = 0
-    """Calls of components that weren't made, since a filter or penalty of 0 came first."""
+    """Calls of components that weren't made, since a filter or penalty of 0 came first or the value
+    was paid for in an earlier run."""
 
 
 @dataclass(frozen=True)

@@ -157,12 +157,16 @@ class Reward(Protocol):
     """A compiled objective. Implemented by `LocalReward` and `IsolatedReward`."""
 
     def score(
-        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
+        self,
+        sequences: Sequence[str],
+        tokens: Sequence[Sequence[str]] | None = None,
+        known: Mapping[str, np.ndarray] | None = None,
     ) -> Scores:
         """Score B sequences; a failure of one doesn't raise but becomes its status.
 
         `tokens` are the texts of each sequence's actions, without the end token; per-step rewards
-        need them.
+        need them. known: raw values by component, float64 [B], NaN where there is none: the others
+        aren't called for. Those of a component that judges by the step are ignored.
         """
 
     def identify(self, sequences: Sequence[str]) -> Sequence[Identity]:

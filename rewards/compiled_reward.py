@@ -120,9 +120,13 @@ class Objective:
         return self._domain.identify(self._standardized(sequence))
 
     def score(
-        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
+        self,
+        sequences: Sequence[str],
+        tokens: Sequence[Sequence[str]] | None = None,
+        known: Mapping[str, Values | Sequence[float]] | None = None,
     ) -> Scores:
-        """Score B sequences; `tokens` are without the end token, and are split here if None.
+        """Score B sequences; `tokens` are without the end token, and are split here if None. known:
+        raw values by component, see `Reward`.
 
         Raises ValueError only where `tokens` isn't one entry per sequence, and MemoryError, since
         the process, not the sequence, may be the cause.
@@ -130,9 +134,14 @@ class Objective:
         if tokens is not None and len(tokens) != len(sequences):
             raise ValueError(f"{len(sequences)} sequences came with {len(tokens)} token lists")
         with self._domain.quiet():
-            return self._score(list(sequences), tokens)
+            return self._score(list(sequences), tokens, known or {})
 
-    def _score(self, sequences: list[str], tokens: Sequence[Sequence[str]] | None) -> Scores:
+    def _score(
+        self,
+        sequences: list[str],
+        tokens: Sequence[Sequence[str]] | None,
+        known: Mapping[str, Values | Sequence[float]],
+    ) -> Scores:
         if self._config.standardize:
             # tokens are of the text as it was written
             sequences, tokens = list(map(self._standardized, sequences)), None
@@ -153,7 +162,17 @@ class Objective:
                 files.setdefault(row, []).append(file)
             return judged
 
-        scores = self._finish(self._order, call, rows, tokens, scores)
+        def call_or_know(part: Part, rows: list[int]) -> Sequence[Any] | np.ndarray:
+            if part.steps or part.key not in known:
+                return call(part, rows)
+            values = np.asarray(known[part.key])
+            lacking = [i for i in rows if math.isnan(values[i])]
+            if len(lacking) == len(rows):
+                return call(part, rows)
+            called = dict(zip(lacking, call(part, lacking), strict=True)) if lacking else {}
+            return [called.get(i, values[i]) for i in rows]
+
+        scores = self._finish(self._order, call_or_know, rows, tokens, scores)
         if files:
             scores = replace(scores, files=[tuple(files.get(row, ())) for row in range(size)])
         return scores

@@ -9,7 +9,9 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from sequence_tutor.rewards.base import Identity, Scores, Status
 from sequence_tutor.rewards.compile import build_reward
@@ -38,15 +40,20 @@ class LocalReward:
         self.interrupt: BaseException | None = None
 
     def score(
-        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
+        self,
+        sequences: Sequence[str],
+        tokens: Sequence[Sequence[str]] | None = None,
+        known: Mapping[str, np.ndarray] | None = None,
     ) -> Scores:
-        """Score B sequences. Where that is interrupted, the remaining sequences have failed with
-        INTERRUPTED as their error, and `interrupt` has the exception to raise."""
+        """Score B sequences; known: see `Reward`. Where that is interrupted, the remaining
+        sequences have failed with INTERRUPTED as their error, and `interrupt` has the exception to
+        raise."""
         if tokens is not None and len(tokens) != len(sequences):
             raise ValueError(f"{len(sequences)} sequences came with {len(tokens)} token lists")
         self.interrupt = None
         size, shape = len(sequences), Shape.of(self._objective)
-        job = Job(sequences, tokens, shape, self._config.timeout_s, self._config.retries)
+        config = self._config
+        job = Job(sequences, tokens, shape, config.timeout_s, config.retries, known)
         each = [list(range(size))] if shape.judges_batches else [[row] for row in range(size)]
         left = deque([Unit(job, rows) for rows in each if rows])
         while left and self.interrupt is None:
@@ -66,7 +73,7 @@ class LocalReward:
 
     def _judge(self, unit: Unit) -> UnitResult:
         started = time.perf_counter()
-        scores = self._objective.score(unit.sequences, unit.tokens)
+        scores = self._objective.score(unit.sequences, unit.tokens, unit.known)
         return pack(0, time.perf_counter() - started, scores)
 
     def identify(self, sequences: Sequence[str]) -> list[Identity]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -23,14 +24,16 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
 from sequence_tutor.distributed.given_parts import SpellingEncoding
 from sequence_tutor.distributed.replay.record.reload import scores_of_table
-from sequence_tutor.distributed.run_directory.earlier_run import (
-    EarlierRun,
+from sequence_tutor.distributed.run_directory.earlier_runs import (
+    EarlierRuns,
     LackingValues,
     NothingOfUseError,
-    earlier_run,
+    earlier_runs,
+    run_on_record,
 )
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart, read_scored, to_scored
 from sequence_tutor.distributed.run_directory.warm_start_checks import scale_warnings
+from sequence_tutor.distributed.scoring.earlier_values import FOLDER
 from sequence_tutor.distributed.stop_signal import StoppedError
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.files.storage import Location
@@ -40,8 +43,8 @@ from sequence_tutor.rewards.on_record import only
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
 
-# Directory, in the run directory, of the scores of new components, and names in it.
-FOLDER, SEQUENCES, RESULT = "warm-start", "sequences.csv", "scores.csv"
+# Files of the scores of new components, in FOLDER.
+SEQUENCES, RESULT = "sequences.csv", "scores.csv"
 
 
 def read_known(
@@ -52,7 +55,7 @@ def read_known(
     Raises ConfigError if the run can't use any of it, or where new components would have to be
     called and `rescore` is None; CorpusError for a file that can't be read.
     """
-    earlier = earlier_run(start, run, prior.encoding)
+    earlier = earlier_runs(start, run, prior.encoding)
     if earlier is None:
         if rescore is not None:
             raise ConfigError(
@@ -67,14 +70,15 @@ def read_known(
     return _Earlier(earlier, rescore, run)
 
 
-def read_stage(before: Location, rescore: int, run: RunConfig, prior: Prior) -> KnownRows | None:
-    """Read what the stage before has scored; `rescore` as in `read_known`. It may be nothing that
-    this stage can use. Raises ConfigError if the record can't be read."""
+def read_stage(
+    before: Sequence[Location], rescore: int, run: RunConfig, prior: Prior
+) -> KnownRows | None:
+    """Read what the stages before have scored, in these directories; `rescore` as in `read_known`.
+    It may be nothing that this stage can use. Raises ConfigError if a record can't be read."""
     try:
-        earlier = earlier_run(WarmStart(before), run, prior.encoding)
+        earlier = EarlierRuns([run_on_record(one) for one in before], run, prior.encoding)
     except NothingOfUseError:
         return None
-    assert earlier is not None
     return _Earlier(earlier, rescore, run, needed=False)
 
 
@@ -123,7 +127,7 @@ class _Earlier:
     """Rows of an earlier run, with the rewards of this one."""
 
     def __init__(
-        self, earlier: EarlierRun, rescore: int | None, run: RunConfig, needed: bool = True
+        self, earlier: EarlierRuns, rescore: int | None, run: RunConfig, needed: bool = True
     ) -> None:
         self._earlier, self._run, self._needed = earlier, run, needed
         self._lacking = earlier.lacking()
@@ -139,7 +143,9 @@ class _Earlier:
         earlier, found = self._earlier, None
         if len(self._lacking):
             found = self._score(out / FOLDER, local, console)
-        rows, left_out = earlier.scored(time.time(), found)
+        rows, left = earlier.scored(time.time(), found)
+        if len(left):
+            left.write(out)
         how = "taken" if earlier.same_reward else "computed anew"
         new = len(self._lacking)
         print_plainly(
@@ -148,11 +154,11 @@ class _Earlier:
             f"of {earlier.where}: no new call of {', '.join(earlier.known)}"
             + (f"; {', '.join(earlier.missing)} called for {new:,}" if new else ""),
         )
-        if left_out:
+        if len(left):
             print_plainly(
                 console,
-                f"{left_out:,} sequences of {earlier.where} lack a value that this reward needs; "
-                "they are scored if they are proposed again",
+                f"{len(left):,} sequences of {earlier.where} lack a value that this reward needs; "
+                "if one is proposed again, only what it lacks is called",
             )
         if not len(rows) and self._needed:
             raise ConfigError(f"the run can't use any score of {earlier.where}")

@@ -82,8 +82,9 @@ class Options:
     """Sequences each of prior and policy to score at the end, beyond the budget."""
     local: bool = False
     """Whether to run in this process, without Ray."""
-    follows: Location | None = None
-    """The run of the stage before, whose policy and scores this one begins with."""
+    follows: tuple[Location, ...] = ()
+    """The directories of the stages before, in order: this one begins with the policy of the last
+    and with the scores of all."""
 
 
 def optimize(
@@ -133,8 +134,8 @@ def optimize_rounds(
         prior, domain = starting_prior(run), run.domain
         known = None
         before = None
-        if options.follows is not None:
-            before = checkpoint.read(checkpoint.complete(options.follows / "checkpoints")[-1])
+        if options.follows:
+            before = checkpoint.read(checkpoint.complete(options.follows[-1] / "checkpoints")[-1])
             known = read_stage(options.follows, options.rescore or 0, run, prior)
         elif options.warm_start is not None:
             start = WarmStart.of(options.warm_start)

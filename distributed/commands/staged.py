@@ -19,7 +19,7 @@ from sequence_tutor.distributed.report.changes import CHANGES
 from sequence_tutor.distributed.report.summary import FRONT, RunSummary
 from sequence_tutor.distributed.run_directory.resume import check_directory
 from sequence_tutor.distributed.run_directory.starting_prior import check_prior, starting_prior
-from sequence_tutor.distributed.stages import stage_runs
+from sequence_tutor.distributed.stages import STAGE, stage_runs
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.compile import call_order
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 OneRun = Callable[..., Generator[Any, None, RunSummary]]
 # Why a run ended that was stopped.
 STOPPED = "stopped on request"
-# Folder of a stage, and the file in it that says that the stage is over.
-STAGE, DONE = "stage-{}", "_ENDED"
+# File of a stage that says that it is over.
+DONE = "_ENDED"
 
 
 def staged_rounds(
@@ -59,7 +59,7 @@ def staged_rounds(
             continue
         options = replace(first, resume=begun, retry_failed=first.retry_failed and begun)
         if number > 1:
-            before = out / STAGE.format(number - 1)
+            before = tuple(out / STAGE.format(earlier) for earlier in range(1, number))
             options = replace(options, warm_start=None, rescore=stage.rescore, follows=before)
         if not last:
             options = replace(options, report_samples=0)

@@ -143,7 +143,7 @@ class Progress:
             ("waiting to be scored, being scored", f"{m.waiting_to_be_scored}, {m.scoring}"),
             ("rows in the replay", str(m.replay_rows)),
             ("failed scores", str(m.failed)),
-            ("calls of components saved by filters", str(m.calls_saved)),
+            ("calls of components saved", str(m.calls_saved)),
             ("bottleneck", m.bottleneck.text),
         ]
         if self.run.diversity is not None:

@@ -97,7 +97,7 @@ RUN_SERIES = (
         {status.name.lower(): f"scores_{status.name.lower()}" for status in Status},
     ),
     _counter("failed_sequences", "failed", "Sequences without a score, repeated ones included"),
-    _counter("saved_calls", "calls_saved", "Calls of components that a filter has saved"),
+    _counter("saved_calls", "calls_saved", "Calls of components that weren't needed"),
     Series("score_seconds_bucket", "counter", "New scores that took up to le seconds", "le"),
     _counter("scores_used", "scores_used", "Scores that count against the budget"),
     Series("scores_budget", "gauge", "stop.scores, where it is set"),

@@ -50,8 +50,8 @@ class Metrics:
     failed: int = 0
     """Sequences without a score, repeated ones included."""
     calls_saved: int = 0
-    """Calls of components that weren't made, since a filter or penalty of 0 came first; since the
-    start of this driver."""
+    """Calls of components that weren't made, since a filter or penalty of 0 came first or an
+    earlier run had the value; since the start of this driver."""
     scores_ok: int = 0
     """New scores with `Status.OK`."""
     scores_invalid: int = 0

@@ -20,6 +20,7 @@ from sequence_tutor.distributed.replay.record.alone import RecordAlone
 from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.distributed.run_directory.storage_retry import retry_storage
 from sequence_tutor.distributed.scoring.attachments import AttachmentStore
+from sequence_tutor.distributed.scoring.earlier_values import EarlierValues
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated
 from sequence_tutor.policies.files.storage import Location
@@ -65,6 +66,7 @@ def score_samples(
     samples: ReportSamples,
     record: Location,
     files: AttachmentStore,
+    earlier: EarlierValues | None,
     reward: Reward,
     reward_id: str,
     domain: Domain,
@@ -75,10 +77,10 @@ def score_samples(
     """Print the cost, score the samples, and return the mean reward and components of the valid
     sequences of each.
 
-    files: where components' files are stored; seconds_per_score: mean seconds of a
-    score so far, NaN where that isn't known. Once `stopped` returns True, only the batch under way
-    is finished; its scores are on record, and the means of each sample are over its sequences
-    before the first one without a score. Raises RecordError
+    files: where components' files are stored; earlier: raw values that aren't called for;
+    seconds_per_score: mean seconds of a score so far, NaN where that isn't known. Once `stopped`
+    returns True, only the batch under way is finished; its scores are on record, and the means of
+    each sample are over its sequences before the first one without a score. Raises RecordError
     where the record can't be read, OSError where it can't be written.
     """
     known = RecordAlone(record, reward_id)
@@ -106,7 +108,9 @@ def score_samples(
         size = max(1, min(size, int(BATCH_S / seconds_per_score)))
     try:
         for name, policy in samples.policies.items():
-            scorer = Scorer(identifier(domain, reward), reward, known, policy.encoding, files)
+            scorer = Scorer(
+                identifier(domain, reward), reward, known, policy.encoding, files, earlier=earlier
+            )
             for work in works[name]:
                 _finish(scorer, work, size, stopped)
     finally:

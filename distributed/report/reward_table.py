@@ -14,6 +14,7 @@ from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.distributed.report.recorded import read_rewards
 from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.distributed.scoring.attachments import attachments_of
+from sequence_tutor.distributed.scoring.earlier_values import earlier_values
 from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Reward
@@ -48,6 +49,7 @@ def reward_table(
             ReportSamples.of(prior, policy, samples, seed),
             record,
             attachments_of(run.replay, out, reward_id),
+            earlier_values(out),
             reward,
             reward_id,
             run.domain,

@@ -8,7 +8,7 @@ import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
-from sequence_tutor.distributed.run_directory.earlier_run import places_of
+from sequence_tutor.distributed.run_directory.earlier_runs import places_of
 from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.bounds import reward_range

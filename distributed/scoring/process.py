@@ -19,6 +19,7 @@ from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 from sequence_tutor.distributed.replay.worth.diversity import diversity_of
 from sequence_tutor.distributed.scoring.attachments import AttachmentStore
+from sequence_tutor.distributed.scoring.earlier_values import read_values
 from sequence_tutor.distributed.scoring.lines import (
     LinesReport,
     give_up_lines,
@@ -47,7 +48,7 @@ class ScorerProcess:
     shards: handles of the replay shards, `packed`. directory: where the user started the run and
     the modules of their own rewards are. files: where components' files are stored. encoding:
     decodes episodes; lines need none. turn: its share of limits that all scorers of the run keep
-    together.
+    together. earlier: a run directory with raw values of an earlier run.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ScorerProcess:
         files: AttachmentStore,
         encoding: Encoding | None = None,
         turn: Turn | None = None,
+        earlier: str | None = None,
     ) -> None:
         sys.path.append(directory)
         self.scorer_id = f"scorer-{uuid.uuid4().hex[:12]}"
@@ -67,7 +69,8 @@ class ScorerProcess:
         identify = identifier(domain, self.reward)
         # lines of a file aren't learned from
         diversity = None if encoding is None else diversity_of(run)
-        self.scorer = Scorer(identify, self.reward, self.client, encoding, files, diversity)
+        values = None if earlier is None else read_values(earlier)
+        self.scorer = Scorer(identify, self.reward, self.client, encoding, files, diversity, values)
         self.works: dict[int, Work] = {}
         self.rows: dict[int, Scored | None] = {}
         self.beat_s = run.replay.lease_s / BEATS_PER_LEASE

@@ -30,6 +30,7 @@ from sequence_tutor.distributed.scoring.columns import (
     step_columns,
     unread_scores,
 )
+from sequence_tutor.distributed.scoring.earlier_values import EarlierValues
 from sequence_tutor.distributed.types import (
     DURATIONS,
     SCORE_SECONDS,
@@ -137,7 +138,7 @@ def calls_saved(scores: Scores) -> int:
 
 class Scorer:
     """Turns sequences into rows of the record. files: where to store what components keep for
-    sequences; None where nothing is stored."""
+    sequences; None where nothing is stored. earlier: raw values that aren't called for again."""
 
     def __init__(
         self,
@@ -147,9 +148,11 @@ class Scorer:
         encoding: Encoding | None = None,
         files: AttachmentStore | None = None,
         diversity: Diversity | None = None,
+        earlier: EarlierValues | None = None,
     ) -> None:
         self.encoding, self.reward, self.replay = encoding, reward, replay
         self.identify, self.files, self._diversity = identify, files, diversity
+        self._earlier = earlier
 
     def prepare(self, batch: Generated, allowance: int | None = None) -> Work:
         """Decode a batch and find its keys; of valid sequences at most `allowance` are scored."""
@@ -213,13 +216,19 @@ class Scorer:
         fresh = [i for i in left if work.identities[i].lost is None]
         if fresh:
             started = time.perf_counter()
-            actions = work.actions
+            actions, keys = work.actions, [work.keys[i] for i in fresh]
+            known = {} if self._earlier is None else self._earlier.of(keys)
             scores = self.reward.score(
                 [work.texts[i] for i in fresh],
                 None if actions is None else [actions[i] for i in fresh],
+                known,
+            )
+            work.calls_saved += sum(
+                int(np.isfinite(values[~np.isnan(scores.raw[name])]).sum())
+                for name, values in known.items()
             )
             if scores.files is not None and self.files is not None:
-                self.files.store([work.keys[i] for i in fresh], scores.files)
+                self.files.store(keys, scores.files)
             if scores.seconds is None:
                 each = (time.perf_counter() - started) / len(fresh)
                 scores = replace(scores, seconds=np.full(len(fresh), each, np.float32))

@@ -32,6 +32,8 @@ class UnitOrder(NamedTuple):
     """Texts of the actions of each sequence, without the end token; None: split them here."""
     identifies: bool
     """Whether keys are wanted, not scores."""
+    known: dict[str, list[float]]
+    """Raw values by component that needn't be called for, NaN where there is none."""
 
 
 class Started(NamedTuple):
@@ -141,7 +143,7 @@ class Child:
             if task.identifies:
                 found = [self._objective.identify(sequence) for sequence in task.sequences]
                 return pack_identities(task.number, time.perf_counter() - started, found)
-            scores = self._objective.score(task.sequences, task.tokens)
+            scores = self._objective.score(task.sequences, task.tokens, task.known)
             return pack(task.number, time.perf_counter() - started, scores)
         except MemoryError:
             self._lift_limit()

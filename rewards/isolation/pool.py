@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+
+import numpy as np
 
 from sequence_tutor.rewards.config import RewardConfig
 from sequence_tutor.rewards.isolation.dispatcher import Dispatcher
@@ -35,11 +37,18 @@ class Pool:
             self.close()
             raise
 
-    def submit(self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None) -> Job:
-        """Queue a batch. Its `done` is set when all is scored; until then call `check`."""
+    def submit(
+        self,
+        sequences: Sequence[str],
+        tokens: Sequence[Sequence[str]] | None,
+        known: Mapping[str, np.ndarray] | None = None,
+    ) -> Job:
+        """Queue a batch. Its `done` is set when all is scored; until then call `check`. known: see
+        `Reward`."""
         shape = self._dispatcher.shape
         assert shape is not None
-        job = Job(sequences, tokens, shape, self._config.timeout_s, self._config.retries)
+        config = self._config
+        job = Job(sequences, tokens, shape, config.timeout_s, config.retries, known)
         self._queue(job, at_once=shape.judges_batches)
         return job
 

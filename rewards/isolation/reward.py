@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from sequence_tutor.rewards.base import Identity, Scores
 from sequence_tutor.rewards.config import RewardConfig
@@ -37,9 +39,13 @@ class IsolatedReward:
         self._close = weakref.finalize(self, self._pool.close)
 
     def score(
-        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
+        self,
+        sequences: Sequence[str],
+        tokens: Sequence[Sequence[str]] | None = None,
+        known: Mapping[str, np.ndarray] | None = None,
     ) -> Scores:
-        """Score B sequences; a failure of one doesn't raise but becomes its status.
+        """Score B sequences; a failure of one doesn't raise but becomes its status. known: see
+        `Reward`.
 
         Raises ValueError only where `tokens` isn't one entry per sequence, RuntimeError where this
         is closed.
@@ -47,7 +53,7 @@ class IsolatedReward:
         if tokens is not None and len(tokens) != len(sequences):
             raise ValueError(f"{len(sequences)} sequences came with {len(tokens)} token lists")
         self._pool.check()
-        job = self._pool.submit(sequences, tokens)
+        job = self._pool.submit(sequences, tokens, known)
         self._await(job)
         return job.scores(self._config)
 

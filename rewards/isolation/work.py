@@ -8,7 +8,7 @@ reward judges whole batches.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -102,6 +102,7 @@ class Job:
 
     identifies: whether keys are wanted, not scores; timeout_s: seconds that one sequence may take;
     late: error text of one that takes longer; retries: how often one that failed is tried again;
+    known: raw values that needn't be called for, see `Reward`;
     done: set when all are settled; abandoned: whether the caller has stopped waiting.
     """
 
@@ -114,12 +115,14 @@ class Job:
         shape: Shape,
         timeout_s: float,
         retries: int = 0,
+        known: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         size = len(sequences)
         self.timeout_s, self.retries = timeout_s, retries
         self.late = f"took longer than timeout_s = {timeout_s:g}"
         self.sequences, self.shape = list(sequences), shape
         self.tokens = None if tokens is None else [list(row) for row in tokens]
+        self.known = known or {}
         # lists, since they are read and written one by one
         self.status = [int(Status.FAILED)] * size
         self.errors = [""] * size
@@ -267,11 +270,14 @@ class Unit:
     """Its n sequences."""
     tokens: list[list[str]] | None = field(init=False)
     """Texts of the actions of each sequence; None where the job has none."""
+    known: dict[str, list[float]] = field(init=False)
+    """Its part of the job's known raw values."""
 
     def __post_init__(self) -> None:
         job = self.job
         self.sequences = [job.sequences[i] for i in self.rows]
         self.tokens = None if job.tokens is None else [job.tokens[i] for i in self.rows]
+        self.known = {name: values[self.rows].tolist() for name, values in job.known.items()}
 
     def halves(self) -> list[Unit]:
         """The first and the second half of its sequences, as two units."""

@@ -76,7 +76,7 @@ class Worker:
     def give(self, number: int, unit: Unit) -> bool:
         """Send a unit; returns False where its channel is full."""
         try:
-            task = (number, unit.sequences, unit.tokens, unit.job.identifies)
+            task = (number, unit.sequences, unit.tokens, unit.job.identifies, unit.known)
             self.channel.send(task, wait=False)
         except BlockingIOError:
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -85,10 +85,13 @@ class Counting:
         self.reward, self.asked = reward, []
 
     def score(
-        self, sequences: Sequence[str], tokens: Sequence[Sequence[str]] | None = None
+        self,
+        sequences: Sequence[str],
+        tokens: Sequence[Sequence[str]] | None = None,
+        known: Mapping[str, np.ndarray] | None = None,
     ) -> Scores:
         self.asked += sequences
-        return self.reward.score(sequences, tokens)
+        return self.reward.score(sequences, tokens, known)
 
 
 def generated(*texts: str) -> Generated:
