@@ -19,6 +19,7 @@ import numpy as np
 
 from sequence_tutor.rewards.attachments import Attachment
 from sequence_tutor.rewards.buckets import Compare, Grouping
+from sequence_tutor.rewards.depiction import Depiction
 from sequence_tutor.rewards.given_parts import Change, GivenParts, Start, Window
 from sequence_tutor.rewards.ngrams import ngram_counts
 
@@ -324,6 +325,10 @@ class Domain(ABC):
         if training is not None:
             numbers["novel"] = _share(len(distinct - set(training)), len(distinct))
         return numbers
+
+    def depict(self, sequence: str) -> Depiction:
+        """What a report shows of a valid sequence; by default nothing but its text."""
+        return Depiction()
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
         """Write what shows the valid sequences to people, by default a text file; returns a
