@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
@@ -10,6 +12,9 @@ from importlib.resources import as_file, files
 from sequence_tutor.policies.files.storage import Location, Where
 
 METADATA_FILE = "prior.json"
+# Files of a prior's data, a sequence a line: all that it was trained on and validated with, or, in
+# the last, some of it.
+TRAINING_FILE, HELD_OUT_FILE, SAMPLE_FILE = "training.txt.gz", "held_out.txt.gz", "sample.txt.gz"
 # How files of REINVENT's models end; see `reinvent_prior`.
 REINVENT_ENDINGS = (".prior", ".chkpt", ".model")
 
@@ -67,3 +72,17 @@ def encoding_of(name_or_where: Where) -> str:
             return str(json.loads((path / METADATA_FILE).read())["encoding"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PriorError(f"{path} is not a whole prior: {error}") from error
+
+
+def example_data(name_or_where: Where) -> list[str]:
+    """Sequences of the data of a prior, all or some; empty where none come with it. Raises
+    PriorError."""
+    with found_prior(name_or_where) as path:
+        for name in (TRAINING_FILE, SAMPLE_FILE):
+            file = path / name
+            if not is_reinvent(path) and file.is_file():
+                try:
+                    return gzip.decompress(file.read()).decode().split()
+                except (OSError, EOFError, ValueError, zlib.error) as error:
+                    raise PriorError(f"{file} can't be read: {error}") from error
+    return []

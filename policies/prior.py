@@ -30,7 +30,9 @@ from sequence_tutor.policies.encodings.registry import (
 )
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.policies.find_prior import (
+    HELD_OUT_FILE,
     METADATA_FILE,
+    TRAINING_FILE,
     PriorError,
     found_prior,
     is_reinvent,
@@ -48,7 +50,6 @@ from sequence_tutor.policies.reinvent_prior import parts_of
 from sequence_tutor.policies.sampler import Sampler
 
 WEIGHTS_FILE = "weights.safetensors"
-TRAINING_FILE, HELD_OUT_FILE = "training.txt.gz", "held_out.txt.gz"
 BASE_PREFIX = "base."
 # Sequences that one thread draws at a time. Another number gives other sequences for a seed.
 SAMPLED_AT_ONCE = 512

@@ -190,6 +190,8 @@ class Domain(ABC):
     """A valid sequence, scored once at a start so that components load their tables."""
     isolated: ClassVar[bool] = False
     """Whether parsing a sequence may crash or hang the process; see `rewards.isolation`."""
+    structure_file: ClassVar[str] = ""
+    """Ending of the files that `structure` makes records of, such as "sdf"; "" for none."""
     cheapest: ClassVar[str] = ""
     """A component that costs next to nothing, for processes that only find keys; needed where
     `isolated`."""
@@ -329,6 +331,38 @@ class Domain(ABC):
     def depict(self, sequence: str) -> Depiction:
         """What a report shows of a valid sequence; by default nothing but its text."""
         return Depiction()
+
+    def structure(self, sequence: str) -> str:
+        """The record of a valid sequence in a file of the kind `structure_file`, without fields; by
+        default there is none."""
+        return ""
+
+    def properties(self, sequences: Sequence[str]) -> dict[str, np.ndarray]:
+        """Numbers that people in the field know a sequence by, float64 [B] each, NaN for a sequence
+        that isn't valid; names have their unit. By default the number of actions."""
+        lengths = [
+            float("nan") if self.key(sequence) is None else float(len(self.split(sequence)))
+            for sequence in sequences
+        ]
+        return {"length, actions": np.array(lengths)}
+
+    def nearest(
+        self, sequences: Sequence[str], corpus: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of B valid sequences the most similar of a corpus of valid ones: its number there, int64
+        [B], -1 where there is none, and their similarity, float64 [B], 0 to 1. By default the
+        Tanimoto coefficient of the first block of `features`: shared counts over all counts."""
+        if not corpus:
+            return np.full(len(sequences), -1, np.int64), np.full(len(sequences), np.nan)
+        known, own = (self.features(some)[0].astype(np.int32) for some in (corpus, sequences))
+        totals = known.sum(1)
+        rows, values = [], []
+        for counts in own:
+            shared = np.minimum(known, counts).sum(1)
+            found = shared / np.maximum(totals + counts.sum() - shared, 1)
+            rows.append(int(found.argmax()))
+            values.append(float(found.max()))
+        return np.array(rows, np.int64), np.array(values, np.float64)
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
         """Write what shows the valid sequences to people, by default a text file; returns a

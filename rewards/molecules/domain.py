@@ -12,8 +12,9 @@ from rdkit import Chem, DataStructs
 
 from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.buckets import Compare
+from sequence_tutor.rewards.depiction import Depiction
 from sequence_tutor.rewards.given_parts import Change, GivenParts, Window
-from sequence_tutor.rewards.molecules import breeding
+from sequence_tutor.rewards.molecules import breeding, depict
 from sequence_tutor.rewards.molecules.features import molecule_counts
 from sequence_tutor.rewards.molecules.given_parts.changes import changes
 from sequence_tutor.rewards.molecules.given_parts.fragments import Fragments
@@ -40,6 +41,7 @@ class MoleculeDomain(Domain):
     example, cheapest = "CC(N)=O", "validity"
     isolated = True  # RDKit is C++: a text may hang or crash the process that reads it
     standardizes = True
+    structure_file = "sdf"
     breeds = True
     groupings = GROUPINGS
     # from Jaques et al. 2017, quoted from memory and not checked; their SA has the other sign
@@ -213,6 +215,28 @@ class MoleculeDomain(Domain):
             known = training if isinstance(training, (set, frozenset, dict)) else set(training)
             numbers["novel"] = _share(sum(k not in known for k in distinct), len(distinct))
         return numbers
+
+    def depict(self, sequence: str) -> Depiction:
+        """A drawing with the atoms of alerts marked, see `depict`."""
+        with quiet():
+            return depict.depict(sequence)
+
+    def structure(self, sequence: str) -> str:
+        """The record of an SD file, see `depict.mol_block`."""
+        with quiet():
+            return depict.mol_block(sequence)
+
+    def properties(self, sequences: Sequence[str]) -> dict[str, np.ndarray]:
+        """Weight, log P, polar surface, QED and more, see `depict.properties`."""
+        with quiet():
+            return depict.properties(sequences)
+
+    def nearest(
+        self, sequences: Sequence[str], corpus: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """By Tanimoto similarity of ECFP4, see `depict.nearest`."""
+        with quiet():
+            return depict.nearest(sequences, corpus)
 
     def render(self, sequences: Sequence[str], directory: Path) -> str:
         """Draw the molecules in one picture (SVG), in the order given, each with its number."""

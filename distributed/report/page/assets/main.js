@@ -1,0 +1,54 @@
+// Puts the page together.
+
+function showContents() {
+  for (const section of document.querySelectorAll('main > section')) {
+    if (section.hidden) continue;
+    const title = section.querySelector('h2').textContent.split(':')[0];
+    byId('contents').append(element('li', {}, element('a', { href: `#${section.id}` }, title)));
+  }
+}
+
+// Asks the server for a newer page and takes it, at the place where the reader is.
+function keepFresh(page) {
+  if (!page.live_every_s || location.protocol === 'file:') return;
+  setInterval(async () => {
+    try {
+      const answer = await fetch(`version${location.search}`, { cache: 'no-store' });
+      if (answer.ok && Number(await answer.text()) > page.made && !byId('details').open) location.reload();
+    } catch { /* the server has ended; the page stays as it is */ }
+  }, page.live_every_s * 1000);
+}
+
+async function start() {
+  startTheme();
+  const { content: page, read } = await unpack(byId('data').textContent.trim());
+  const rows = new Rows(page.rows, read);
+  const made = new Date(page.made * 1000);
+  byId('made').textContent = `Made ${made.toLocaleString()} by sequence-tutor ${page.version}. ${rows.total.toLocaleString('en')} rows on record.`;
+  byId('warnings').append(...page.warnings.map((text) => element('p', { class: 'warning' }, text)));
+  byId('sampled').textContent = page.sampled;
+  const chosen = new Chosen();
+  const details = new Details(page, rows);
+  const open = (row) => details.open(row);
+  showCompared(page);
+  showGallery(page, rows, chosen, open);
+  showCurves(page);
+  showSources(page);
+  showComponents(page);
+  new Scatter(page, rows, open);
+  const table = new Table(page, rows, chosen, open);
+  startExport(page, rows, chosen);
+  showGroups(page, rows, open, (own) => table.limitTo(own));
+  showProperties(page);
+  showFailures(page);
+  byId('config-section').hidden = !page.config;
+  byId('config').textContent = page.config;
+  byId('command').textContent = page.command;
+  byId('save-config').addEventListener('click', () => save('config.toml', 'application/toml', page.config));
+  themed.push(() => { for (const draw of charts) draw(); });
+  showContents();
+  keepFresh(page);
+  document.documentElement.dataset.ready = 'yes';
+}
+
+start();
