@@ -1,5 +1,5 @@
 """The command line: sequence-tutor pretrain | convert | optimize | score | sample | evaluate |
-components.
+report | watch | compare | components.
 
 It parses arguments and imports a command's modules only when that command runs.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from datetime import datetime
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sequence_tutor.distributed.commands import report_cli
 from sequence_tutor.distributed.stop_signal import RunError
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.pretrain_settings import TRANSFER, PretrainSettings
@@ -99,6 +101,9 @@ def optimize(
             "budget; prints the cost first.",
         ),
     ] = 0,
+    report: Annotated[
+        bool, typer.Option(help="Keep report.html in the run directory up to date.")
+    ] = False,
     local: LocalOption = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: learner.temperature=0.05")
@@ -106,6 +111,7 @@ def optimize(
 ) -> None:
     """Tune a policy on a reward, starting from a prior."""
     from sequence_tutor.distributed.commands.optimize import Options
+    from sequence_tutor.distributed.commands.report import kept_report
     from sequence_tutor.distributed.commands.retries import optimize_with_retries
     from sequence_tutor.distributed.config_file import load_config
     from sequence_tutor.distributed.report.summary import print_summary
@@ -126,8 +132,9 @@ def optimize(
     if warm_start is not None:
         start = WarmStart(warm_start, column, reward_column, lower_is_better)
     options = Options(resume, start, rescore, retry_failed, report_samples, local)
-    summary = optimize_with_retries(run, directory, console, options, retries)
-    print_summary(summary, directory, console)
+    with kept_report(directory, console) if report else nullcontext():
+        summary = optimize_with_retries(run, directory, console, options, retries)
+        print_summary(summary, directory, console)
 
 
 @app.command()
@@ -245,6 +252,10 @@ def evaluate(
 
     request = Request(source, against, n, seed, column, encoding, published, report_samples)
     evaluate_source(request, console)
+
+
+for command in (report_cli.report, report_cli.watch, report_cli.compare):
+    app.command()(command)
 
 
 @app.command()

@@ -30,7 +30,7 @@ def write_report(
     where: Where, out: Where | None, against: Where | None, console: Console
 ) -> Location:
     """Write the page about a run, by default into its directory. Raises ConfigError where there is
-    no run, or nothing is on record yet; ValueError for a file to compare with that can't be read."""
+    no run, or nothing is on record yet; ValueError for a file to compare with that is no use."""
     run = run_at(where)
     file = Location(where) / REPORT if out is None else Location(out)
     page = page_of(run, read_beside(run.parts[-1].config, against))

@@ -37,9 +37,9 @@ SCRIPTS = (
 def page_of(
     run: Run, beside: Beside, made: float | None = None, live_every_s: float | None = None
 ) -> str:
-    """The page about a run as HTML. beside: what it is compared with; made: Unix seconds, by default
-    now; live_every_s: seconds between two questions for a newer page, where a server answers them.
-    Raises ConfigError where nothing is on record."""
+    """The page about a run as HTML. beside: what it is compared with; made: Unix seconds, by
+    default now; live_every_s: seconds between two questions for a newer page, where a server
+    answers them. Raises ConfigError where nothing is on record."""
     return html_of(run_content(run, beside), made, live_every_s)
 
 
