@@ -82,7 +82,7 @@ def slim(svg: str) -> str:
     # what verovio's style sheet says: shapes have a line of the text's color
     drawn = SubElement(out, "g", fill="currentColor", stroke="currentColor")
     _copy(page, drawn, glyphs)
-    return re.sub(r"(?<=\d) (?=[/>])", "", ElementTree.tostring(out, encoding="unicode"))
+    return ElementTree.tostring(out, encoding="unicode").replace(" />", "/>")
 
 
 def _copy(source: Element, target: Element, glyphs: dict[str, str]) -> None:

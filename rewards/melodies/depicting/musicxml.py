@@ -48,8 +48,8 @@ class Clef:
     """The lowest line, in steps of the scale above C0; the highest is 8 above."""
 
 
-# treble, treble an octave lower, bass; the first that needs the fewest ledger lines is taken
-CLEFS = (Clef("G", 2, 0, 30), Clef("G", 2, -1, 23), Clef("F", 4, 0, 18))
+TREBLE = Clef("G", 2, 0, 30)
+LOWER_CLEFS = (Clef("G", 2, -1, 23), Clef("F", 4, 0, 18))  # treble an octave lower, bass
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def _rests(start: int, end: int) -> Iterator[Value]:
 
 
 def choose_clef(names: Sequence[NoteName]) -> Clef:
-    """The clef that needs the fewest ledger lines."""
+    """Treble, unless a note would need more than one ledger line on average; then the clef that
+    needs the fewest."""
 
     def ledger_lines(clef: Clef) -> int:
         return sum(
@@ -142,7 +143,9 @@ def choose_clef(names: Sequence[NoteName]) -> Clef:
             for height in map(_height, names)
         )
 
-    return min(CLEFS, key=ledger_lines)
+    if ledger_lines(TREBLE) <= len(names):
+        return TREBLE
+    return min(LOWER_CLEFS, key=ledger_lines)
 
 
 def _height(name: NoteName) -> int:
