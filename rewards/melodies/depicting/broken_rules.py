@@ -31,8 +31,8 @@ BARS_NAMED = 8  # a remark names this many bars
 _OF_NOTES = {
     "key": "outside C major and A minor",
     "repetition": "repeated too often",
-    "preferred_intervals": "after a jump of 11 semitones or of more than an octave",
-    "leaps": "at a leap while an earlier one waits to be resolved, or soon after a leap back",
+    "preferred_intervals": "after a jump of a major seventh or of more than an octave",
+    "leaps": "reached by a leap before an earlier one is resolved, or soon after a leap back",
 }
 
 
@@ -63,9 +63,7 @@ def broken_rules(tokens: np.ndarray, profile: Profile = "corrected") -> list[Bro
                 note = int(np.searchsorted(starts, step, side="right")) - 1
             # rests have no number, so each of their steps stands for itself
             place = -1 if rule == WHOLE else len(tokens) + step if note is None else note
-            found.setdefault(
-                (rule, place), Broken(rule, step, note, _words(rule, melodies, step))
-            )
+            found.setdefault((rule, place), Broken(rule, step, note, _words(rule, melodies, step)))
     return list(found.values())
 
 
@@ -96,7 +94,7 @@ def _words(rule: str, melodies: Melodies, step: int) -> str:
     if rule == "key":
         return _OF_NOTES[rule]
     if rule == "preferred_intervals":
-        return f"{interval} semitones from the note before"
+        return f"jump of {interval} semitones"
     if rule == "leaps":
         leap = f"leap of {interval} semitones {'up' if token > earlier else 'down'}"
         # the paper's rule only punishes a leap in the direction of an open one

@@ -60,7 +60,7 @@ def _said(notes: Notes, steps: int, broken: list[Broken]) -> str:
         order = notes.pitch[: len(names)]
         text += f" from {names[int(order.argmin())]} to {names[int(order.argmax())]}"
     marked = {one.note for one in broken if one.note is not None and one.note < len(names)}
-    return text + (f"; {_count(len(marked), 'note')} broke a rule" if marked else "")
+    return text + (f"; notes that break a rule: {len(marked)}" if marked else "")
 
 
 def _bars(steps: int) -> int:

@@ -18,11 +18,12 @@ LACKS = "engraved notes need verovio: pip install 'sequence-tutor[notes]'"
 # which are legible on a telephone.
 PAGE_WIDTH = 1000
 MARGIN = 10  # around the notes, in the same units
+LEFT_MARGIN = 25  # where bar numbers of two digits begin
 OPTIONS = {
     "pageWidth": PAGE_WIDTH,
     "pageHeight": 60_000,  # one page, cut to the height of its notes
     "adjustPageHeight": True,
-    "pageMarginLeft": MARGIN,
+    "pageMarginLeft": LEFT_MARGIN,
     "pageMarginRight": MARGIN,
     "pageMarginTop": MARGIN,
     "pageMarginBottom": MARGIN,

@@ -1,9 +1,9 @@
-"""The written name of each note, which its pitch alone leaves open: A#4 or B♭4.
+"""The written name of each note, which its pitch alone leaves open: C♯4 or D♭4.
 
 Melodies are in C major or A minor (`policies/midi/key.py` moves them there, and the rules are about
-these keys). So a note of C major has no accidental. Another is a sharp where the next other pitch
-is a semitone higher, a flat where that is a semitone lower, as in a chromatic scale; else it is the
-usual one of these keys.
+these keys). So a note of C major has no accidental, and the others are spelled as in a chromatic
+scale of these keys: F♯ and B♭ always; C♯, D♯ and G♯ where the next other pitch is a semitone
+higher; D♭, E♭ and A♭ where it is a semitone lower; else C♯, E♭ and G♯.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sequence_tutor.rewards.melodies.notes import Notes
 LETTERS = "CDEFGAB"
 _NATURAL = {0: "C", 2: "D", 4: "E", 5: "F", 7: "G", 9: "A", 11: "B"}
 _USUAL = {1: ("C", 1), 3: ("E", -1), 6: ("F", 1), 8: ("G", 1), 10: ("B", -1)}
+_FIXED = (6, 10)  # F sharp and B flat
 _SIGNS = {-1: "♭", 0: "", 1: "♯"}
 
 
@@ -50,7 +51,7 @@ def _name(pitch: int, step: int) -> NoteName:
     octave, place = divmod(pitch, 12)
     if place in _NATURAL:
         letter, alter = _NATURAL[place], 0
-    elif step in (-1, 1):
+    elif step in (-1, 1) and place not in _FIXED:
         letter, alter = _NATURAL[place - step], step
     else:
         letter, alter = _USUAL[place]

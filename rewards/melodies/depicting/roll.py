@@ -2,14 +2,16 @@
 
 Lines and letters have the color of the page's text. A note is `<g class="note">`: blue and full, or
 orange, hollow and with a wedge above it where it breaks a rule; then `data-rule` names the rules.
-Its `<title>` says what it is and what it breaks. A note that goes over the end of a line is drawn
-twice, in one group.
+Its `<title>` says what it is and what it breaks. Notes are in their order; one that goes over the
+end of a line is drawn twice, in one group. `<g class="rest">` is a rest that breaks a rule, a cross.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
 
 from sequence_tutor.rewards.melodies.depicting.broken_rules import WHOLE, Broken, readable
 from sequence_tutor.rewards.melodies.depicting.note_names import note_names
@@ -25,6 +27,7 @@ ABOVE, BELOW = 9, 20  # a line's room above, for a wedge; below, for bar numbers
 LETTERS = 13  # height of letters: 9 pixels on a telephone
 BARS_A_LINE = (1, 2, 4)  # the first that holds the melody, else the last
 NARROWEST = 12  # pitches shown at least, so that a flat melody looks flat
+OUTLINE = 'stroke-width="1.5"'
 NOTE, BROKEN = "#2f7fd1", "#d9541e"  # each at least 3.5 to 1 on white and on black
 
 
@@ -37,7 +40,7 @@ class _Roll:
     def __init__(self, notes: Notes, steps: int, broken: Sequence[Broken]) -> None:
         shown = int((notes.start < steps).sum())
         self.start, self.pitch = notes.start[:shown].tolist(), notes.pitch[:shown].tolist()
-        self.end = [min(s + n, steps) for s, n in zip(self.start, notes.length.tolist())]
+        self.end = np.minimum(notes.start + notes.length, steps)[:shown].tolist()
         self.names, self.steps = note_names(notes)[:shown], steps
         bars = -(-steps // STEPS_PER_BAR)
         self.line = STEPS_PER_BAR * next((n for n in BARS_A_LINE if n >= bars), BARS_A_LINE[-1])
@@ -55,15 +58,8 @@ class _Roll:
     def svg(self) -> str:
         high = self.lines * (ABOVE + self.height + BELOW)
         parts = [self._grid(top) for top in range(self.lines)]
-        kept = [i for i in range(len(self.start)) if i not in self.of_note]
-        marked = [i for i in range(len(self.start)) if i in self.of_note]
-        parts += [f'<g fill="{NOTE}">', *map(self._note, kept), "</g>"]
-        parts += [
-            f'<g fill="{BROKEN}" stroke="{BROKEN}" stroke-width="1.5">',
-            *map(self._note, marked),
-            *(self._rest(step, rules) for step, rules in self.rests.items()),
-            "</g>",
-        ]
+        parts += [f'<g fill="{NOTE}">', *map(self._note, range(len(self.start)))]
+        parts += [*(self._rest(step, rules) for step, rules in self.rests.items()), "</g>"]
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {high}" '
             f'font-family="system-ui, sans-serif" font-size="{LETTERS}">{"".join(parts)}</svg>'
@@ -137,7 +133,8 @@ def _group(kind: str, title: str, broken: Sequence[Broken], shapes: Sequence[str
     for one in broken:
         title += f". {readable(one.rule).capitalize()}: {one.words}"
     if broken:
-        rules = f" data-rule={quoteattr(' '.join(dict.fromkeys(one.rule for one in broken)))}"
+        names = " ".join(dict.fromkeys(one.rule for one in broken))
+        rules = f' data-rule={quoteattr(names)} fill="{BROKEN}" stroke="{BROKEN}" {OUTLINE}'
     return f'<g class="{kind}"{rules}><title>{escape(title)}</title>{"".join(shapes)}</g>'
 
 
