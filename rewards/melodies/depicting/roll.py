@@ -3,7 +3,7 @@
 Lines and letters have the color of the page's text. A note is `<g class="note">`: blue and full, or
 orange, hollow and with a wedge above it where it breaks a rule; then `data-rule` names the rules.
 Its `<title>` says what it is and what it breaks. Notes are in their order; one that goes over the
-end of a line is drawn twice, in one group. `<g class="rest">` is a rest that breaks a rule, a cross.
+end of a line is drawn twice, in one group. A cross, `<g class="rest">`, is a rest that breaks one.
 """
 
 from __future__ import annotations
