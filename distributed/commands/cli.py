@@ -185,7 +185,7 @@ def sample(
         int | None, typer.Option(min=2, help="Longest sequence in tokens, if not the prior's.")
     ] = None,
     render: Annotated[
-        Path | None, typer.Option(help="Directory for pictures, and MIDI and WAV of melodies.")
+        Path | None, typer.Option(help="Directory for pictures; of melodies MIDI, WAV, MusicXML.")
     ] = None,
     scaffold: Annotated[
         str | None, typer.Option(help="Decorate this SMILES at its points, such as \\[*:1].")

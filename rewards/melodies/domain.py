@@ -11,6 +11,7 @@ import numpy as np
 
 from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.buckets import Grouping
+from sequence_tutor.rewards.depiction import Depiction
 from sequence_tutor.rewards.melodies import breeding
 from sequence_tutor.rewards.melodies.melody import FIRST_PITCH
 from sequence_tutor.rewards.melodies.notes import STEPS_PER_BAR
@@ -99,10 +100,19 @@ class MelodyDomain(Domain):
             known = [m for m in map(parse, sorted(training)) if m is not None]
         return numbers | melody_metrics(np.stack(melodies), known)
 
+    def depict(self, sequence: str) -> Depiction:
+        """A piano roll that marks broken rules, engraved notes, sound, MIDI and MusicXML."""
+        from sequence_tutor.rewards.melodies.depicting.depict import depict  # it takes pretty_midi
+
+        return depict(sequence)
+
     def render(self, sequences: Sequence[str], directory: Path) -> str:
-        """Write MIDI and WAV of each melody, and a picture of all piano rolls. The sound is
-        FluidSynth's where it is installed, else plain tones."""
-        from sequence_tutor.rewards.melodies.rendering import lacks_fluidsynth, render
+        """Write MIDI, WAV, MusicXML and engraved notes of each melody, and a picture of all piano
+        rolls. The sound is FluidSynth's where it is installed, else plain tones; notes are engraved
+        where verovio is installed."""
+        from sequence_tutor.rewards.melodies.depicting.engraving import lacks_verovio
+        from sequence_tutor.rewards.melodies.rendering import render
+        from sequence_tutor.rewards.melodies.sound import lacks_fluidsynth
 
         melodies = [s for s in sequences if parse(s) is not None]
         if not melodies:
@@ -110,4 +120,10 @@ class MelodyDomain(Domain):
         missing = lacks_fluidsynth()
         render(melodies, directory, "sine" if missing else "fluidsynth")
         sound = f"plain tones, since {missing}" if missing else "by FluidSynth"
-        return f"{len(melodies)} melodies are in {directory}: MIDI, piano rolls and WAV ({sound})"
+        without = lacks_verovio()
+        notes = "" if without else ", notes (SVG)"
+        text = (
+            f"{len(melodies)} melodies are in {directory}: MIDI, MusicXML{notes}, piano rolls and "
+            f"WAV ({sound})"
+        )
+        return f"{text}; {without}" if without else text

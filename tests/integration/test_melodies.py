@@ -40,6 +40,7 @@ THEORY = {
     "aggregate": "sum",
     "component": [{"name": "music_theory", "profile": "corrected", "weights": {"key": 2.0}}],
 }
+KINDS = ("mid", "musicxml", "svg", "wav")  # of the files of a melody
 PSI = {"algorithm": "psi", "gamma": 0.5, "value_warmup": 0}
 
 
@@ -188,7 +189,7 @@ def test_a_finished_run_has_tables_midi_wav_and_pictures(finished: Finished, qui
     for row in top:
         raw = sum(float(row[f"raw.{name}"]) for name in RULE_NAMES) + float(row["raw.key"])
         assert raw == pytest.approx(float(row["reward"]), rel=1e-4, abs=1e-3)
-    names = [f"melody-{i:02}.{kind}" for i in range(1, 11) for kind in ("mid", "wav")]
+    names = [f"melody-{i:02}.{kind}" for i in range(1, 11) for kind in KINDS]
     for folder in ("samples", "best"):
         files = {p.name: p.stat().st_size for p in (finished.out / folder).iterdir()}
         assert sorted(files) == [*names, "piano_rolls.png"] and all(files.values())

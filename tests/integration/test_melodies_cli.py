@@ -17,6 +17,7 @@ from sequence_tutor.rewards.melodies import RULE_NAMES
 from sequence_tutor.rewards.melodies.rendering import write_midi
 
 BEATS = ("C4---", "D4---", "E4-.-", "F4---", "G4-A4-", "C5---")
+KINDS = ("mid", "musicxml", "svg", "wav")  # of the files of a melody
 PAPER = ["paper: Note RNN", "paper: Q", "paper: Psi", "paper: G"]
 THEORY = '[[reward.component]]\nname = "music_theory"\n'
 TINY = {"hidden": 8, "layers": 1, "embedding": 4, "epochs": 1, "validation": 0.25}
@@ -169,7 +170,7 @@ def test_sample_renders_melodies(command: Command, prior: Path, tmp_path: Path):
     done = command(*arguments, "--render", tmp_path / "seen")
     assert done.code == 0 and done.out == ""
     files = {p.name: p.stat().st_size for p in (tmp_path / "seen").iterdir()}
-    names = [f"melody-0{i}.{kind}" for i in (1, 2, 3) for kind in ("mid", "wav")]
+    names = [f"melody-0{i}.{kind}" for i in (1, 2, 3) for kind in KINDS]
     assert sorted(files) == [*names, "piano_rolls.png"]
     sixteenth = 22_050 // 8
     assert min(files[n] for n in names if n.endswith("wav")) > 64 * sixteenth * 2

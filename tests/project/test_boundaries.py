@@ -118,7 +118,7 @@ ALLOWED = {
     "config.py": ["smiles"],
     "commands/cli.py": [
         "Decorate this SMILES at its points, such as \\[*:1].",
-        "Directory for pictures, and MIDI and WAV of melodies.",
+        "Directory for pictures; of melodies MIDI, WAV, MusicXML.",
         "Link two SMILES: give it twice.",
         "Longest sequence in tokens; 100 for smiles, 32 for melody.",
         "Of a file: smiles, selfies or melody; by default what it looks like.",

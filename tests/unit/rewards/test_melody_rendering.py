@@ -3,12 +3,15 @@ from __future__ import annotations
 import sys
 import wave
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pretty_midi
 import pytest
 from PIL import Image
 
+from sequence_tutor.rewards.melodies.depicting.musicxml import musicxml
+from sequence_tutor.rewards.melodies.domain import MelodyDomain
 from sequence_tutor.rewards.melodies.piano_roll import FOREIGN, NOTE, write_piano_roll
 from sequence_tutor.rewards.melodies.rendering import render, write_midi, write_wav
 from sequence_tutor.rewards.melodies.spelling import TEXTS, parse, spell, tokens_of
@@ -155,15 +158,38 @@ def test_several_melodies_lie_one_below_the_other(tmp_path: Path):
         write_piano_roll([], tmp_path / "none.png")
 
 
-def test_render_writes_midi_wav_and_a_piano_roll(tmp_path: Path):
+def test_render_writes_all_kinds_of_files(tmp_path: Path):
+    pytest.importorskip("verovio")
     folder = tmp_path / "new" / "folder"
     paths = render([MELODY, "C4---"], folder)
     assert [p.name for p in paths] == [
         "melody-01.mid",
         "melody-01.wav",
+        "melody-01.musicxml",
+        "melody-01.svg",
         "melody-02.mid",
         "melody-02.wav",
+        "melody-02.musicxml",
+        "melody-02.svg",
         "piano_rolls.png",
     ]
     assert sorted(paths) == sorted(folder.iterdir())
     assert render([], tmp_path / "none") == [] and not list((tmp_path / "none").iterdir())
+    assert paths[2].read_text(encoding="utf-8") == musicxml(MELODY)
+    assert ElementTree.parse(paths[3]).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_the_domain_says_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("verovio")
+    monkeypatch.setitem(sys.modules, "fluidsynth", None)
+    said = MelodyDomain().render([MELODY, "no melody"], tmp_path / "all")
+    assert said.startswith(
+        f"1 melodies are in {tmp_path / 'all'}: MIDI, MusicXML, notes (SVG), piano rolls and WAV "
+        "(plain tones, since FluidSynth is missing"
+    )
+    monkeypatch.setitem(sys.modules, "verovio", None)
+    said = MelodyDomain().render([MELODY], tmp_path / "some")
+    assert "MIDI, MusicXML, piano rolls and WAV (" in said
+    assert said.endswith("; engraved notes need verovio: pip install 'sequence-tutor[notes]'")
+    kinds = sorted(path.suffix for path in (tmp_path / "some").iterdir())
+    assert kinds == [".mid", ".musicxml", ".png", ".wav"]
