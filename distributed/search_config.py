@@ -109,6 +109,9 @@ class ScreenConfig(Section):
     filters: bool = False
     """Whether to leave out what doesn't pass the usual filters of the field; of molecules alerts,
     weight and large rings."""
+    practical_share: Share = 1.0
+    """Share of each batch that `plausible` and `filters` apply to; the others are chosen from all
+    candidates, for rewards that ask for what the data hardly has."""
     processes: Positive = 1
     """Processes that screen, each with a CPU of its own; synchronous mode uses one."""
     resources: Resources = {}

@@ -39,6 +39,11 @@ class Pool:
         chosen = Prediction(p.means[at], p.deviations[at], blocks, p.half[:, at])
         return Pool([self.keys[i] for i in at.tolist()], self.rows.select(at), chosen)
 
+    def without(self, keys: set[str]) -> Pool:
+        """The candidates that have none of these keys."""
+        at = [i for i, key in enumerate(self.keys) if key not in keys]
+        return self if len(at) == len(self) else self.select(np.array(at, np.int64))
+
     def respelled(self, keys: Sequence[str], encoding: Encoding) -> Pool:
         """The candidates with other keys, which have the same features. A candidate whose key
         changes is no longer the policy's own episode: it has another text."""

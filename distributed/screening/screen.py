@@ -49,6 +49,8 @@ HOPE = 1.0
 # Candidates that are judged at once, and practical ones that are looked for, as a multiple of the
 # batch: judging takes about 10 ms a molecule.
 JUDGED_AT_ONCE, NEEDED = 128, 2
+# Best rows on record that are judged, as parents of practical candidates.
+PARENTS_JUDGED = 256
 # Keys that are remembered as chosen until they are on record.
 SENT = 10_000
 
@@ -79,6 +81,8 @@ class Screen:
         self._plausibility = None
         if config.plausible is not None:
             self._plausibility = Plausibility(prior, domain, config.plausible, seed)
+        self._parents = 0 if genetic is None else genetic.parents
+        self._nll: dict[str, float] = {}  # nats, of the best rows
         self._seeds = [seed, crc32(b"screen")]
         self._surrogate = GaussianProcess()
         self._by_parts = False  # whether the components are predicted
@@ -107,16 +111,14 @@ class Screen:
                 keys, new = [keys[i] for i in drawn.tolist()], new.select(drawn)
             elif keys:
                 self._learn(view)
-                pool = self._practical(Pool(keys, new, self._predict(keys)))
-                for _ in range(self._config.generations if self._genetic else 0):
-                    made = self._children(pool, view, random)
-                    if made:
-                        bred += len(made)
-                        young, episodes = list(made), episodes_of(made.values())
-                        born = Generated.by_one(episodes, -1, process_id, GENETIC, 0.0)
-                        children_pool = self._practical(Pool(young, born, self._predict(young)))
-                        pool = join_pools([pool, children_pool])
-                pool = self._pick(pool, random)
+                pool = Pool(keys, new, self._predict(keys))
+                picked: list[Pool] = []
+                for n, practical in self._parts():
+                    part, made = self._bred(pool, view, n, practical, process_id, random)
+                    bred += made
+                    part = part.without({key for one in picked for key in one.keys})
+                    picked.append(self._pick(part, n, random))
+                pool = join_pools(picked)
                 keys, new = pool.keys, pool.rows
         self._remember(keys)
         chosen = join_generated([new, invalid])
@@ -154,21 +156,54 @@ class Screen:
         known = self._replay.known(keys).tolist()
         return [key for key, old in zip(keys, known, strict=True) if not old]
 
-    def _practical(self, pool: Pool) -> Pool:
-        """The most promising candidates that people would make, as far as the config asks for that,
-        each in its most plausible variant: at least NEEDED for each sequence to be chosen, or all
-        where there are fewer."""
+    def _parts(self) -> list[tuple[int, bool]]:
+        """How many sequences are chosen from the practical candidates, and how many from all."""
         if not self._config.filters and self._plausibility is None:
-            return pool
+            return [(self._config.batch, False)]
+        practical = round(self._config.batch * self._config.practical_share)
+        sizes = [(practical, True), (self._config.batch - practical, False)]
+        return [(n, judged) for n, judged in sizes if n]
+
+    def _bred(
+        self,
+        pool: Pool,
+        view: RecordView,
+        n: int,
+        practical: bool,
+        process_id: str,
+        random: np.random.Generator,
+    ) -> tuple[Pool, int]:
+        """The candidates that n sequences are chosen from, with their children, and the number of
+        these. practical: whether only practical ones count."""
+        bred = 0
+        pool = self._practical(pool, n) if practical else pool
+        for _ in range(self._config.generations if self._genetic else 0):
+            wanted = round(self._config.children * n / self._config.batch)
+            made = self._children(pool, view, wanted, practical, random)
+            if made:
+                bred += len(made)
+                young, episodes = list(made), episodes_of(made.values())
+                born = Generated.by_one(episodes, -1, process_id, GENETIC, 0.0)
+                children_pool = Pool(young, born, self._predict(young))
+                if practical:
+                    children_pool = self._practical(children_pool, n)
+                pool = join_pools([pool, children_pool])
+        return pool, bred
+
+    def _practical(self, pool: Pool, n: int) -> Pool:
+        """The most promising candidates that people would make, as far as the config asks for that,
+        each in its most plausible variant: at least NEEDED for each of n sequences to be chosen, or
+        all where there are fewer."""
         found: list[Pool] = []
         order = np.argsort(-pool.hope(HOPE), kind="stable")
-        for first in range(0, len(order), JUDGED_AT_ONCE):
-            part = pool.select(order[first : first + JUDGED_AT_ONCE])
+        at_once = min(JUDGED_AT_ONCE, 2 * NEEDED * n)
+        for first in range(0, len(order), at_once):
+            part = pool.select(order[first : first + at_once])
             if self._config.filters:
                 passing = [self._domain.practical(key) for key in part.keys]
                 part = part.select(np.flatnonzero(passing))
             found.append(self._plausible(part))
-            if sum(map(len, found)) >= NEEDED * self._config.batch:
+            if sum(map(len, found)) >= NEEDED * n:
                 break
         practical = join_pools(found)
         distinct = {key: i for i, key in reversed(list(enumerate(practical.keys)))}
@@ -229,22 +264,41 @@ class Screen:
         apart = objective.aggregate.apart
         return rank_rewards(dominated_by(apart(parts), apart(self._known)))
 
+    def _plausible_rows(self, view: RecordView) -> list[str]:
+        """Of the record's best rows, PARENTS_JUDGED at most, those that are plausible."""
+        keys = view.keys[: min(view.best, PARENTS_JUDGED)]
+        if self._plausibility is None or self._config.practical_share == 1.0 or not keys:
+            return view.sequences[: min(view.best, self._parents)]
+        new = [key for key in keys if key not in self._nll]
+        nll = self._plausibility.judge(new)[1].tolist() if new else []
+        judged = self._nll | dict(zip(new, nll, strict=True))
+        self._nll = {key: judged[key] for key in keys}
+        limit = self._plausibility.limit
+        return [view.sequences[i] for i, key in enumerate(keys) if self._nll[key] <= limit]
+
     def _children(
-        self, pool: Pool, view: RecordView, random: np.random.Generator
+        self,
+        pool: Pool,
+        view: RecordView,
+        wanted: int,
+        practical: bool,
+        random: np.random.Generator,
     ) -> dict[str, np.ndarray]:
-        """New children of the most promising candidates and of the record's best rows: int16 [T]
-        actions by key."""
+        """Up to `wanted` new children of the most promising candidates and of the record's best
+        rows, of the plausible ones where `practical`: int16 [T] actions by key."""
         assert self._genetic is not None
         most = max(2, round(len(pool) * PARENTS))
         promising = np.argsort(-pool.hope(HOPE), kind="stable")[:most]
-        best = view.sequences[: min(view.best, self._genetic.parents)]
+        best = view.sequences[: min(view.best, self._parents)]
+        if practical:
+            best = self._plausible_rows(view) or best
         weights = rank_weights(len(best), self._genetic.rank_k)
         weights *= (1 - FROM_CANDIDATES) / weights.sum()
         shares = np.full(len(promising), FROM_CANDIDATES / max(1, len(promising)))
         made = children(
             [*(pool.keys[i] for i in promising.tolist()), *best],
             np.concatenate([shares, weights]),
-            self._config.children,
+            wanted,
             {*pool.keys, *view.keys, *self._sent},
             self._genetic,
             self._domain,
@@ -253,11 +307,11 @@ class Screen:
         actions = encoded(self._encoding, made)
         return {key: actions[key] for key in self._unknown(list(actions))}
 
-    def _pick(self, pool: Pool, random: np.random.Generator) -> Pool:
-        """The chosen candidates, in the order of the pool."""
+    def _pick(self, pool: Pool, n: int, random: np.random.Generator) -> Pool:
+        """Up to n chosen candidates, in the order of the pool."""
         means, deviations = pool.prediction.means[:, 0], pool.prediction.deviations[:, 0]
         unlike = self._unlike_known(pool.prediction)
-        n = min(self._config.batch, len(unlike))
+        n = min(n, len(unlike))
         at_random = round_at_random(n * self._config.random, random)
         rows = unlike[shortlist(means[unlike], deviations[unlike], n)]
         picked = rows[

@@ -29,7 +29,7 @@ from sequence_tutor.distributed.report.page.facts import (
 )
 from sequence_tutor.distributed.report.page.rows import Rows, RunPart, read_rows
 from sequence_tutor.distributed.report.page.shown import best_shown, labels, scaffolds, structures
-from sequence_tutor.distributed.report.page.words import summary, warnings
+from sequence_tutor.distributed.report.page.words import compared, summary, warnings
 from sequence_tutor.rewards.base import Domain
 
 # Best sequences that the properties of "the best" are of.
@@ -97,7 +97,7 @@ def comparison_content(runs: Sequence[Run], beside: Beside) -> dict[str, Any]:
     return {
         "title": ", ".join(names),
         "kind": domain.name,
-        "summary": [f"{len(runs)} runs, {rows.total:,} rows on record."],
+        "summary": compared(names, [n["mean of the best ten"] for n in numbers], rows.total),
         "warnings": [],
         "runs": [
             _curves(run.name, read_curves(run.parts)[0], own, domain) | {"group": group}

@@ -50,7 +50,7 @@ def summary(
         said.append(
             f"By {groups['kind']} the best {groups['grouped']:,} fall into "
             f"{groups['different']:,} groups"
-            + (f", and {inside} of the best {len(best)} into one." if inside else ".")
+            + (f", and {inside} of the best {len(best)} into one." if inside > 1 else ".")
         )
     kl, updates = last.get("kl_to_prior"), last.get("updates") or 0
     if updates and kl is not None and math.isfinite(kl):
@@ -63,6 +63,16 @@ def summary(
     failed = sum(status not in ("ok", "invalid") for status in rows.words["status"])
     if failed:
         said.append(f"{failed:,} scores failed; the failures are listed below.")
+    return said
+
+
+def compared(names: Sequence[str], top10: Sequence[float], total: int) -> list[str]:
+    """Which of several runs found the best; top10: the mean of the best ten of each."""
+    said = [f"{len(names)} runs, {total:,} rows on record."]
+    known = [(value, name) for value, name in zip(top10, names, strict=True) if np.isfinite(value)]
+    if known:
+        value, name = max(known)
+        said.append(f"The best ten of {name} have the highest reward, {value:.3g} on average.")
     return said
 
 

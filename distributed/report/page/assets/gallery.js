@@ -5,6 +5,7 @@ const MEMBERS = 24;  // members of a group that are drawn
 
 function showGallery(page, rows, chosen, open) {
   const parent = byId('gallery'), button = byId('more');
+  if (page.kind !== 'molecules') parent.classList.add('wide');
   if (!page.best.length) {
     byId('best-said').textContent = 'No sequence has a reward of its own yet.';
     button.hidden = true;

@@ -8,13 +8,40 @@ function showContents() {
   }
 }
 
+// What the reader has chosen, kept while the page is loaded anew.
+const INPUTS = ['scatter-x', 'scatter-y', 'scatter-colour', 'search', 'filter-status', 'filter-source', 'filter-reward'];
+const STATE = 'sequence-tutor';
+
+function keepState() {
+  const values = INPUTS.map((id) => byId(id).value);
+  sessionStorage.setItem(STATE, JSON.stringify({ values, theme: currentTheme(), scroll: window.scrollY }));
+}
+
+function restoreState() {
+  const kept = sessionStorage.getItem(STATE);
+  if (!kept) return;
+  sessionStorage.removeItem(STATE);
+  const { values, theme, scroll } = JSON.parse(kept);
+  INPUTS.forEach((id, i) => {
+    const input = byId(id);
+    if (input.tagName === 'SELECT' && ![...input.options].some((option) => option.value === values[i])) return;
+    input.value = values[i];
+    input.dispatchEvent(new Event(input.tagName === 'SELECT' ? 'change' : 'input'));
+  });
+  if (theme !== currentTheme()) setTheme(theme);
+  window.scrollTo(0, scroll);
+}
+
 // Asks the server for a newer page and takes it, at the place where the reader is.
 function keepFresh(page) {
   if (!page.live_every_s || location.protocol === 'file:') return;
   setInterval(async () => {
     try {
       const answer = await fetch(`version${location.search}`, { cache: 'no-store' });
-      if (answer.ok && Number(await answer.text()) > page.made && !byId('details').open) location.reload();
+      if (answer.ok && Number(await answer.text()) > page.made && !byId('details').open) {
+        keepState();
+        location.reload();
+      }
     } catch { /* the server has ended; the page stays as it is */ }
   }, page.live_every_s * 1000);
 }
@@ -47,6 +74,7 @@ async function start() {
   byId('save-config').addEventListener('click', () => save('config.toml', 'application/toml', page.config));
   themed.push(() => { for (const draw of charts) draw(); });
   showContents();
+  if (page.live_every_s) restoreState();
   keepFresh(page);
   document.documentElement.dataset.ready = 'yes';
 }
