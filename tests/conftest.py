@@ -45,7 +45,7 @@ from sequence_tutor.rewards.domains import domain_of  # noqa: E402
 if TYPE_CHECKING:
     from sequence_tutor.distributed.algorithm import SequenceTutor
 
-pytest_plugins = ("scored_fixtures", "s3_fixtures", "http_fixtures")
+pytest_plugins = ("scored_fixtures", "s3_fixtures", "http_fixtures", "pages")
 
 # Parts of SMILES that are valid in any order.
 FRAGMENTS = ("C", "N", "O", "CC", "C(C)", "C(=O)", "C(N)", "C1CCCC1", "C(O)")
