@@ -59,6 +59,7 @@ async function start() {
   const open = (row) => details.open(row);
   showCompared(page);
   showGallery(page, rows, chosen, open);
+  await new Promise((resolve) => { setTimeout(resolve); });  // so that the best are seen before the rest is there
   showCurves(page);
   showSources(page);
   showComponents(page);
