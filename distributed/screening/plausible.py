@@ -19,8 +19,9 @@ from sequence_tutor.rewards.base import Domain
 
 # Samples of the prior by which its usual NLL is known.
 SAMPLES = 1000
-# Most variants of a candidate that are looked at.
-VARIANTS = 4
+# Most variants of a candidate that are looked at, and nats above the limit within which they are:
+# without stereochemistry 98 of 100 molecules of ZINC250k lose less (6 nats in the median).
+VARIANTS, WITHIN = 4, 40.0
 
 
 class Plausibility:
@@ -37,18 +38,28 @@ class Plausibility:
 
     def judge(self, keys: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """The most likely variant of each of B candidates, and its NLL in nats, float64 [B]; inf
-        where the prior can't express any."""
-        variants = [(i, text) for i, key in enumerate(keys) for text in self._variants(key)]
-        actions = encoded(self._prior.encoding, [text for _, text in variants])
-        nll_of = dict(zip(actions, self._nll(list(actions.values())).tolist(), strict=True))
-        best, found = list(keys), np.full(len(keys), np.inf)
-        for i, text in variants:
-            if nll_of.get(text, np.inf) < found[i]:
-                best[i], found[i] = text, nll_of[text]
+        where the prior can't express any. Of a candidate that is far too unlikely no variant is
+        looked at."""
+        best, found = list(keys), self._nll_of(keys)
+        near = np.flatnonzero(found <= self.limit + WITHIN)
+        variants = [
+            (i, text)
+            for i in near.tolist()
+            for text in self._domain.variants(keys[i], VARIANTS)
+            if text != keys[i]
+        ]
+        for (i, text), nll in zip(
+            variants, self._nll_of([text for _, text in variants]).tolist(), strict=True
+        ):
+            if nll < found[i]:
+                best[i], found[i] = text, nll
         return best, found
 
-    def _variants(self, key: str) -> list[str]:
-        return list(dict.fromkeys([key, *self._domain.variants(key, VARIANTS)]))
+    def _nll_of(self, texts: Sequence[str]) -> np.ndarray:
+        """NLL of B texts in nats, float64 [B], inf for those that the prior can't express."""
+        actions = encoded(self._prior.encoding, texts)
+        known = dict(zip(actions, self._nll(list(actions.values())).tolist(), strict=True))
+        return np.array([known.get(text, np.inf) for text in texts])
 
     def _nll(self, actions: list[np.ndarray]) -> np.ndarray:
         """NLL of episodes, int16 [T] actions each, float64 [B]."""
