@@ -18,10 +18,13 @@ import numpy as np
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.learning.temperature import Temperature
+from sequence_tutor.distributed.metrics.display import Best
+from sequence_tutor.distributed.metrics.failure_watch import FailureWatch
 from sequence_tutor.distributed.metrics.gauges import stats_gauges
 from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
 from sequence_tutor.distributed.metrics.plateau import Plateau
 from sequence_tutor.distributed.metrics.repeat_watch import ASKED, AUTO, FIXED, RepeatWatch
+from sequence_tutor.distributed.metrics.reward_watch import RewardWatch, judged_temperature
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
 from sequence_tutor.distributed.population import is_policy, part_of, policy_name
 from sequence_tutor.distributed.replay.client import ReplayClient
@@ -108,6 +111,9 @@ class Training(ABC):
         self.invalid = InvalidWatch(worth_of_invalid(run.reward, run.domain.name))
         asked = AUTO if run.learner.kl is None else ASKED
         self.repeats = RepeatWatch(FIXED if run.learner.asked_kl is None else asked)
+        self.failures = FailureWatch()
+        self.rewards = RewardWatch(judged_temperature(run))
+        self.best: Best | None = None
         self.temperature = Temperature(run.learner, self.repeats)
         self.last_metrics = Metrics()
         self.plateau = Plateau()
@@ -222,6 +228,8 @@ class Training(ABC):
         times before its first success."""
         self.tally.add_scored(report)
         self.invalid.add(report.valid + report.failed, report.rows)
+        self.failures.add(report)
+        self.rewards.add(report.new_rewards)
         if self.run_config.screen is None:  # a screen has dropped what is repeated, and reports it
             self._count_samples(report.policy)
         if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
@@ -282,6 +290,9 @@ class Training(ABC):
         shards, tally = self.replay.stats(), self.tally
         stats = combine(shards)
         self.invalid.look(stats)
+        self.rewards.look(stats)
+        if stats.best_sequence:
+            self.best = Best(stats.best_sequence, float(stats.best[0]))
         self.trainable_rows = stats.trainable_rows
         gauges = stats_gauges(stats)
         self.plateau.add(gauges["reward_top10"], tally.scores_used)
@@ -299,6 +310,11 @@ class Training(ABC):
             **gauges,
             **self.part_gauges(),
         )
+
+    def take_warnings(self) -> list[str]:
+        """What has become wrong since the last call, one sentence each."""
+        watches = self.invalid, self.repeats, self.failures, self.rewards
+        return [text for watch in watches for text in watch.take_warnings()]
 
     def policy(self) -> Prior:
         """The newest policy, the first of a population, as a `Prior`: to save, sample or tune."""
@@ -336,6 +352,7 @@ class Training(ABC):
         saved = checkpoint.read(checkpoint_dir)
         restore(saved, self.learning, self.tally, self.temperature)
         self.plateau.restore(saved.tensors)
+        self.rewards.leave_scale()
         self._take_up_record(saved.live_rows)
 
     def follow(self, saved: checkpoint.Checkpoint) -> None:
@@ -347,6 +364,7 @@ class Training(ABC):
                 tensors[name] = np.array(False)
         self.learning.import_tensors(tensors, saved.counters["updates"])
         self.tally.updates = self.updates_before = saved.counters["updates"]
+        self.rewards.leave_scale()
 
     def start_anew(self) -> None:
         """Continue with the record of a run that ended before its first checkpoint."""

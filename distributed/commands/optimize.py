@@ -222,7 +222,7 @@ def _void_failures(run: RunConfig, out: Location, failures: bool, console: Conso
 
 
 def _print_warnings(training: Any, console: Console) -> None:
-    for warning in [*training.invalid.take_warnings(), *training.repeats.take_warnings()]:
+    for warning in training.take_warnings():
         print_plainly(console, f"warning: {warning}")
 
 
@@ -265,7 +265,7 @@ def _train(
     saves = _Saves(save, run.checkpoint, tally.updates, console, at_once=not saved_at_first)
     try:
         with Display(console) as display:
-            progress = Progress(run, display)
+            progress = Progress(run, display, training.updates_before)
             print_plainly(console, training.invalid.said)
             if order := call_order(run.reward, run.domain.name):
                 print_plainly(console, order)
@@ -273,12 +273,16 @@ def _train(
             while not (stop.wanted or training.finished()):
                 training.train()
                 metrics = training.last_metrics
-                if not learns_on and training.out_of_budget() and not training.finished():
-                    learns_on = True
+                owed = None
+                if training.out_of_budget() and not training.finished():
                     owed = training.updates_owed() + training.learning.updates
-                    console.print(f"budget used; learning on to the replay ratio: {owed} updates")
+                    if not learns_on:
+                        learns_on = True
+                        print_plainly(
+                            console, f"budget used; learning on to the replay ratio: {owed} updates"
+                        )
                 writer.write(metrics)
-                progress.show(metrics)
+                progress.show(metrics, training.best, owed)
                 _print_warnings(training, console)
                 if training.learners_are_there():
                     saves.save_if_due(metrics.updates)
