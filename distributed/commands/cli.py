@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sequence_tutor.distributed.commands import cli_records
 from sequence_tutor.distributed.stop_signal import RunError
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.pretrain_settings import TRANSFER, PretrainSettings
@@ -245,6 +246,9 @@ def evaluate(
 
     request = Request(source, against, n, seed, column, encoding, published, report_samples)
     evaluate_source(request, console)
+
+
+app.command()(cli_records.show)
 
 
 @app.command()
