@@ -249,6 +249,7 @@ def evaluate(
 
 
 app.command()(cli_records.show)
+app.command()(cli_records.init)
 
 
 @app.command()
