@@ -23,19 +23,17 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.checks import check_start
 from sequence_tutor.distributed.commands.engine import engine_of
 from sequence_tutor.distributed.commands.known_rows import read_known, read_stage
 from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.staged import STOPPED, staged_rounds
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
-from sequence_tutor.distributed.config_file import ConfigError, to_toml
-from sequence_tutor.distributed.generating.genetic import GENETIC
-from sequence_tutor.distributed.generating.proposers import check_proposers
+from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.metrics.display import Display, Progress
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
-from sequence_tutor.distributed.replay.worth.worth import worth_of
 from sequence_tutor.distributed.report.changes import CHANGES, changes_csv, changes_of
 from sequence_tutor.distributed.report.front import front_csv, front_of
 from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_learned
@@ -48,8 +46,7 @@ from sequence_tutor.distributed.report.summary import (
     write_top,
 )
 from sequence_tutor.distributed.run_directory import checkpoint
-from sequence_tutor.distributed.run_directory.resume import check_directory
-from sequence_tutor.distributed.run_directory.starting_prior import check_prior, starting_prior
+from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
@@ -117,18 +114,7 @@ def optimize_rounds(
     run = engine.prepare(run).with_pins()
     import_in_background(*engine.heavy)
     out = Location(where)
-    if run.reward.standardize:
-        raise ConfigError(
-            "reward.standardize is for `score` alone: a run learns from sequences as they are "
-            "written; leave it out"
-        )
-    # A mistake in the files should raise before a cluster is started.
-    check_prior(run)
-    check_proposers(run)
-    worth_of(run)
-    if not (options.resume or options.warm_start):
-        _check_parents(run)
-    check_directory(run, out, options.resume)
+    check_start(run, out, options.resume, bool(options.warm_start or options.follows))
     with ExitStack() as stack:
         reward = stack.enter_context(engine.reward(run))
         prior, domain = starting_prior(run), run.domain
@@ -195,16 +181,6 @@ def optimize_rounds(
         summary = summarize(run, work, reason, metrics, top, prior, policy, domain, rewards, front)
         shown = [*summary.shown, *filter(None, [unlearned])]
         return replace(summary, shown=shown, changes=changes)
-
-
-def _check_parents(run: RunConfig) -> None:
-    """Raises ConfigError where nothing makes the first parents."""
-    own_record = run.replay.record is None  # another may have rows already
-    if own_record and not run.actors.count and set(run.proposers.all) == {GENETIC}:
-        raise ConfigError(
-            "proposers.genetic has no parents: nothing is on record yet, and actors.count = 0; set "
-            "actors.count, or give [proposers.data] or --warm-start"
-        )
 
 
 def _void_failures(run: RunConfig, out: Location, failures: bool, console: Console) -> None:

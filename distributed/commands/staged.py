@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.checks import check_config
 from sequence_tutor.distributed.commands.engine import engine_of
 from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
-from sequence_tutor.distributed.generating.proposers import check_proposers
 from sequence_tutor.distributed.population import policy_name
-from sequence_tutor.distributed.replay.worth.worth import worth_of
 from sequence_tutor.distributed.report.changes import CHANGES
 from sequence_tutor.distributed.report.summary import FRONT, RunSummary
 from sequence_tutor.distributed.run_directory.resume import check_directory
-from sequence_tutor.distributed.run_directory.starting_prior import check_prior, starting_prior
+from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.stages import STAGE, stage_runs
 from sequence_tutor.policies.files.storage import Location
-from sequence_tutor.rewards.compile import call_order
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.commands.optimize import Options
@@ -41,10 +39,7 @@ def staged_rounds(
     without stages."""
     engine, runs = engine_of(options.local), stage_runs(run)
     for stage_run in [run, *runs]:  # a mistake in a later stage should raise now
-        check_prior(stage_run)
-        check_proposers(stage_run)
-        worth_of(stage_run)
-        call_order(stage_run.reward, run.domain.name)
+        check_config(stage_run)
         engine.prepare(stage_run)
     with engine.reward(run):  # which compiles it
         starting_prior(run)
