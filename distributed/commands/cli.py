@@ -22,7 +22,7 @@ from sequence_tutor.distributed.commands.cli_pretrain import ColumnOption, Encod
 from sequence_tutor.distributed.stop_signal import RunError
 from sequence_tutor.policies.files.storage import Location
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(markup=False)  # without markup, so that a [ in a name is printed as it is
 
 PriorArgument = Annotated[
