@@ -32,7 +32,13 @@ from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.report.summary import TOP_ROWS, write_top
 from sequence_tutor.distributed.run_directory import checkpoint
-from sequence_tutor.distributed.snapshot import Learning, restore, take_snapshot, take_up_record
+from sequence_tutor.distributed.snapshot import (
+    Learning,
+    followed,
+    restore,
+    take_snapshot,
+    take_up_record,
+)
 from sequence_tutor.distributed.stop_signal import BrokenRewardError
 from sequence_tutor.distributed.types import (
     POLICY,
@@ -53,8 +59,6 @@ from sequence_tutor.rewards.config import RewardConfig
 DRAIN_S = 60.0
 # The run ends if the reward fails this many times before its first success.
 FAILED_AT_FIRST = 100
-# What a stage doesn't take of the stage before: its temperature and how its best rewards rose.
-NOT_FOLLOWED = ("temperature.", "plateau.")
 # Newest rows, at the first update, whose rewards tell the first temperature of "auto".
 FIRST_REWARDS = 1024
 
@@ -356,12 +360,8 @@ class Training(ABC):
         self._take_up_record(saved.live_rows)
 
     def follow(self, saved: checkpoint.Checkpoint) -> None:
-        """Continue the networks of an earlier stage. Log Z and the values' level are found anew, as
-        the rewards are others."""
-        tensors = {k: v for k, v in saved.tensors.items() if not k.startswith(NOT_FOLLOWED)}
-        for name in tensors:
-            if name.endswith("level_known"):
-                tensors[name] = np.array(False)
+        """Continue the networks of an earlier stage or run, see `followed`."""
+        tensors = followed(saved.tensors, self.learning.export_tensors())
         self.learning.import_tensors(tensors, saved.counters["updates"])
         self.tally.updates = self.updates_before = saved.counters["updates"]
         self.rewards.leave_scale()

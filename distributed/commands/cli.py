@@ -65,6 +65,19 @@ def optimize(
             help="Table, SD file or run of sequences with rewards, to learn from at once."
         ),
     ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Run to go on from: its policy and, under this config's reward, its scores.",
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint of --from, by its name or its number of updates; by default the last."
+        ),
+    ] = None,
     column: Annotated[
         str | None, typer.Option(help="Column of the sequences in --warm-start.")
     ] = None,
@@ -78,8 +91,8 @@ def optimize(
         int | None,
         typer.Option(
             min=0,
-            help="Call components that the run of --warm-start hadn't for this number of its "
-            "sequences, the best first, beyond the budget.",
+            help="Call components that the run of --warm-start or --from hadn't for this number "
+            "of its sequences, the best first, beyond the budget.",
         ),
     ] = None,
     retries: Annotated[
@@ -110,12 +123,17 @@ def optimize(
     from sequence_tutor.distributed.commands.retries import optimize_with_retries
     from sequence_tutor.distributed.config_file import load_config
     from sequence_tutor.distributed.report.summary import print_summary
+    from sequence_tutor.distributed.run_directory.fork import find_origin
     from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 
     if warm_start is None and (column or reward_column or lower_is_better):
         raise ValueError("--column, --reward-column and --lower-is-better need --warm-start")
-    if warm_start is None and rescore is not None:
-        raise ValueError("--rescore needs --warm-start")
+    if warm_start is None and from_ is None and rescore is not None:
+        raise ValueError("--rescore needs --warm-start or --from")
+    if from_ is None and at is not None:
+        raise ValueError("--at needs --from, the run whose checkpoint it is")
+    if from_ is not None and resume:
+        raise ValueError("--from begins a new run: leave it out to --resume, which knows it")
     run = load_config(config, set_)
     if resume and out is None:
         raise ValueError("--resume needs --out, the run to go on with")
@@ -125,7 +143,8 @@ def optimize(
     start = None
     if warm_start is not None:
         start = WarmStart(warm_start, column, reward_column, lower_is_better)
-    options = Options(resume, start, rescore, retry_failed, report_samples, local)
+    fork = None if from_ is None else find_origin(from_, at, run)
+    options = Options(resume, start, rescore, retry_failed, report_samples, local, fork)
     if dry_run:
         from sequence_tutor.distributed.commands.dry_run import dry_run as command
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from sequence_tutor.distributed.bulk.estimate import duration
+from sequence_tutor.distributed.commands.beginning import beginning
 from sequence_tutor.distributed.commands.checks import check_config, check_start
 from sequence_tutor.distributed.commands.engine import engine_of
-from sequence_tutor.distributed.commands.known_rows import read_known
 from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.run_directory import checkpoint
@@ -46,17 +46,19 @@ def dry_run(run: RunConfig, where: Where, console: Console, options: Options) ->
             check_config(one)
         check_directory(run, out, options.resume)
     else:
-        check_start(runs[0], out, options.resume, options.warm_start is not None)
+        has_rows = bool(options.warm_start or options.fork)
+        check_start(runs[0], out, options.resume, has_rows)
     with engine.reward(run):  # which compiles it
         prior = starting_prior(run)
-    if options.warm_start is not None:
-        start = WarmStart.of(options.warm_start)
-        read_known(start, options.rescore, runs[0], prior, run.domain)
+    origin = beginning(runs[0], out, prior, options).origin
     here = _there(runs, options.local)
     print_plainly(console, f"nothing is started or written; into {out} this run would go:")
     for number, one in enumerate(runs, start=1):
         if run.stage:
             print_plainly(console, f"stage {number} of {len(runs)}, into {STAGE.format(number)}/:")
+        if number == 1 and origin is not None:
+            taken = f"{origin.checkpoint}, after {origin.updates:,} updates"
+            print_plainly(console, f"  {'from':<11} {taken}")
         for name, text in _lines(one, prior, options, here):
             print_plainly(console, f"  {name:<11} {text}")
     if options.resume:

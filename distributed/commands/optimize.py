@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.beginning import Beginning, beginning
 from sequence_tutor.distributed.commands.checks import check_start
 from sequence_tutor.distributed.commands.engine import engine_of
-from sequence_tutor.distributed.commands.known_rows import read_known, read_stage
 from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.staged import STOPPED, staged_rounds
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
@@ -46,6 +46,7 @@ from sequence_tutor.distributed.report.summary import (
     write_top,
 )
 from sequence_tutor.distributed.run_directory import checkpoint
+from sequence_tutor.distributed.run_directory.fork import Origin
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
@@ -79,6 +80,9 @@ class Options:
     """Sequences each of prior and policy to score at the end, beyond the budget."""
     local: bool = False
     """Whether to run in this process, without Ray."""
+    fork: Origin | None = None
+    """The run and its checkpoint that this one goes on from; None for a new one. A resumed run
+    knows it from its directory."""
     follows: tuple[Location, ...] = ()
     """The directories of the stages before, in order: this one begins with the policy of the last
     and with the scores of all."""
@@ -114,18 +118,12 @@ def optimize_rounds(
     run = engine.prepare(run).with_pins()
     import_in_background(*engine.heavy)
     out = Location(where)
-    check_start(run, out, options.resume, bool(options.warm_start or options.follows))
+    has_rows = bool(options.warm_start or options.follows or options.fork)
+    check_start(run, out, options.resume, has_rows)
     with ExitStack() as stack:
         reward = stack.enter_context(engine.reward(run))
         prior, domain = starting_prior(run), run.domain
-        known = None
-        before = None
-        if options.follows:
-            before = checkpoint.read(checkpoint.complete(options.follows[-1] / "checkpoints")[-1])
-            known = read_stage(options.follows, options.rescore or 0, run, prior)
-        elif options.warm_start is not None:
-            start = WarmStart.of(options.warm_start)
-            known = read_known(start, options.rescore, run, prior, domain)
+        begins = beginning(run, out, prior, options)
         stop = stack.enter_context(StopRequest())
         work = stack.enter_context(WorkingCopy(out, console))
         engine.enter(run, console, stop)
@@ -133,13 +131,19 @@ def optimize_rounds(
             _void_failures(run, out, options.retry_failed, console)
         out.make()
         (out / "config.toml").write(to_toml(run))
+        if begins.origin is not None:
+            begins.origin.write(out)
+            _say_origin(begins, console)
+        known = begins.rows
         rows = None if known is None else known.rows(out, options.local, console)
         training = engine.build(run, out)
         try:
-            if before is not None:
-                training.follow(before)
+            if begins.networks is not None:
+                training.follow(begins.networks)
             if options.resume:
                 _load_or_start(training, out)
+            if begins.origin is not None:
+                training.updates_before = begins.origin.updates
             if rows is not None:
                 added = training.replay.add(rows).added
                 training.replay.share()
@@ -200,6 +204,17 @@ def _void_failures(run: RunConfig, out: Location, failures: bool, console: Conso
 def _print_warnings(training: Any, console: Console) -> None:
     for warning in training.take_warnings():
         print_plainly(console, f"warning: {warning}")
+
+
+def _say_origin(begins: Beginning, console: Console) -> None:
+    origin = begins.origin
+    assert origin is not None
+    if begins.networks is None:  # a resumed run has taken all of it
+        return
+    print_plainly(console, f"going on from {origin.checkpoint}, after {origin.updates:,} updates")
+    if begins.rows is None:
+        text = f"{origin.run} has no score that this [reward] can use: its policy alone is taken"
+        print_plainly(console, text)
 
 
 def _load_or_start(training: Any, out: Location) -> None:

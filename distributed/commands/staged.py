@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.beginning import origin_for
 from sequence_tutor.distributed.commands.checks import check_config
 from sequence_tutor.distributed.commands.engine import engine_of
 from sequence_tutor.distributed.commands.plain_print import print_plainly
@@ -46,6 +47,9 @@ def staged_rounds(
     check_directory(run, out, options.resume)
     out.make()
     (out / "config.toml").write(to_toml(run))
+    if (origin := origin_for(out, options)) is not None:
+        origin.write(out)  # a resumed run whose first stage hasn't begun knows it from there
+        options = replace(options, fork=origin)
     first, summary = options, None
     for number, (one, stage) in enumerate(zip(runs, run.stage, strict=True), start=1):
         here, last = out / STAGE.format(number), number == len(runs)
@@ -55,7 +59,9 @@ def staged_rounds(
         options = replace(first, resume=begun, retry_failed=first.retry_failed and begun)
         if number > 1:
             before = tuple(out / STAGE.format(earlier) for earlier in range(1, number))
-            options = replace(options, warm_start=None, rescore=stage.rescore, follows=before)
+            options = replace(
+                options, warm_start=None, fork=None, rescore=stage.rescore, follows=before
+            )
         if not last:
             options = replace(options, report_samples=0)
         print_plainly(console, f"stage {number} of {len(runs)}, into {here}")
