@@ -226,7 +226,8 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         learner, stop, tally = self.run_config.learner, self.run_config.stop, self.tally
         updates = learner.updates_per_call
         if stop.updates is not None:
-            updates = min(updates, stop.updates - tally.updates - self.learning.updates)
+            made = tally.updates - self.updates_before + self.learning.updates
+            updates = min(updates, stop.updates - made)
         if self.out_of_budget():
             updates = min(updates, self.updates_owed())
         if updates < 1 or self.learning.full or not self.learners_are_there():

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from sequence_tutor.distributed.metrics.tally import Tally
+from sequence_tutor.distributed.population import part_of
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.replay.messages import ShardStats, combine
 from sequence_tutor.distributed.run_directory.checkpoint import Checkpoint
 from sequence_tutor.distributed.types import Weights
+
+# What a run doesn't take of the one that it goes on from: its temperature and how its best rewards
+# rose.
+NOT_FOLLOWED = ("temperature.", "plateau.")
+# Beginnings of the names of the networks' tensors, and of those of the policy in them.
+_MODEL, _POLICIES = "model.", ("model.online.network.", "model.target.network.")
 
 
 class Temperature(Protocol):
@@ -53,6 +62,34 @@ def restore(saved: Checkpoint, learning: Learning, tally: Tally, temperature: Te
     temperature.restore(saved.tensors)
     learning.import_tensors(saved.tensors, saved.counters["updates"])
     tally.restore(saved.counters, saved.elapsed_s)
+
+
+def followed(saved: Weights, own: Weights) -> Weights:
+    """The tensors that a run begins with which goes on from another one's checkpoint. own: its
+    state before. Log Z and the values' level are found anew, as the rewards are others.
+
+    All networks and moments, where both runs have the same networks; else, such as with another
+    algorithm, the first policy alone, for each policy of the new run.
+    """
+    tensors = {k: v for k, v in saved.items() if not k.startswith(NOT_FOLLOWED)}
+    for name in tensors:
+        if name.endswith("level_known"):
+            tensors[name] = np.array(False)
+
+    def shapes(of: Weights) -> dict[str, tuple[int, ...]]:
+        # a checkpoint has a number as an array of one
+        return {name: array.shape or (1,) for name, array in of.items() if _MODEL in name}
+
+    if shapes(tensors) == shapes(own):
+        return tensors
+    policy = {k: v for k, v in part_of(saved, 0).items() if k.startswith(_POLICIES[0])}
+    found = dict(own)
+    for name in own:
+        for prefix in _POLICIES:
+            before, there, rest = name.partition(prefix)
+            if there and (not before or before.endswith("/")):
+                found[name] = policy[_POLICIES[0] + rest]
+    return found
 
 
 def take_up_record(

@@ -18,10 +18,13 @@ import numpy as np
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.learning.temperature import Temperature
+from sequence_tutor.distributed.metrics.display import Best
+from sequence_tutor.distributed.metrics.failure_watch import FailureWatch
 from sequence_tutor.distributed.metrics.gauges import stats_gauges
 from sequence_tutor.distributed.metrics.invalid_watch import InvalidWatch
 from sequence_tutor.distributed.metrics.plateau import Plateau
 from sequence_tutor.distributed.metrics.repeat_watch import ASKED, AUTO, FIXED, RepeatWatch
+from sequence_tutor.distributed.metrics.reward_watch import RewardWatch, judged_temperature
 from sequence_tutor.distributed.metrics.tally import Metrics, Tally
 from sequence_tutor.distributed.population import is_policy, part_of, policy_name
 from sequence_tutor.distributed.replay.client import ReplayClient
@@ -29,7 +32,13 @@ from sequence_tutor.distributed.replay.messages import EmptyReplayError, combine
 from sequence_tutor.distributed.replay.rate import ReplayRatio
 from sequence_tutor.distributed.report.summary import TOP_ROWS, write_top
 from sequence_tutor.distributed.run_directory import checkpoint
-from sequence_tutor.distributed.snapshot import Learning, restore, take_snapshot, take_up_record
+from sequence_tutor.distributed.snapshot import (
+    Learning,
+    followed,
+    restore,
+    take_snapshot,
+    take_up_record,
+)
 from sequence_tutor.distributed.stop_signal import BrokenRewardError
 from sequence_tutor.distributed.types import (
     POLICY,
@@ -50,8 +59,6 @@ from sequence_tutor.rewards.config import RewardConfig
 DRAIN_S = 60.0
 # The run ends if the reward fails this many times before its first success.
 FAILED_AT_FIRST = 100
-# What a stage doesn't take of the stage before: its temperature and how its best rewards rose.
-NOT_FOLLOWED = ("temperature.", "plateau.")
 # Newest rows, at the first update, whose rewards tell the first temperature of "auto".
 FIRST_REWARDS = 1024
 
@@ -108,6 +115,9 @@ class Training(ABC):
         self.invalid = InvalidWatch(worth_of_invalid(run.reward, run.domain.name))
         asked = AUTO if run.learner.kl is None else ASKED
         self.repeats = RepeatWatch(FIXED if run.learner.asked_kl is None else asked)
+        self.failures = FailureWatch()
+        self.rewards = RewardWatch(judged_temperature(run))
+        self.best: Best | None = None
         self.temperature = Temperature(run.learner, self.repeats)
         self.last_metrics = Metrics()
         self.plateau = Plateau()
@@ -222,6 +232,8 @@ class Training(ABC):
         times before its first success."""
         self.tally.add_scored(report)
         self.invalid.add(report.valid + report.failed, report.rows)
+        self.failures.add(report)
+        self.rewards.add(report.new_rewards)
         if self.run_config.screen is None:  # a screen has dropped what is repeated, and reports it
             self._count_samples(report.policy)
         if not self.tally.valid and self.tally.failed >= FAILED_AT_FIRST:
@@ -282,6 +294,9 @@ class Training(ABC):
         shards, tally = self.replay.stats(), self.tally
         stats = combine(shards)
         self.invalid.look(stats)
+        self.rewards.look(stats)
+        if stats.best_sequence:
+            self.best = Best(stats.best_sequence, float(stats.best[0]))
         self.trainable_rows = stats.trainable_rows
         gauges = stats_gauges(stats)
         self.plateau.add(gauges["reward_top10"], tally.scores_used)
@@ -299,6 +314,11 @@ class Training(ABC):
             **gauges,
             **self.part_gauges(),
         )
+
+    def take_warnings(self) -> list[str]:
+        """What has become wrong since the last call, one sentence each."""
+        watches = self.invalid, self.repeats, self.failures, self.rewards
+        return [text for watch in watches for text in watch.take_warnings()]
 
     def policy(self) -> Prior:
         """The newest policy, the first of a population, as a `Prior`: to save, sample or tune."""
@@ -336,17 +356,15 @@ class Training(ABC):
         saved = checkpoint.read(checkpoint_dir)
         restore(saved, self.learning, self.tally, self.temperature)
         self.plateau.restore(saved.tensors)
+        self.rewards.leave_scale()
         self._take_up_record(saved.live_rows)
 
     def follow(self, saved: checkpoint.Checkpoint) -> None:
-        """Continue the networks of an earlier stage. Log Z and the values' level are found anew, as
-        the rewards are others."""
-        tensors = {k: v for k, v in saved.tensors.items() if not k.startswith(NOT_FOLLOWED)}
-        for name in tensors:
-            if name.endswith("level_known"):
-                tensors[name] = np.array(False)
+        """Continue the networks of an earlier stage or run, see `followed`."""
+        tensors = followed(saved.tensors, self.learning.export_tensors())
         self.learning.import_tensors(tensors, saved.counters["updates"])
         self.tally.updates = self.updates_before = saved.counters["updates"]
+        self.rewards.leave_scale()
 
     def start_anew(self) -> None:
         """Continue with the record of a run that ended before its first checkpoint."""

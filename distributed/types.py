@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sequence_tutor.distributed.reward_spread import RewardSpread
 from sequence_tutor.policies.encodings.base import Episodes
 from sequence_tutor.rewards.base import Scores, Status
 
@@ -247,6 +248,8 @@ class ScoreReport:
     calls_saved: int = 0
     """Calls of components that weren't made, since a filter or penalty of 0 came first or the value
     was paid for in an earlier run."""
+    new_rewards: RewardSpread = RewardSpread()
+    """The rewards of new scores of `Status.OK`."""
 
 
 @dataclass(frozen=True)

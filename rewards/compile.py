@@ -93,14 +93,19 @@ def call_order(config: RewardConfig, domain: str = "molecules") -> str:
     """A sentence on the order of the calls, for the start of a run; "" where every component is
     called. Nothing is compiled: a user's function isn't imported, and no file is read. Raises
     ValueError with one sentence on what is wrong."""
-    by_key = keyed_components(config, domain)
-    if all(one.role == "score" for one in by_key.values()):
+    ordered = components_in_order(config, domain)
+    if all(one.role == "score" for _, one in ordered):
         return ""
-    ordered = sorted(
-        by_key.items(), key=lambda item: call_rank(item[1].role, _cost(item[1].name, domain))
-    )
     said = [key if one.role == "score" else f"{key} ({one.role})" for key, one in ordered]
     return f"components in the order of their calls: {', '.join(said)}"
+
+
+def components_in_order(config: RewardConfig, domain: str) -> list[tuple[str, ComponentConfig]]:
+    """The components by their keys, in the order of their calls. Raises as `call_order`."""
+    return sorted(
+        keyed_components(config, domain).items(),
+        key=lambda item: call_rank(item[1].role, _cost(item[1].name, domain)),
+    )
 
 
 def keyed_components(config: RewardConfig, domain: str) -> dict[str, ComponentConfig]:

@@ -32,7 +32,7 @@ if not torch.cuda.is_available():  # before Triton is imported: kernels then run
 from filelock import FileLock  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from sequence_tutor.distributed.commands import cli  # noqa: E402
+from sequence_tutor.distributed.commands import cli, cli_pretrain, cli_records  # noqa: E402
 from sequence_tutor.distributed.config import RunConfig  # noqa: E402
 from sequence_tutor.distributed.config_file import parse_config  # noqa: E402
 from sequence_tutor.distributed.report import summary  # noqa: E402
@@ -208,7 +208,8 @@ def command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Done]:
     """Run `sequence-tutor ARGUMENTS` in this process, on a wide screen."""
-    monkeypatch.setattr(cli, "console", Console(width=300))
+    for module in (cli, cli_pretrain, cli_records):
+        monkeypatch.setattr(module, "console", Console(width=300))
 
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["sequence-tutor", *map(str, arguments)])

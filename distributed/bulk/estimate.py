@@ -61,7 +61,7 @@ class Estimate:
                 share = math.floor(1000 * min(self.done / self.total, 1)) / 10
                 parts[0] += f" ({share:.1f} %)"
         if (rate := self.rate) > 0:
-            parts.append(_rate(rate))
+            parts.append(per_time(rate))
         if (left_s := self.left_s) is not None and self.total != self.done:
             parts.append(f"{duration(left_s)} left")
         return ", ".join(parts)
@@ -80,7 +80,7 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
-def _rate(per_s: float) -> str:
+def per_time(per_s: float) -> str:
     """Per second, minute or hour: the first that gives at least 1, else per hour."""
     for unit, seconds in (("s", 1), ("min", 60)):
         if (n := per_s * seconds) >= 1:

@@ -10,7 +10,6 @@ import io
 import os
 import sys
 from contextlib import nullcontext
-from dataclasses import fields, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,23 +18,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sequence_tutor.distributed.commands import report_cli
+from sequence_tutor.distributed.commands import cli_pretrain, cli_records, cli_report
+from sequence_tutor.distributed.commands.cli_pretrain import ColumnOption, EncodingOption
 from sequence_tutor.distributed.stop_signal import RunError
 from sequence_tutor.policies.files.storage import Location
-from sequence_tutor.policies.pretrain_settings import TRANSFER, PretrainSettings
 
-DEFAULT = PretrainSettings()
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(markup=False)  # without markup, so that a [ in a name is printed as it is
 
 PriorArgument = Annotated[
     str, typer.Argument(help="A shipped prior, a prior's directory or a run; a path or URI.")
 ]
 SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same sequences.")]
-ColumnOption = Annotated[
-    str | None, typer.Option(help="Column of the sequences in a table, or field of an SD file.")
-]
-EncodingOption = Annotated[str, typer.Option(help="smiles, selfies or melody.")]
 LocalOption = Annotated[
     bool, typer.Option(help="In this process, without Ray: slower, and a debugger works in it.")
 ]
@@ -72,6 +66,19 @@ def optimize(
             help="Table, SD file or run of sequences with rewards, to learn from at once."
         ),
     ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Run to go on from: its policy and, under this config's reward, its scores.",
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint of --from, by its name or its number of updates; by default the last."
+        ),
+    ] = None,
     column: Annotated[
         str | None, typer.Option(help="Column of the sequences in --warm-start.")
     ] = None,
@@ -85,8 +92,8 @@ def optimize(
         int | None,
         typer.Option(
             min=0,
-            help="Call components that the run of --warm-start hadn't for this number of its "
-            "sequences, the best first, beyond the budget.",
+            help="Call components that the run of --warm-start or --from hadn't for this number "
+            "of its sequences, the best first, beyond the budget.",
         ),
     ] = None,
     retries: Annotated[
@@ -105,6 +112,12 @@ def optimize(
         bool, typer.Option(help="Keep report.html in the run directory up to date.")
     ] = False,
     local: LocalOption = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Check all, say what would run and what it would cost, and end."
+        ),
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: learner.temperature=0.05")
     ] = None,
@@ -115,23 +128,33 @@ def optimize(
     from sequence_tutor.distributed.commands.retries import optimize_with_retries
     from sequence_tutor.distributed.config_file import load_config
     from sequence_tutor.distributed.report.summary import print_summary
+    from sequence_tutor.distributed.run_directory.fork import find_origin
     from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 
     if warm_start is None and (column or reward_column or lower_is_better):
         raise ValueError("--column, --reward-column and --lower-is-better need --warm-start")
-    if warm_start is None and rescore is not None:
-        raise ValueError("--rescore needs --warm-start")
+    if warm_start is None and from_ is None and rescore is not None:
+        raise ValueError("--rescore needs --warm-start or --from")
+    if from_ is None and at is not None:
+        raise ValueError("--at needs --from, the run whose checkpoint it is")
+    if from_ is not None and resume:
+        raise ValueError("--from begins a new run: leave it out to --resume, which knows it")
     run = load_config(config, set_)
     if resume and out is None:
         raise ValueError("--resume needs --out, the run to go on with")
     if retry_failed and not resume:
         raise ValueError("--retry-failed needs --resume: there is nothing to try again")
     directory = Location(out or f"runs/{config.stem}-{datetime.now():%Y%m%d-%H%M%S}")
-    console.print(f"running {config} into {directory}; Ctrl-C stops cleanly")
     start = None
     if warm_start is not None:
         start = WarmStart(warm_start, column, reward_column, lower_is_better)
-    options = Options(resume, start, rescore, retry_failed, report_samples, local)
+    fork = None if from_ is None else find_origin(from_, at, run)
+    options = Options(resume, start, rescore, retry_failed, report_samples, local, fork)
+    if dry_run:
+        from sequence_tutor.distributed.commands.dry_run import dry_run as command
+
+        return command(run, directory, console, options)
+    console.print(f"running {config} into {directory}; Ctrl-C stops cleanly")
     with kept_report(directory, console) if report else nullcontext():
         summary = optimize_with_retries(run, directory, console, options, retries)
         print_summary(summary, directory, console)
@@ -254,8 +277,10 @@ def evaluate(
     evaluate_source(request, console)
 
 
-for command in (report_cli.report, report_cli.watch, report_cli.compare):
-    app.command()(command)
+for shown in (cli_report.report, cli_report.watch, cli_report.compare):
+    app.command()(shown)
+app.command()(cli_records.show)
+app.command()(cli_records.init)
 
 
 @app.command()
@@ -288,86 +313,7 @@ def convert(
         sys.stdout.write(text)
 
 
-@app.command()
-def pretrain(
-    context: typer.Context,
-    data: Annotated[
-        Path,
-        typer.Argument(
-            help="Text, CSV, Excel, SD or Parquet file; melodies: folder or zip of MIDI."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Directory of the prior.")],
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="Prior to start from, as for sample: for a few hundred sequences. Its network and "
-            "encoding stay, and the defaults of the training are others, see the documents.",
-        ),
-    ] = None,
-    old_data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Data of the prior of --from, to see what it forgets; by default what it brings."
-        ),
-    ] = None,
-    encoding: EncodingOption = "smiles",
-    column: ColumnOption = None,
-    resume: Annotated[bool, typer.Option(help="Go on with the training in --out.")] = False,
-    licence: Annotated[str, typer.Option(help="Licence of the data, for the model card.")] = "",
-    validation_data: Annotated[
-        Path | None, typer.Option(help="Data to validate with, instead of a share of DATA.")
-    ] = None,
-    include_data: Annotated[
-        bool, typer.Option(help="Put the data beside the weights, for evaluate to compare with.")
-    ] = False,
-    max_length: Annotated[
-        int | None,
-        typer.Option(min=2, help="Longest sequence in tokens; 100 for smiles, 32 for melody."),
-    ] = None,
-    cell: Annotated[str, typer.Option(help="gru or lstm.")] = DEFAULT.cell,
-    layers: Annotated[int, typer.Option(min=1)] = DEFAULT.layers,
-    hidden: Annotated[int, typer.Option(min=1)] = DEFAULT.hidden,
-    embedding: Annotated[int, typer.Option(min=1)] = DEFAULT.embedding,
-    epochs: Annotated[int, typer.Option(min=1)] = DEFAULT.epochs,
-    batch: Annotated[int, typer.Option(min=1)] = DEFAULT.batch,
-    learning_rate: Annotated[float, typer.Option(min=0)] = DEFAULT.learning_rate,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9)] = DEFAULT.dropout,
-    decay_share: Annotated[float, typer.Option(min=0, max=1)] = DEFAULT.decay_share,
-    validation: Annotated[float, typer.Option(min=0.0001, max=0.5)] = DEFAULT.validation,
-    patience: Annotated[
-        int, typer.Option(min=1, help="Epochs without a better NLL.")
-    ] = DEFAULT.patience,
-    seed: Annotated[int, typer.Option()] = DEFAULT.seed,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    report_samples: Annotated[int, typer.Option(min=0, help="Sample size of the report.")] = 1000,
-) -> None:
-    """Train a prior by maximum likelihood, from nothing or from another prior."""
-    from sequence_tutor.distributed.commands.pretrain import Request, pretrain_prior
-    from sequence_tutor.distributed.report.evaluation import print_table
-
-    given = locals()
-    chosen = {name for name in given if _is_given(context, name)}
-    if start is not None and (
-        wrong := chosen & {"encoding", "cell", "layers", "hidden", "embedding"}
-    ):
-        raise ValueError(
-            f"--{min(wrong)} can't be chosen with --from: encoding and network are the prior's"
-        )
-    settings = replace(
-        DEFAULT if start is None else TRANSFER,
-        **{f.name: given[f.name] for f in fields(PretrainSettings) if f.name in chosen},
-    )
-    request = Request(**{f.name: given[f.name] for f in fields(Request)})
-    columns = pretrain_prior(request, settings, console)
-    print_table(columns, console)
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option is on the command line, and not its default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+app.command()(cli_pretrain.pretrain)
 
 
 def main() -> None:

@@ -82,6 +82,22 @@ def read_stage(
     return _Earlier(earlier, rescore, run, needed=False)
 
 
+def read_fork(
+    before: Sequence[Location], rescore: int | None, run: RunConfig, prior: Prior
+) -> KnownRows | None:
+    """Read what the run that this one goes on from has scored, in these directories; `rescore` as
+    in `read_known`. None where this run can use nothing of it. Raises as `read_known`."""
+    try:
+        earlier = EarlierRuns([run_on_record(one) for one in before], run, prior.encoding)
+    except NothingOfUseError:
+        return None
+    if not earlier.missing and rescore is not None:
+        raise ConfigError(
+            f"--rescore is for components that {earlier.where} lacks, and it has all: leave it out"
+        )
+    return _Earlier(earlier, rescore, run, needed=False)
+
+
 class KnownRows(Protocol):
     """The rows, once their missing scores are there."""
 

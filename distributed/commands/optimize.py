@@ -23,19 +23,17 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.beginning import Beginning, beginning
+from sequence_tutor.distributed.commands.checks import check_start
 from sequence_tutor.distributed.commands.engine import engine_of
-from sequence_tutor.distributed.commands.known_rows import read_known, read_stage
 from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.staged import STOPPED, staged_rounds
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
-from sequence_tutor.distributed.config_file import ConfigError, to_toml
-from sequence_tutor.distributed.generating.genetic import GENETIC
-from sequence_tutor.distributed.generating.proposers import check_proposers
+from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.metrics.display import Display, Progress
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
-from sequence_tutor.distributed.replay.worth.worth import worth_of
 from sequence_tutor.distributed.report.changes import CHANGES, changes_csv, changes_of
 from sequence_tutor.distributed.report.front import front_csv, front_of
 from sequence_tutor.distributed.report.nothing_learned import why_nothing_was_learned
@@ -48,8 +46,8 @@ from sequence_tutor.distributed.report.summary import (
     write_top,
 )
 from sequence_tutor.distributed.run_directory import checkpoint
-from sequence_tutor.distributed.run_directory.resume import check_directory
-from sequence_tutor.distributed.run_directory.starting_prior import check_prior, starting_prior
+from sequence_tutor.distributed.run_directory.fork import Origin
+from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
@@ -82,6 +80,9 @@ class Options:
     """Sequences each of prior and policy to score at the end, beyond the budget."""
     local: bool = False
     """Whether to run in this process, without Ray."""
+    fork: Origin | None = None
+    """The run and its checkpoint that this one goes on from; None for a new one. A resumed run
+    knows it from its directory."""
     follows: tuple[Location, ...] = ()
     """The directories of the stages before, in order: this one begins with the policy of the last
     and with the scores of all."""
@@ -117,29 +118,12 @@ def optimize_rounds(
     run = engine.prepare(run).with_pins()
     import_in_background(*engine.heavy)
     out = Location(where)
-    if run.reward.standardize:
-        raise ConfigError(
-            "reward.standardize is for `score` alone: a run learns from sequences as they are "
-            "written; leave it out"
-        )
-    # A mistake in the files should raise before a cluster is started.
-    check_prior(run)
-    check_proposers(run)
-    worth_of(run)
-    if not (options.resume or options.warm_start):
-        _check_parents(run)
-    check_directory(run, out, options.resume)
+    has_rows = bool(options.warm_start or options.follows or options.fork)
+    check_start(run, out, options.resume, has_rows)
     with ExitStack() as stack:
         reward = stack.enter_context(engine.reward(run))
         prior, domain = starting_prior(run), run.domain
-        known = None
-        before = None
-        if options.follows:
-            before = checkpoint.read(checkpoint.complete(options.follows[-1] / "checkpoints")[-1])
-            known = read_stage(options.follows, options.rescore or 0, run, prior)
-        elif options.warm_start is not None:
-            start = WarmStart.of(options.warm_start)
-            known = read_known(start, options.rescore, run, prior, domain)
+        begins = beginning(run, out, prior, options)
         stop = stack.enter_context(StopRequest())
         work = stack.enter_context(WorkingCopy(out, console))
         engine.enter(run, console, stop)
@@ -147,13 +131,19 @@ def optimize_rounds(
             _void_failures(run, out, options.retry_failed, console)
         out.make()
         (out / "config.toml").write(to_toml(run))
+        if begins.origin is not None:
+            begins.origin.write(out)
+            _say_origin(begins, console)
+        known = begins.rows
         rows = None if known is None else known.rows(out, options.local, console)
         training = engine.build(run, out)
         try:
-            if before is not None:
-                training.follow(before)
+            if begins.networks is not None:
+                training.follow(begins.networks)
             if options.resume:
                 _load_or_start(training, out)
+            if begins.origin is not None:
+                training.updates_before = begins.origin.updates
             if rows is not None:
                 added = training.replay.add(rows).added
                 training.replay.share()
@@ -197,16 +187,6 @@ def optimize_rounds(
         return replace(summary, shown=shown, changes=changes)
 
 
-def _check_parents(run: RunConfig) -> None:
-    """Raises ConfigError where nothing makes the first parents."""
-    own_record = run.replay.record is None  # another may have rows already
-    if own_record and not run.actors.count and set(run.proposers.all) == {GENETIC}:
-        raise ConfigError(
-            "proposers.genetic has no parents: nothing is on record yet, and actors.count = 0; set "
-            "actors.count, or give [proposers.data] or --warm-start"
-        )
-
-
 def _void_failures(run: RunConfig, out: Location, failures: bool, console: Console) -> None:
     """Void the rows of a resumed run that it scores again: those that failed without a fault of the
     sequence, and all failed ones if `failures`. Raises RunError if the record can't be read."""
@@ -222,8 +202,19 @@ def _void_failures(run: RunConfig, out: Location, failures: bool, console: Conso
 
 
 def _print_warnings(training: Any, console: Console) -> None:
-    for warning in [*training.invalid.take_warnings(), *training.repeats.take_warnings()]:
+    for warning in training.take_warnings():
         print_plainly(console, f"warning: {warning}")
+
+
+def _say_origin(begins: Beginning, console: Console) -> None:
+    origin = begins.origin
+    assert origin is not None
+    if begins.networks is None:  # a resumed run has taken all of it
+        return
+    print_plainly(console, f"going on from {origin.checkpoint}, after {origin.updates:,} updates")
+    if begins.rows is None:
+        text = f"{origin.run} has no score that this [reward] can use: its policy alone is taken"
+        print_plainly(console, text)
 
 
 def _load_or_start(training: Any, out: Location) -> None:
@@ -265,7 +256,7 @@ def _train(
     saves = _Saves(save, run.checkpoint, tally.updates, console, at_once=not saved_at_first)
     try:
         with Display(console) as display:
-            progress = Progress(run, display)
+            progress = Progress(run, display, training.updates_before)
             print_plainly(console, training.invalid.said)
             if order := call_order(run.reward, run.domain.name):
                 print_plainly(console, order)
@@ -273,12 +264,16 @@ def _train(
             while not (stop.wanted or training.finished()):
                 training.train()
                 metrics = training.last_metrics
-                if not learns_on and training.out_of_budget() and not training.finished():
-                    learns_on = True
+                owed = None
+                if training.out_of_budget() and not training.finished():
                     owed = training.updates_owed() + training.learning.updates
-                    console.print(f"budget used; learning on to the replay ratio: {owed} updates")
+                    if not learns_on:
+                        learns_on = True
+                        print_plainly(
+                            console, f"budget used; learning on to the replay ratio: {owed} updates"
+                        )
                 writer.write(metrics)
-                progress.show(metrics)
+                progress.show(metrics, training.best, owed)
                 _print_warnings(training, console)
                 if training.learners_are_there():
                     saves.save_if_due(metrics.updates)

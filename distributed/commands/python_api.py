@@ -26,6 +26,7 @@ from sequence_tutor.distributed.config_file import load_config, parse_config
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.distributed.report.summary import print_summary, top_csv
+from sequence_tutor.distributed.run_directory.fork import Origin, find_origin
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 from sequence_tutor.policies.files.storage import Location, Where
 
@@ -94,6 +95,8 @@ def optimize(
     resume: bool = False,
     warm_start: WarmStart | Where | None = None,
     rescore: int | None = None,
+    from_run: Where | None = None,
+    at: str | int | None = None,
     retries: int = 0,
     retry_failed: bool = False,
     report_samples: int = 0,
@@ -104,7 +107,8 @@ def optimize(
     by default a new one in runs/.
 
     config: a TOML file, its content as nested dicts, or a RunConfig. A `python` component of a dict
-    takes a function itself. The others are the command's options; quiet: print nothing on the way.
+    takes a function itself. from_run: `--from`. The others are the command's options; quiet: print
+    nothing on the way.
     Works in any thread; in the main thread Ctrl-C stops the run cleanly. If this function starts
     Ray, it ends it as well; with `local` Ray isn't imported.
 
@@ -112,9 +116,10 @@ def optimize(
     go on, OSError if storage fails.
     """
     run = _parsed(config)
+    fork = _origin(from_run, at, run)
     directory = Location(out or default_directory(config))
     console = Console(quiet=quiet, markup=False)
-    options = Options(resume, warm_start, rescore, retry_failed, report_samples, local)
+    options = Options(resume, warm_start, rescore, retry_failed, report_samples, local, fork)
     with nullcontext() if local else _ray_as_it_was():
         summary = optimize_with_retries(run, directory, console, options, retries)
     print_summary(summary, directory, console)
@@ -129,6 +134,8 @@ def optimize_rounds(
     resume: bool = False,
     warm_start: WarmStart | Where | None = None,
     rescore: int | None = None,
+    from_run: Where | None = None,
+    at: str | int | None = None,
     retry_failed: bool = False,
     quiet: bool = True,
 ) -> Iterator[Round]:
@@ -138,9 +145,11 @@ def optimize_rounds(
     rounds the caller may inspect the run. After a loop that is left early, `resume` continues the
     run.
     """
-    options = Options(resume, warm_start, rescore, retry_failed, local=True)
+    run = _parsed(config)
+    fork = _origin(from_run, at, run)
+    options = Options(resume, warm_start, rescore, retry_failed, local=True, fork=fork)
     console = Console(quiet=quiet, markup=False)
-    with closing(rounds_of_run(_parsed(config), out, console, options)) as rounds:
+    with closing(rounds_of_run(run, out, console, options)) as rounds:
         for training in rounds:
             yield Round(training.last_metrics, training)
 
@@ -177,6 +186,12 @@ def _parsed(config: Config) -> RunConfig:
     if isinstance(config, dict):
         return parse_config(config)
     return config if isinstance(config, RunConfig) else load_config(config)
+
+
+def _origin(from_run: Where | None, at: str | int | None, run: RunConfig) -> Origin | None:
+    if from_run is None:
+        return None
+    return find_origin(from_run, None if at is None else str(at), run)
 
 
 @contextmanager

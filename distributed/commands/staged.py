@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from sequence_tutor.distributed.commands.beginning import origin_for
+from sequence_tutor.distributed.commands.checks import check_config
 from sequence_tutor.distributed.commands.engine import engine_of
 from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import to_toml
-from sequence_tutor.distributed.generating.proposers import check_proposers
 from sequence_tutor.distributed.population import policy_name
-from sequence_tutor.distributed.replay.worth.worth import worth_of
 from sequence_tutor.distributed.report.changes import CHANGES
 from sequence_tutor.distributed.report.summary import FRONT, RunSummary
 from sequence_tutor.distributed.run_directory.resume import check_directory
-from sequence_tutor.distributed.run_directory.starting_prior import check_prior, starting_prior
+from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.stages import STAGE, stage_runs
 from sequence_tutor.policies.files.storage import Location
-from sequence_tutor.rewards.compile import call_order
 
 if TYPE_CHECKING:
     from sequence_tutor.distributed.commands.optimize import Options
@@ -41,16 +40,16 @@ def staged_rounds(
     without stages."""
     engine, runs = engine_of(options.local), stage_runs(run)
     for stage_run in [run, *runs]:  # a mistake in a later stage should raise now
-        check_prior(stage_run)
-        check_proposers(stage_run)
-        worth_of(stage_run)
-        call_order(stage_run.reward, run.domain.name)
+        check_config(stage_run)
         engine.prepare(stage_run)
     with engine.reward(run):  # which compiles it
         starting_prior(run)
     check_directory(run, out, options.resume)
     out.make()
     (out / "config.toml").write(to_toml(run))
+    if (origin := origin_for(out, options)) is not None:
+        origin.write(out)  # a resumed run whose first stage hasn't begun knows it from there
+        options = replace(options, fork=origin)
     first, summary = options, None
     for number, (one, stage) in enumerate(zip(runs, run.stage, strict=True), start=1):
         here, last = out / STAGE.format(number), number == len(runs)
@@ -60,7 +59,9 @@ def staged_rounds(
         options = replace(first, resume=begun, retry_failed=first.retry_failed and begun)
         if number > 1:
             before = tuple(out / STAGE.format(earlier) for earlier in range(1, number))
-            options = replace(options, warm_start=None, rescore=stage.rescore, follows=before)
+            options = replace(
+                options, warm_start=None, fork=None, rescore=stage.rescore, follows=before
+            )
         if not last:
             options = replace(options, report_samples=0)
         print_plainly(console, f"stage {number} of {len(runs)}, into {here}")

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
-from typing import Self
+from typing import NamedTuple, Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sequence_tutor.distributed.bulk.estimate import duration, per_time
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics.sources import SourceCounts
+from sequence_tutor.distributed.metrics.speed import Speed, TimeLeft
 from sequence_tutor.distributed.metrics.tally import Metrics
 
 # Seconds between two lines where there is no terminal.
 LINE_EVERY_S = 10.0
-# Seconds over which the shown speed is measured; many ticks, as a slow reward reports rarely.
-SPEED_OVER_S = 30.0
+# How many characters of the best sequence are shown.
+SHOWN = 48
+
+
+class Best(NamedTuple):
+    """The best sequence of a run so far."""
+
+    sequence: str
+    """The sequence."""
+    reward: float
+    """Its reward on record."""
 
 
 def _share(value: float) -> str:
@@ -33,6 +43,23 @@ def _number(value: float, digits: int = 3) -> str:
 def _short(value: float) -> str:
     """Three digits, for numbers of any scale."""
     return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _speed(speed: Speed) -> str:
+    """Such as "12/s", or "8.1/min" where that is less than one a second."""
+    per_s = speed.per_s
+    if math.isnan(per_s):
+        return "-"
+    return per_time(per_s) if per_s else "0/s"
+
+
+def _best(best: Best | None) -> str:
+    if best is None:
+        return "-"
+    text = best.sequence
+    if len(text) > SHOWN:
+        text = f"{text[: SHOWN - 3]}..."
+    return f"{_short(best.reward)} {text}"
 
 
 def _counts(c: SourceCounts) -> str:
@@ -73,63 +100,47 @@ class Display:
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-class Speed:
-    """How fast a count has grown in the last SPEED_OVER_S seconds; NaN until it has grown."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-        self._first: int | None = None
-
-    def add(self, elapsed_s: float, count: int) -> None:
-        """Note the count at a time, in seconds since any start."""
-        if self._first is None:
-            self._first = count
-        # the time before the first work doesn't count: processes were starting
-        if count == self._first and self._seen:
-            self._seen.clear()
-        self._seen.append((elapsed_s, count))
-        while len(self._seen) > 2 and self._seen[1][0] <= elapsed_s - SPEED_OVER_S:
-            self._seen.popleft()
-
-    @property
-    def per_s(self) -> float:
-        (from_s, before), (until_s, now) = self._seen[0], self._seen[-1]
-        if now == self._first or until_s <= from_s:
-            return math.nan
-        return (now - before) / (until_s - from_s)
-
-
 class Progress:
-    """Shows the metrics of a run."""
+    """Shows the metrics of a run.
 
-    def __init__(self, run: RunConfig, display: Display) -> None:
+    updates_before: updates of the runs that this one goes on from.
+    """
+
+    def __init__(self, run: RunConfig, display: Display, updates_before: int = 0) -> None:
         self.run, self.display = run, display
-        self._speed = Speed()
+        self._left = TimeLeft(run.stop, updates_before)
 
-    def show(self, m: Metrics) -> None:
-        self._speed.add(m.elapsed_s, m.sequences)
-        self.display.show(self._line(m), self._table(m))
+    def show(self, m: Metrics, best: Best | None = None, updates_owed: int | None = None) -> None:
+        """Show a tick. best: the best sequence so far, None while there is none. updates_owed:
+        how many updates the run still makes once its budget is used, None before."""
+        self._left.add(m)
+        left_s = self._left.seconds(m, updates_owed)
+        left = "-" if math.isnan(left_s) else duration(left_s)
+        self.display.show(self._line(m, left, best), self._table(m, left, best))
 
     def _budget(self, m: Metrics) -> str:
         budget = self.run.stop.scores
         return f"{m.scores_used}/{budget}" if budget else str(m.scores_used)
 
-    def _line(self, m: Metrics) -> str:
+    def _line(self, m: Metrics, left: str, best: Best | None) -> str:
         diverse = "" if self.run.diversity is None else f"groups found {_groups(m)} lowered  "
         return (
-            f"{m.elapsed_s:6.0f} s  scores {self._budget(m)}  reward {_number(m.reward_mean)} "
-            f"(top 10 {_number(m.reward_top10)})  valid {_share(m.valid_share)}  "
+            f"{m.elapsed_s:6.0f} s  scores {self._budget(m)}  speed {_speed(self._left.scores)}  "
+            f"left {left}  reward {_number(m.reward_mean)} "
+            f"(top 10 {_number(m.reward_top10)})  best {_best(best)}  "
+            f"valid {_share(m.valid_share)}  "
             f"{diverse}KL {_number(m.kl_to_prior, 1)} nats  c {_short(m.temperature)}  "
-            f"{_number(self._speed.per_s, 0)} sequences/s  "
             f"updates {m.updates}  staleness {m.staleness:.0f}  queue {m.waiting_to_be_scored}  "
             f"bottleneck {m.bottleneck.text}"
         )
 
-    def _table(self, m: Metrics) -> Table:
+    def _table(self, m: Metrics, left: str, best: Best | None) -> Table:
         table = Table(title=f"{m.elapsed_s:.0f} s", show_header=False)
         rows = [
             ("scores used", self._budget(m)),
-            ("sequences/s", _number(self._speed.per_s, 0)),
+            ("scores, sequences", f"{_speed(self._left.scores)}, {_speed(self._left.sequences)}"),
+            ("time left", left),
+            ("best so far", _best(best)),
             ("valid", _share(m.valid_share)),
             ("repeated", _share(m.repeated_share)),
             ("reward, mean", _number(m.reward_mean)),
@@ -151,5 +162,5 @@ class Progress:
         if self.run.searches:
             rows += [(f"from {name}", _counts(counts)) for name, counts in m.sources.items()]
         for name, value in rows:
-            table.add_row(name, value)
+            table.add_row(name, Text(value))  # a Text, as a [ in a sequence is no markup
         return table

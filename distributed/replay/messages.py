@@ -183,6 +183,8 @@ class ShardStats:
     """float64 [up to BEST] highest rewards of valid rows, best first."""
     best_sources: list[str]
     """What made each of these rows, as in `Scored`."""
+    best_sequence: str = ""
+    """The sequence of the highest of these rewards, "" while there is none."""
     live: bool = True
     """False where the shard didn't answer and these are its last known numbers."""
     worst: float = math.inf
@@ -223,9 +225,15 @@ def combine(stats: Sequence[ShardStats]) -> ShardStats:
         held_bytes=sum(s.held_bytes for s in stats),
         best=best[order],
         best_sources=[sources[i] for i in order.tolist()],
+        best_sequence=_best_sequence(stats),
         live=all(s.live for s in stats),
         worst=min(s.worst for s in stats),
         best_invalid=max(s.best_invalid for s in stats),
         groups=max(s.groups for s in stats),
         lowered_rows=sum(s.lowered_rows for s in stats),
     )
+
+
+def _best_sequence(stats: Sequence[ShardStats]) -> str:
+    with_best = [s for s in stats if len(s.best)]
+    return max(with_best, key=lambda s: s.best[0]).best_sequence if with_best else ""

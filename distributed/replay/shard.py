@@ -289,6 +289,7 @@ class ReplayShard:
             held_bytes=content.nbytes + self._recorded_later.nbytes + self._writer.nbytes,
             best=top.rewards,
             best_sources=top.sources,
+            best_sequence=top.sequences[0] if len(top) else "",
             worst=content.worst,
             best_invalid=content.best_invalid,
             groups=content.worth.groups,

@@ -122,7 +122,7 @@ def recorded_values(store: PartStore, reward_id: str) -> RecordedValues:
                 if key not in seen:
                     first.setdefault(key, row)
             seen.update(first)
-            tables.append(table.take(list(first.values())))
+            tables.append(table.take(pa.array(list(first.values()), pa.int64())))
     if not tables:
         return RecordedValues()
     whole = pa.concat_tables(tables, promote_options="default")

@@ -24,6 +24,7 @@ from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.claims import MAX_LOSSES
 from sequence_tutor.distributed.replay.messages import AddResult, Claim, ClaimAnswer
 from sequence_tutor.distributed.replay.worth.diversity import Diversity
+from sequence_tutor.distributed.reward_spread import RewardSpread
 from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.scoring.columns import (
     condemned_scores,
@@ -116,6 +117,8 @@ class Work:
     durations: np.ndarray = field(default_factory=lambda: count_durations([]))
     """int64 [DURATIONS] new scores by how long they took, as in `ScoreReport`."""
     calls_saved: int = 0
+    """As in `ScoreReport`."""
+    new_rewards: RewardSpread = RewardSpread()
     """As in `ScoreReport`."""
 
 
@@ -301,6 +304,8 @@ class Scorer:
         judged = scored.status != Status.INVALID
         work.sources_scored.update(s for s, j in zip(scored.sources, judged, strict=True) if j)
         work.statuses += count_statuses(scored.status)
+        ok = scored.rewards[scored.status == Status.OK]
+        work.new_rewards = work.new_rewards.plus(RewardSpread.of(ok))
         work.calls_saved += calls_saved(scored.scores)
         work.durations += count_durations(scored.seconds[judged])
         scores = scored.scores
@@ -332,6 +337,7 @@ class Scorer:
             unpriced=int(unpriced(rewards, status).sum()),
             scored_by=dict(work.sources_scored),
             calls_saved=work.calls_saved,
+            new_rewards=work.new_rewards,
             # counted by what was added, so that a row that is paid for already is as new as before
             policy=PolicySamples(
                 rows=len(by_policy),

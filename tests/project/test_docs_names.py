@@ -22,7 +22,8 @@ FOLDERS = "distributed|policies|rewards|tests|benchmarks|cluster|docs"
 PATH = re.compile(rf"(?<![\w./-])((?:{FOLDERS})/[\w/.-]*\w\.(?:py|toml|yaml|md|json))\b")
 # The table of another package's proposer, in docs/search.md.
 EXAMPLE = "proposers.neighbours"
-COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+GROUP: Any = typer.main.get_command(cli.app)
+COMMANDS: dict[str, Any] = GROUP.commands
 # Options of other programs that a text may mention: of Ray, pip, benchmarks and `ray submit`.
 OF_OTHERS = {"--real", "--runtime-env-json", "--working-dir", "--no-wait", "--require-hashes"}
 
@@ -70,7 +71,8 @@ def wrong_commands(text: str) -> list[str]:
 
 def wrong_options(text: str) -> list[str]:
     """Options that a sentence mentions, `--like this`, and no command has."""
-    ours = {option for name in COMMANDS for option in options_of(name)} | {"--version"}
+    ours = {option for name in COMMANDS for option in options_of(name)}
+    ours |= {option for parameter in GROUP.params for option in parameter.opts}
     return sorted(set(re.findall(r"`(--[a-z][\w-]*)", text)) - ours - OF_OTHERS)
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.metrics.display import Display, Progress, Speed
+from sequence_tutor.distributed.metrics.display import SHOWN, Best, Display, Progress
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.report.evaluation import print_table
 from sequence_tutor.distributed.report.summary import RunSummary, print_summary
@@ -43,30 +43,33 @@ def test_unknown_metrics_are_dashes(run: RunConfig, quiet: Console):
     with Display(quiet) as display:
         Progress(run, display).show(Metrics(elapsed_s=1.0))
     text = quiet.file.getvalue()  # type: ignore[attr-defined]
-    assert "reward - (top 10 -)  valid -  KL - nats  c -  - sequences/s" in text
+    assert "speed -  left -  reward - (top 10 -)  best -  valid -  KL - nats  c -  " in text
     assert "nan" not in text and "0.0%" not in text
 
 
-def test_the_speed_is_that_of_the_window():
-    speed = Speed()
-    for second in range(20):  # the run starts
-        speed.add(second, 0)
-        assert math.isnan(speed.per_s)
-    for second in range(20, 100):  # a batch of 64 every eight seconds: most ticks have none
-        speed.add(second, 64 * ((second - 12) // 8))
-        if second > 60:
-            assert speed.per_s == pytest.approx(8, abs=2.2), second
-    for second in range(100, 200):  # and then nothing
-        speed.add(second, 640)
-    assert speed.per_s == 0
+def test_the_best_sequence_is_shown_as_it_is_written(run: RunConfig):
+    """A [ in it is no markup, and a long one is cut."""
+    for terminal in (True, False):
+        file = io.StringIO()
+        console = Console(file=file, force_terminal=terminal, width=300)
+        with Display(console) as display:
+            Progress(run, display).show(Metrics(), Best("C[bold]C[/x]" + "N" * 90, 0.91234))
+            if display._live:
+                display._live.refresh()
+        assert f"0.912 {('C[bold]C[/x]' + 'N' * 90)[: SHOWN - 3]}..." in file.getvalue(), terminal
 
 
-def test_the_speed_of_a_resumed_run_ignores_earlier_sequences():
-    speed = Speed()
-    speed.add(100.0, 5000)
-    assert math.isnan(speed.per_s)
-    speed.add(101.0, 5010)
-    assert speed.per_s == 10
+def test_the_line_tells_the_speed_and_the_time_left(make_run: Callable[..., RunConfig]):
+    console = Console(file=io.StringIO(), width=300)
+    display = Display(console)
+    progress = Progress(make_run(stop={"scores": 100}), display)
+    for second in range(200):  # a score every 20 seconds
+        display._last_line = 0.0
+        progress.show(Metrics(elapsed_s=float(second), scores_used=second // 20))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    last = text.splitlines()[-1]
+    assert "scores 9/100  speed 2." in last and "/min  left 3" in last, last
+    assert " 0/s" not in text and "nan" not in text
 
 
 def test_the_summary_leaves_out_unknown_metrics():

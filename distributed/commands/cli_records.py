@@ -1,0 +1,43 @@
+"""The arguments of the commands that read or write files beside a run: show and init."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+console = Console(markup=False)  # without markup, so that a [ in a name is printed as it is
+
+
+def show(
+    run: Annotated[str, typer.Argument(help="A run, or a result of score; a path or URI.")],
+    key: Annotated[str, typer.Argument(help="A sequence, as its key or spelled in any way.")],
+) -> None:
+    """Print all that is on record of one sequence, and what is most like it."""
+    from sequence_tutor.distributed.commands.show import show as command
+
+    command(run, key, console)
+
+
+def init(
+    file: Annotated[Path, typer.Argument(help="File to write.")] = Path("run.toml"),
+    encoding: Annotated[
+        str | None, typer.Option(help="molecules or melodies, or smiles, selfies, melody.")
+    ] = None,
+    component: Annotated[
+        list[str] | None, typer.Option(help="What to optimise; may be given several times.")
+    ] = None,
+    scores: Annotated[
+        int | None, typer.Option(min=1, help="How many may be scored; by default 10,000.")
+    ] = None,
+    prior: Annotated[
+        str | None, typer.Option(help="Where the policy starts, if not from a shipped prior.")
+    ] = None,
+) -> None:
+    """Write a config to start with: asks three questions, unless the options answer them."""
+    from sequence_tutor.distributed.commands.init import Answers
+    from sequence_tutor.distributed.commands.init import init as command
+
+    command(file, Answers(encoding, tuple(component or ()), scores, prior), console)
