@@ -120,13 +120,23 @@ ALLOWED = {
         "Decorate this SMILES at its points, such as \\[*:1].",
         "Directory for pictures; of melodies MIDI, WAV, MusicXML.",
         "Link two SMILES: give it twice.",
-        "Longest sequence in tokens; 100 for smiles, 32 for melody.",
         "Of a file: smiles, selfies or melody; by default what it looks like.",
-        "Text, CSV, Excel, SD or Parquet file; melodies: folder or zip of MIDI.",
         "smiles",
+    ],
+    "commands/cli_pretrain.py": [
+        "Longest sequence in tokens; 100 for smiles, 32 for melody.",
+        "Text, CSV, Excel, SD or Parquet file; melodies: folder or zip of MIDI.",
         "smiles",
         "smiles, selfies or melody.",
     ],
+    "commands/cli_records.py": ["molecules or melodies, or smiles, selfies, melody."],
+    # its first question
+    "commands/init.py": [
+        "What do you want to make: molecules or melodies?",
+        *["melodies", "melody", "melody", "molecules", "molecules", "smiles", "smiles"],
+    ],
+    # a library of the page
+    "report/page/page.py": ["smiles-drawer.min.js"],
     # a key of [generate]
     "search_config.py": [*["smiles"] * 4, "smiles needs a lead"],
     # names of REINVENT4, which is about molecules alone
