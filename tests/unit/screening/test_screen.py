@@ -138,6 +138,62 @@ def test_the_chosen_are_promising(
     assert np.mean(found) > np.mean(every) + np.std(every)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_a_batch_is_practical(
+    share: float,
+    new: Callable[..., Screen],
+    candidates: list[Generated],
+    encoding: SmilesEncoding,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The best have nitrogen, and nothing with nitrogen is practical here."""
+    monkeypatch.setattr(type(DOMAIN), "practical", lambda self, key: "N" not in key)
+    settings = {"filters": True, "practical_share": share, "explore": (1e-6, 1e-6)}
+    for genetic in (None, GeneticConfig()):
+        report, chosen = new(genetic, **settings).choose(candidates, [0], "screen")
+        keys = keys_of(encoding, chosen)
+        assert len(keys) == len(set(keys)) == BATCH
+        without = sum("N" not in key for key in keys)
+        assert without == round(share * BATCH)
+        assert (report.bred.get("genetic", 0) > 0) == (genetic is not None)
+
+
+def test_parents_of_plausible_children_are_plausible(
+    new: Callable[..., Screen],
+    candidates: list[Generated],
+    encoding: SmilesEncoding,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Here NLL grows with nitrogen, of which the record's best rows have most."""
+
+    class Judge:
+        limit = 0.5
+
+        def __init__(self, *_: object) -> None:
+            self.asked: list[str] = []
+
+        def judge(self, keys: list[str]) -> tuple[list[str], np.ndarray]:
+            self.asked += keys
+            return list(keys), np.array([reward(key) for key in keys], float)
+
+    monkeypatch.setattr(screen_module, "Plausibility", Judge)
+    parents: list[list[str]] = []
+    breed = screen_module.children
+
+    def seen(texts: list[str], *rest: Any) -> list[str]:
+        parents.append([str(DOMAIN.key(text)) for text in texts])
+        return breed(texts, *rest)
+
+    monkeypatch.setattr(screen_module, "children", seen)
+    screen = new(GeneticConfig(), plausible=0.9, practical_share=0.5)
+    for _ in range(2):
+        _, chosen = screen.choose(candidates, [0], "screen")
+        keys = keys_of(encoding, chosen)
+        assert sum("N" not in key for key in keys) >= BATCH // 2
+    plausible, free = parents[:2]
+    assert not any("N" in key for key in plausible) and any("N" in key for key in free)
+
+
 def test_the_choice_is_a_function_of_its_arguments(
     new: Callable[..., Screen],
     candidates: list[Generated],
