@@ -38,6 +38,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "screen": SCREEN,
         "replay": {"ratio": 0},
     },
+    # the same, and half of each batch must be as plausible as 95 % of the prior's samples
+    "mixed": {
+        "proposers": {"genetic": GENETIC},
+        "screen": {"plausible": 0.95, "practical_share": 0.5},
+        "replay": {"ratio": 0},
+    },
     "no-screen": {"proposers": {"genetic": {"batch": 32}}, "actors": {"batch": 32}},
     "no-genetic": {"screen": SCREEN, "actors": {"batch": 320}},
     "policy": {"actors": {"batch": 64}, "replay": {"ratio": 8}},
