@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import sys
 import tempfile
 import tracemalloc
@@ -82,7 +83,12 @@ SHEET = "xl/worksheets/sheet1.xml"
 
 def test_of_a_formula_the_stored_value_is_read(tmp_path: Path):
     path = write(tmp_path / "a.xlsx", [["smiles", "x"], ["CCO", "=1+1"], ["N", "=2+2"]])
-    with_part(path, SHEET, b"<f>1+1</f><v />", b"<f>1+1</f><v>41</v>")
+    with zipfile.ZipFile(
+        path
+    ) as archive:  # openpyxl writes the empty value otherwise where lxml is there
+        empty = re.search(rb"<f>1\+1</f>(<v ?/>|<v></v>)", archive.read(SHEET))
+    assert empty is not None
+    with_part(path, SHEET, empty[0], b"<f>1+1</f><v>41</v>")
     assert [row[1] for row in read_table(path)[2]] == ["41", ""]
 
 
