@@ -6,6 +6,7 @@ from collections import deque
 
 import numpy as np
 
+from sequence_tutor.distributed.metrics.watch import Watch
 from sequence_tutor.distributed.types import ScoreReport
 from sequence_tutor.rewards.base import Status
 
@@ -27,14 +28,15 @@ KINDS = {
 }
 
 
-class FailureWatch:
+class FailureWatch(Watch):
     """Follows the share of new scores that fail. Invalid sequences don't count: they aren't given
     to the reward."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._latest: deque[np.ndarray] = deque()  # int64 [len(Status)] of batches
         self._counts = np.zeros(len(Status), np.int64)  # sum over `_latest`
-        self._warnings, self._warned, self._error = list[str](), False, ""
+        self._warned, self._error = False, ""
 
     def add(self, report: ScoreReport) -> None:
         """Count the new scores of a report. Warns when more than half of the latest WINDOW failed,
@@ -65,8 +67,3 @@ class FailureWatch:
             f"the reward failed for {share:.0%} of the latest sequences; most often it {what}: "
             f"{advice}{last}"
         )
-
-    def take_warnings(self) -> list[str]:
-        """The warnings since the last call, one sentence each."""
-        warnings, self._warnings = self._warnings, []
-        return warnings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from sequence_tutor.distributed.metrics.watch import Watch
 from sequence_tutor.distributed.replay.messages import ShardStats, floor_of
 from sequence_tutor.rewards.bounds import InvalidWorth
 
@@ -16,14 +17,17 @@ ADVICE = (
 )
 
 
-class InvalidWatch:
+class InvalidWatch(Watch):
     """Texts and warnings on the invalid sequences of a run.
 
     worth: the reward of an invalid sequence by the config, before the start.
     """
 
     def __init__(self, worth: InvalidWorth) -> None:
-        self._worth, self._warnings = worth, [worth.warning] if worth.warning else []
+        super().__init__()
+        self._worth = worth
+        if worth.warning:
+            self._warnings.append(worth.warning)
         self._compared = bool(worth.warning)  # whether there was a warning about this reward
         self._worst = math.inf
         self._first = 0  # sequences that `_expected` was measured over
@@ -70,11 +74,6 @@ class InvalidWatch:
             f"one, {stats.worst:.4g}, so the policy may learn to make invalid sequences; set "
             f"reward.invalid to {stats.worst:.4g} or less"
         )
-
-    def take_warnings(self) -> list[str]:
-        """The warnings since the last call, one sentence each."""
-        warnings, self._warnings = self._warnings, []
-        return warnings
 
     def _warn_of_share(self, share: float) -> None:
         self._warnings.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sequence_tutor.distributed.metrics.moving_average import MovingAverage
+from sequence_tutor.distributed.metrics.watch import Watch
 from sequence_tutor.distributed.types import PolicySamples
 
 # Number of sequences over which the share of repeated ones is measured.
@@ -18,14 +19,15 @@ AUTO = 'learner.temperature = "auto" raises c until there are fewer'
 ASKED = "a smaller learner.kl keeps the policy wider; or end the run here"
 
 
-class RepeatWatch:
+class RepeatWatch(Watch):
     """Follows the share of the policy's sequences that needed no new score.
 
     advice: what the warning says can be done.
     """
 
     def __init__(self, advice: str) -> None:
-        self._advice, self._warnings, self._warned = advice, list[str](), False
+        super().__init__()
+        self._advice, self._warned = advice, False
         self.share = MovingAverage(WINDOW)
 
     def add(self, samples: PolicySamples) -> None:
@@ -46,8 +48,3 @@ class RepeatWatch:
     def many(self) -> bool:
         """Whether more than half of the latest sequences are repeated."""
         return self.share.full and self.share.value > MANY
-
-    def take_warnings(self) -> list[str]:
-        """The warnings since the last call, one sentence each."""
-        warnings, self._warnings = self._warnings, []
-        return warnings

@@ -13,6 +13,7 @@ import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics.gauges import TOP
+from sequence_tutor.distributed.metrics.watch import Watch
 from sequence_tutor.distributed.replay.messages import ShardStats
 from sequence_tutor.distributed.reward_spread import RewardSpread
 
@@ -35,7 +36,7 @@ def judged_temperature(run: RunConfig) -> float | None:
     return None if c == "auto" or ranked or not run.replay.ratio else c
 
 
-class RewardWatch:
+class RewardWatch(Watch):
     """Follows the rewards of new valid scores.
 
     c: the temperature where it is a fixed number and the policy begins as the prior; None where the
@@ -43,7 +44,8 @@ class RewardWatch:
     """
 
     def __init__(self, c: float | None) -> None:
-        self._c, self._warnings = c, list[str]()
+        super().__init__()
+        self._c = c
         self._first = RewardSpread()  # until c is judged
         self._latest: deque[RewardSpread] = deque()  # of batches
         self._rows = 0  # sum over `_latest`
@@ -98,11 +100,6 @@ class RewardWatch:
                 f"{deviation:.3g}: the policy will run far from the prior and repeat itself; try "
                 f"{_round(deviation / 5)}, {AUTO}"
             )
-
-    def take_warnings(self) -> list[str]:
-        """The warnings since the last call, one sentence each."""
-        warnings, self._warnings = self._warnings, []
-        return warnings
 
 
 def _round(value: float) -> str:
