@@ -81,7 +81,6 @@ class Screen:
         self._plausibility = None
         if config.plausible is not None:
             self._plausibility = Plausibility(prior, domain, config.plausible, seed)
-        self._parents = 0 if genetic is None else genetic.parents
         self._nll: dict[str, float] = {}  # nats, of the best rows
         self._seeds = [seed, crc32(b"screen")]
         self._surrogate = GaussianProcess()
@@ -266,9 +265,8 @@ class Screen:
 
     def _plausible_rows(self, view: RecordView) -> list[str]:
         """Of the record's best rows, PARENTS_JUDGED at most, those that are plausible."""
+        assert self._plausibility is not None
         keys = view.keys[: min(view.best, PARENTS_JUDGED)]
-        if self._plausibility is None or self._config.practical_share == 1.0 or not keys:
-            return view.sequences[: min(view.best, self._parents)]
         new = [key for key in keys if key not in self._nll]
         nll = self._plausibility.judge(new)[1].tolist() if new else []
         judged = self._nll | dict(zip(new, nll, strict=True))
@@ -289,8 +287,8 @@ class Screen:
         assert self._genetic is not None
         most = max(2, round(len(pool) * PARENTS))
         promising = np.argsort(-pool.hope(HOPE), kind="stable")[:most]
-        best = view.sequences[: min(view.best, self._parents)]
-        if practical:
+        best = view.sequences[: min(view.best, self._genetic.parents)]
+        if practical and self._plausibility is not None and self._config.practical_share < 1:
             best = self._plausible_rows(view) or best
         weights = rank_weights(len(best), self._genetic.rank_k)
         weights *= (1 - FROM_CANDIDATES) / weights.sum()
