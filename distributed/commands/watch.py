@@ -11,6 +11,7 @@ import ipaddress
 import secrets
 import threading
 import time
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,28 +20,34 @@ from rich.console import Console
 
 from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.report import LIVE_EVERY_S, LIVE_SHARE, run_at
-from sequence_tutor.distributed.config_file import ConfigError
 from sequence_tutor.distributed.report.page.beside import Beside, read_beside
 from sequence_tutor.distributed.report.page.page import page_of
 from sequence_tutor.policies.files.storage import Where
 
 # Seconds between two questions of an open page, and longest that a server waits for a request.
 ASK_EVERY_S, REQUEST_S = 10.0, 30.0
-_WAITING = (
-    "<!doctype html><meta charset='utf-8'><meta http-equiv='refresh' content='5'>"
-    "<title>Sequence Tutor</title><p>The page is being made; nothing may be on record yet."
-)
+
+
+def _waiting(why: str) -> bytes:
+    """A page that asks again after five seconds."""
+    return (
+        "<!doctype html><meta charset='utf-8'><meta http-equiv='refresh' content='5'>"
+        f"<title>Sequence Tutor</title><p>{escape(why)}"
+    ).encode()
 
 
 class NewestPage:
-    """The page about a run, made again while somebody asks for it."""
+    """The page about a run, made again while a browser asks for it.
+
+    html: the page, or why there is none yet; made: when, Unix seconds, 0 before the first one.
+    """
 
     def __init__(self, where: Where, against: Where | None) -> None:
         self._where, self._against = where, against
         self._beside: Beside | None = None
         self._lock, self._making = threading.Lock(), False
         self._due_at = 0.0
-        self.made, self.html = 0.0, b""
+        self.made, self.html = 0.0, _waiting("The page is being made.")
 
     def ask(self) -> None:
         """Let a thread make the page, unless one does or it is new enough."""
@@ -57,8 +64,10 @@ class NewestPage:
             self._beside = self._beside or read_beside(run.parts[-1].config, self._against)
             self.html = page_of(run, self._beside, made, ASK_EVERY_S).encode()
             self.made = made
-        except (ConfigError, OSError):
-            pass  # nothing on record yet, or storage fails for a while: the page stays as it is
+        except (ValueError, OSError) as error:
+            # nothing on record yet, or storage fails for a while: an earlier page stays
+            if not self.made:
+                self.html = _waiting(f"No page yet: {error}")
         finally:
             took_s = time.monotonic() - began
             with self._lock:
@@ -90,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path != "/":
             return self._answer(404, b"there is only /\n", "text/plain")
         self.page.ask()
-        return self._answer(200, self.page.html or _WAITING.encode(), "text/html")
+        return self._answer(200, self.page.html, "text/html")
 
     def _answer(self, status: int, content: bytes, kind: str) -> None:
         self.send_response(status)
@@ -114,7 +123,7 @@ def watch_run(where: Where, host: str, port: int, against: Where | None, console
     with server_of(where, host, port, against) as server:
         console.print(f"{url_of(server)} (Ctrl-C ends it)", soft_wrap=True, highlight=False)
         if server.RequestHandlerClass.token:  # type: ignore[attr-defined]
-            print_plainly(console, "anybody with this URL can read the run: it isn't encrypted")
+            print_plainly(console, "all who have this URL can read the run; it isn't encrypted")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

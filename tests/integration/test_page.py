@@ -319,6 +319,11 @@ def test_watch_serves_the_newest_page(
             assert error.value.code == code
         page.close()
         server.shutdown()
+    empty = put_on_record(tmp_path / "empty <b>", run, scored_rows([], []))
+    with server_of(empty, "127.0.0.1", 0, None) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _answer_with(url_of(server), b"empty &lt;b&gt; yet")  # says why there is no page
+        server.shutdown()
     with server_of(place, "0.0.0.0", 0, None) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.server_address[1]

@@ -17,7 +17,7 @@ from sequence_tutor.rewards.registry import components
 
 
 class Terminal(io.StringIO):
-    """Standard input with answers that somebody types."""
+    """Standard input with typed answers."""
 
     def isatty(self) -> bool:
         return True
