@@ -45,18 +45,23 @@ def to_table(scored: Scored) -> pa.Table:
     return pa.table(columns)
 
 
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """float64 [B], NaN where there is no value; may be written to."""
+    return np.array(pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(), np.float64)
+
+
 def from_table(table: pa.Table) -> Scored:
     """The inverse of `to_table`."""
 
     def texts(name: str) -> list[str]:
         return list(table.column(name).to_pylist())
 
-    def numbers(name: str) -> np.ndarray:
+    def values(name: str) -> np.ndarray:
         return table.column(name).to_numpy()  # type: ignore[no-any-return]
 
     def components(prefix: str) -> dict[str, np.ndarray]:
         names = [n for n in table.column_names if n.startswith(prefix)]
-        return {n.removeprefix(prefix): numbers(n) for n in names}
+        return {n.removeprefix(prefix): values(n) for n in names}
 
     tokens, lengths = padded(table.column("tokens"), np.int16)
 
@@ -68,13 +73,13 @@ def from_table(table: pa.Table) -> Scored:
     return Scored(
         tokens=tokens,
         lengths=lengths,
-        log_probs=numbers("log_prob"),
-        rewards=numbers("reward"),
+        log_probs=values("log_prob"),
+        rewards=values("reward"),
         step_rewards=by_action("step_rewards", 0.0) if has_steps else None,
         status=np.array([Status[s.upper()] for s in texts("status")], dtype=np.int8),
-        versions=numbers("version"),
+        versions=values("version"),
         scored_at=table.column("scored_at").cast(pa.int64()).to_numpy() / 1e6,
-        seconds=numbers("seconds"),
+        seconds=values("seconds"),
         sequences=texts("sequence"),
         keys=texts("key"),
         errors=texts("error"),

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sequence_tutor.distributed.arrow_schema import padded
+from sequence_tutor.distributed.arrow_schema import numbers, padded
 from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import readable, scan
 from sequence_tutor.distributed.scoring.earlier_values import EarlierValues
@@ -130,16 +130,11 @@ def recorded_values(store: PartStore, reward_id: str) -> RecordedValues:
     return RecordedValues(
         keys=whole.column("key").to_pylist(),
         sequences=whole.column("sequence").to_pylist(),
-        rewards=_numbers(whole.column("reward")),
-        raw={n.removeprefix(_RAW): _numbers(whole.column(n)) for n in names if n.startswith(_RAW)},
+        rewards=numbers(whole.column("reward")),
+        raw={n.removeprefix(_RAW): numbers(whole.column(n)) for n in names if n.startswith(_RAW)},
         steps={
             n.removeprefix(_STEPS): padded(whole.column(n), np.float32, empty=np.nan)[0]
             for n in names
             if n.startswith(_STEPS)
         },
     )
-
-
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """float64 [B], NaN where there is no value; may be written to."""
-    return np.array(pc.fill_null(column, np.nan).to_numpy(), np.float64)

@@ -61,7 +61,7 @@ def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
     if not (out / "config.toml").is_file():
         raise ConfigError(f"{out} holds no run to resume")
     may = MAY_CHANGE + (() if run.mode == "synchronous" else ASYNCHRONOUS_ONLY)
-    before, now = _settings(config_of(out)), _settings(run)
+    before, now = flat_config(config_of(out)), flat_config(run)
     changed = [
         f"{key} (was {before.get(key)!r}, is {now.get(key)!r})"
         for key in dict.fromkeys([*before, *now])
@@ -74,7 +74,7 @@ def check_directory(run: RunConfig, where: Where, resume: bool) -> None:
         )
 
 
-def _settings(run: RunConfig) -> dict[str, Any]:
+def flat_config(run: RunConfig) -> dict[str, Any]:
     """The keys of a run with their values, without the limits of components."""
     tables = run.model_dump(mode="json", by_alias=True)
     tables["reward"]["component"] = list(map(without_limits, tables["reward"]["component"]))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.report.page.rows import evenly
 from sequence_tutor.policies.files.corpus import CorpusError
 from sequence_tutor.policies.files.storage import Where
 from sequence_tutor.policies.files.table_reader import read_sequences
@@ -33,45 +34,50 @@ class Beside:
     """What it is, in words."""
     prior: list[str]
     """Samples of the prior; empty where they weren't wanted."""
+    lacking: tuple[str, ...] = ()
+    """What couldn't be read and why, a sentence each."""
     properties: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-    """By "corpus" and "prior": float64 [B] by property, computed once."""
+    """By "data" and "prior": float64 [B] by property, computed once."""
 
 
 def read_beside(run: RunConfig, against: Where | None, samples: bool = True) -> Beside:
     """The data and samples of a run's prior. against: a file to compare with instead of the
     prior's data. Raises ValueError where that can't be read."""
-    domain = run.domain
+    domain, lacking = run.domain, []
     if against is not None:
         data = [text for _, text in read_sequences(against, None, tolerant=True) if text]
         name = str(against)
     else:
         try:
             data = example_data(run.prior)
-        except (ValueError, OSError):  # the prior was moved after the run
+        except (ValueError, OSError) as error:  # the prior was moved after the run
             data = []
+            lacking.append(f"Nothing is compared with the prior's data: {error}.")
         name = f"the data of the prior {run.prior}"
     with domain.quiet():
         valid = [text for text in _spread(data, SEARCHED) if domain.key(text) is not None]
     if against is not None and not valid:
         raise CorpusError(f"{against} has no valid sequence")
-    return Beside(valid, name, _samples(run) if samples else [])
+    drawn = []
+    if samples:
+        try:
+            drawn = _samples(run)
+        except (ValueError, OSError) as error:
+            lacking.append(f"Nothing is compared with samples of the prior: {error}.")
+    return Beside(valid, name, drawn, tuple(lacking))
 
 
 def _samples(run: RunConfig) -> list[str]:
     from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 
-    try:
-        drawn = starting_prior(run).sample(COMPARED, run.seed)
-    except (ValueError, OSError):  # the prior was moved after the run
-        return []
+    drawn = starting_prior(run).sample(COMPARED, run.seed)
     domain = run.domain
     with domain.quiet():
         return [text for text in drawn if domain.key(text) is not None]
 
 
 def _spread(texts: Sequence[str], most: int) -> list[str]:
-    chosen = np.unique(np.linspace(0, len(texts) - 1, min(most, len(texts))).astype(int))
-    return [texts[i] for i in chosen] if len(texts) else []
+    return [texts[i] for i in evenly(len(texts), most).tolist()]
 
 
 def distributions(

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.report.page.curves import read_curves
-from sequence_tutor.distributed.report.page.facts import BEST, over_time
+from sequence_tutor.distributed.report.page.facts import BEST
 from sequence_tutor.distributed.report.page.rows import Rows, RunPart, read_rows
+from sequence_tutor.distributed.run_directory.resume import flat_config
+from sequence_tutor.rewards.base import Domain
 
-# Sequences found by more than one run that are listed; keys whose values don't make two runs
-# different, since seeds of one setting are grouped.
-SHARED, SEED = 20, "seed"
+# Sequences found by more than one run that are listed.
+SHARED = 20
 
 
 def groups_of(configs: Sequence[RunConfig], names: Sequence[str]) -> list[str]:
@@ -23,54 +23,34 @@ def groups_of(configs: Sequence[RunConfig], names: Sequence[str]) -> list[str]:
     found: dict[str, str] = {}
     groups = []
     for config, name in zip(configs, names, strict=True):
-        same = replace_seed(config).model_dump_json(by_alias=True)
+        same = config.model_copy(update={"seed": 0}).model_dump_json(by_alias=True)
         groups.append(found.setdefault(same, name))
     return groups
 
 
-def replace_seed(config: RunConfig) -> RunConfig:
-    """The config with the seed 0."""
-    return config.model_copy(update={SEED: 0})
-
-
 def differences(configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
     """The keys in which the configs differ, with the value of each run as text; "" for none."""
-    flat = [_flat(config.model_dump(by_alias=True, exclude_none=True)) for config in configs]
+    flat = [flat_config(config) for config in configs]
     found = []
     for key in dict.fromkeys(key for one in flat for key in one):
-        values = [one.get(key, "") for one in flat]
+        values = ["" if one.get(key) is None else str(one[key]) for one in flat]
         if len(set(values)) > 1:
             found.append({"key": key, "values": values})
     return found
 
 
-def _flat(tables: Mapping[str, Any], before: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key, value in tables.items():
-        name = f"{before}{key}"
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{name}.")
-        elif isinstance(value, (list, tuple)) and any(isinstance(v, Mapping) for v in value):
-            for number, one in enumerate(value):
-                label = one.get("label") or one.get("name") or number
-                found |= _flat(one, f"{name}[{label}].")
-        else:
-            found[name] = str(value)
-    return found
-
-
-def numbers_of(parts: list[RunPart], rows: Rows) -> dict[str, float]:
-    """What a run is judged by; NaN for what isn't known."""
-    _, last = read_curves(parts)
+def numbers_of(
+    rows: Rows, last: Mapping[str, Any], diversity: Sequence[float | None], domain: Domain
+) -> dict[str, float]:
+    """What a run is judged by, NaN for what isn't known. last: its last metrics; diversity: over
+    windows of its scores."""
     rewards = rows.numbers["reward"]
-    best = rewards[rows.best(BEST)]
+    at = rows.best(BEST)
+    best = rewards[at]
     status = np.array(rows.words["status"], object)
     invalid, failed = (status == "invalid").sum(), (status != "ok").sum()
-    domain = parts[-1].config.domain
-    at = rows.best(BEST)
     with domain.quiet():
-        practical = [domain.practical(rows.words["key"][i]) for i in at.tolist()]
-    windows = over_time(rows, domain)["diversity"]
+        practical = [domain.practical(key) for key in rows.keys(at)]
     return {
         "scores": float(rows.numbers["order"].max(initial=0.0)),
         "best": float(best[0]) if len(best) else np.nan,
@@ -78,7 +58,7 @@ def numbers_of(parts: list[RunPart], rows: Rows) -> dict[str, float]:
         "mean of the best 100": float(best.mean()) if len(best) else np.nan,
         "mean of the best ten, averaged over the run": _running(rewards[rows.valid]),
         "of the best 100 pass the usual filters, %": 100.0 * _share(practical),
-        "diversity at the end": _known(windows[-1] if windows else None),
+        "diversity at the end": _known(diversity[-1] if diversity else None),
         "invalid, %": 100.0 * float(invalid) / len(rows),
         "failed, %": 100.0 * float(failed - invalid) / len(rows),
         "KL to the prior, nats": _known(last.get("kl_to_prior")),

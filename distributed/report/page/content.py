@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,6 @@ from sequence_tutor.distributed.report.page.facts import (
 from sequence_tutor.distributed.report.page.rows import Rows, RunPart, read_rows
 from sequence_tutor.distributed.report.page.shown import best_shown, labels, scaffolds, structures
 from sequence_tutor.distributed.report.page.words import compared, summary, warnings
-from sequence_tutor.rewards.base import Domain
 
 # Best sequences that the properties of "the best" are of.
 DESCRIBED = 200
@@ -51,28 +50,17 @@ def run_content(run: Run, beside: Beside) -> dict[str, Any]:
     domain = run.parts[-1].config.domain
     rows = read_rows(run.parts)
     curves, last = read_curves(run.parts)
-    groups = grouped(rows, run.parts, domain)
-    best = rows.best(DESCRIBED)
-    found = [rows.words["key"][i] for i in np.flatnonzero(rows.valid).tolist()]
-    keys = [rows.words["key"][i] for i in best.tolist()]
-    return {
+    content = _content(rows, run.parts, last, beside)
+    groups = content["groups"]
+    found = rows.keys(np.flatnonzero(rows.valid))
+    best = {"the best": rows.keys(rows.best(DESCRIBED))}
+    return content | {
         "title": run.name,
-        "kind": domain.name,
         "summary": summary(run.parts, rows, last, groups),
-        "warnings": warnings(run.parts, rows, last, groups),
-        "runs": [_curves(run.name, curves, rows, domain)],
-        "rows": rows,
+        "warnings": [*warnings(run.parts, rows, last, groups), *beside.lacking],
+        "runs": [_lines(run.name, run.name, curves, over_time(rows, domain))],
         "sampled": _sampled(rows),
-        "labels": labels(rows),
-        "components": by_component(rows, run.parts),
-        "sources": by_source(rows, last),
-        "failures": failures(rows),
-        "groups": groups if groups is None else groups | {"pictures": scaffolds(groups, domain)},
-        "distributions": distributions({"the best": keys}, found, beside, domain),
-        "best": best_shown(rows, beside, domain),
-        "corpus": beside.corpus_name if beside.corpus else "",
-        "structures": structures(rows, domain),
-        "structure_file": domain.structure_file,
+        "distributions": distributions(best, found, beside, domain),
         "config": to_toml(run.parts[-1].config),
         "command": f"sequence-tutor optimize config.toml --out {run.name}-again",
     }
@@ -84,25 +72,26 @@ def comparison_content(runs: Sequence[Run], beside: Beside) -> dict[str, Any]:
     if len(domains) > 1:
         raise ConfigError(f"runs of {' and of '.join(sorted(domains))} can't be compared")
     configs = [run.parts[-1].config for run in runs]
+    domain = configs[0].domain
     names = [run.name for run in runs]
-    several = [rows_of(run.name, run.parts) for run in runs]
-    rows, domain = joined(several), configs[0].domain
     groups = groups_of(configs, names)
-    numbers = [numbers_of(run.parts, own) for run, own in zip(runs, several, strict=True)]
+    several = [rows_of(run.name, run.parts) for run in runs]
+    lines, numbers = [], []
+    for run, group, own in zip(runs, groups, several, strict=True):
+        curves, last = read_curves(run.parts)
+        windows = over_time(own, domain)
+        lines.append(_lines(run.name, group, curves, windows))
+        numbers.append(numbers_of(own, last, windows["diversity"], domain))
+    rows = joined(several)
     best = {
-        f"best of {name}": [own.words["key"][i] for i in own.best(DESCRIBED).tolist()]
+        f"best of {name}": own.keys(own.best(DESCRIBED))
         for name, own in zip(names, several, strict=True)
     }
-    clusters = grouped(rows, [part for run in runs for part in run.parts], domain)
-    return {
+    return _content(rows, [part for run in runs for part in run.parts], {}, beside) | {
         "title": ", ".join(names),
-        "kind": domain.name,
         "summary": compared(names, [n["mean of the best ten"] for n in numbers], rows.total),
-        "warnings": [],
-        "runs": [
-            _curves(run.name, read_curves(run.parts)[0], own, domain) | {"group": group}
-            for run, own, group in zip(runs, several, groups, strict=True)
-        ],
+        "warnings": list(beside.lacking),
+        "runs": lines,
         "compared": {
             "groups": list(dict.fromkeys(groups)),
             "sizes": [groups.count(group) for group in dict.fromkeys(groups)],
@@ -111,25 +100,37 @@ def comparison_content(runs: Sequence[Run], beside: Beside) -> dict[str, Any]:
             "differences": differences(configs),
             "shared": shared(names, several),
         },
-        "rows": rows,
         "sampled": " ".join(filter(None, map(_sampled, several))),
-        "labels": labels(rows),
-        "components": by_component(rows, [part for run in runs for part in run.parts]),
-        "sources": by_source(rows, {}),
-        "failures": failures(rows),
-        "groups": clusters and clusters | {"pictures": scaffolds(clusters, domain)},
         "distributions": distributions(best, [], beside, domain),
-        "best": best_shown(rows, beside, domain),
-        "corpus": beside.corpus_name if beside.corpus else "",
-        "structures": structures(rows, domain),
-        "structure_file": domain.structure_file,
         "config": "",
         "command": "",
     }
 
 
-def _curves(name: str, curves: Curves, rows: Rows, domain: Domain) -> dict[str, Any]:
-    return {"name": name, "group": name, "curves": curves, "windows": over_time(rows, domain)}
+def _content(
+    rows: Rows, parts: Sequence[RunPart], last: Mapping[str, Any], beside: Beside
+) -> dict[str, Any]:
+    """What is made in the same way of one run and of several; last: the last metrics of one."""
+    domain = parts[-1].config.domain
+    groups = grouped(rows, parts, domain)
+    return {
+        "kind": domain.name,
+        "rows": rows,
+        "labels": labels(rows),
+        "components": by_component(rows, parts),
+        "sources": by_source(rows, last),
+        "failures": failures(rows),
+        "groups": groups if groups is None else groups | {"pictures": scaffolds(groups, domain)},
+        "best": best_shown(rows, beside, domain),
+        "corpus": beside.corpus_name if beside.corpus else "",
+        "structures": structures(rows, domain),
+        "structure_file": domain.structure_file,
+    }
+
+
+def _lines(name: str, group: str, curves: Curves, windows: Mapping[str, Any]) -> dict[str, Any]:
+    """The learning curves of a run."""
+    return {"name": name, "group": group, "curves": curves, "windows": windows}
 
 
 def _sampled(rows: Rows) -> str:

@@ -6,9 +6,7 @@ import json
 import math
 from typing import Any
 
-import numpy as np
-
-from sequence_tutor.distributed.report.page.rows import RunPart
+from sequence_tutor.distributed.report.page.rows import RunPart, evenly
 from sequence_tutor.policies.files.storage import Location
 
 # Moments that a curve has at most.
@@ -58,9 +56,8 @@ def _ticks(file: Location, most: int) -> list[dict[str, Any]]:
         return []
     lines = file.read().split(b"\n")
     lines = [line for line in lines if line.endswith(b"}")]
-    chosen = np.unique(np.linspace(0, len(lines) - 1, min(most, len(lines))).astype(int))
     found = []
-    for number in chosen.tolist():
+    for number in evenly(len(lines), most).tolist():
         try:
             found.append(json.loads(lines[number]))
         except ValueError:

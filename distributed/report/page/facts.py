@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sequence_tutor.distributed.report.page.rows import Rows, RunPart
+from sequence_tutor.distributed.report.page.rows import Rows, RunPart, evenly
 from sequence_tutor.distributed.screening.tanimoto import Indicators
 from sequence_tutor.rewards.base import Domain
 
@@ -160,6 +160,14 @@ def grouped(rows: Rows, parts: Sequence[RunPart], domain: Domain) -> dict[str, A
     }
 
 
+def in_largest(rows: Rows, groups: Mapping[str, Any] | None) -> int:
+    """How many of the best are in the largest group."""
+    if groups is None or not groups["clusters"]:
+        return 0
+    own = set(groups["clusters"][0]["rows"])
+    return sum(row in own for row in rows.best(BEST).tolist())
+
+
 def over_time(rows: Rows, domain: Domain) -> dict[str, list[float | None]]:
     """Over windows of scores: the number of the last score, the mean reward, the mean of the best
     ten so far, the share that failed, and diversity: 1 - mean similarity of pairs of its valid
@@ -180,13 +188,9 @@ def over_time(rows: Rows, domain: Domain) -> dict[str, list[float | None]]:
         found["reward"].append(_mean(rewards))
         found["top10"].append(_mean(best))
         found["failed"].append(1.0 - len(ok) / len(window))
-        found["diversity"].append(_diversity([rows.words["key"][i] for i in _some(ok)], domain))
+        some = ok[evenly(len(ok), COMPARED)]
+        found["diversity"].append(_diversity(rows.keys(some), domain))
     return found
-
-
-def _some(at: np.ndarray) -> list[int]:
-    chosen = np.unique(np.linspace(0, len(at) - 1, min(COMPARED, len(at))).astype(int))
-    return [int(at[i]) for i in chosen] if len(at) else []
 
 
 def _diversity(keys: list[str], domain: Domain) -> float | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sequence_tutor.distributed.arrow_schema import GROUP
+from sequence_tutor.distributed.arrow_schema import GROUP, numbers
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
 from sequence_tutor.distributed.replay.messages import FREE_SOURCES, WARM_START
+from sequence_tutor.distributed.replay.record.reload import scores_of_table
+from sequence_tutor.distributed.replay.record.retried import read_retried
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
 from sequence_tutor.distributed.replay.record.writer import readable, scan
 from sequence_tutor.distributed.run_directory.resume import config_of
@@ -63,21 +66,28 @@ class Rows:
             self.total,
         )
 
-    @property
+    @cached_property
     def valid(self) -> np.ndarray:
         """bool [N]: which have a reward of their own."""
         return np.array([status == "ok" for status in self.words["status"]], bool)
 
     def best(self, n: int) -> np.ndarray:
         """int64: the up to n valid rows with the highest reward, best first, each key once."""
+        return self._ranked[:n]
+
+    @cached_property
+    def _ranked(self) -> np.ndarray:
+        """int64: all that `best` can return."""
         rewards = np.where(self.valid, self.numbers["reward"], -np.inf)
         order = np.argsort(-rewards, kind="stable")
         first: dict[str, int] = {}
-        for row in order.tolist():
-            if len(first) == n or not np.isfinite(rewards[row]):
-                break
+        for row in order[np.isfinite(rewards[order])].tolist():
             first.setdefault(self.words["key"][row], row)
         return np.array(list(first.values()), np.int64)
+
+    def keys(self, at: np.ndarray) -> list[str]:
+        """The keys of the given rows."""
+        return [self.words["key"][row] for row in at.tolist()]
 
 
 def run_parts(where: Where) -> list[RunPart]:
@@ -108,12 +118,12 @@ def read_rows(parts: Sequence[RunPart]) -> Rows:
         name: pc.fill_null(whole.column(name), "").to_pylist()
         for name in [*_WORDS, "run", *(n for n in whole.column_names if n.startswith(GROUP))]
     }
-    numbers = {
-        name: _numbers(whole.column(name))
+    columns = {
+        name: numbers(whole.column(name))
         for name in whole.column_names
         if name in (*_NUMBERS, "order") or name.startswith((_RAW, _TRANSFORMED))
     }
-    return Rows(words, numbers, total)
+    return Rows(words, columns, total)
 
 
 def _table(part: RunPart, first: bool) -> pa.Table | None:
@@ -127,9 +137,13 @@ def _table(part: RunPart, first: bool) -> pa.Table | None:
     record, reward_id = record_of(part.config.replay, part.where), part.config.reward.identity()
     try:
         store = PartStore(record)
-        tables = []
+        retried, tables = read_retried(store, reward_id), []
         for one, table, _ in scan(store, reward_id=reward_id, wanted=wanted):
             with readable(store, one):
+                scores = scores_of_table(table)
+                void = retried.void(one.sequence, scores.status, scores.errors)
+                if void.any():  # failures that a resumed run tries again
+                    table = table.filter(pa.array(~void))
                 if "reward_id" in table.column_names:
                     table = table.drop_columns(["reward_id"])
                 if not first:  # rows of the part before
@@ -162,10 +176,10 @@ def _chosen(rewards: np.ndarray, status: pa.ChunkedArray) -> np.ndarray:
     order = np.argsort(-np.where(ok & np.isfinite(rewards), rewards, -np.inf), kind="stable")
     best = order[:BEST_ROWS]
     others = np.setdiff1d(np.arange(size), best)
-    spread = np.linspace(0, len(others) - 1, MOST_ROWS - len(best)).astype(np.int64)
-    return np.sort(np.concatenate([best, others[np.unique(spread)]]))
+    spread = evenly(len(others), MOST_ROWS - len(best))
+    return np.sort(np.concatenate([best, others[spread]]))
 
 
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """float64 [N], NaN where there is none."""
-    return np.array(pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(), np.float64)
+def evenly(size: int, most: int) -> np.ndarray:
+    """int64: up to `most` numbers below `size`, spread evenly, the first and the last included."""
+    return np.unique(np.linspace(0, size - 1, min(most, size)).astype(np.int64))

@@ -52,7 +52,7 @@ def labels(rows: Rows) -> dict[str, str]:
 def best_shown(rows: Rows, beside: Beside, domain: Domain) -> list[dict[str, Any]]:
     """The best sequences with their pictures, and their nearest neighbours in the data."""
     at = rows.best(DRAWN)
-    keys = [rows.words["key"][i] for i in at.tolist()]
+    keys = rows.keys(at)
     with domain.quiet():
         near, similarity = domain.nearest(keys, beside.corpus)
     found, media = [], 0
@@ -113,5 +113,5 @@ def structures(rows: Rows, domain: Domain) -> dict[str, Any]:
     """The records of a structure file for the best rows."""
     if not domain.structure_file:
         return {"rows": [], "records": []}
-    at = rows.best(STRUCTURES).tolist()
-    return {"rows": at, "records": [domain.structure(rows.words["key"][i]) for i in at]}
+    at = rows.best(STRUCTURES)
+    return {"rows": at.tolist(), "records": [domain.structure(key) for key in rows.keys(at)]}

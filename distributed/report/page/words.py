@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sequence_tutor.distributed.report.page.facts import BEST
+from sequence_tutor.distributed.report.page.facts import BEST, in_largest
 from sequence_tutor.distributed.report.page.rows import Rows, RunPart
 
 # Share from which on a page warns: of invalid or repeated sequences, and of failures.
@@ -45,8 +45,7 @@ def summary(
     elif origins:
         said.append(f"The best {len(best)} all come from {_origin(origins[0][0])}.")
     if groups is not None and len(best) >= 10:
-        own = {row for cluster in groups["clusters"][:1] for row in cluster["rows"]}
-        inside = sum(int(row) in own for row in best.tolist())
+        inside = in_largest(rows, groups)
         said.append(
             f"By {groups['kind']} the best {groups['grouped']:,} fall into "
             f"{groups['different']:,} groups"
@@ -128,8 +127,7 @@ def warnings(
         )
     best = rows.best(BEST)
     if groups is not None and groups["clusters"] and len(best) >= 20:
-        own = set(groups["clusters"][0]["rows"])
-        inside = sum(int(row) in own for row in best.tolist())
+        inside = in_largest(rows, groups)
         if inside > ALIKE * len(best) and all(p.config.diversity is None for p in parts):
             said.append(
                 f"{inside} of the best {len(best)} are of one group ({groups['kind']}): a table "
