@@ -364,9 +364,12 @@ class Domain(ABC):
             values.append(float(found.max()))
         return np.array(rows, np.int64), np.array(values, np.float64)
 
-    def render(self, sequences: Sequence[str], directory: Path) -> str:
+    def render(self, sequences: Sequence[str], directory: Path, **style: Any) -> str:
         """Write what shows the valid sequences to people, by default a text file; returns a
-        sentence on the files."""
+        sentence on the files. style: how, in the domain's own words. Raises ValueError for one
+        that it doesn't have, and by default for every one."""
+        if style:
+            raise ValueError(f"{self.name} have no {', '.join(style)}")
         valid = [sequence for sequence in sequences if self.key(sequence) is not None]
         if not valid:
             return "no valid sequence to show"

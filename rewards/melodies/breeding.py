@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, HOLD, OFF, TOKENS, Ints
-from sequence_tutor.rewards.melodies.notes import STEPS_PER_BAR, STEPS_PER_BEAT
+from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, HOLD, OFF, TOKENS, Ints, Melody
 from sequence_tutor.rewards.melodies.spelling import identify, parse, spell
 
 TRIES = 10
@@ -28,7 +27,7 @@ def mutate(text: str, random: Random) -> str | None:
         return None
     for _ in range(TRIES):
         change = CHANGES[int(random.random() * len(CHANGES))]
-        child = spell(change(melody, random))
+        child = spell(change(melody, random), melody.time)
         if child != text:
             return child
     return None
@@ -38,40 +37,41 @@ def cross(first: str, second: str, random: Random) -> str | None:
     """The bars of one melody up to some place, then those of the other after that place, which
     decides the length. The place is between two bars, or between two beats where the melodies
     have one bar or two, which leave no choice. None where ten tries gave only one of the two, or a
-    text isn't a melody."""
+    text isn't a melody, or theirs differ in time."""
     one, other = _read(first), _read(second)
-    if one is None or other is None:
+    if one is None or other is None or one.time != other.time:
         return None
-    shortest = min(len(one), len(other))
-    unit = STEPS_PER_BAR if shortest > 2 * STEPS_PER_BAR else STEPS_PER_BEAT
+    shortest, time = min(len(one.tokens), len(other.tokens)), one.time
+    unit = time.bar if shortest > 2 * time.bar else time.beat
     places = range(unit, shortest, unit)
     for _ in range(TRIES if places else 0):
         place = places[int(random.random() * len(places))]
-        child = spell(np.concatenate([one[:place], other[place:]]))
+        child = spell(np.concatenate([one.tokens[:place], other.tokens[place:]]), time)
         if child not in (first, second):
             return child
     return None
 
 
-def transpose(melody: Ints, random: Random) -> Ints:
+def transpose(melody: Melody, random: Random) -> Ints:
     """All notes higher or lower by the same interval, each interval that keeps them in range as
     likely."""
-    notes = melody[melody >= FIRST_PITCH]
+    tokens = melody.tokens
+    notes = tokens[tokens >= FIRST_PITCH]
     if not len(notes):
-        return melody
+        return tokens
     shifts = np.arange(FIRST_PITCH - notes.min(), TOKENS - notes.max())
     shifts = shifts[shifts != 0]
     if not len(shifts):
-        return melody
-    return np.where(melody >= FIRST_PITCH, melody + random.choice(shifts), melody)
+        return tokens
+    return np.where(tokens >= FIRST_PITCH, tokens + random.choice(shifts), tokens)
 
 
-def vary_bar(melody: Ints, random: Random) -> Ints:
+def vary_bar(melody: Melody, random: Random) -> Ints:
     """One to three steps of a bar changed: a note moves by up to four semitones or is held over, a
     hold or note off becomes a note near the last one, or the other of the two."""
-    child = melody.copy()
+    child = melody.tokens.copy()
     start = _a_bar(melody, random)
-    end = min(start + STEPS_PER_BAR, len(melody))
+    end = min(start + melody.time.bar, len(child))
     for step in random.integers(start, end, size=int(random.integers(1, MOST_CHANGES + 1))):
         before = child[:step][child[:step] >= FIRST_PITCH]
         near = int(before[-1]) if len(before) else int(random.integers(FIRST_PITCH, TOKENS))
@@ -85,25 +85,27 @@ def vary_bar(melody: Ints, random: Random) -> Ints:
     return child
 
 
-def repeat_bar(melody: Ints, random: Random) -> Ints:
+def repeat_bar(melody: Melody, random: Random) -> Ints:
     """A bar in the place of another; of the last one, if it is shorter, the start."""
     source, target = _a_bar(melody, random), _a_bar(melody, random)
-    length = min(STEPS_PER_BAR, len(melody) - source, len(melody) - target)
-    child = melody.copy()
-    child[target : target + length] = melody[source : source + length]
+    tokens = melody.tokens
+    length = min(melody.time.bar, len(tokens) - source, len(tokens) - target)
+    child = tokens.copy()
+    child[target : target + length] = tokens[source : source + length]
     return child
 
 
-CHANGES: tuple[Callable[[Ints, Random], Ints], ...] = transpose, vary_bar, repeat_bar
+CHANGES: tuple[Callable[[Melody, Random], Ints], ...] = transpose, vary_bar, repeat_bar
 
 
-def _read(text: str) -> Ints | None:
+def _read(text: str) -> Melody | None:
     return None if identify(text).key is None else parse(text)
 
 
-def _a_bar(melody: Ints, random: Random) -> int:
+def _a_bar(melody: Melody, random: Random) -> int:
     """The first step of a bar, the last of which may be shorter."""
-    return int(random.integers(-(-len(melody) // STEPS_PER_BAR))) * STEPS_PER_BAR
+    bar = melody.time.bar
+    return int(random.integers(-(-len(melody.tokens) // bar))) * bar
 
 
 def _near(note: int, random: Random) -> int:

@@ -2,7 +2,7 @@
 
 "Corrects" in each docstring says what the paper's code does otherwise. A pitch sounds from its
 note-on until a note off, through holds. In the equations a is the step's token, t its index, N the
-melody's length.
+melody's length; bar and window are steps of the melody's time, 16 and 8 in 4/4 in sixteenths.
 
 Source: Jaques et al. 2017, "Sequence Tutor"; weights of its code, models/rl_tuner in magenta,
 except where a correction needs a new number.
@@ -20,7 +20,6 @@ from sequence_tutor.rewards.melodies.melody import (
     HOLD,
     OFF,
     TOKENS,
-    WINDOW,
     A,
     Bools,
     C,
@@ -30,9 +29,12 @@ from sequence_tutor.rewards.melodies.melody import (
     in_classes,
 )
 
-CADENCE = 16  # the last four beats, in steps
 MIN_NOTES = 8  # a correlation of fewer notes isn't meaningful
-MAX_MOTIF = 5  # distinct pitches in half a bar
+# Defaults of what a config may change.
+MOST_REPEATED = 4  # equal notes in a row; two more where they are held or a rest comes between
+MOTIF = (3, 5)  # distinct pitches of a motif
+WIDEST_LEAP = 12  # semitones, an octave
+WIDEST_RANGE = 19  # semitones between the extremes, an octave and a fifth
 
 _TONIC = in_classes(C, A)
 _IN_KEY = in_classes(*C_MAJOR)
@@ -41,27 +43,28 @@ key = paper.key
 
 
 def tonic(melodies: Melodies) -> Floats:
-    """t = 0: +3 if a is a C or A. t >= max(1, N-16): +0.75 if a C or A sounds; at most 12.
+    """t = 0: +3 if a is a C or A. t >= max(1, N-bar): +12/bar if a C or A sounds; at most 12.
 
     Corrects: only MIDI 60 counted, not the tonic of A minor nor other octaves; the cadence was four
     steps, not beats, and its holds and rests were paid after any note.
     """
     paid = melodies.zeros()
-    start = max(1, melodies.length - CADENCE)
+    bar = melodies.time.bar
+    start = max(1, melodies.length - bar)
     paid[:, :1] = 3.0 * _TONIC[melodies.tokens[:, :1]]
-    paid[:, start:] = 0.75 * _TONIC[melodies.sounding[:, start:]]
+    paid[:, start:] = 12.0 / bar * _TONIC[melodies.sounding[:, start:]]
     return paid
 
 
-def repetition(melodies: Melodies) -> Floats:
-    """-100 iff a note-on has n >= 4, or n >= 6 if broken, or a note off has n >= 2.
+def repetition(melodies: Melodies, most: int = MOST_REPEATED) -> Floats:
+    """-100 iff a note-on has n >= most, or n >= most + 2 if broken, or a note off has n >= 2.
 
     n, the equal tokens since the last note-on of another pitch, and broken: `repeats`.
     Corrects: a held note counted as a repeated one, so that long notes cost 100 a step; five equal
     notes were allowed where the text says four.
     """
     n, broken = paper.repeats(melodies)
-    notes = melodies.note_on & (n >= np.where(broken, 6, 4))
+    notes = melodies.note_on & (n >= np.where(broken, most + 2, most))
     return np.where(notes | (melodies.tokens == OFF) & (n >= 2), -100.0, 0.0)
 
 
@@ -91,21 +94,23 @@ def autocorrelation(melodies: Melodies) -> Floats:
     return paid
 
 
-def motif(melodies: Melodies) -> Floats:
-    """t mod 8 = 7: 3 + 0.3 (d - 3) if 3 <= d <= 5, d the distinct pitches of the half bar.
+def motif(melodies: Melodies, fewest: int = MOTIF[0], most: int = MOTIF[1]) -> Floats:
+    """At the end of each window: 3 + 0.3 (d - 3) if fewest <= d <= most, d its distinct pitches.
 
     Corrects: windows ended, and were paid, at every step, so that dense noise earned most. More
     than 5 pitches are no motif.
     """
-    return np.where(_is_motif(melodies), 3 + 0.3 * (melodies.distinct_pitches - 3), 0.0)
+    found = _is_motif(melodies, fewest, most)
+    return np.where(found, 3 + 0.3 * (melodies.distinct_pitches - 3), 0.0)
 
 
-def repeated_motif(melodies: Melodies) -> Floats:
-    """t mod 8 = 7: 4 + (d - 3) for a motif whose 8 tokens occurred before, anywhere up to t-8.
+def repeated_motif(melodies: Melodies, fewest: int = MOTIF[0], most: int = MOTIF[1]) -> Floats:
+    """At the end of each window: 4 + (d - 3) for a motif that occurred before, at any step that
+    leaves the two apart.
 
     Corrects the windows at every step, as `motif` does.
     """
-    found = _is_motif(melodies) & melodies.window_repeats
+    found = _is_motif(melodies, fewest, most) & melodies.window_repeats
     return np.where(found, 4.0 + (melodies.distinct_pitches - 3), 0.0)
 
 
@@ -119,25 +124,61 @@ def preferred_intervals(melodies: Melodies) -> Floats:
     return paid
 
 
-def leaps(melodies: Melodies) -> Floats:
-    """Leaps of a fifth or more are to be resolved, see `resolved_leaps`; a leap back earns +5.
+def leaps(melodies: Melodies, widest: int = WIDEST_LEAP) -> Floats:
+    """A leap of a fifth or more opens, and is to be resolved: +5 for the first smaller interval
+    that comes back to or beyond the pitch where it started.
 
-    Corrects: a leap back within 6 steps closed the leap without a reward. That reward alone would
-    make a trill of leaps the best melody, so a leap soon after a leap back costs the same.
+    Until then another leap in its direction earns -5. A leap back opens in the other direction; it
+    earns nothing itself, and +10 are paid when it is resolved. A leap of more than `widest`
+    semitones earns -5, and opens anew.
+    Corrects: a leap back was paid at once if it came late, and never had to be answered, so a
+    melody that ended on one earned most.
     """
-    return paper.resolved_leaps(melodies, quick_ones=True)
+    steps = melodies.tokens.shape[1]
+    # time first and int8, since the loop below runs over steps
+    tokens = np.ascontiguousarray(melodies.tokens.T, dtype=np.int8)
+    previous = np.ascontiguousarray(melodies.pitch_before.T, dtype=np.int8)
+    has_interval = (tokens >= FIRST_PITCH) & (previous > 0)
+    interval = np.where(has_interval, tokens - previous, 0)
+    size = np.abs(interval)
+    leap = np.sign(interval) * (size >= paper.LEAP)
+    too_wide = size > widest
+    moves = has_interval & (leap == 0)
+
+    earned = np.zeros(tokens.shape, dtype=np.int8)
+    direction = origin = np.zeros(tokens.shape[1], dtype=np.int8)
+    owed = np.zeros(tokens.shape[1], dtype=np.int8)  # what the resolution pays, in units of 5
+    for t in range(1, steps):
+        meets = leap[t] * direction  # 1: leaps on, -1: leaps back
+        returned = moves[t] & (direction != 0) & (direction * (tokens[t] - origin) <= 0)
+        opened = (leap[t] != 0) & ((meets <= 0) | too_wide[t])
+        earned[t] = owed * returned - (too_wide[t] | (meets == 1)).view(np.int8)
+        owed = np.where(opened, np.where((meets < 0) & ~too_wide[t], 2, 1), owed).astype(np.int8)
+        origin = np.where(opened, previous[t], origin)
+        direction = np.where(opened, leap[t], direction * ~returned)
+    return 5 * earned.T.astype(np.float64)
 
 
-def unique_extremes(melodies: Melodies) -> Floats:
-    """t = N-1: +3 if the highest note-on occurs once, +3 if the lowest does.
+def unique_extremes(melodies: Melodies, widest: int = WIDEST_RANGE) -> Floats:
+    """t = N-1: +3 if the highest note-on occurs once, +3 if the lowest does; 0 where they are more
+    than `widest` semitones apart, and for an extreme that is the last note after a leap.
 
-    Corrects: a melody without notes could earn +3 for its highest.
+    Corrects: a melody without notes could earn +3 for its highest; a leap at the end earned both.
     """
     paid = melodies.zeros()
-    tokens, notes = melodies.tokens, melodies.note_on.any(axis=1)
-    highest = notes & paper.occurs_once(tokens, highest=True)
-    lowest = paper.occurs_once(tokens, highest=False)
-    paid[:, melodies.length - 1 :] = (3.0 * highest + 3.0 * lowest)[:, None]
+    if melodies.tokens.shape[1] < melodies.length:
+        return paid
+    tokens, note_on = melodies.tokens, melodies.note_on
+    highest = np.where(note_on, tokens, 0).max(axis=1)
+    lowest = np.where(note_on, tokens, TOKENS).min(axis=1)
+    within = note_on.any(axis=1) & (highest - lowest <= widest)
+    last = np.where(note_on, np.arange(tokens.shape[1]), 0).max(axis=1, initial=0)
+    rows = np.arange(len(tokens))
+    final, earlier = tokens[rows, last], melodies.pitch_before[rows, last]
+    leapt = (earlier > 0) & (np.abs(final - earlier) >= paper.LEAP)
+    for extreme, is_highest in ((highest, True), (lowest, False)):
+        once = paper.occurs_once(tokens, highest=is_highest)
+        paid[:, -1] += 3.0 * (within & once & ~(leapt & (final == extreme)))
     return paid
 
 
@@ -155,10 +196,10 @@ def interval_value(p: int, a: int, silent: bool) -> float:
     return paper.interval_value(p, a)
 
 
-def _is_motif(melodies: Melodies) -> Bools:
-    d = melodies.distinct_pitches
-    half_bar_ends = np.arange(d.shape[1]) % WINDOW == WINDOW - 1
-    found: Bools = (d >= 3) & (d <= MAX_MOTIF) & half_bar_ends
+def _is_motif(melodies: Melodies, fewest: int, most: int) -> Bools:
+    d, window = melodies.distinct_pitches, melodies.window
+    ends = np.arange(d.shape[1]) % window == window - 1
+    found: Bools = (d >= fewest) & (d <= most) & ends
     return found
 
 

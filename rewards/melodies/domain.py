@@ -13,8 +13,7 @@ from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.buckets import Grouping
 from sequence_tutor.rewards.depiction import Depiction
 from sequence_tutor.rewards.melodies import breeding
-from sequence_tutor.rewards.melodies.melody import FIRST_PITCH
-from sequence_tutor.rewards.melodies.notes import STEPS_PER_BAR
+from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, Melody
 from sequence_tutor.rewards.melodies.rule_metrics import PAPER_COLUMNS
 from sequence_tutor.rewards.melodies.spelling import TEXTS, identify, parse, tokens_of
 
@@ -46,12 +45,12 @@ class MelodyDomain(Domain):
         except ValueError:
             return list(sequence)
 
-    def read(self, sequence: str, tokens: Sequence[str]) -> np.ndarray | None:
-        """The tokens of a melody, int64 [T]; None for a text that isn't one of usual length."""
+    def read(self, sequence: str, tokens: Sequence[str]) -> Melody | None:
+        """The melody; None for a text that isn't one of usual length."""
         return None if identify(sequence).key is None else parse(sequence)
 
-    def gather(self, things: Sequence[np.ndarray]) -> Any:
-        """The melodies grouped by their length, as the rules take them."""
+    def gather(self, things: Sequence[Melody]) -> Any:
+        """The melodies grouped by length and time, as the rules take them."""
         from sequence_tutor.rewards.melodies.components import gather
 
         return gather(things)
@@ -61,7 +60,7 @@ class MelodyDomain(Domain):
         each note."""
         melody = parse(key)
         assert melody is not None
-        start = melody[: 2 * STEPS_PER_BAR].tolist()
+        start = melody.tokens[: 2 * melody.time.bar].tolist()
         first = next((token for token in start if token >= FIRST_PITCH), 0)
         return " ".join(
             f"{token - first:+d}" if token >= FIRST_PITCH else TEXTS[token] for token in start
@@ -78,9 +77,10 @@ class MelodyDomain(Domain):
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None
     ) -> dict[str, float]:
-        """The share of valid melodies, and `melody_metrics` of these, which must have one length.
+        """The share of valid melodies, and `melody_metrics` of these, which must have one length
+        and time.
 
-        Raises ValueError for melodies of several lengths: their metrics can't be compared.
+        Raises ValueError for melodies of several: their metrics can't be compared.
         """
         from sequence_tutor.rewards.melodies.metrics import melody_metrics  # it takes SciPy
 
@@ -88,7 +88,10 @@ class MelodyDomain(Domain):
         numbers = {"valid": len(melodies) / len(sequences) if sequences else float("nan")}
         if not melodies:
             return numbers
-        lengths = sorted({len(m) for m in melodies})
+        times = sorted({m.time.header or "4/4:" for m in melodies})
+        if len(times) > 1:
+            raise ValueError(f"melodies in {' and '.join(times)} can't share a table of metrics")
+        lengths = sorted({len(m.tokens) for m in melodies})
         if len(lengths) > 1:
             raise ValueError(
                 f"melodies of {lengths[0]} to {lengths[-1]} steps can't share a table of metrics; "
@@ -97,8 +100,9 @@ class MelodyDomain(Domain):
         known = None
         if training is not None:
             # sorted, since the order of a set differs between processes and metrics must not
-            known = [m for m in map(parse, sorted(training)) if m is not None]
-        return numbers | melody_metrics(np.stack(melodies), known)
+            known = [m.tokens for m in map(parse, sorted(training)) if m is not None]
+        tokens = np.stack([m.tokens for m in melodies])
+        return numbers | melody_metrics(tokens, known, melodies[0].time)
 
     def depict(self, sequence: str) -> Depiction:
         """A piano roll that marks broken rules, engraved notes, sound, MIDI and MusicXML."""
@@ -106,19 +110,21 @@ class MelodyDomain(Domain):
 
         return depict(sequence)
 
-    def render(self, sequences: Sequence[str], directory: Path) -> str:
+    def render(self, sequences: Sequence[str], directory: Path, **style: Any) -> str:
         """Write MIDI, WAV, MusicXML and engraved notes of each melody, and a picture of all piano
         rolls. The sound is FluidSynth's where it is installed, else plain tones; notes are engraved
-        where verovio is installed."""
+        where verovio is installed. style: key, tempo and instrument, see `Style`."""
         from sequence_tutor.rewards.melodies.depicting.engraving import lacks_verovio
         from sequence_tutor.rewards.melodies.rendering import render
         from sequence_tutor.rewards.melodies.sound import lacks_fluidsynth
+        from sequence_tutor.rewards.melodies.style import style_of
 
+        played = style_of(style)
         melodies = [s for s in sequences if parse(s) is not None]
         if not melodies:
             return "no melody to render"
         missing = lacks_fluidsynth()
-        render(melodies, directory, "sine" if missing else "fluidsynth")
+        render(melodies, directory, "sine" if missing else "fluidsynth", played)
         sound = f"plain tones, since {missing}" if missing else "by FluidSynth"
         without = lacks_verovio()
         notes = "" if without else ", notes (SVG)"

@@ -1,4 +1,4 @@
-"""A batch of melodies as the rules use it: tokens, and what is computed from them once.
+"""A melody, and a batch of them as the rules use it: tokens, and what is computed from them once.
 
 Tokens: 0 hold (no event), 1 note off, 2..37 note-ons of MIDI 48..83, of pitch class
 (token - 2) mod 12 with C = 0. A note-on starts a pitch, which sounds until a note off or the next
@@ -11,10 +11,13 @@ a step depend only on the steps up to it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from sequence_tutor.rewards.melodies.time import COMMON, Time
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -22,13 +25,14 @@ Floats = NDArray[np.float64]
 
 HOLD, OFF, FIRST_PITCH = 0, 1, 2
 TOKENS = 38
+LOWEST = 48  # MIDI pitch of the first note-on
 C, E, G, A = 0, 4, 7, 9  # pitch classes
 C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
-WINDOW = 8  # the tokens of a motif, half a bar
 
 # Steps. The paper rewards the last four; below 2^16, sums of products of tokens fit int64.
 MIN_LENGTH, MAX_LENGTH = 4, 65_535
 _INDEX_BITS = 16
+_LARGEST_BASE = 1 << 21  # numbers below it make pairs below 2^42
 
 
 def in_classes(*classes: int) -> Bools:
@@ -37,14 +41,37 @@ def in_classes(*classes: int) -> Bools:
     return (tokens >= FIRST_PITCH) & np.isin((tokens - FIRST_PITCH) % 12, classes)
 
 
+@dataclass(frozen=True)
+class Melody:
+    """One melody."""
+
+    tokens: Ints
+    """int64 [T]."""
+    time: Time = COMMON
+    """Its metre and grid."""
+
+    @cached_property
+    def notes(self) -> list[tuple[int, int, int]]:
+        """Each note's first step, MIDI pitch and length in steps, in their order."""
+        found: list[tuple[int, int, int]] = []
+        start = pitch = 0
+        for step, token in enumerate([*self.tokens.tolist(), OFF]):
+            if token == HOLD:
+                continue
+            if pitch:
+                found.append((start, pitch, step - start))
+            start, pitch = step, token + LOWEST - FIRST_PITCH if token >= FIRST_PITCH else 0
+        return found
+
+
 class Melodies:
-    """tokens int64 [B,T], prefixes of melodies of `length` = N steps.
+    """tokens int64 [B,T], prefixes of melodies of `length` = N steps in one time.
 
     Raises ValueError for tokens that aren't integers 0..37 in two dimensions, for T > N and for
     a length out of bounds.
     """
 
-    def __init__(self, tokens: ArrayLike, length: int = 32) -> None:
+    def __init__(self, tokens: ArrayLike, length: int = 32, time: Time = COMMON) -> None:
         given = np.asarray(tokens)
         if not MIN_LENGTH <= length <= MAX_LENGTH:
             raise ValueError(f"length must be {MIN_LENGTH} to {MAX_LENGTH} steps, not {length}")
@@ -57,7 +84,7 @@ class Melodies:
         if given.size and not (0 <= given.min() and given.max() < TOKENS):
             raise ValueError(f"tokens must be 0..{TOKENS - 1}, not {given.min()}..{given.max()}")
         self.tokens: Ints = given.astype(np.int64)
-        self.length = length
+        self.length, self.time = length, time
 
     @cached_property
     def note_on(self) -> Bools:
@@ -75,23 +102,28 @@ class Melodies:
         event = self._latest(self.tokens != HOLD)
         return np.where(event == OFF, 0, event)
 
+    @property
+    def window(self) -> int:
+        """The tokens of a motif: 8 in 4/4, half a bar; see `Time.phrase`."""
+        return self.time.phrase
+
     @cached_property
     def distinct_pitches(self) -> Ints:
-        """[B,T]: number of different note-ons among the last 8 tokens; 0 before there are 8."""
+        """[B,T]: number of different note-ons among the last `window` tokens; 0 before there are as
+        many."""
         bits = np.where(self.note_on, 1 << self.tokens, 0)
-        for reach in (1, 2, 4):
+        for reach in _reaches(self.window):
             bits = bits[:, reach:] | bits[:, :-reach]
         count = np.zeros_like(self.tokens)
-        count[:, WINDOW - 1 :] = np.bitwise_count(bits)
+        count[:, self.window - 1 :] = np.bitwise_count(bits)
         return count
 
     @cached_property
     def window_repeats(self) -> Bools:
-        """[B,T]: whether the last 8 tokens occurred before, ending 8 or more steps earlier."""
-        found = np.zeros(self.tokens.shape, dtype=bool)
-        codes = self.tokens
-        for reach in (1, 2, 4):  # a window as one number of 8 digits to the base 38, < 2^42
-            codes = codes[:, :-reach] * TOKENS**reach + codes[:, reach:]
+        """[B,T]: whether the last `window` tokens occurred before, ending as many steps earlier or
+        more."""
+        found, window = np.zeros(self.tokens.shape, dtype=bool), self.window
+        codes = self._window_codes()
         if codes.size == 0:
             return found
         # sorting puts equal windows side by side, the earliest first
@@ -101,8 +133,19 @@ class Melodies:
         is_first[:, 1:] = codes[:, 1:] != codes[:, :-1]
         place = np.maximum.accumulate(np.where(is_first, np.arange(codes.shape[1]), 0), axis=1)
         earliest = np.take_along_axis(index, place, axis=1)
-        np.put_along_axis(found[:, WINDOW - 1 :], index, index - earliest >= WINDOW, axis=1)
+        np.put_along_axis(found[:, window - 1 :], index, index - earliest >= window, axis=1)
         return found
+
+    def _window_codes(self) -> Ints:
+        """[B,T-window+1]: a number below 2^42 for each window, equal for equal windows."""
+        codes, base = self.tokens, TOKENS
+        for reach in _reaches(self.window):
+            if base > _LARGEST_BASE:  # numbers of fewer bits, in the same order
+                codes = np.unique(codes, return_inverse=True)[1].reshape(codes.shape)
+                base = int(codes.max(initial=0)) + 1
+            codes = codes[:, :-reach] * base + codes[:, reach:]
+            base *= base
+        return codes
 
     def zeros(self) -> Floats:
         """Rewards to fill in, float64 [B,T]."""
@@ -114,6 +157,15 @@ class Melodies:
         stamped = np.where(kept, np.arange(self.tokens.shape[1]) << 6 | self.tokens, 0)
         latest: Ints = np.maximum.accumulate(stamped, axis=1) & 63
         return latest
+
+
+def _reaches(window: int) -> list[int]:
+    """By how many steps to shift and join, so that runs of 1 token grow to `window` tokens."""
+    reaches, size = [], 1
+    while size < window:
+        reaches.append(min(size, window - size))
+        size += reaches[-1]
+    return reaches
 
 
 def before(values: Ints) -> Ints:

@@ -11,10 +11,11 @@ from sequence_tutor.rewards.melodies.note_metrics import note_metrics
 from sequence_tutor.rewards.melodies.notes import windows
 from sequence_tutor.rewards.melodies.overlap import overlap_metrics
 from sequence_tutor.rewards.melodies.rule_metrics import rule_metrics
+from sequence_tutor.rewards.melodies.time import COMMON, Time
 
 
 def melody_metrics(
-    tokens: np.ndarray, training: Sequence[np.ndarray] | None = None
+    tokens: np.ndarray, training: Sequence[np.ndarray] | None = None, time: Time = COMMON
 ) -> dict[str, float]:
     """Metrics of a sample int [B,T]; NaN where there is nothing to average, shares in 0..1.
 
@@ -39,7 +40,8 @@ def melody_metrics(
         overlap_note_length_transitions: areas (`overlap_metrics`), against the training melodies
         cut into windows of T steps
     """
-    numbers = {**rule_metrics(tokens), **note_metrics(tokens), "distinct": distinct_share(tokens)}
+    numbers = rule_metrics(tokens, time) | note_metrics(tokens, time)
+    numbers["distinct"] = distinct_share(tokens)
     if training is not None:
         numbers |= copying_metrics(tokens, training)
         numbers |= overlap_metrics(tokens, windows(training, tokens.shape[1]))

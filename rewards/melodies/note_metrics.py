@@ -12,12 +12,11 @@ import numpy as np
 from sequence_tutor.rewards.melodies.melody import C_MAJOR, FIRST_PITCH
 from sequence_tutor.rewards.melodies.notes import (
     PITCHES,
-    STEPS_PER_BAR,
-    STEPS_PER_BEAT,
     Notes,
     find_notes,
     mean,
 )
+from sequence_tutor.rewards.melodies.time import COMMON, Time
 
 # [root, pitch class]; a natural minor scale has the notes of a major one, so these are all 24
 SCALES = np.stack(
@@ -25,12 +24,12 @@ SCALES = np.stack(
 )
 
 
-def note_metrics(tokens: np.ndarray) -> dict[str, float]:
+def note_metrics(tokens: np.ndarray, time: Time = COMMON) -> dict[str, float]:
     """Means of `note_statistics` over the melodies for which each is defined."""
-    return {name: mean(values) for name, values in note_statistics(tokens).items()}
+    return {name: mean(values) for name, values in note_statistics(tokens, time).items()}
 
 
-def note_statistics(tokens: np.ndarray) -> dict[str, np.ndarray]:
+def note_statistics(tokens: np.ndarray, time: Time = COMMON) -> dict[str, np.ndarray]:
     """int [B,T] -> float64 [B] per key. NaN for a melody without notes, but for those marked *.
 
     notes_per_melody*: note-ons
@@ -64,36 +63,36 @@ def note_statistics(tokens: np.ndarray) -> dict[str, np.ndarray]:
         "pitch_class_entropy": _entropy(classes * per_note[:, None]),
         "scale_consistency": in_scale.max(1),
         "pitch_in_c_major": in_scale[:, 0],
-        "groove_consistency": groove_consistency(tokens),
-        "empty_beat_rate": empty_beat_rate(notes, steps),
+        "groove_consistency": groove_consistency(tokens, time.bar),
+        "empty_beat_rate": empty_beat_rate(notes, steps, time.beat),
     }
 
 
-def groove_consistency(tokens: np.ndarray) -> np.ndarray:
+def groove_consistency(tokens: np.ndarray, bar: int) -> np.ndarray:
     """1 - mean share of steps where a note starts in one of two neighbouring bars and not in both.
 
-    int [B,T] -> float64 [B] over the T // 16 whole bars; NaN without notes or with fewer than two
-    bars. Source: Wu & Yang 2020, "The Jazz Transformer on the front line".
+    int [B,T] -> float64 [B] over the T // bar whole bars; bar: steps of one. NaN without notes or
+    with fewer than two bars. Source: Wu & Yang 2020, "The Jazz Transformer on the front line".
     """
-    melodies, bars = len(tokens), tokens.shape[1] // STEPS_PER_BAR
-    ons = tokens[:, : bars * STEPS_PER_BAR] >= FIRST_PITCH
+    melodies, bars = len(tokens), tokens.shape[1] // bar
+    ons = tokens[:, : bars * bar] >= FIRST_PITCH
     if bars < 2:
         return np.full(melodies, np.nan)
-    pattern = ons.reshape(melodies, bars, STEPS_PER_BAR)
+    pattern = ons.reshape(melodies, bars, bar)
     same = (pattern[:, 1:] == pattern[:, :-1]).mean((1, 2))
     return np.where((tokens >= FIRST_PITCH).any(1), same, np.nan)
 
 
-def empty_beat_rate(notes: Notes, steps: int) -> np.ndarray:
-    """Beats (4 steps) that no note touches / beats up to the last note's end: float64 [B].
+def empty_beat_rate(notes: Notes, steps: int, beat: int) -> np.ndarray:
+    """Beats (of `beat` steps) that no note touches / beats up to the last note's end: float64 [B].
 
     As in muspy a note touches the beats from its first step to its end, which is the step after its
-    last one; so a note that fills a beat touches the next one too, and there are end // 4 + 1
+    last one; so a note that fills a beat touches the next one too, and there are end // beat + 1
     beats. NaN without notes.
     """
-    beats = steps // STEPS_PER_BEAT + 2
-    last = (notes.start + notes.length) // STEPS_PER_BEAT
-    opened = notes.count(notes.start // STEPS_PER_BEAT, beats)
+    beats = steps // beat + 2
+    last = (notes.start + notes.length) // beat
+    opened = notes.count(notes.start // beat, beats)
     closed = notes.count(last + 1, beats)
     touched = (opened - closed).cumsum(1) > 0
     total = np.where(touched.any(1), beats - touched[:, ::-1].argmax(1), np.nan)

@@ -14,7 +14,6 @@ import numpy as np
 from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, OFF, TOKENS
 
 PITCHES = TOKENS - FIRST_PITCH  # three octaves from a C
-STEPS_PER_BEAT, STEPS_PER_BAR = 4, 16
 
 
 @dataclass(frozen=True)

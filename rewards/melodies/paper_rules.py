@@ -94,9 +94,34 @@ def preferred_intervals(melodies: Melodies) -> Floats:
 
 
 def leaps(melodies: Melodies) -> Floats:
-    """Leaps of a fifth or more are to be resolved, see `resolved_leaps`; a leap back is paid only
-    if more than 6 steps lie between the two."""
-    return resolved_leaps(melodies, quick_ones=False)
+    """A leap (i >= 7) opens; until it is closed, another leap in its direction earns -5.
+
+    It is closed, for +5, by the first step that is no leap and comes back to or beyond the pitch
+    where the leap started; or by a leap back, which earns +5 iff more than 6 steps lie between it
+    and the last leap.
+    """
+    steps = melodies.tokens.shape[1]
+    # time first and int8, since the loop below runs over steps
+    tokens = np.ascontiguousarray(melodies.tokens.T, dtype=np.int8)
+    previous = np.ascontiguousarray(melodies.pitch_before.T, dtype=np.int8)
+    has_interval = (tokens >= FIRST_PITCH) & (previous > 0)
+    interval = np.where(has_interval, tokens - previous, 0)
+    leap = np.sign(interval) * (np.abs(interval) >= LEAP)
+    moves = has_interval & (leap == 0)
+    at = np.arange(steps)[:, None]
+    last_leap = before(np.maximum.accumulate(np.where(leap != 0, at, 0), axis=0).T).T
+    apart = at - last_leap - 1 > PATIENCE
+
+    earned = np.zeros(tokens.shape, dtype=np.int8)
+    direction = origin = np.zeros(tokens.shape[1], dtype=np.int8)
+    for t in range(1, steps):
+        meets = leap[t] * direction  # 1: leaps on, -1: leaps back
+        returned = moves[t] & (direction != 0) & (direction * (tokens[t] - origin) <= 0)
+        opened = (direction == 0) & (leap[t] != 0)
+        earned[t] = (returned | (meets < 0) & apart[t]) - (meets == 1).view(np.int8)
+        origin = np.where(opened, previous[t], origin)
+        direction = np.where(opened, leap[t], direction * ~(returned | (meets < 0)))
+    return 5 * earned.T.astype(np.float64)
 
 
 def unique_extremes(melodies: Melodies) -> Floats:
@@ -143,42 +168,6 @@ def repeats(melodies: Melodies) -> tuple[Ints, Bools]:
     counts = counts.reshape(-1)
     n = counts[row + np.arange(steps)] - counts[row + other]
     return n, np.arange(steps) - other > n
-
-
-def resolved_leaps(melodies: Melodies, quick_ones: bool) -> Floats:
-    """A leap (i >= 7) opens; until it is closed, another leap in its direction earns -5.
-
-    It is closed, for +5, by the first step that is no leap and comes back to or beyond the pitch
-    where the leap started; or by a leap back, which earns +5 iff more than 6 steps lie between it
-    and the last leap. With `quick_ones` every leap back earns +5, and a leap that opens within 6
-    steps after a leap back earns -5.
-    """
-    steps = melodies.tokens.shape[1]
-    # time first and int8, since the loop below runs over steps
-    tokens = np.ascontiguousarray(melodies.tokens.T, dtype=np.int8)
-    previous = np.ascontiguousarray(melodies.pitch_before.T, dtype=np.int8)
-    has_interval = (tokens >= FIRST_PITCH) & (previous > 0)
-    interval = np.where(has_interval, tokens - previous, 0)
-    leap = np.sign(interval) * (np.abs(interval) >= LEAP)
-    moves = has_interval & (leap == 0)
-    at = np.arange(steps)[:, None]
-    last_leap = before(np.maximum.accumulate(np.where(leap != 0, at, 0), axis=0).T).T
-    apart = at - last_leap - 1 > PATIENCE
-
-    earned = np.zeros(tokens.shape, dtype=np.int8)
-    direction = origin = np.zeros(tokens.shape[1], dtype=np.int8)
-    leapt_back = np.zeros(tokens.shape[1], dtype=bool)
-    for t in range(1, steps):
-        meets = leap[t] * direction  # 1: leaps on, -1: leaps back
-        returned = moves[t] & (direction != 0) & (direction * (tokens[t] - origin) <= 0)
-        opened = (direction == 0) & (leap[t] != 0)
-        earned[t] = (returned | (meets < 0) & (apart[t] | quick_ones)) - (meets == 1).view(np.int8)
-        if quick_ones:
-            earned[t] -= opened & leapt_back & ~apart[t]
-            leapt_back = (meets < 0) | (leapt_back & ~opened)
-        origin = np.where(opened, previous[t], origin)
-        direction = np.where(opened, leap[t], direction * ~(returned | (meets < 0)))
-    return 5 * earned.T.astype(np.float64)
 
 
 def interval_value(p: int, a: int) -> float:

@@ -7,14 +7,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sequence_tutor.rewards.melodies.melody import C_MAJOR
-from sequence_tutor.rewards.melodies.notes import (
-    PITCHES,
-    STEPS_PER_BAR,
-    STEPS_PER_BEAT,
-    find_notes,
-)
-from sequence_tutor.rewards.melodies.spelling import parse
+from sequence_tutor.rewards.melodies.melody import C_MAJOR, LOWEST
+from sequence_tutor.rewards.melodies.notes import PITCHES
+from sequence_tutor.rewards.melodies.spelling import read
+from sequence_tutor.rewards.melodies.time import Time
 
 # All sizes are in pixels.
 KEY = 6  # height of one pitch
@@ -33,36 +29,31 @@ def write_piano_roll(
     """Draw one melody or several, each under its label, by default "melody 1", ...
 
     Rows of C major are shaded; notes outside it are orange. Thin lines are beats, thick ones
-    bars of 4/4, numbered. Raises ValueError for text that isn't a melody and for no melody.
+    bars, numbered. Raises ValueError for text that isn't a melody and for no melody.
     """
     texts = [melodies] if isinstance(melodies, str) else list(melodies)
     if not texts:
         raise ValueError("there is no melody to draw")
     names = labels or [f"melody {i}" for i in range(1, len(texts) + 1)]
-    rows = []
-    for text in texts:
-        tokens = parse(text)
-        if tokens is None:
-            raise ValueError(f"{text[:60]!r} is not a melody")
-        rows.append(tokens)
-    longest = max(map(len, rows))
+    rows = [read(text) for text in texts]
+    longest = max(len(melody.tokens) for melody in rows)
     step = max(NARROWEST, min(WIDEST, ROOM // longest))
     height = TITLE + PITCHES * KEY + BOTTOM + GAP
     size = (LEFT + longest * step + RIGHT, height * len(rows))
     image = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(image)
-    for i, (tokens, name) in enumerate(zip(rows, names, strict=True)):
-        _grid(draw, i * height + TITLE, len(tokens), step)
-        notes = find_notes(tokens[None])
-        for start, pitch, length in zip(notes.start, notes.pitch, notes.length, strict=True):
-            x, y = LEFT + int(start) * step, i * height + TITLE + (PITCHES - 1 - int(pitch)) * KEY
-            box = (x + 1, y, x + max(int(length) * step - 2, 1), y + KEY - 1)
+    for i, (melody, name) in enumerate(zip(rows, names, strict=True)):
+        _grid(draw, i * height + TITLE, len(melody.tokens), step, melody.time)
+        for start, pitch, length in melody.notes:
+            row = PITCHES - 1 - (pitch - LOWEST)
+            x, y = LEFT + start * step, i * height + TITLE + row * KEY
+            box = (x + 1, y, x + max(length * step - 2, 1), y + KEY - 1)
             draw.rectangle(box, fill=NOTE if pitch % 12 in C_MAJOR else FOREIGN)
         draw.text((LEFT, i * height + 3), name, fill=INK, font=ImageFont.load_default(13))
     image.save(path, format="PNG")
 
 
-def _grid(draw: ImageDraw.ImageDraw, top: int, steps: int, step: int) -> None:
+def _grid(draw: ImageDraw.ImageDraw, top: int, steps: int, step: int, time: Time) -> None:
     """Draw rows, lines and labels of one roll whose upper edge is at `top`."""
     font = ImageFont.load_default(11)
     right, bottom = LEFT + steps * step, top + PITCHES * KEY
@@ -70,12 +61,12 @@ def _grid(draw: ImageDraw.ImageDraw, top: int, steps: int, step: int) -> None:
         y = top + (PITCHES - 1 - pitch) * KEY
         if pitch % 12 in C_MAJOR:
             draw.rectangle((LEFT, y, right, y + KEY - 1), fill=IN_KEY)
-    for at in range(0, steps + 1, STEPS_PER_BEAT):
-        bar = at % STEPS_PER_BAR == 0
+    for at in range(0, steps + 1, time.beat):
+        bar = at % time.bar == 0
         x = LEFT + at * step
         draw.line((x, top, x, bottom), fill=BAR_LINE if bar else BEAT)
         if bar and at < steps:
-            draw.text((x + 2, bottom + 1), str(at // STEPS_PER_BAR + 1), fill=INK, font=font)
+            draw.text((x + 2, bottom + 1), str(at // time.bar + 1), fill=INK, font=font)
     for octave in range(PITCHES // 12):
         y = top + (PITCHES - octave * 12) * KEY
         draw.line((LEFT, y, right, y), fill=OCTAVE)

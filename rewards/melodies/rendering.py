@@ -9,9 +9,12 @@ from sequence_tutor.rewards.melodies.depicting.engraving import engrave, lacks_v
 from sequence_tutor.rewards.melodies.depicting.musicxml import musicxml
 from sequence_tutor.rewards.melodies.piano_roll import write_piano_roll
 from sequence_tutor.rewards.melodies.sound import midi_bytes, wav_bytes
+from sequence_tutor.rewards.melodies.style import PLAIN, Style
 
 
-def render(melodies: Sequence[str], directory: Path, synthesizer: str = "sine") -> list[Path]:
+def render(
+    melodies: Sequence[str], directory: Path, synthesizer: str = "sine", style: Style = PLAIN
+) -> list[Path]:
     """Write melody-01.mid, .wav and .musicxml, ... in the order given, and piano_rolls.png of all;
     where verovio is installed, also melody-01.svg, ... with the notes.
 
@@ -28,9 +31,9 @@ def render(melodies: Sequence[str], directory: Path, synthesizer: str = "sine") 
         return paths[-1]
 
     for name, text in zip(names, melodies, strict=True):
-        write_midi(text, place(name, "mid"))
-        write_wav(text, place(name, "wav"), synthesizer)
-        score = musicxml(text)
+        write_midi(text, place(name, "mid"), style)
+        write_wav(text, place(name, "wav"), synthesizer, style=style)
+        score = musicxml(text, style)
         place(name, "musicxml").write_text(score, encoding="utf-8")
         if engraved:
             place(name, "svg").write_text(engrave(score), encoding="utf-8")
@@ -39,9 +42,9 @@ def render(melodies: Sequence[str], directory: Path, synthesizer: str = "sine") 
     return paths
 
 
-def write_midi(text: str, path: Path, program: int = 0) -> None:
+def write_midi(text: str, path: Path, style: Style = PLAIN) -> None:
     """Write `sound.midi_bytes` of a melody."""
-    path.write_bytes(midi_bytes(text, program))
+    path.write_bytes(midi_bytes(text, style))
 
 
 def write_wav(
@@ -49,7 +52,7 @@ def write_wav(
     path: Path,
     synthesizer: str = "sine",
     soundfont: Path | None = None,
-    program: int = 0,
+    style: Style = PLAIN,
 ) -> None:
     """Write `sound.wav_bytes` of a melody."""
-    path.write_bytes(wav_bytes(text, synthesizer, soundfont, program))
+    path.write_bytes(wav_bytes(text, synthesizer, soundfont, style))

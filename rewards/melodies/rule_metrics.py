@@ -14,6 +14,7 @@ from sequence_tutor.rewards.melodies import paper_rules as rules
 from sequence_tutor.rewards.melodies.autocorrelation import LAGS
 from sequence_tutor.rewards.melodies.melody import Melodies
 from sequence_tutor.rewards.melodies.notes import mean, share
+from sequence_tutor.rewards.melodies.time import COMMON, Time
 
 # Jaques et al. 2017, table 1: 100,000 melodies of 32 steps of each model
 PAPER_COLUMNS: dict[str, dict[str, float]] = {
@@ -72,7 +73,7 @@ PAPER_COLUMNS: dict[str, dict[str, float]] = {
 }
 
 
-def rule_metrics(tokens: np.ndarray) -> dict[str, float]:
+def rule_metrics(tokens: np.ndarray, time: Time = COMMON) -> dict[str, float]:
     """The rows of the paper's table for int [B,T], T >= 4; NaN where the denominator is 0.
 
     not_in_key, excessively_repeated: steps that the rule punishes / all B T steps, holds and rests
@@ -83,7 +84,7 @@ def rule_metrics(tokens: np.ndarray) -> dict[str, float]:
     occurs once / melodies; unique_min: those whose lowest pitch does. autocorrelation_k: mean over
     the melodies that aren't constant, see `autocorrelations`.
     """
-    melodies = Melodies(tokens, length=tokens.shape[1])
+    melodies = Melodies(tokens, tokens.shape[1], time)
     numbers, ons = rules.as_numbers(melodies.tokens), melodies.note_on
     counted = {
         "not_in_key": rules.key(melodies) < 0,

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from sequence_tutor.rewards.melodies import corrected_rules, paper_rules
 from sequence_tutor.rewards.melodies.melody import Floats, Melodies
+from sequence_tutor.rewards.melodies.time import COMMON, Time
 
 Profile = Literal["paper", "corrected"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
@@ -25,8 +26,8 @@ RULE_NAMES = (
     "unique_extremes",
 )
 
-Rule = Callable[[Melodies], Floats]
-# RULES[profile][name](melodies) -> float64 [B,T]
+Rule = Callable[..., Floats]
+# RULES[profile][name](melodies) -> float64 [B,T]; rules of `corrected` may have options
 RULES: dict[str, dict[str, Rule]] = {
     profile: {name: getattr(module, name) for name in RULE_NAMES}
     for profile, module in (("paper", paper_rules), ("corrected", corrected_rules))
@@ -34,7 +35,7 @@ RULES: dict[str, dict[str, Rule]] = {
 
 
 def rule_rewards_batch(
-    tokens: ArrayLike, length: int = 32, profile: str = "corrected"
+    tokens: ArrayLike, length: int = 32, profile: str = "corrected", time: Time = COMMON
 ) -> dict[str, Floats]:
     """Unweighted rewards of each rule by the step: tokens int [B,T] -> float64 [B,T] per rule.
 
@@ -43,7 +44,7 @@ def rule_rewards_batch(
     """
     if profile not in PROFILES:
         raise ValueError(f"unknown profile {profile!r}; there are: {', '.join(PROFILES)}")
-    melodies = Melodies(tokens, length)
+    melodies = Melodies(tokens, length, time)
     return {name: rule(melodies) for name, rule in RULES[profile].items()}
 
 

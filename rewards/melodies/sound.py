@@ -10,26 +10,26 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
-from sequence_tutor.rewards.melodies.notes import STEPS_PER_BEAT, Notes, find_notes
-from sequence_tutor.rewards.melodies.spelling import parse
+from sequence_tutor.rewards.melodies.melody import Melody
+from sequence_tutor.rewards.melodies.spelling import read
+from sequence_tutor.rewards.melodies.style import PLAIN, Style
 
-QUARTERS_PER_MINUTE = 120
-STEP_S = 60 / QUARTERS_PER_MINUTE / STEPS_PER_BEAT
-LOWEST = 48  # MIDI pitch of the first note-on
+# Key velocities of a note on the first beat of a bar, on another beat, and elsewhere.
+ACCENTS = (100, 90, 80)
+TICKS = 480  # of a quarter note, of which each grid's step is a whole number
 RATE = 22_050  # samples per second of files
 RELEASE_S = 1.0  # seconds after the last step in which a synthesizer's sound may fade
 SYNTHESIZERS = ("sine", "fluidsynth")
 
 
-def midi_bytes(text: str, program: int = 0) -> bytes:
-    """A MIDI file with one track of 120 quarter notes a minute; `program` is the General MIDI
-    sound, 0..127.
+def midi_bytes(text: str, style: Style = PLAIN) -> bytes:
+    """A MIDI file with one track, and with the key, the metre and the tempo.
 
     MIDI stores only notes: silence at the end and the length aren't in the file. Raises ValueError
     for text that isn't a melody.
     """
     file = io.BytesIO()
-    _midi(notes_of(text)[0], program).write(file)
+    _midi(read(text), style).write(file)
     return file.getvalue()
 
 
@@ -37,22 +37,22 @@ def wav_bytes(
     text: str,
     synthesizer: str = "sine",
     soundfont: Path | None = None,
-    program: int = 0,
+    style: Style = PLAIN,
     rate: int = RATE,
     release_s: float = RELEASE_S,
 ) -> bytes:
-    """A WAV file, 16-bit mono at full volume: the melody at 120 quarter notes a minute, and
-    `release_s` seconds more.
+    """A WAV file, 16-bit mono at full volume: the melody, and `release_s` seconds more.
 
-    "sine" needs no other software and ignores the program; "fluidsynth" plays the program of a
+    "sine" needs no other software and ignores the instrument; "fluidsynth" plays that of a
     soundfont (.sf2; by default a small one that comes with pretty_midi). Raises ValueError.
     """
     if synthesizer not in SYNTHESIZERS:
         raise ValueError(f"unknown synthesizer {synthesizer!r}: use {' or '.join(SYNTHESIZERS)}")
     if soundfont is not None and synthesizer != "fluidsynth":
         raise ValueError("a soundfont is played by synthesizer='fluidsynth' alone")
-    notes, steps = notes_of(text)
-    midi = _midi(notes, program)
+    melody = read(text)
+    midi = _midi(melody, style)
+    played_s = style.seconds(len(melody.tokens), melody.time.grid)
     if synthesizer == "fluidsynth":
         if missing := lacks_fluidsynth():
             raise ValueError(f"synthesizer 'fluidsynth': {missing}; or use 'sine'")
@@ -61,7 +61,7 @@ def wav_bytes(
     else:
         # each note starts at zero and fades at its end, so there are no clicks
         sound = midi.synthesize(fs=rate, wave=_timbre, normalize=False)
-    samples = np.zeros(round((steps * STEP_S + release_s) * rate))
+    samples = np.zeros(round((played_s + release_s) * rate))
     sound = sound[: len(samples)]
     samples[: len(sound)] = sound
     samples *= 0.95 * 32767 / max(float(np.abs(samples).max()), 1e-9)
@@ -72,14 +72,6 @@ def wav_bytes(
         out.setframerate(rate)
         out.writeframes(samples.round().astype("<i2").tobytes())
     return file.getvalue()
-
-
-def notes_of(text: str) -> tuple[Notes, int]:
-    """The notes of a melody and its length in steps. Raises ValueError for text that isn't one."""
-    tokens = parse(text)
-    if tokens is None:
-        raise ValueError(f"{text[:60]!r} is not a melody")
-    return find_notes(tokens[None]), len(tokens)
 
 
 def lacks_fluidsynth() -> str:
@@ -94,13 +86,19 @@ def lacks_fluidsynth() -> str:
     return ""
 
 
-def _midi(notes: Notes, program: int) -> pretty_midi.PrettyMIDI:
-    # 480 ticks a quarter note: a step is a whole number of them
-    midi = pretty_midi.PrettyMIDI(resolution=480, initial_tempo=QUARTERS_PER_MINUTE)
-    instrument = pretty_midi.Instrument(program, name="melody")
-    for start, pitch, length in zip(notes.start, notes.pitch, notes.length, strict=True):
-        begin_s, end_s = float(start) * STEP_S, float(start + length) * STEP_S
-        instrument.notes.append(pretty_midi.Note(90, int(pitch) + LOWEST, begin_s, end_s))
+def _midi(melody: Melody, style: Style) -> pretty_midi.PrettyMIDI:
+    time = melody.time
+    midi = pretty_midi.PrettyMIDI(resolution=TICKS, initial_tempo=style.tempo)
+    midi.time_signature_changes.append(pretty_midi.TimeSignature(time.count, time.unit, 0.0))
+    # pretty_midi numbers major keys from C by semitones, and minor ones after them
+    tonic = (style.shift + 9) % 12 + 12 if style.key.endswith("m") else style.shift % 12
+    midi.key_signature_changes.append(pretty_midi.KeySignature(tonic, 0.0))
+    instrument = pretty_midi.Instrument(style.instrument, name="melody")
+    for start, pitch, length in melody.notes:
+        accent = 0 if start % time.bar == 0 else 1 if start % time.beat == 0 else 2
+        begin_s, end_s = (style.seconds(step, time.grid) for step in (start, start + length))
+        note = pretty_midi.Note(ACCENTS[accent], pitch + style.shift, begin_s, end_s)
+        instrument.notes.append(note)
     midi.instruments.append(instrument)
     return midi
 

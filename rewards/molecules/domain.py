@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rdkit import Chem, DataStructs
@@ -238,8 +239,10 @@ class MoleculeDomain(Domain):
         with quiet():
             return depict.nearest(sequences, corpus)
 
-    def render(self, sequences: Sequence[str], directory: Path) -> str:
+    def render(self, sequences: Sequence[str], directory: Path, **style: Any) -> str:
         """Draw the molecules in one picture (SVG), in the order given, each with its number."""
+        if style:
+            raise ValueError(f"molecules have no {', '.join(style)}")
         try:
             from rdkit.Chem import Draw
         except ImportError as error:  # it needs graphics libraries, which a server may lack

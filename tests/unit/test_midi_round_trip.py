@@ -76,5 +76,5 @@ def test_policies_and_rewards_have_the_same_token_names():
     encoding = MelodyEncoding.fit([])
     for token, text in enumerate(TOKENS):
         parsed = parse(text)
-        assert parsed is not None and parsed.tolist() == [token]
+        assert parsed is not None and parsed.tokens.tolist() == [token]
         assert encoding.encode(text).tolist() == [token]

@@ -9,7 +9,7 @@ there. What that means for each rule:
 - `autocorrelation`: it is about all pitches of the melody together, so it belongs to no note.
 - `preferred_intervals`: a note 11 or more than 12 semitones from the note before.
 - `leaps`: a note reached by a leap of 7 or more semitones in the direction of an earlier leap that
-  isn't resolved; in profile `corrected` also by a leap soon after a leap back.
+  isn't resolved; in profile `corrected` also by a leap of more than an octave.
 - `tonic`, `motif`, `repeated_motif`, `unique_extremes`: they only pay, so nothing breaks them.
 """
 
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sequence_tutor.rewards.melodies import paper_rules
-from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, HOLD, Melodies
-from sequence_tutor.rewards.melodies.notes import STEPS_PER_BAR, find_notes
+from sequence_tutor.rewards.melodies.corrected_rules import WIDEST_LEAP
+from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, HOLD, Melodies, Melody
 from sequence_tutor.rewards.melodies.rules import RULES, Profile
 
 WHOLE = "autocorrelation"  # the rule about the whole melody
@@ -32,7 +32,7 @@ _OF_NOTES = {
     "key": "outside C major and A minor",
     "repetition": "repeated too often",
     "preferred_intervals": "after a jump of a major seventh or of more than an octave",
-    "leaps": "reached by a leap before an earlier one is resolved, or soon after a leap back",
+    "leaps": "reached by a leap before an earlier one is resolved, or of more than an octave",
 }
 
 
@@ -47,14 +47,17 @@ class Broken:
     note: int | None
     """The place of the note among the melody's notes; None for the whole melody or a rest."""
     words: str
-    """Such as "leap of 9 semitones up before the leap before it is resolved"."""
+    """Such as "leap of 9 semitones up before an earlier one is resolved"."""
+    bar: int
+    """The bar of the step, from 1."""
 
 
-def broken_rules(tokens: np.ndarray, profile: Profile = "corrected") -> list[Broken]:
-    """What a melody, int [T] of at least 4 tokens, breaks: by rule, then by step. A note breaks a
-    rule once."""
-    melodies = Melodies(tokens[None], len(tokens))
-    starts = find_notes(tokens[None]).start
+def broken_rules(melody: Melody, profile: Profile = "corrected") -> list[Broken]:
+    """What a melody of at least 4 tokens breaks: by rule, then by step. A note breaks a rule
+    once."""
+    tokens, time = melody.tokens, melody.time
+    melodies = Melodies(tokens[None], len(tokens), time)
+    starts = [start for start, _, _ in melody.notes]
     found: dict[tuple[str, int], Broken] = {}
     for rule, reward in RULES[profile].items():
         for step in np.flatnonzero(reward(melodies)[0] < 0).tolist():
@@ -63,7 +66,9 @@ def broken_rules(tokens: np.ndarray, profile: Profile = "corrected") -> list[Bro
                 note = int(np.searchsorted(starts, step, side="right")) - 1
             # rests have no number, so each of their steps stands for itself
             place = -1 if rule == WHOLE else len(tokens) + step if note is None else note
-            found.setdefault((rule, place), Broken(rule, step, note, _words(rule, melodies, step)))
+            words = _words(rule, melodies, step)
+            broken = Broken(rule, step, note, words, step // time.bar + 1)
+            found.setdefault((rule, place), broken)
     return list(found.values())
 
 
@@ -97,9 +102,7 @@ def _words(rule: str, melodies: Melodies, step: int) -> str:
         return f"jump of {interval} semitones"
     if rule == "leaps":
         leap = f"leap of {interval} semitones {'up' if token > earlier else 'down'}"
-        # the paper's rule only punishes a leap in the direction of an open one
-        leaps_on = paper_rules.leaps(melodies)[0, step] < 0
-        return f"{leap} {'before an earlier one is resolved' if leaps_on else _SOON}"
+        return leap if interval > WIDEST_LEAP else f"{leap} before an earlier one is resolved"
     if rule == WHOLE:
         return "pitches correlate with those 1 to 3 notes before"
     if token >= FIRST_PITCH:
@@ -108,16 +111,13 @@ def _words(rule: str, melodies: Melodies, step: int) -> str:
     return "held for too long" if token == HOLD else "a note off after two others"
 
 
-_SOON = f"within {paper_rules.PATIENCE} steps after a leap back"
-
-
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def _bars(places: Sequence[Broken]) -> str:
     """Their bars, counted from 1: "(bar 2)", "(bars 1, 2)"."""
-    bars = sorted({one.step // STEPS_PER_BAR + 1 for one in places})
+    bars = sorted({one.bar for one in places})
     more = f" and {len(bars) - BARS_NAMED} more" if len(bars) > BARS_NAMED else ""
     named = ", ".join(str(bar) for bar in bars[:BARS_NAMED])
     return f"({'bar' if len(bars) == 1 else 'bars'} {named}{more})"

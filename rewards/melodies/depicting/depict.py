@@ -8,9 +8,9 @@ from sequence_tutor.rewards.melodies.depicting.broken_rules import Broken, broke
 from sequence_tutor.rewards.melodies.depicting.musicxml import musicxml
 from sequence_tutor.rewards.melodies.depicting.note_names import note_names
 from sequence_tutor.rewards.melodies.depicting.roll import piano_roll
-from sequence_tutor.rewards.melodies.notes import STEPS_PER_BAR, Notes
-from sequence_tutor.rewards.melodies.sound import lacks_fluidsynth, midi_bytes, notes_of, wav_bytes
-from sequence_tutor.rewards.melodies.spelling import parse, spell
+from sequence_tutor.rewards.melodies.melody import Melody
+from sequence_tutor.rewards.melodies.sound import lacks_fluidsynth, midi_bytes, wav_bytes
+from sequence_tutor.rewards.melodies.spelling import read, spell
 
 # Bars that are drawn and played: a minute or two, 2 MB of sound. Files have the whole melody.
 SHOWN_BARS = 64
@@ -23,18 +23,16 @@ MUSICXML = "application/vnd.recordare.musicxml+xml"
 def depict(text: str) -> Depiction:
     """A piano roll, the engraved notes, the sound and the files of a melody, and the rules of
     profile `corrected` that it breaks. Raises ValueError for text that isn't a melody."""
-    tokens = parse(text)
-    if tokens is None:
-        raise ValueError(f"{text[:60]!r} is not a melody")
-    notes, steps = notes_of(text)
-    broken = broken_rules(tokens)
+    melody = read(text)
+    steps, bar = len(melody.tokens), melody.time.bar
+    broken = broken_rules(melody)
     lines = remarks(broken)
-    shown = min(steps, SHOWN_BARS * STEPS_PER_BAR)
-    start = text if shown == steps else spell(tokens[:shown])
+    shown = min(steps, SHOWN_BARS * bar)
+    start = text if shown == steps else spell(melody.tokens[:shown], melody.time)
     if shown < steps:
-        lines.append(f"pictures and sound end after {SHOWN_BARS} of {_bars(steps)} bars")
-    said = _said(notes, shown, broken)
-    pictures = [Picture(piano_roll(notes, shown, broken), f"Piano roll of {said}")]
+        lines.append(f"pictures and sound end after {SHOWN_BARS} of {-(-steps // bar)} bars")
+    said = _said(melody, shown, broken)
+    pictures = [Picture(piano_roll(melody, shown, broken), f"Piano roll of {said}")]
     if missing := engraving.lacks_verovio():
         lines.append(missing)
     else:
@@ -52,19 +50,17 @@ def depict(text: str) -> Depiction:
     )
 
 
-def _said(notes: Notes, steps: int, broken: list[Broken]) -> str:
-    """A picture in words."""
-    names = note_names(notes)[: int((notes.start < steps).sum())]
-    text = _count(_bars(steps), "bar") + ": " + _count(len(names), "note")
+def _said(melody: Melody, steps: int, broken: list[Broken]) -> str:
+    """A picture of the first steps in words."""
+    pitches = [pitch for start, pitch, _ in melody.notes if start < steps]
+    names = note_names([pitch for _, pitch, _ in melody.notes])[: len(pitches)]
+    bars = -(-steps // melody.time.bar)
+    text = f"{_count(bars, 'bar')} of {melody.time.metre}: {_count(len(names), 'note')}"
     if names:
-        order = notes.pitch[: len(names)]
-        text += f" from {names[int(order.argmin())]} to {names[int(order.argmax())]}"
+        text += f" from {names[pitches.index(min(pitches))]}"
+        text += f" to {names[pitches.index(max(pitches))]}"
     marked = {one.note for one in broken if one.note is not None and one.note < len(names)}
     return text + (f"; notes that break a rule: {len(marked)}" if marked else "")
-
-
-def _bars(steps: int) -> int:
-    return -(-steps // STEPS_PER_BAR)
 
 
 def _count(number: int, thing: str) -> str:

@@ -1,37 +1,42 @@
 """A melody as MusicXML, which notation programs open and verovio engraves.
 
 Written by hand, since a melody needs little of it and the packages that write MusicXML need seconds
-to load and set no beams. It has no key signature, as all melodies are in C major or A minor.
+to load and set no beams.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from sequence_tutor.rewards.melodies.depicting.note_names import LETTERS, NoteName, note_names
-from sequence_tutor.rewards.melodies.notes import STEPS_PER_BAR, STEPS_PER_BEAT
-from sequence_tutor.rewards.melodies.sound import QUARTERS_PER_MINUTE, notes_of
+from sequence_tutor.rewards.melodies.depicting.note_names import LETTERS, NoteName
+from sequence_tutor.rewards.melodies.depicting.note_values import (
+    BEAMS,
+    QUARTER,
+    SHAPES,
+    Grid,
+    Value,
+    note_values,
+)
+from sequence_tutor.rewards.melodies.spelling import read
+from sequence_tutor.rewards.melodies.style import PLAIN, Style
+from sequence_tutor.rewards.melodies.time import Time
 
 HEADER = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" '
     '"http://www.musicxml.org/dtds/partwise.dtd">\n'
 )
-# Note values by their length in steps, with the number of dots.
-VALUES = {
-    16: ("whole", 0),
-    12: ("half", 1),
-    8: ("half", 0),
-    6: ("quarter", 1),
-    4: ("quarter", 0),
-    3: ("eighth", 1),
-    2: ("eighth", 0),
-    1: ("16th", 0),
+ACCIDENTALS = {
+    -2: "flat-flat",
+    -1: "flat",
+    0: "natural",
+    1: "sharp",
+    2: "double-sharp",
 }
-ACCIDENTALS = {-1: "flat", 0: "natural", 1: "sharp"}
+SHARPS = "FCGDAEB"  # in the order in which key signatures add them; flats are added from the end
 
 
 @dataclass(frozen=True)
@@ -52,85 +57,40 @@ TREBLE = Clef("G", 2, 0, 30)
 LOWER_CLEFS = (Clef("G", 2, -1, 23), Clef("F", 4, 0, 18))  # treble an octave lower, bass
 
 
-@dataclass(frozen=True)
-class Value:
-    """A part of a note or rest that one symbol can show."""
-
-    start: int
-    """Its first step."""
-    steps: int
-    """Its length; one of `VALUES`, or a whole bar's rest."""
-    name: NoteName | None = None
-    """Of a note; None for a rest."""
-    tied: bool = False
-    """Whether it goes on the note of the value before."""
-    ties: bool = False
-    """Whether the next value goes on its note."""
-
-
-def musicxml(text: str) -> str:
-    """The melody as a MusicXML file of one voice, 4/4, its last bar filled with a rest.
+def musicxml(text: str, style: Style = PLAIN) -> str:
+    """The melody as a MusicXML file of one voice, its last bar filled with a rest.
 
     Raises ValueError for text that isn't a melody.
     """
-    values = list(note_values(text))
+    melody = read(text)
+    values = list(note_values(melody, style))
     score = Element("score-partwise", version="4.0")
     listed = SubElement(SubElement(score, "part-list"), "score-part", id="P1")
     SubElement(listed, "part-name", {"print-object": "no"}).text = "Melody"
     part = SubElement(score, "part", id="P1")
-    bars: list[list[Value]] = [[] for _ in range(values[-1].start // STEPS_PER_BAR + 1)]
+    grid = Grid(melody.time)
+    bars: list[list[Value]] = [[] for _ in range(values[-1].start // grid.bar + 1)]
     for value in values:
-        bars[value.start // STEPS_PER_BAR].append(value)
+        bars[value.start // grid.bar].append(value)
     clef = choose_clef([value.name for value in values if value.name is not None])
+    signature = signature_of(style.fifths)
     altered: dict[tuple[str, int], int] = {}
     for number, bar in enumerate(bars, 1):
         measure = SubElement(part, "measure", number=str(number))
         if number == 1:
-            _attributes(measure, clef)
-        altered = _fill(measure, bar, altered)
+            _attributes(measure, clef, melody.time, style)
+        altered = _fill(measure, bar, grid, signature, altered)
     barline = SubElement(measure, "barline", location="right")
     SubElement(barline, "bar-style").text = "light-heavy"
     ElementTree.indent(score, space="")
     return HEADER + ElementTree.tostring(score, encoding="unicode") + "\n"
 
 
-def note_values(text: str) -> Iterator[Value]:
-    """The symbols of a melody in their order, bar after bar, without a gap."""
-    notes, steps = notes_of(text)
-    at = 0
-    for start, length, name in zip(
-        notes.start.tolist(), notes.length.tolist(), note_names(notes), strict=True
-    ):
-        yield from _rests(at, start)
-        parts = list(_divide(start, start + length))
-        for i, (first, size) in enumerate(parts):
-            yield Value(first, size, name, tied=i > 0, ties=i + 1 < len(parts))
-        at = start + length
-    yield from _rests(at, -(-steps // STEPS_PER_BAR) * STEPS_PER_BAR)
-
-
-def _divide(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Divide a note into values that keep the beats visible, as (start, steps).
-
-    A value stays within its bar. It crosses the middle of a bar only from beat to beat, and another
-    beat only from eighth to eighth; elsewhere the note is divided there and tied.
-    """
-    for size in (STEPS_PER_BAR, STEPS_PER_BAR // 2, STEPS_PER_BEAT):
-        border = start // size * size + size
-        parts = size // 2 if size < STEPS_PER_BAR else size
-        if border < end and (start % parts or end % parts or size == STEPS_PER_BAR):
-            yield from _divide(start, border)
-            yield from _divide(border, end)
-            return
-    yield start, end - start
-
-
-def _rests(start: int, end: int) -> Iterator[Value]:
-    """Rests, each the longest without a dot that begins at a multiple of its length."""
-    while start < end:
-        size = next(n for n in (16, 8, 4, 2, 1) if start % n == 0 and start + n <= end)
-        yield Value(start, size)
-        start += size
+def signature_of(fifths: int) -> dict[str, int]:
+    """What a key signature alters, by letter: 1 for a sharp, -1 for a flat."""
+    if fifths >= 0:
+        return dict.fromkeys(SHARPS[:fifths], 1)
+    return dict.fromkeys(SHARPS[fifths:], -1)
 
 
 def choose_clef(names: Sequence[NoteName]) -> Clef:
@@ -153,22 +113,29 @@ def _height(name: NoteName) -> int:
     return name.octave * 7 + LETTERS.index(name.letter)
 
 
-def _attributes(measure: Element, clef: Clef) -> None:
+def _attributes(measure: Element, clef: Clef, time: Time, style: Style) -> None:
     attributes = SubElement(measure, "attributes")
-    SubElement(attributes, "divisions").text = str(STEPS_PER_BEAT)
-    SubElement(SubElement(attributes, "key"), "fifths").text = "0"
-    time = SubElement(attributes, "time")
-    SubElement(time, "beats").text, SubElement(time, "beat-type").text = "4", "4"
+    SubElement(attributes, "divisions").text = str(QUARTER)
+    key = SubElement(attributes, "key")
+    SubElement(key, "fifths").text = str(style.fifths)
+    SubElement(key, "mode").text = "minor" if style.key.endswith("m") else "major"
+    element = SubElement(attributes, "time")
+    SubElement(element, "beats").text = str(time.count)
+    SubElement(element, "beat-type").text = str(time.unit)
     element = SubElement(attributes, "clef")
     SubElement(element, "sign").text = clef.sign
     SubElement(element, "line").text = str(clef.line)
     if clef.octave:
         SubElement(element, "clef-octave-change").text = str(clef.octave)
-    SubElement(measure, "sound", tempo=str(QUARTERS_PER_MINUTE))
+    SubElement(measure, "sound", tempo=f"{style.tempo:g}")
 
 
 def _fill(
-    measure: Element, bar: Sequence[Value], earlier: Mapping[tuple[str, int], int]
+    measure: Element,
+    bar: Sequence[Value],
+    grid: Grid,
+    signature: Mapping[str, int],
+    earlier: Mapping[tuple[str, int], int],
 ) -> dict[tuple[str, int], int]:
     """Write the values of a bar; returns how its lines are altered, by letter and octave.
 
@@ -176,11 +143,11 @@ def _fill(
     altered there gets an accidental again, as a reminder.
     """
     altered: dict[tuple[str, int], int] = {}
-    earlier, beams = dict(earlier), _beams(bar)
+    earlier, beams, tuplets = dict(earlier), _beams(bar, grid), _tuplets(bar, grid)
     for i, value in enumerate(bar):
         note, name = SubElement(measure, "note"), value.name
         if name is None:
-            whole = value.steps == STEPS_PER_BAR
+            whole = value.ticks == grid.bar
             SubElement(note, "rest", {"measure": "yes"} if whole else {})
         else:
             pitch = SubElement(note, "pitch")
@@ -188,42 +155,69 @@ def _fill(
             if name.alter:
                 SubElement(pitch, "alter").text = str(name.alter)
             SubElement(pitch, "octave").text = str(name.octave)
-        SubElement(note, "duration").text = str(value.steps)
+        SubElement(note, "duration").text = str(value.ticks)
         ties = ["stop"] * value.tied + ["start"] * value.ties
         for kind in ties:
             SubElement(note, "tie", type=kind)
         SubElement(note, "voice").text = "1"
-        kind, dots = VALUES[value.steps]
-        if name is not None or value.steps < STEPS_PER_BAR:  # a bar's rest has no value
-            SubElement(note, "type").text = kind
-        for _ in range(dots):
-            SubElement(note, "dot")
+        if name is not None or value.ticks < grid.bar:  # a bar's rest has no value
+            _add_shape(note, value)
         if name is not None:
-            line = name.letter, name.octave
-            if value.tied:  # the accidental is that of the first value, and holds no longer
-                earlier[line] = name.alter
-            else:
-                if altered.get(line, earlier.get(line, 0)) != name.alter or (
-                    name.alter and line not in altered
-                ):
-                    SubElement(note, "accidental").text = ACCIDENTALS[name.alter]
-                altered[line] = name.alter
+            _add_accidental(note, value, signature, altered, earlier)
+        if name is not None or value.ticks < grid.bar:
+            _add_triplet(note, value)
         for number, word in beams[i].items():
             SubElement(note, "beam", number=str(number)).text = word
-        if ties:
+        if ties or tuplets[i]:
             notations = SubElement(note, "notations")
             for kind in ties:
                 SubElement(notations, "tied", type=kind)
+            for kind in tuplets[i]:
+                SubElement(notations, "tuplet", type=kind, number="1")
     return altered
 
 
-def _beams(bar: Sequence[Value]) -> list[dict[int, str]]:
+def _add_shape(note: Element, value: Value) -> None:
+    shape = SHAPES[value.ticks]
+    SubElement(note, "type").text = shape.kind
+    for _ in range(shape.dots):
+        SubElement(note, "dot")
+
+
+def _add_triplet(note: Element, value: Value) -> None:
+    if SHAPES[value.ticks].triplet:
+        element = SubElement(note, "time-modification")
+        SubElement(element, "actual-notes").text = "3"
+        SubElement(element, "normal-notes").text = "2"
+
+
+def _add_accidental(
+    note: Element,
+    value: Value,
+    signature: Mapping[str, int],
+    altered: dict[tuple[str, int], int],
+    earlier: dict[tuple[str, int], int],
+) -> None:
+    name = value.name
+    assert name is not None
+    line, usual = (name.letter, name.octave), signature.get(name.letter, 0)
+    if value.tied:  # the accidental is that of the first value, and holds no longer
+        earlier[line] = name.alter
+        return
+    if altered.get(line, earlier.get(line, usual)) != name.alter or (
+        name.alter != usual and line not in altered
+    ):
+        SubElement(note, "accidental").text = ACCIDENTALS[name.alter]
+    altered[line] = name.alter
+
+
+def _beams(bar: Sequence[Value], grid: Grid) -> list[dict[int, str]]:
     """For each value of a bar its beams: number -> begin, continue, end or a hook.
 
-    Beams join the eighths and sixteenths of a beat that no rest parts.
+    Beams join the eighths and shorter values of a beat that no rest parts.
     """
-    levels = [0 if v.name is None else {3: 1, 2: 1, 1: 2}.get(v.steps, 0) for v in bar]
-    beats = [value.start // STEPS_PER_BEAT for value in bar]
+    levels = [0 if v.name is None else BEAMS.get(SHAPES[v.ticks].kind, 0) for v in bar]
+    beats = [value.start // grid.beat for value in bar]
     beams: list[dict[int, str]] = [{} for _ in bar]
 
     def joined(i: int, k: int, number: int) -> bool:
@@ -240,3 +234,21 @@ def _beams(bar: Sequence[Value]) -> list[dict[int, str]]:
                 # a hook points to the note that it shares the first beam with
                 beams[i][number] = "backward hook" if joined(i, i - 1, 1) else "forward hook"
     return beams
+
+
+def _tuplets(bar: Sequence[Value], grid: Grid) -> list[list[str]]:
+    """For each value of a bar where the bracket of a triplet starts and stops; it spans the
+    neighbouring triplet values of a beat."""
+    triplet = [value.ticks in SHAPES and SHAPES[value.ticks].triplet for value in bar]
+    beats = [value.start // grid.beat for value in bar]
+    found: list[list[str]] = [[] for _ in bar]
+    for i, inside in enumerate(triplet):
+        if not inside:
+            continue
+        before = i > 0 and triplet[i - 1] and beats[i - 1] == beats[i]
+        after = i + 1 < len(bar) and triplet[i + 1] and beats[i + 1] == beats[i]
+        if not before and after:
+            found[i].append("start")
+        if before and not after:
+            found[i].append("stop")
+    return found

@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-import numpy as np
-
 from sequence_tutor.rewards.melodies.depicting.broken_rules import WHOLE, Broken, readable
 from sequence_tutor.rewards.melodies.depicting.note_names import note_names
-from sequence_tutor.rewards.melodies.melody import C_MAJOR, A, C
-from sequence_tutor.rewards.melodies.notes import PITCHES, STEPS_PER_BAR, STEPS_PER_BEAT, Notes
+from sequence_tutor.rewards.melodies.melody import C_MAJOR, LOWEST, A, C, Melody
+from sequence_tutor.rewards.melodies.notes import PITCHES
 
 # Lengths are units of the picture. A report draws it about 340 to 720 pixels wide.
 WIDTH = 480
@@ -31,19 +29,22 @@ OUTLINE = 'stroke-width="1.5"'
 NOTE, BROKEN = "#2f7fd1", "#d9541e"  # each at least 3.5 to 1 on white and on black
 
 
-def piano_roll(notes: Notes, steps: int, broken: Sequence[Broken]) -> str:
-    """One melody of `steps` steps, with what it breaks; both may go on after `steps`."""
-    return _Roll(notes, steps, broken).svg()
+def piano_roll(melody: Melody, steps: int, broken: Sequence[Broken]) -> str:
+    """The first steps of a melody, with what it breaks."""
+    return _Roll(melody, steps, broken).svg()
 
 
 class _Roll:
-    def __init__(self, notes: Notes, steps: int, broken: Sequence[Broken]) -> None:
-        shown = int((notes.start < steps).sum())
-        self.start, self.pitch = notes.start[:shown].tolist(), notes.pitch[:shown].tolist()
-        self.end = np.minimum(notes.start + notes.length, steps)[:shown].tolist()
-        self.names, self.steps = note_names(notes)[:shown], steps
-        bars = -(-steps // STEPS_PER_BAR)
-        self.line = STEPS_PER_BAR * next((n for n in BARS_A_LINE if n >= bars), BARS_A_LINE[-1])
+    def __init__(self, melody: Melody, steps: int, broken: Sequence[Broken]) -> None:
+        self.bar, self.beat = melody.time.bar, melody.time.beat
+        notes = [note for note in melody.notes if note[0] < steps]
+        self.start = [start for start, _, _ in notes]
+        self.pitch = [pitch - LOWEST for _, pitch, _ in notes]
+        self.end = [min(start + length, steps) for start, _, length in notes]
+        self.names = note_names([pitch for _, pitch, _ in melody.notes])[: len(notes)]
+        self.steps = steps
+        bars = -(-steps // self.bar)
+        self.line = self.bar * next((n for n in BARS_A_LINE if n >= bars), BARS_A_LINE[-1])
         self.step = PLOT / self.line
         self.lowest, self.highest = _range(self.pitch)
         self.height = (self.highest - self.lowest + 1) * KEY
@@ -81,9 +82,9 @@ class _Roll:
         pitches = range(self.lowest, self.highest + 1)
         shaded = [self._y(line, p) for p in pitches if p % 12 not in C_MAJOR]
         tonics = [(p, self._y(line, p) + KEY / 2) for p in pitches if p % 12 in (C, A)]
-        marks = [(s, _short(self._x(s - first))) for s in range(first, last, STEPS_PER_BEAT)]
-        bars = [(s, x) for s, x in marks if s % STEPS_PER_BAR == 0]
-        beats = "".join(f"M{x} {top}V{bottom}" for s, x in marks if s % STEPS_PER_BAR)
+        marks = [(s, _short(self._x(s - first))) for s in range(first, last, self.beat)]
+        bars = [(s, x) for s, x in marks if s % self.bar == 0]
+        beats = "".join(f"M{x} {top}V{bottom}" for s, x in marks if s % self.bar)
         borders = "".join(f"M{x} {top}V{bottom}" for _, x in bars) + f"M{right} {top}V{bottom}"
         lines = "".join(f"M{LEFT} {y}H{right}" for _, y in tonics)
         keys = "".join(f"M{LEFT} {y}H{right}v{KEY}H{LEFT}z" for y in shaded)
@@ -92,8 +93,7 @@ class _Roll:
             f"{p // 12 + 3}</text>"
             for p, y in tonics
         ) + "".join(
-            f'<text x="{x + 2:g}" y="{bottom + 14}">{s // STEPS_PER_BAR + 1}</text>'
-            for s, x in bars
+            f'<text x="{x + 2:g}" y="{bottom + 14}">{s // self.bar + 1}</text>' for s, x in bars
         )
         return (
             f'<path d="{keys}" fill="currentColor" fill-opacity=".07"/>'
@@ -106,7 +106,7 @@ class _Roll:
 
     def _note(self, i: int) -> str:
         broken = self.of_note.get(i, [])
-        title = f"{self.names[i]}, bar {self.start[i] // STEPS_PER_BAR + 1}"
+        title = f"{self.names[i]}, bar {self.start[i] // self.bar + 1}"
         boxes, at = [], self.start[i]
         while at < self.end[i]:
             line, place = divmod(at, self.line)
@@ -125,7 +125,7 @@ class _Roll:
         x = _short(self._x(place) + self.step / 2 - 3)
         y = self._y(line, self.lowest) + KEY + 3
         cross = f'<path d="M{x} {y}l6 6m0 -6l-6 6"/>'
-        return _group("rest", f"Rest, bar {step // STEPS_PER_BAR + 1}", broken, [cross])
+        return _group("rest", f"Rest, bar {step // self.bar + 1}", broken, [cross])
 
 
 def _group(kind: str, title: str, broken: Sequence[Broken], shapes: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from sequence_tutor.rewards.depiction import Depiction
 from sequence_tutor.rewards.melodies.depicting.broken_rules import Broken
 from sequence_tutor.rewards.melodies.depicting.roll import BROKEN, LEFT, NOTE, PLOT, piano_roll
 from sequence_tutor.rewards.melodies.domain import MelodyDomain
-from sequence_tutor.rewards.melodies.sound import notes_of
+from sequence_tutor.rewards.melodies.spelling import read
 
 GOOD = "C4---D4---E4---.---"
 BAD = "C4C4C4C4C4C4...F#4G5C4---------C4-D5.C3-B5-"
@@ -138,9 +138,9 @@ def test_a_note_may_break_several_rules_and_so_may_a_rest():
 
 def test_a_hostile_text_stays_text():
     """No melody has such names; a rule's words could."""
-    notes, steps = notes_of(GOOD)
+    melody = read(GOOD)
     hostile = '</title><script>alert(1)</script>" onload="x'
-    svg = piano_roll(notes, steps, [Broken(hostile, 4, 1, hostile)])
+    svg = piano_roll(melody, 16, [Broken(hostile, 4, 1, hostile, 1)])
     group = drawn(svg)[1]
     assert group.get("data-rule") == hostile and hostile in title(group)
     assert "<script" not in svg
@@ -204,7 +204,10 @@ def test_what_is_too_long_to_draw_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "SHOWN_BARS", 2)
     text = "C4---" * 7 + "E4" + "-" * 9 + "F#4---"  # E4 goes on after bar 2, F#4 begins there
     whole = depict(text)
-    assert len(drawn(whole.pictures[0].svg)) == 8 and "2 bars: 8 notes" in whole.pictures[0].text
+    assert (
+        len(drawn(whole.pictures[0].svg)) == 8
+        and "2 bars of 4/4: 8 notes" in whole.pictures[0].text
+    )
     samples, rate = sound(whole.sound)
     assert len(samples) == 4.1 * rate
     assert "pictures and sound end after 2 of 3 bars" in whole.remarks
@@ -216,7 +219,11 @@ def test_what_is_too_long_to_draw_is_said(monkeypatch: pytest.MonkeyPatch):
 def test_notes_are_the_second_picture():
     pytest.importorskip("verovio")
     roll, notes = depict(GOOD).pictures
-    assert roll.title == "" and notes.title == "Notes" and notes.text.startswith("Notes of 1 bar:")
+    assert (
+        roll.title == ""
+        and notes.title == "Notes"
+        and notes.text.startswith("Notes of 1 bar of 4/4:")
+    )
     shapes = Counter(e.get("d") for e in ElementTree.fromstring(notes.svg).iter())
     del shapes[None]
     assert shapes.most_common(1)[0][1] == 3  # the heads of three quarter notes

@@ -159,17 +159,18 @@ def test_groove_agrees_with_muspy_over_whole_bars() -> None:
         padded = np.zeros((1, 16 * (end // 16 + 1)), dtype=int)  # muspy's bars, made whole ones
         padded[:, : tokens.shape[1]] = tokens[:, : padded.shape[1]]
         expected = number(row["groove_consistency_16"])
-        assert groove_consistency(padded)[0] == pytest.approx(expected, abs=1e-6, nan_ok=True)
+        assert groove_consistency(padded, 16)[0] == pytest.approx(expected, abs=1e-6, nan_ok=True)
         compared += not math.isnan(expected)
     assert compared == 470
 
 
 def test_groove_by_hand() -> None:
     bar = [14, 0, 0, 0] * 4
-    assert groove_consistency(np.array([bar + bar]))[0] == 1.0
-    assert groove_consistency(np.array([bar + bar + [14] * 8]))[0] == 1.0  # the rest is no bar
-    assert groove_consistency(np.array([bar + [14] * 16]))[0] == 1 - 12 / 16
-    assert np.isnan(groove_consistency(np.array([bar, [0] * 16]))).all()
+    assert groove_consistency(np.array([bar + bar]), 16)[0] == 1.0
+    assert groove_consistency(np.array([bar + bar + [14] * 8]), 16)[0] == 1.0  # the rest is no bar
+    assert groove_consistency(np.array([bar + [14] * 16]), 16)[0] == 1 - 12 / 16
+    assert np.isnan(groove_consistency(np.array([bar, [0] * 16]), 16)).all()
+    assert groove_consistency(np.array([bar + [14] * 16]), 8)[0] == 1 - 2 / 8  # of three pairs
 
 
 def test_notes_by_hand() -> None:

@@ -13,20 +13,23 @@ import pretty_midi
 import pytest
 
 from sequence_tutor.rewards.melodies.depicting.engraving import engrave
-from sequence_tutor.rewards.melodies.depicting.musicxml import musicxml, note_values
+from sequence_tutor.rewards.melodies.depicting.musicxml import musicxml
 from sequence_tutor.rewards.melodies.depicting.note_names import note_names
-from sequence_tutor.rewards.melodies.sound import notes_of
-from sequence_tutor.rewards.melodies.spelling import spell
+from sequence_tutor.rewards.melodies.depicting.note_values import note_values
+from sequence_tutor.rewards.melodies.spelling import read, spell
+from sequence_tutor.rewards.melodies.style import PLAIN, Style
+from sequence_tutor.rewards.melodies.time import COMMON, Time
 
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-QUARTERS = {"whole": 4.0, "half": 2.0, "quarter": 1.0, "eighth": 0.5, "16th": 0.25}
+QUARTERS = {"whole": 4, "half": 2, "quarter": 1, "eighth": 1 / 2, "16th": 1 / 4, "32nd": 1 / 8}
+TICKS = 12  # of a quarter note
 RNG = np.random.default_rng(3)
 
 
-def random_melody(steps: int) -> str:
+def random_melody(steps: int, time: Time = COMMON) -> str:
     """Dense in notes, rests and sharps, with notes over bars."""
     weights = np.r_[16.0, 3.0, np.full(36, 0.35)]
-    return spell(RNG.choice(38, steps, p=weights / weights.sum()))
+    return spell(RNG.choice(38, steps, p=weights / weights.sum()), time)
 
 
 MELODIES = [
@@ -35,22 +38,30 @@ MELODIES = [
     "C4---",
     "-" * 20,
     *(random_melody(steps) for steps in (16, 32, 33, 64, 200)),
+    "3/4:C4-----------D4-E4-F4-G4-A4-B4-",
+    *(
+        random_melody(6 * time.bar, time)
+        for time in (Time(3), Time(6, 8), Time(2), Time(9, 8), Time(3, 8), Time(5))
+    ),
+    *(random_melody(3 * time.bar, time) for time in (Time(grid=12), Time(6, 8, 12), Time(grid=6))),
 ]
 
 
 def expected(text: str) -> list[tuple[int, int, int]]:
-    """(onset, length, MIDI pitch) of each note, in steps; read from the text alone."""
+    """(onset, length, MIDI pitch) of each note, in ticks; read from the text alone."""
     notes: list[list[int]] = []
     sounding = False
-    for at, token in enumerate(re.findall(r"-|\.|[A-G]#?\d", text)):
+    header, _, body = text.rpartition(":")
+    step = TICKS // int(header.partition("@")[2] or 4)
+    for at, token in enumerate(re.findall(r"-|\.|[A-G]#?\d", body)):
         if token == "-":
             if sounding:
-                notes[-1][1] += 1
+                notes[-1][1] += step
         elif token == ".":
             sounding = False
         else:
             pitch = 12 * (int(token[-1]) + 1) + SEMITONES[token[0]] + ("#" in token)
-            notes.append([at, 1, pitch])
+            notes.append([at * step, step, pitch])
             sounding = True
     return [(a, b, c) for a, b, c in notes]
 
@@ -59,7 +70,7 @@ def expected(text: str) -> list[tuple[int, int, int]]:
 def test_partitura_reads_the_melody_back(text: str):
     partitura = pytest.importorskip("partitura")
     (part,) = partitura.load_musicxml(io.BytesIO(musicxml(text).encode())).parts
-    assert part.quarter_durations()[:, 1].tolist() == [4]
+    assert part.quarter_durations()[:, 1].tolist() == [TICKS]
     found = [(note.start.t, note.duration_tied, note.midi_pitch) for note in part.notes_tied]
     assert found == expected(text)
 
@@ -75,7 +86,7 @@ def test_verovio_reads_the_melody_back(text: str):
     assert midi.get_tempo_changes()[1].tolist() == [120]
     notes = [note for instrument in midi.instruments for note in instrument.notes]
     found = [
-        (round(8 * note.start), round(8 * (note.end - note.start)), note.pitch) for note in notes
+        (round(24 * note.start), round(24 * (note.end - note.start)), note.pitch) for note in notes
     ]
     assert found == expected(text)
 
@@ -83,6 +94,8 @@ def test_verovio_reads_the_melody_back(text: str):
 @pytest.mark.parametrize("text", MELODIES)
 def test_printed_values_fill_each_bar(text: str):
     score = ElementTree.fromstring(musicxml(text))
+    count, unit = (int(score.findtext(f".//{name}", "")) for name in ("beats", "beat-type"))
+    bar = TICKS * 4 * count // unit
     for measure in score.iter("measure"):
         total = 0
         for note in measure.iter("note"):
@@ -90,11 +103,13 @@ def test_printed_values_fill_each_bar(text: str):
             kind, dots = note.findtext("type"), len(note.findall("dot"))
             if kind is None:
                 rest = note.find("rest")
-                assert rest is not None and rest.get("measure") == "yes" and length == 16
+                assert rest is not None and rest.get("measure") == "yes" and length == bar
             else:
-                assert QUARTERS[kind] * (2 - 0.5**dots) * 4 == length
+                third = note.findtext("time-modification/actual-notes") == "3"
+                value = QUARTERS[kind] * (2 - 0.5**dots) * (2 / 3 if third else 1)
+                assert value * TICKS == pytest.approx(length)
             total += length
-        assert total == 16
+        assert total == bar
         open_beams = [note.findtext("beam") for note in measure.iter("note")]
         assert open_beams.count("begin") == open_beams.count("end")
 
@@ -135,7 +150,62 @@ def test_printed_accidentals_alone_tell_the_pitches(text: str):
     ],
 )
 def test_values_keep_the_beats_visible(text: str, values: list[tuple[int, int]]):
-    assert [(value.start, value.steps) for value in note_values(text)] == values
+    found = note_values(read(text), PLAIN)
+    assert [(value.start // 3, value.ticks / 3) for value in found] == values
+
+
+@pytest.mark.parametrize(
+    ("text", "ticks"),
+    [
+        # of 6/8, beats are dotted quarters; of 3/4, plain ones
+        ("6/8:C4-----D4-E4-F4-", [18, 6, 6, 6]),
+        ("6/8:C4---D4-------", [12, 6, 18]),
+        ("3/4:C4-----------", [36]),
+        ("3/4:C4----D4------", [12, 3, 9, 12]),
+        ("4/4@12:C4---D4---E4---" + "F4" + "-" * 35, [4, 4, 4, 36]),
+    ],
+)
+def test_values_of_other_times(text: str, ticks: list[int]):
+    assert [value.ticks for value in note_values(read(text), PLAIN)] == ticks
+
+
+def test_a_triplet_has_a_bracket():
+    score = ElementTree.fromstring(musicxml("4/4@12:C4---D4---E4---" + "F4" + "-" * 35))
+    notes = list(score.iter("note"))
+    assert [note.findtext("type") for note in notes[:3]] == ["eighth"] * 3
+    brackets = [[t.get("type") for t in note.iter("tuplet")] for note in notes]
+    assert brackets == [["start"], [], ["stop"], []]
+
+
+@pytest.mark.parametrize(
+    ("key", "fifths", "names"),
+    [
+        ("C", 0, "C4 F♯4 B4 E♭4"),
+        ("D", 2, "D4 G♯4 C♯5 F4"),
+        ("Bb", -2, "B♭3 E4 A4 D♭4"),
+        ("F#m", 3, "A3 D♯4 G♯4 C4"),
+        ("Eb", -3, "E♭4 A4 D5 G♭4"),
+    ],
+)
+def test_a_key_moves_names_and_pitches(key: str, fifths: int, names: str):
+    style, melody = Style(key), read("C4---F#4---B4---D#4---")
+    assert style.fifths == fifths
+    pitches = [pitch for _, pitch, _ in melody.notes]
+    found = note_names(pitches, style.fifths)
+    assert " ".join(map(str, found)) == names
+    assert [name.semitones for name in found] == [pitch + style.shift for pitch in pitches]
+
+
+@pytest.mark.parametrize("key", ["C", "D", "Bb", "F#m", "Eb", "C#", "Cb", "Gm"])
+def test_partitura_reads_every_key_back(key: str):
+    partitura = pytest.importorskip("partitura")
+    text = MELODIES[4]
+    style = Style(key)
+    (part,) = partitura.load_musicxml(io.BytesIO(musicxml(text, style).encode())).parts
+    assert part.key_signatures[0].fifths == style.fifths if hasattr(part, "key_signatures") else 1
+    assert [note.midi_pitch for note in part.notes_tied] == [
+        pitch + style.shift for _, _, pitch in expected(text)
+    ]
 
 
 def test_beams_join_the_short_notes_of_a_beat():
@@ -170,7 +240,7 @@ def test_beams_join_the_short_notes_of_a_beat():
     ],
 )
 def test_notes_are_spelled_as_in_a_chromatic_scale(text: str, names: str):
-    assert " ".join(map(str, note_names(notes_of(text)[0]))) == names
+    assert " ".join(map(str, note_names([p for _, p, _ in read(text).notes]))) == names
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,15 @@ from sequence_tutor.rewards.melodies.domain import MelodyDomain
 from sequence_tutor.rewards.melodies.piano_roll import FOREIGN, NOTE, write_piano_roll
 from sequence_tutor.rewards.melodies.rendering import render, write_midi, write_wav
 from sequence_tutor.rewards.melodies.spelling import TEXTS, parse, spell, tokens_of
+from sequence_tutor.rewards.melodies.style import Style
 
 MELODY = "-C4---D4-.-F#4-------A4"  # 18 steps
 
 
 def test_parse_and_spell_are_inverse():
-    tokens = parse(MELODY)
-    assert tokens is not None and tokens.dtype == np.int64
+    melody = parse(MELODY)
+    assert melody is not None and melody.tokens.dtype == np.int64
+    tokens = melody.tokens
     assert tokens.tolist() == [0, 14, 0, 0, 0, 16, 0, 1, 0, 20, 0, 0, 0, 0, 0, 0, 0, 23]
     assert spell(tokens) == MELODY and "".join(tokens_of(MELODY)) == MELODY
     assert len(tokens_of(MELODY)) == 18 and len(TEXTS) == len(set(TEXTS)) == 38
@@ -43,7 +45,7 @@ def test_empty_text_is_no_melody():
 
 
 def test_midi_has_the_notes_of_a_melody(tmp_path: Path):
-    write_midi(MELODY, tmp_path / "a.mid", program=73)
+    write_midi(MELODY, tmp_path / "a.mid", style=Style(instrument=73))
     midi = pretty_midi.PrettyMIDI(str(tmp_path / "a.mid"))
     assert midi.get_tempo_changes()[1].tolist() == [120]
     (instrument,) = midi.instruments
@@ -107,7 +109,7 @@ def test_fluidsynth_plays_the_soundfont(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "fluidsynth", sys)  # stands for it
     monkeypatch.setattr(pretty_midi.PrettyMIDI, "fluidsynth", play)
     font = tmp_path / "a.sf2"
-    write_wav(MELODY, tmp_path / "a.wav", "fluidsynth", soundfont=font, program=40)
+    write_wav(MELODY, tmp_path / "a.wav", "fluidsynth", soundfont=font, style=Style(instrument=40))
     assert asked["synthesizer"] == str(font) and asked["program"] == 40
     samples, rate = sound(tmp_path / "a.wav")
     assert len(samples) == round((18 / 8 + 1) * rate) and samples.min() > 0.9

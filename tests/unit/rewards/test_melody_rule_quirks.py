@@ -164,15 +164,18 @@ def test_silence_is_not_a_held_note() -> None:
     assert corrected == [0, 1.5, 0.75, 0, 0, 0.35, 0.375]
 
 
-def test_a_leap_back_resolves_at_once() -> None:
-    assert paid("leaps", [C4, C5, C4, D4]) == ([0] * 4, [0, 0, 5, 0])
-    # but a trill of leaps gains nothing
-    assert paid("leaps", [C4, C5, C4, C5, C4]) == ([0] * 5, [0, 0, 5, -5, 5])
-    slow = [C4, C5, C4] + [HOLD] * 7 + [C5]
-    assert paid("leaps", slow)[1] == [0, 0, 5] + [0] * 8
+def test_a_leap_back_must_be_answered() -> None:
+    # the paper pays a late leap back at once, ours when smaller intervals answer it
     late_leap = [C4, C5] + [HOLD] * 7 + [C4]
-    assert paid("leaps", late_leap) == ([0] * 9 + [5],) * 2
+    assert paid("leaps", late_leap) == ([0] * 9 + [5], [0] * 10)
     assert paid("leaps", late_leap[:2] + late_leap[3:])[0] == [0] * 9  # one step less
+    answered = [C4, C5, C4, E4, G4, A4, C5]
+    assert paid("leaps", answered) == ([0] * 7, [0, 0, 0, 0, 0, 0, 10])
+    # a trill of leaps gains no more
+    assert paid("leaps", [C4, C5] * 3 + [C4, E4, G4, A4, C5])[1] == [0] * 10 + [10]
+    # a leap of more than an octave costs, also as a leap back, and is no answer
+    wide = [C4, G5, C4, G4, C5, G5]
+    assert paid("leaps", wide)[1] == [0, -5, -5, 0, 0, -5]
     # leaping on, and coming back by steps, are the same in both
     assert paid("leaps", [C4, C5, G5, E4 + 12, D4]) == ([0, 0, -5, 0, 0], [0, 0, -5, 0, 5])
     assert paid("leaps", [C4, A4, G4, E4, D4, C4]) == ([0] * 5 + [5],) * 2
@@ -183,6 +186,14 @@ def test_unique_extremes_need_notes() -> None:
     assert paid("unique_extremes", rests, 8) == ([0] * 7 + [3], [0] * 8)
     for tokens, expected in (([C4, D4, E4, HOLD], 6), ([C4, D4, D4, HOLD], 3), ([C4] * 4, 0)):
         assert paid("unique_extremes", tokens, 4) == ([0, 0, 0, expected],) * 2
+
+
+def test_extremes_are_within_a_range_and_no_last_leap() -> None:
+    # D4 C4 D4 C5: the leap at the end makes the highest note
+    assert paid("unique_extremes", [D4, C4, D4, C5], 4) == ([0, 0, 0, 6], [0, 0, 0, 3])
+    assert paid("unique_extremes", [D4, C5, C4, D4], 4) == ([0, 0, 0, 6],) * 2
+    assert paid("unique_extremes", [C4, A4, G5, A4], 4) == ([0, 0, 0, 6],) * 2
+    assert paid("unique_extremes", [C4, A4, G5 + 1, A4], 4) == ([0, 0, 0, 6], [0] * 4)
 
 
 @pytest.mark.parametrize(

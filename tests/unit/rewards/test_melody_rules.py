@@ -137,7 +137,7 @@ def preferred_intervals(c, a, n, paper):
 
 def leaps(c, a, n, paper):
     """Computes the state from the start and returns the last step's reward."""
-    direction, origin, since, paid, leapt_back = 0, 0, 0, 0, False
+    direction, origin, since, paid, owed = 0, 0, 0, 0, 0
     x = [*c, a]
     for t in range(1, len(x)):
         paid, before = 0, pitches(x[:t])
@@ -145,22 +145,24 @@ def leaps(c, a, n, paper):
             since += 1
             continue
         p = before[-1]
-        if abs(x[t] - p) >= 7:
-            way = 1 if x[t] > p else -1
-            if direction == 0:
-                direction, origin = way, p
-                paid = -5 if leapt_back and since <= 6 and not paper else 0
-                leapt_back = False
+        size, way = abs(x[t] - p), 1 if x[t] > p else -1
+        if size >= 7:
+            if size > 12 and not paper:
+                paid, direction, origin, owed = -5, way, p, 5
+            elif direction == 0:
+                direction, origin, owed = way, p, 5
             elif direction == way:
                 paid = -5
+            elif paper:
+                paid = 5 if since > 6 else 0
+                direction = 0
             else:
-                paid = 5 if since > 6 or not paper else 0
-                direction, leapt_back = 0, True
+                direction, origin, owed = way, p, 10
             since = 0
         else:
             since += 1
             if (direction == 1 and x[t] <= origin) or (direction == -1 and x[t] >= origin):
-                paid, direction = 5, 0
+                paid, direction = owed, 0
     return paid
 
 
@@ -174,7 +176,13 @@ def unique_extremes(c, a, n, paper):
         highest = numbers.count(max(numbers)) == 1
     else:
         highest = bool(notes) and notes.count(max(notes)) == 1
-    return 3 * highest + 3 * (bool(notes) and notes.count(min(notes)) == 1)
+    lowest = bool(notes) and notes.count(min(notes)) == 1
+    if not paper and notes:
+        leapt = len(notes) > 1 and abs(notes[-1] - notes[-2]) >= 7
+        within = max(notes) - min(notes) <= 19
+        highest = within and highest and not (leapt and notes[-1] == max(notes))
+        lowest = within and lowest and not (leapt and notes[-1] == min(notes))
+    return 3 * highest + 3 * lowest
 
 
 READINGS = (

@@ -35,7 +35,7 @@ def test_music_theory_pays_every_rule_at_its_step(profile: str):
     scores = score({"aggregate": "sum", "component": [rules(profile=profile)]})
     assert tuple(scores.step_raw) == tuple(scores.raw) == RULE_NAMES
     for i, melody in enumerate(MELODIES):
-        expected = rule_rewards(parse(melody), 32, profile)
+        expected = rule_rewards(parse(melody).tokens, 32, profile)
         for name in RULE_NAMES:
             np.testing.assert_allclose(scores.step_raw[name][i, :32], expected[name], atol=1e-5)
             assert np.isnan(scores.step_raw[name][i, 32])  # no action, no value
@@ -100,7 +100,7 @@ def test_melodies_of_several_lengths_and_invalid_text():
     status = [Status.OK, Status.OK, Status.INVALID, Status.OK, Status.INVALID]
     assert scores.status.tolist() == status
     assert scores.rewards[[2, 4]].tolist() == [-5, -5]
-    first = rule_rewards(parse(melodies[0]), 5)
+    first = rule_rewards(parse(melodies[0]).tokens, 5)
     assert scores.rewards[0] == pytest.approx(sum(v.sum() for v in first.values()))
 
 
