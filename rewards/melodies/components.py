@@ -39,6 +39,7 @@ class Gathered:
 
 
 Paid = list[np.ndarray] | np.ndarray
+EDGE = 1e-4  # how far outside of its band a feature still counts as inside, for rounding
 
 
 def gather(melodies: Sequence[Melody]) -> Gathered:
@@ -268,6 +269,6 @@ def human_range(
         raise ValueError("low and high need a corpus; the shipped bands are those of 5 to 95")
     bands = LIEDER_BANDS if corpus is None else bands_of(corpus, low, high)
     return [
-        {"name": name, "transform": {"type": "step", "low": bands[name][0], "high": bands[name][1]}}
-        for name in only or FEATURES
+        {"name": name, "transform": {"type": "step", "low": low - EDGE, "high": high + EDGE}}
+        for name, (low, high) in ((name, bands[name]) for name in only or FEATURES)
     ]

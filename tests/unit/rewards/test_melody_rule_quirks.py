@@ -177,7 +177,7 @@ def test_a_leap_back_must_be_answered() -> None:
     wide = [C4, G5, C4, G4, C5, G5]
     assert paid("leaps", wide)[1] == [0, -5, -5, 0, 0, -5]
     # leaping on, and coming back by steps, are the same in both
-    assert paid("leaps", [C4, C5, G5, E4 + 12, D4]) == ([0, 0, -5, 0, 0], [0, 0, -5, 0, 5])
+    assert paid("leaps", [C4, G4, D4 + 12]) == ([0, 0, -5],) * 2
     assert paid("leaps", [C4, A4, G4, E4, D4, C4]) == ([0] * 5 + [5],) * 2
 
 
