@@ -199,6 +199,9 @@ class Domain(ABC):
     """Whether sequences have a standard form, see `standardize`."""
     breeds: ClassVar[bool] = False
     """Whether `mutate` and `cross` make something."""
+    shows_plausible: ClassVar[bool] = False
+    """Whether the best that a run shows are judged by reward and likelihood, since rewards alone
+    prefer what people don't like."""
     groupings: ClassVar[Mapping[str, Grouping]] = {}
     """What `[diversity]` may count, by name; see `group`."""
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}

@@ -217,12 +217,25 @@ def sample(
         list[str] | None, typer.Option("--fragment", help="Link two SMILES: give it twice.")
     ] = None,
     start: Annotated[str | None, typer.Option(help="What every sequence begins with.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Key of rendered melodies: D, Bb, F#m; C if not given.")
+    ] = None,
+    tempo: Annotated[
+        float | None, typer.Option(help="Of rendered melodies, quarter notes a minute; 120.")
+    ] = None,
+    instrument: Annotated[
+        int | None, typer.Option(help="Of rendered melodies, General MIDI's 0 to 127; 0, a piano.")
+    ] = None,
 ) -> None:
     """Generate sequences."""
     from sequence_tutor.distributed.given_parts import sampling_encoding
     from sequence_tutor.policies.prior import load_prior
     from sequence_tutor.rewards.domains import domain_of
 
+    style = {"key": key, "tempo": tempo, "instrument": instrument}
+    style = {name: value for name, value in style.items() if value is not None}
+    if style and render is None:
+        raise ValueError(f"--{next(iter(style))} is for what --render writes")
     loaded = load_prior(prior)
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already; choose another --out")
@@ -235,7 +248,7 @@ def sample(
     sequences = loaded.sample(n or (1000 if render is None else 10), seed)
     if render is not None:
         Console(stderr=True, markup=False).print(
-            domain_of(loaded.encoding.name).render(sequences, render)
+            domain_of(loaded.encoding.name).render(sequences, render, **style)
         )
     text = "".join(f"{sequence}\n" for sequence in sequences)
     if out is not None:

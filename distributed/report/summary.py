@@ -13,6 +13,7 @@ from rich.console import Console
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.metrics.tally import Metrics
+from sequence_tutor.distributed.report.best_shown import best_shown
 from sequence_tutor.distributed.report.changes import CHANGES, print_changes
 from sequence_tutor.distributed.report.evaluation import Columns, compare, print_table
 from sequence_tutor.distributed.report.front import print_front
@@ -66,7 +67,7 @@ def summarize(
 ) -> RunSummary:
     """Draw the best and random sequences into the run's directory, and compare the policy with its
     prior in numbers that need no reward. rewards, front: from the record."""
-    best = top.sequences[:RENDERED] if top is not None else []
+    best = best_shown(top, prior, domain, metrics.temperature, RENDERED)
     shown = [
         "at random: " + domain.render(policy.sample(RENDERED, run.seed), work.path / "samples"),
         "the best: " + domain.render(best, work.path / "best"),

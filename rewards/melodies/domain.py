@@ -25,6 +25,7 @@ class MelodyDomain(Domain):
     example, cheapest = "C4-------", "stay_in_key"
     isolated = False  # plain Python
     breeds = True
+    shows_plausible = True
     groupings: ClassVar[Mapping[str, Grouping]] = {
         "incipit": Grouping("the same first two bars, in whatever key")
     }
@@ -111,9 +112,9 @@ class MelodyDomain(Domain):
         return depict(sequence)
 
     def render(self, sequences: Sequence[str], directory: Path, **style: Any) -> str:
-        """Write MIDI, WAV, MusicXML and engraved notes of each melody, and a picture of all piano
-        rolls. The sound is FluidSynth's where it is installed, else plain tones; notes are engraved
-        where verovio is installed. style: key, tempo and instrument, see `Style`."""
+        """Write MIDI, WAV, MusicXML, ABC and engraved notes of each melody, and a picture of all
+        piano rolls. The sound is FluidSynth's where it is installed, else plain tones; notes are
+        engraved where verovio is installed. style: key, tempo and instrument, see `Style`."""
         from sequence_tutor.rewards.melodies.depicting.engraving import lacks_verovio
         from sequence_tutor.rewards.melodies.rendering import render
         from sequence_tutor.rewards.melodies.sound import lacks_fluidsynth
@@ -129,7 +130,7 @@ class MelodyDomain(Domain):
         without = lacks_verovio()
         notes = "" if without else ", notes (SVG)"
         text = (
-            f"{len(melodies)} melodies are in {directory}: MIDI, MusicXML{notes}, piano rolls and "
-            f"WAV ({sound})"
+            f"{len(melodies)} melodies are in {directory}: MIDI, MusicXML, ABC{notes}, "
+            f"piano rolls and WAV ({sound})"
         )
         return f"{text}; {without}" if without else text

@@ -1,10 +1,11 @@
-"""Melodies as files to hear and see: MIDI, WAV, MusicXML, notes and piano rolls."""
+"""Melodies as files to hear and see: MIDI, WAV, MusicXML, ABC, notes and piano rolls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from sequence_tutor.rewards.melodies.depicting.abc import abc
 from sequence_tutor.rewards.melodies.depicting.engraving import engrave, lacks_verovio
 from sequence_tutor.rewards.melodies.depicting.musicxml import musicxml
 from sequence_tutor.rewards.melodies.piano_roll import write_piano_roll
@@ -15,8 +16,8 @@ from sequence_tutor.rewards.melodies.style import PLAIN, Style
 def render(
     melodies: Sequence[str], directory: Path, synthesizer: str = "sine", style: Style = PLAIN
 ) -> list[Path]:
-    """Write melody-01.mid, .wav and .musicxml, ... in the order given, and piano_rolls.png of all;
-    where verovio is installed, also melody-01.svg, ... with the notes.
+    """Write melody-01.mid, .wav, .musicxml and .abc, ... in the order given, and piano_rolls.png of
+    all; where verovio is installed, also melody-01.svg, ... with the notes.
 
     Makes the directory where it's missing. Raises ValueError for text that isn't a melody.
     """
@@ -35,6 +36,7 @@ def render(
         write_wav(text, place(name, "wav"), synthesizer, style=style)
         score = musicxml(text, style)
         place(name, "musicxml").write_text(score, encoding="utf-8")
+        place(name, "abc").write_text(abc(text, style, name), encoding="utf-8")
         if engraved:
             place(name, "svg").write_text(engrave(score), encoding="utf-8")
     if melodies:

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
 import pretty_midi
 import pytest
 
+from sequence_tutor.rewards.melodies.depicting.abc import abc
 from sequence_tutor.rewards.melodies.depicting.engraving import engrave
 from sequence_tutor.rewards.melodies.depicting.musicxml import musicxml
 from sequence_tutor.rewards.melodies.depicting.note_names import note_names
@@ -276,6 +280,40 @@ def test_engraved_notes_stand_alone():
     colors = {e.get(name) for e in root.iter() for name in ("fill", "stroke")}
     assert colors <= {"currentColor", "none", None}
     assert len(svg) < 12_000
+
+
+READ_ABC = """
+import json, sys, verovio
+toolkit = verovio.toolkit()
+toolkit.setInputFrom("abc")
+files = json.load(sys.stdin)
+json.dump([toolkit.loadData(file) and toolkit.renderToMIDI() for file in files], sys.stdout)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Tempo, Key or Time signature change events")
+@pytest.mark.parametrize("key", ["C", "Bb", "F#m", "E"])
+def test_verovio_reads_abc_back(key: str):
+    """In a process for each key: after a tune in another key verovio reads C as that key."""
+    pytest.importorskip("verovio")
+    style = Style(key)
+    files = json.dumps([abc(text, style) for text in MELODIES])
+    run = [sys.executable, "-c", READ_ABC]
+    done = subprocess.run(run, input=files, capture_output=True, text=True, check=True)
+    for text, file in zip(MELODIES, json.loads(done.stdout), strict=True):
+        midi = pretty_midi.PrettyMIDI(io.BytesIO(base64.b64decode(file)))
+        notes = [note for instrument in midi.instruments for note in instrument.notes]
+        found = [[round(24 * note.start), note.pitch] for note in notes]
+        wanted = [[start, pitch + style.shift] for start, _, pitch in expected(text)]
+        if "@" in text:  # verovio doesn't read lengths that are thirds
+            found, wanted = ([pitch for _, pitch in one] for one in (found, wanted))
+        assert found == wanted, text
+
+
+def test_abc_is_legible():
+    assert abc("C4---D4-E4-F#4-------" + "C3---B5---.-------", Style("C"), "A tune") == (
+        "X:1\nT:A tune\nM:4/4\nL:1/16\nQ:1/4=120\nK:C\nC4 D2E2 ^F8 | C,4 b4 z8 |]\n"
+    )
 
 
 def test_what_is_no_musicxml_raises():

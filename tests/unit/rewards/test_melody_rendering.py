@@ -10,6 +10,7 @@ import pretty_midi
 import pytest
 from PIL import Image
 
+from sequence_tutor.rewards.melodies.depicting.abc import abc
 from sequence_tutor.rewards.melodies.depicting.musicxml import musicxml
 from sequence_tutor.rewards.melodies.domain import MelodyDomain
 from sequence_tutor.rewards.melodies.piano_roll import FOREIGN, NOTE, write_piano_roll
@@ -168,17 +169,20 @@ def test_render_writes_all_kinds_of_files(tmp_path: Path):
         "melody-01.mid",
         "melody-01.wav",
         "melody-01.musicxml",
+        "melody-01.abc",
         "melody-01.svg",
         "melody-02.mid",
         "melody-02.wav",
         "melody-02.musicxml",
+        "melody-02.abc",
         "melody-02.svg",
         "piano_rolls.png",
     ]
     assert sorted(paths) == sorted(folder.iterdir())
     assert render([], tmp_path / "none") == [] and not list((tmp_path / "none").iterdir())
     assert paths[2].read_text(encoding="utf-8") == musicxml(MELODY)
-    assert ElementTree.parse(paths[3]).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    assert paths[3].read_text(encoding="utf-8") == abc(MELODY, title="melody-01")
+    assert ElementTree.parse(paths[4]).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_the_domain_says_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -186,12 +190,42 @@ def test_the_domain_says_what_it_wrote(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "fluidsynth", None)
     said = MelodyDomain().render([MELODY, "no melody"], tmp_path / "all")
     assert said.startswith(
-        f"1 melodies are in {tmp_path / 'all'}: MIDI, MusicXML, notes (SVG), piano rolls and WAV "
-        "(plain tones, since FluidSynth is missing"
+        f"1 melodies are in {tmp_path / 'all'}: MIDI, MusicXML, ABC, notes (SVG), piano rolls and "
+        "WAV (plain tones, since FluidSynth is missing"
     )
     monkeypatch.setitem(sys.modules, "verovio", None)
     said = MelodyDomain().render([MELODY], tmp_path / "some")
-    assert "MIDI, MusicXML, piano rolls and WAV (" in said
+    assert "MIDI, MusicXML, ABC, piano rolls and WAV (" in said
     assert said.endswith("; engraved notes need verovio: pip install 'sequence-tutor[notes]'")
     kinds = sorted(path.suffix for path in (tmp_path / "some").iterdir())
-    assert kinds == [".mid", ".musicxml", ".png", ".wav"]
+    assert kinds == [".abc", ".mid", ".musicxml", ".png", ".wav"]
+
+
+def test_midi_has_key_metre_and_tempo(tmp_path: Path):
+    write_midi("3/4:C4---E4-----G4-----", tmp_path / "a.mid", Style("Bb", 90, 40))
+    midi = pretty_midi.PrettyMIDI(str(tmp_path / "a.mid"))
+    (metre,), (key,) = midi.time_signature_changes, midi.key_signature_changes
+    assert (metre.numerator, metre.denominator) == (3, 4) and key.key_number == 10
+    assert midi.get_tempo_changes()[1] == pytest.approx([90], abs=0.01)
+    (instrument,) = midi.instruments
+    notes = [(n.pitch, n.velocity) for n in instrument.notes]
+    assert notes == [(58, 100), (62, 90), (65, 80)] and instrument.program == 40
+    write_midi("C4---", tmp_path / "b.mid", Style("F#m"))
+    (key,) = pretty_midi.PrettyMIDI(str(tmp_path / "b.mid")).key_signature_changes
+    assert key.key_number == 12 + 6
+
+
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ({"key": "H"}, "'H' is not a key"),
+        ({"key": "G#"}, "'G#' is not a key"),
+        ({"tempo": 5}, "the tempo must be 20 to 300"),
+        ({"instrument": 128}, "the instrument must be 0 to 127"),
+        ({"colour": "red"}, "melodies have no colour"),
+    ],
+)
+def test_what_no_style_can_be(style: dict, message: str, tmp_path: Path):
+    with pytest.raises(ValueError, match=message):
+        MelodyDomain().render([MELODY], tmp_path, **style)
+    assert not list(tmp_path.iterdir())
