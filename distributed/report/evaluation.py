@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.report.wide_table import print_wide
 from sequence_tutor.policies.encodings.base import FOLDER, Encoding
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.storage import Location
@@ -105,10 +106,7 @@ def print_table(columns: Columns, console: Console, title: str | None = None) ->
     for row in dict.fromkeys(key for numbers in columns.values() for key in numbers):
         cells = [_cell(c[row]) if row in c else "" for c in columns.values()]
         table.add_row(row.replace("_", " "), *cells)
-    if not console.is_terminal:  # a file may be wider
-        width = max(console.width, 40 + 16 * len(columns))
-        console = Console(file=console.file, width=width, quiet=console.quiet)
-    console.print(table)
+    print_wide(table, console, 40 + 16 * len(columns))
 
 
 def _cell(value: float) -> str:
