@@ -31,6 +31,7 @@ from sequence_tutor.distributed.commands.staged import STOPPED, staged_rounds
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
 from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.metrics.display import Display, Progress
+from sequence_tutor.distributed.metrics.trackers import Trackers
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
@@ -49,6 +50,7 @@ from sequence_tutor.distributed.report.summary import (
 from sequence_tutor.distributed.run_directory import checkpoint
 from sequence_tutor.distributed.run_directory.attempt_log import AttemptLog, attempt_log
 from sequence_tutor.distributed.run_directory.fork import Origin
+from sequence_tutor.distributed.run_directory.resume import flat_config
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
@@ -144,6 +146,8 @@ def _rounds(
         begins = beginning(run, out, prior, options)
         stop = stack.enter_context(StopRequest())
         work = stack.enter_context(WorkingCopy(out, console))
+        tracked = Trackers(run.tracking, flat_config(run), out, options.resume, console)
+        stack.enter_context(tracked)
         if options.resume:
             log.begin(out)  # before a cluster is waited for
         engine.enter(run, console, stop)
@@ -152,6 +156,7 @@ def _rounds(
         out.make()
         log.begin(out)
         (out / "config.toml").write(to_toml(run))
+        tracked.save_ids()
         if begins.origin is not None:
             begins.origin.write(out)
             _say_origin(begins, console)
@@ -169,7 +174,7 @@ def _rounds(
                 added = training.replay.add(rows).added
                 training.replay.share()
                 console.print(f"warm start: {added} of {len(rows)} sequences are new to the replay")
-            yield from _train(training, run, work, console, stop, log)
+            yield from _train(training, run, work, tracked, console, stop, log)
             metrics = training.last_metrics
             unlearned = why_nothing_was_learned(run, training.tally, training.trainable_rows)
             policies = training.policies()
@@ -249,6 +254,7 @@ def _train(
     training: Any,
     run: RunConfig,
     work: WorkingCopy,
+    tracked: Trackers,
     console: Console,
     stop: StopRequest,
     log: AttemptLog,
@@ -276,6 +282,7 @@ def _train(
         last_scores = "put the last scores on record"
         retry_storage(lambda: training.drain(patience_s(run.reward)), last_scores, console)
         writer.write(training.last_metrics)
+        tracked.write(training.last_metrics, last=True)
         _print_warnings(training, console)
         retry_storage(save, "write a checkpoint", console)
 
@@ -299,6 +306,7 @@ def _train(
                             console, f"budget used; learning on to the replay ratio: {owed} updates"
                         )
                 writer.write(metrics)
+                tracked.write(metrics)
                 progress.show(metrics, training.best, owed)
                 _print_warnings(training, console)
                 if training.learners_are_there():
