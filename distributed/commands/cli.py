@@ -259,10 +259,13 @@ def evaluate(
         str | None,
         typer.Option(help="Of a file: smiles, selfies or melody; by default what it looks like."),
     ] = None,
-    published: Annotated[
-        bool | None,
-        typer.Option(help="Show a paper's results beside; by default not beside a file's."),
-    ] = None,
+    paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper",
+            help="Show the results of the Sequence Tutor paper beside, and what it alone counts.",
+        ),
+    ] = False,
     report_samples: Annotated[
         int,
         typer.Option(
@@ -275,7 +278,7 @@ def evaluate(
     """Describe a prior, a run's policy or a file in numbers, beside data and noise."""
     from sequence_tutor.distributed.commands.evaluate import Request, evaluate_source
 
-    request = Request(source, against, n, seed, column, encoding, published, report_samples)
+    request = Request(source, against, n, seed, column, encoding, paper, report_samples)
     evaluate_source(request, console)
 
 
