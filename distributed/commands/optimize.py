@@ -237,10 +237,11 @@ def _say_origin(begins: Beginning, console: Console) -> None:
     assert origin is not None
     if begins.networks is None:  # a resumed run has taken all of it
         return
-    print_plainly(console, f"going on from {origin.checkpoint}, after {origin.updates:,} updates")
+    saved = Location(origin.checkpoint)  # whose text has no keys of a URI
+    print_plainly(console, f"going on from {saved}, after {origin.updates:,} updates")
     if begins.rows is None:
-        text = f"{origin.run} has no score that this [reward] can use: its policy alone is taken"
-        print_plainly(console, text)
+        text = "has no score that this [reward] can use: its policy alone is taken"
+        print_plainly(console, f"{Location(origin.run)} {text}")
 
 
 def _load_or_start(training: Any, out: Location) -> None:
