@@ -15,8 +15,8 @@ One batch's journey, and where to read it:
     run_directory/, metrics/, report/ ── what a run leaves; bulk/ ── files of any size, scored
 
 Only this package knows Ray, and in it only what starts, calls or joins processes: ray_engine,
-ray_lines, ray_cluster/, algorithm, start_processes, search, synchronous, weight_board and the
-shells of the parts above. It knows neither chemistry nor music: a domain comes in through
+ray_lines, ray_cluster/, algorithm, start_processes, search, synchronous, weight_board, packing
+and the shells of the parts above. It knows neither chemistry nor music: a domain comes in through
 `sequence_tutor.policies.encodings.base.Encoding` and `sequence_tutor.rewards.base.Domain`.
 
 From Python: `optimize`, `optimize_rounds`, `score`, `load_config`, `parse_config`,

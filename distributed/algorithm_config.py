@@ -14,6 +14,7 @@ from ray.util.placement_group import get_current_placement_group
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.actor import SequenceActor
 from sequence_tutor.distributed.learning.learner import KLControlLearner, KLControlModule
+from sequence_tutor.distributed.packing import received, sent
 from sequence_tutor.distributed.ray_cluster.background_start import PendingLearnerGroup
 from sequence_tutor.distributed.ray_cluster.join import start_ray
 
@@ -21,7 +22,8 @@ from sequence_tutor.distributed.ray_cluster.join import start_ray
 class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
     """RLlib's settings of a run: `SequenceTutorConfig().tutor(run, directory)`.
 
-    Our own settings are all in `run`; RLlib's are derived from it.
+    Our own settings are all in `run`; RLlib's are derived from it. A built algorithm has them in
+    `packed_run` instead, `sent`, since actors and learners get the config.
     """
 
     def __init__(self, algo_class: type | None = None) -> None:
@@ -31,6 +33,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
             algo_class = SequenceTutor
         super().__init__(algo_class=algo_class)
         self.run: RunConfig | None = None
+        self.packed_run = b""
         self.run_id = ""
         self.directory: str | None = None
         self.env_runner_cls = SequenceActor
@@ -77,6 +80,12 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         self._dont_auto_sync_env_runner_states = True
         return self
 
+    def whole_run(self) -> RunConfig:
+        """Our own settings, in any process."""
+        run: RunConfig | None = received(self.packed_run) if self.packed_run else self.run
+        assert run is not None
+        return run
+
     def build_algo(self, *args: Any, **kwargs: Any) -> Any:
         """Build the algorithm; starts or joins Ray first, unless Ray runs already."""
         if self.run is not None:
@@ -97,5 +106,5 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
         """The module with the networks; it fetches the prior from the run's board."""
         return RLModuleSpec(
             module_class=KLControlModule,
-            model_config={"run": self.run, "run_id": self.run_id},
+            model_config={"run": self.packed_run or sent(self.run), "run_id": self.run_id},
         )

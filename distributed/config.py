@@ -125,6 +125,15 @@ class CheckpointConfig(Section):
     """Number of checkpoints that stay, the newest."""
 
 
+class TrackingConfig(Section):
+    """Where the metrics go, beside metrics.jsonl, TensorBoard and Prometheus."""
+
+    mlflow: str | None = None
+    """MLflow's tracking URI, such as sqlite:///mlflow.db or http://server:5000."""
+    wandb: str | None = None
+    """Project of Weights & Biases: PROJECT or ENTITY/PROJECT."""
+
+
 class KindConfig(Section):
     """The table named after the kind of sequences (KIND), such as `[molecules]`."""
 
@@ -172,6 +181,8 @@ class RunConfig(Section):
     """See StopConfig."""
     checkpoint: CheckpointConfig = CheckpointConfig()
     """See CheckpointConfig."""
+    tracking: TrackingConfig = TrackingConfig()
+    """See TrackingConfig."""
     stage: tuple[StageConfig, ...] = ()
     """See StageConfig; without any the run is one stage."""
 

@@ -22,12 +22,12 @@ from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.proposer_process import ProposerProcess
 from sequence_tutor.distributed.generating.shares import BatchSizes, batch_sizes
+from sequence_tutor.distributed.packing import packed, sent
 from sequence_tutor.distributed.population import is_policy
 from sequence_tutor.distributed.replay.client import ReplayClient
 from sequence_tutor.distributed.scoring.fleet import check_start
 from sequence_tutor.distributed.screening.process import ScreenProcess
 from sequence_tutor.distributed.types import POLICY, ActorReport, Generated, ScreenReport
-from sequence_tutor.distributed.weight_board import packed
 from sequence_tutor.policies.encodings.base import Encoding
 
 # A batch of episodes: the reference to it, and its rows.
@@ -60,9 +60,10 @@ class Search:
     ) -> None:
         self._run, self._replay, self.lost = run, replay, 0
         here, handles = os.getcwd(), packed(shards)
+        whole = sent(run) if run.searches else b""
         self._proposers = {
             (name, worker): _actor(ProposerProcess, config.resources).remote(
-                run, name, worker, handles, encoding, here
+                whole, name, worker, handles, encoding, here
             )
             for name, config in run.proposers.all.items()
             for worker in range(1, config.processes + 1)
@@ -71,7 +72,7 @@ class Search:
         if run.mode == "synchronous":
             screens = min(screens, 1)
         self._screens = [
-            _actor(ScreenProcess, run.screen.resources).remote(run, worker, handles, run_id, here)
+            _actor(ScreenProcess, run.screen.resources).remote(whole, worker, handles, run_id, here)
             for worker in range(1, screens + 1)
             if run.screen is not None
         ]

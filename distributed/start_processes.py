@@ -11,6 +11,7 @@ from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.packing import packed, sent
 from sequence_tutor.distributed.population import joined
 from sequence_tutor.distributed.ray_cluster.join import shard_cpus
 from sequence_tutor.distributed.replay.ray_shards import create_shards
@@ -18,7 +19,7 @@ from sequence_tutor.distributed.replay.shard_settings import shard_settings
 from sequence_tutor.distributed.scoring.attachments import AttachmentStore
 from sequence_tutor.distributed.scoring.fleet import MAX_TASKS, ScorerFleet
 from sequence_tutor.distributed.scoring.process import ScorerProcess
-from sequence_tutor.distributed.weight_board import WeightBoard, board_name, packed, prior_parts
+from sequence_tutor.distributed.weight_board import WeightBoard, board_name, prior_parts
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.place import Turn
@@ -95,9 +96,9 @@ def start_scorers(
         # outside any placement group: the bundles of a Tune trial have no CPUs for scorers
         scheduling_strategy="SPREAD",
     )
-    here, handles = os.getcwd(), packed(shards)
+    here, whole, handles = os.getcwd(), sent(run), packed(shards)
 
     def start(number: int) -> ActorHandle:
-        return actor.remote(run, handles, here, files, encoding, Turn(number, most), earlier)
+        return actor.remote(whole, handles, here, files, encoding, Turn(number, most), earlier)
 
     return ScorerFleet(start, least, most, handed, run.scorers.idle_s)

@@ -12,6 +12,7 @@ from typing import Any
 
 import ray
 
+from sequence_tutor.distributed.packing import unpacked
 from sequence_tutor.distributed.types import Weights
 
 
@@ -51,18 +52,6 @@ class WeightBoard:
         if self._weights is None or have >= self._version:
             return self._version, []
         return self._version, [self._weights]
-
-
-def packed(references: Any) -> bytes:
-    """Object references or actor handles as bytes, for an actor that Ray may restart. Ray prints an
-    error about each such actor that has them as plain arguments, as they could get lost; the driver
-    keeps what they refer to."""
-    return ray.cloudpickle.dumps(references)  # type: ignore[no-any-return]
-
-
-def unpacked(references: bytes) -> Any:
-    """The inverse of `packed`."""
-    return ray.cloudpickle.loads(references)
 
 
 def board_name(run_id: str) -> str:

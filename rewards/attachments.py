@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 # Names in an output directory that other files have.
-TAKEN = frozenset({"best", "checkpoints", "policy", "samples", "scores", "tensorboard"})
+TAKEN = frozenset({"best", "checkpoints", "logs", "policy", "samples", "scores", "tensorboard"})
 # Place of a judge that is given several sequences at once.
 SEVERAL = -1
 

@@ -206,6 +206,8 @@ class Domain(ABC):
     """What `[diversity]` may count, by name; see `group`."""
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     """Published results by the name of their column, under the keys of `metrics`."""
+    of_papers: ClassVar[frozenset[str]] = frozenset()
+    """Keys of `metrics` that are shown beside published results alone."""
 
     def features_apart(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """The features that tell two things apart, each once and in a fixed order; None where they

@@ -6,6 +6,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
 from sequence_tutor.distributed.generating.genetic import GENETIC
 from sequence_tutor.distributed.generating.proposers import check_proposers
+from sequence_tutor.distributed.metrics.trackers import check_trackers
 from sequence_tutor.distributed.replay.worth.worth import worth_of
 from sequence_tutor.distributed.run_directory.resume import check_directory
 from sequence_tutor.distributed.run_directory.starting_prior import check_prior
@@ -23,6 +24,7 @@ def check_config(run: RunConfig) -> None:
         )
     check_prior(run)
     check_proposers(run)
+    check_trackers(run.tracking)
     worth_of(run)
     call_order(run.reward, run.domain.name)
 

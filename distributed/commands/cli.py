@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from contextlib import nullcontext
 from datetime import datetime
@@ -24,7 +25,7 @@ from sequence_tutor.distributed.stop_signal import RunError
 from sequence_tutor.policies.files.storage import Location
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-console = Console(markup=False)  # without markup, so that a [ in a name is printed as it is
+console = Console(markup=False, emoji=False)  # a [ or :o: in a name is printed as it is
 
 PriorArgument = Annotated[
     str, typer.Argument(help="A shipped prior, a prior's directory or a run; a path or URI.")
@@ -124,10 +125,10 @@ def optimize(
 ) -> None:
     """Tune a policy on a reward, starting from a prior."""
     from sequence_tutor.distributed.commands.optimize import Options
+    from sequence_tutor.distributed.commands.plain_print import print_plainly
     from sequence_tutor.distributed.commands.report import kept_report
     from sequence_tutor.distributed.commands.retries import optimize_with_retries
     from sequence_tutor.distributed.config_file import load_config
-    from sequence_tutor.distributed.report.summary import print_summary
     from sequence_tutor.distributed.run_directory.fork import find_origin
     from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 
@@ -156,8 +157,9 @@ def optimize(
         return command(run, directory, console, options)
     console.print(f"running {config} into {directory}; Ctrl-C stops cleanly")
     with kept_report(directory, console) if report else nullcontext():
-        summary = optimize_with_retries(run, directory, console, options, retries)
-        print_summary(summary, directory, console)
+        optimize_with_retries(run, directory, console, options, retries)
+    if not report:
+        print_plainly(console, f"look at it: sequence-tutor report {shlex.quote(str(directory))}")
 
 
 @app.command()
@@ -247,7 +249,7 @@ def sample(
     loaded.encoding = sampling_encoding(loaded, {k: v for k, v in given.items() if v is not None})
     sequences = loaded.sample(n or (1000 if render is None else 10), seed)
     if render is not None:
-        Console(stderr=True, markup=False).print(
+        Console(stderr=True, markup=False, emoji=False).print(
             domain_of(loaded.encoding.name).render(sequences, render, **style)
         )
     text = "".join(f"{sequence}\n" for sequence in sequences)
@@ -270,10 +272,13 @@ def evaluate(
         str | None,
         typer.Option(help="Of a file: smiles, selfies or melody; by default what it looks like."),
     ] = None,
-    published: Annotated[
-        bool | None,
-        typer.Option(help="Show a paper's results beside; by default not beside a file's."),
-    ] = None,
+    paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper",
+            help="Show the results of the Sequence Tutor paper beside, and what it alone counts.",
+        ),
+    ] = False,
     report_samples: Annotated[
         int,
         typer.Option(
@@ -286,7 +291,7 @@ def evaluate(
     """Describe a prior, a run's policy or a file in numbers, beside data and noise."""
     from sequence_tutor.distributed.commands.evaluate import Request, evaluate_source
 
-    request = Request(source, against, n, seed, column, encoding, published, report_samples)
+    request = Request(source, against, n, seed, column, encoding, paper, report_samples)
     evaluate_source(request, console)
 
 
@@ -341,10 +346,14 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if type(error).__module__.startswith("ray."):  # a failure in a Ray actor, not in the input
             raise
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True, emoji=False).print(
+            f"error: {error}", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(2)
     except RunError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True, emoji=False).print(
+            f"error: {error}", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from sequence_tutor.policies.pretrain_settings import TRANSFER, PretrainSettings
 
 DEFAULT = PretrainSettings()
-console = Console(markup=False)  # without markup, so that a [ in a name is printed as it is
+console = Console(markup=False, emoji=False)  # a [ or :o: in a name is printed as it is
 
 ColumnOption = Annotated[
     str | None, typer.Option(help="Column of the sequences in a table, or field of an SD file.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-console = Console(markup=False)  # without markup, so that a [ in a name is printed as it is
+console = Console(markup=False, emoji=False)  # a [ or :o: in a name is printed as it is
 
 
 def show(

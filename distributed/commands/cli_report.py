@@ -13,7 +13,7 @@ AgainstOption = Annotated[
     str | None,
     typer.Option(help="File of sequences to compare with, if not what the prior brings."),
 ]
-console = Console(markup=False)
+console = Console(markup=False, emoji=False)
 
 
 def report(

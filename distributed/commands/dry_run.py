@@ -57,7 +57,7 @@ def dry_run(run: RunConfig, where: Where, console: Console, options: Options) ->
         if run.stage:
             print_plainly(console, f"stage {number} of {len(runs)}, into {STAGE.format(number)}/:")
         if number == 1 and origin is not None:
-            taken = f"{origin.checkpoint}, after {origin.updates:,} updates"
+            taken = f"{Location(origin.checkpoint)}, after {origin.updates:,} updates"
             print_plainly(console, f"  {'from':<11} {taken}")
         for name, text in _lines(one, prior, options, here):
             print_plainly(console, f"  {name:<11} {text}")

@@ -45,8 +45,8 @@ class Request:
     """Column of the sequences in the files."""
     encoding: str | None = None
     """Encoding of a file; None to guess it from the file."""
-    published: bool | None = None
-    """Whether to show a paper's results as well; None: yes, except for a file."""
+    paper: bool = False
+    """Whether to show the results of the Sequence Tutor paper, and what it alone counts."""
     report_samples: int = 0
     """Number of sequences to score, each of a run's prior and policy."""
 
@@ -81,9 +81,9 @@ def evaluate_source(request: Request, console: Console) -> None:
             columns["data"] = describe(spread(data, request.n), domain, training=training)
     else:
         columns |= compare(domain, prior, policy, None, data, training, request.n, request.seed)
-    if request.published or (request.published is None and prior is not None):
+    if request.paper:
         columns |= domain.published
-    print_table(columns, console)
+    print_table(columns, console, hidden=() if request.paper else domain.of_papers)
     if prior is not None and policy is not None:
         samples, seed = request.report_samples, request.seed
         print_rewards(evaluated_rewards(place, prior, policy, samples, seed, console), console)

@@ -1,11 +1,11 @@
 """One run from its config to a finished run directory, on Ray or in this process.
 
 RUN/  config.toml  metrics.jsonl  tensorboard/  scores/  checkpoints/  policy/
-      top.csv  best/  samples/
+      top.csv  best/  samples/  logs/
       and, with aggregate = "pareto", pareto.csv, and, with generate.near, changes.csv
 
-With stages, each is such a directory, RUN/stage-1/ and so on, and RUN has the policy and top.csv of
-the last, or of the one that was stopped.
+With stages, each is such a directory, RUN/stage-1/ and so on, and RUN has the logs of all, and the
+policy and top.csv of the last, or of the one that was stopped.
 
 Every mistake in the config or the files raises before a cluster is started. A run that fails leaves
 its scores on record, and `--resume` continues it.
@@ -31,6 +31,7 @@ from sequence_tutor.distributed.commands.staged import STOPPED, staged_rounds
 from sequence_tutor.distributed.config import CheckpointConfig, RunConfig
 from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.metrics.display import Display, Progress
+from sequence_tutor.distributed.metrics.trackers import Trackers
 from sequence_tutor.distributed.ray_cluster.background_start import import_in_background
 from sequence_tutor.distributed.replay.record.retried import forgiven, retry
 from sequence_tutor.distributed.replay.record.store import PartStore, RecordError, record_of
@@ -42,11 +43,14 @@ from sequence_tutor.distributed.report.summary import (
     FRONT,
     TOP_ROWS,
     RunSummary,
+    print_summary,
     summarize,
     write_top,
 )
 from sequence_tutor.distributed.run_directory import checkpoint
+from sequence_tutor.distributed.run_directory.attempt_log import AttemptLog, attempt_log
 from sequence_tutor.distributed.run_directory.fork import Origin
+from sequence_tutor.distributed.run_directory.resume import flat_config
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.run_directory.storage_retry import FailureReporter, retry_storage
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
@@ -91,14 +95,16 @@ class Options:
 def optimize(
     run: RunConfig, where: Where, console: Console, options: Options | None = None
 ) -> RunSummary:
-    """Run `optimize_rounds` to its end and return the summary."""
-    rounds = optimize_rounds(run, where, console, options)
-    while True:
-        try:
-            next(rounds)
-        except StopIteration as end:
-            summary: RunSummary = end.value
-            return summary
+    """Run `optimize_rounds` to its end, print the summary and return it."""
+    with attempt_log(console) as log:
+        rounds = _logged_rounds(run, Location(where), console, options or Options(), log)
+        while True:
+            try:
+                next(rounds)
+            except StopIteration as end:
+                summary: RunSummary = end.value
+                print_summary(summary, where, console)
+                return summary
 
 
 def optimize_rounds(
@@ -111,13 +117,27 @@ def optimize_rounds(
     Raises RunError, after flushing the record, if a part dies that can't be replaced or if storage
     fails for too long; OSError if the files that are left can't be uploaded.
     """
-    options = options or Options()
-    if run.stage:
-        return (yield from staged_rounds(run, Location(where), console, options, optimize_rounds))
+    with attempt_log(console) as log:
+        options = options or Options()
+        return (yield from _logged_rounds(run, Location(where), console, options, log))
+
+
+def _logged_rounds(
+    run: RunConfig, out: Location, console: Console, options: Options, log: AttemptLog
+) -> Generator[Any, None, RunSummary]:
+    if not run.stage:
+        return (yield from _rounds(run, out, console, options, log))
+    one_run = partial(_rounds, log=log)
+    return (yield from staged_rounds(run, out, console, options, log, one_run))
+
+
+def _rounds(
+    run: RunConfig, out: Location, console: Console, options: Options, log: AttemptLog
+) -> Generator[Any, None, RunSummary]:
+    """The rounds of a run without stages, or of one stage."""
     engine = engine_of(options.local)
     run = engine.prepare(run).with_pins()
     import_in_background(*engine.heavy)
-    out = Location(where)
     has_rows = bool(options.warm_start or options.follows or options.fork)
     check_start(run, out, options.resume, has_rows)
     with ExitStack() as stack:
@@ -126,11 +146,17 @@ def optimize_rounds(
         begins = beginning(run, out, prior, options)
         stop = stack.enter_context(StopRequest())
         work = stack.enter_context(WorkingCopy(out, console))
+        tracked = Trackers(run.tracking, flat_config(run), out, options.resume, console)
+        stack.enter_context(tracked)
+        if options.resume:
+            log.begin(out)  # before a cluster is waited for
         engine.enter(run, console, stop)
         if options.resume:
             _void_failures(run, out, options.retry_failed, console)
         out.make()
+        log.begin(out)
         (out / "config.toml").write(to_toml(run))
+        tracked.save_ids()
         if begins.origin is not None:
             begins.origin.write(out)
             _say_origin(begins, console)
@@ -148,7 +174,7 @@ def optimize_rounds(
                 added = training.replay.add(rows).added
                 training.replay.share()
                 console.print(f"warm start: {added} of {len(rows)} sequences are new to the replay")
-            yield from _train(training, run, work, console, stop)
+            yield from _train(training, run, work, tracked, console, stop, log)
             metrics = training.last_metrics
             unlearned = why_nothing_was_learned(run, training.tally, training.trainable_rows)
             policies = training.policies()
@@ -211,10 +237,11 @@ def _say_origin(begins: Beginning, console: Console) -> None:
     assert origin is not None
     if begins.networks is None:  # a resumed run has taken all of it
         return
-    print_plainly(console, f"going on from {origin.checkpoint}, after {origin.updates:,} updates")
+    saved = Location(origin.checkpoint)  # whose text has no keys of a URI
+    print_plainly(console, f"going on from {saved}, after {origin.updates:,} updates")
     if begins.rows is None:
-        text = f"{origin.run} has no score that this [reward] can use: its policy alone is taken"
-        print_plainly(console, text)
+        text = "has no score that this [reward] can use: its policy alone is taken"
+        print_plainly(console, f"{Location(origin.run)} {text}")
 
 
 def _load_or_start(training: Any, out: Location) -> None:
@@ -225,7 +252,13 @@ def _load_or_start(training: Any, out: Location) -> None:
 
 
 def _train(
-    training: Any, run: RunConfig, work: WorkingCopy, console: Console, stop: StopRequest
+    training: Any,
+    run: RunConfig,
+    work: WorkingCopy,
+    tracked: Trackers,
+    console: Console,
+    stop: StopRequest,
+    log: AttemptLog,
 ) -> Generator[Any, None, None]:
     """Train until the run is finished; write metrics and checkpoints during it and at the end."""
     from sequence_tutor.distributed.metrics.writer import MetricsWriter
@@ -250,12 +283,13 @@ def _train(
         last_scores = "put the last scores on record"
         retry_storage(lambda: training.drain(patience_s(run.reward)), last_scores, console)
         writer.write(training.last_metrics)
+        tracked.write(training.last_metrics, last=True)
         _print_warnings(training, console)
         retry_storage(save, "write a checkpoint", console)
 
     saves = _Saves(save, run.checkpoint, tally.updates, console, at_once=not saved_at_first)
     try:
-        with Display(console) as display:
+        with Display(console, log.note) as display:
             progress = Progress(run, display, training.updates_before)
             print_plainly(console, training.invalid.said)
             if order := call_order(run.reward, run.domain.name):
@@ -273,6 +307,7 @@ def _train(
                             console, f"budget used; learning on to the replay ratio: {owed} updates"
                         )
                 writer.write(metrics)
+                tracked.write(metrics)
                 progress.show(metrics, training.best, owed)
                 _print_warnings(training, console)
                 if training.learners_are_there():

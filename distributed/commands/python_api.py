@@ -25,7 +25,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import load_config, parse_config
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.distributed.report.evaluation import Columns
-from sequence_tutor.distributed.report.summary import print_summary, top_csv
+from sequence_tutor.distributed.report.summary import top_csv
 from sequence_tutor.distributed.run_directory.fork import Origin, find_origin
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart
 from sequence_tutor.policies.files.storage import Location, Where
@@ -118,11 +118,10 @@ def optimize(
     run = _parsed(config)
     fork = _origin(from_run, at, run)
     directory = Location(out or default_directory(config))
-    console = Console(quiet=quiet, markup=False)
+    console = Console(quiet=quiet, markup=False, emoji=False)
     options = Options(resume, warm_start, rescore, retry_failed, report_samples, local, fork)
     with nullcontext() if local else _ray_as_it_was():
         summary = optimize_with_retries(run, directory, console, options, retries)
-    print_summary(summary, directory, console)
     top = _rows((directory / "top.csv").read().decode("utf-8"))
     return Result(directory, summary.reason, summary.metrics, top, summary.columns)
 
@@ -148,7 +147,7 @@ def optimize_rounds(
     run = _parsed(config)
     fork = _origin(from_run, at, run)
     options = Options(resume, warm_start, rescore, retry_failed, local=True, fork=fork)
-    console = Console(quiet=quiet, markup=False)
+    console = Console(quiet=quiet, markup=False, emoji=False)
     with closing(rounds_of_run(run, out, console, options)) as rounds:
         for training in rounds:
             yield Round(training.last_metrics, training)
@@ -168,7 +167,7 @@ def score(
     without Ray, in this process. Raises as `optimize`.
     """
     given = pa.table({"given": pa.array(list(sequences), pa.string())})
-    run, console = _parsed(config), Console(quiet=quiet, markup=False)
+    run, console = _parsed(config), Console(quiet=quiet, markup=False, emoji=False)
     with tempfile.TemporaryDirectory() as folder, nullcontext() if local else _ray_as_it_was():
         file, out = Path(folder, "sequences.parquet"), Path(folder, "scored.csv")
         pq.write_table(given, file)

@@ -58,7 +58,7 @@ def show(where: str, text: str, console: Console) -> None:
     places = list(_places(Location(where)))
     found = [(place, row) for place in places if (row := _find(place, text)) is not None]
     if not found:
-        raise ValueError(_unknown(where, text, places))
+        raise ValueError(_unknown(Location(where), text, places))
     for place, row in found:
         if len(places) > 1:
             print_plainly(console, f"{place.run.where.name}:")
@@ -91,7 +91,7 @@ def _find(place: _Place, text: str) -> int | None:
     return row_of.get(invalid_key(text) if key is None else key)
 
 
-def _unknown(where: str, text: str, places: list[_Place]) -> str:
+def _unknown(where: Location, text: str, places: list[_Place]) -> str:
     rows = sum(len(place.rows) for place in places)
     missing = f"isn't among the {rows:,} sequences on record in {where}"
     said = f"{text} {missing}"

@@ -17,6 +17,7 @@ from sequence_tutor.distributed.config_file import to_toml
 from sequence_tutor.distributed.population import policy_name
 from sequence_tutor.distributed.report.changes import CHANGES
 from sequence_tutor.distributed.report.summary import FRONT, RunSummary
+from sequence_tutor.distributed.run_directory.attempt_log import AttemptLog
 from sequence_tutor.distributed.run_directory.resume import check_directory
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.distributed.stages import STAGE, stage_runs
@@ -33,7 +34,12 @@ DONE = "_ENDED"
 
 
 def staged_rounds(
-    run: RunConfig, out: Location, console: Console, options: Options, one_run: OneRun
+    run: RunConfig,
+    out: Location,
+    console: Console,
+    options: Options,
+    log: AttemptLog,
+    one_run: OneRun,
 ) -> Generator[Any, None, RunSummary]:
     """Run the stages that aren't finished, and put the results of the last one, or of the one that
     was stopped, into `out` too. Yields and raises as `one_run`, which makes the rounds of a run
@@ -46,6 +52,7 @@ def staged_rounds(
         starting_prior(run)
     check_directory(run, out, options.resume)
     out.make()
+    log.begin(out)
     (out / "config.toml").write(to_toml(run))
     if (origin := origin_for(out, options)) is not None:
         origin.write(out)  # a resumed run whose first stage hasn't begun knows it from there

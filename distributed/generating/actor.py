@@ -33,7 +33,7 @@ class SequenceActor(EnvRunner):  # type: ignore[misc]
         super().__init__(config=config, **kwargs)
         keep_freed_memory()
         choose_repeatable_kernels()
-        run = config.run
+        run = config.whole_run()
         torch.set_num_threads(run.actors.threads)
         worker = self.worker_index or 0
         self.actor_id = f"actor-{worker}-{uuid.uuid4().hex[:8]}"

@@ -12,9 +12,9 @@ import ray
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.proposals import Proposals
 from sequence_tutor.distributed.generating.proposers import build_proposer
+from sequence_tutor.distributed.packing import received, unpacked
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.types import ActorReport
-from sequence_tutor.distributed.weight_board import unpacked
 from sequence_tutor.policies.encodings.base import Encoding
 
 
@@ -22,12 +22,13 @@ class ProposerProcess:
     """One process of a proposer. It sees the record through the shards and holds no state, so a
     restarted one goes on.
 
-    shards: handles of the replay shards, `packed`; directory: where the user started the run.
+    packed_run: the run, `sent`; shards: handles of the replay shards, `packed`;
+    directory: where the user started the run.
     """
 
     def __init__(
         self,
-        run: RunConfig,
+        packed_run: bytes,
         name: str,
         worker: int,
         shards: bytes,
@@ -35,6 +36,7 @@ class ProposerProcess:
         directory: str,
     ) -> None:
         sys.path.append(directory)
+        run: RunConfig = received(packed_run)
         self._id, self._calls = f"{name}-{worker}-{uuid.uuid4().hex[:8]}", 0
         domain = run.domain
         proposer = build_proposer(name, run.proposers.all[name], domain)

@@ -21,6 +21,7 @@ from torch import Tensor
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.learning.population import build_updater
 from sequence_tutor.distributed.learning.updater import build_model
+from sequence_tutor.distributed.packing import received
 from sequence_tutor.distributed.replay.messages import EmptyReplayError
 from sequence_tutor.distributed.types import LearnerReport, TrainingBatch
 from sequence_tutor.distributed.weight_board import board_name, fetch_prior
@@ -33,7 +34,7 @@ class KLControlModule(TorchRLModule):  # type: ignore[misc]
     """The networks of `policies.kl_control_model` as RLlib sees them."""
 
     def setup(self) -> None:
-        run: RunConfig = self.model_config["run"]
+        run: RunConfig = received(self.model_config["run"])
         parts = fetch_prior(self.model_config["run_id"])
         prior = build_prior(parts.metadata, as_tensors(parts.weights))
         constraint = prior.encoding.constraint
@@ -57,7 +58,7 @@ class KLControlLearner(TorchLearner):  # type: ignore[misc]
     def build(self) -> None:
         keep_freed_memory()
         choose_repeatable_kernels()
-        run: RunConfig = self.config.run
+        run: RunConfig = self.config.whole_run()
         torch.set_num_threads(run.learner.threads)
         super().build()
         remembers = run.mode == "asynchronous"

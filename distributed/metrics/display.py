@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 from rich.console import Console, RenderableType
@@ -75,10 +76,13 @@ def _groups(m: Metrics) -> str:
 
 class Display:
     """Shows a state: in place on a terminal, else a line every LINE_EVERY_S. A context manager that
-    restores the terminal at its end."""
+    restores the terminal at its end.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    note: is given the lines where a terminal shows another picture, such as for a log.
+    """
+
+    def __init__(self, console: Console, note: Callable[[str], None] | None = None) -> None:
+        self._console, self._note = console, note
         self._live = Live(console=console, transient=True) if console.is_terminal else None
         self._last_line = 0.0
 
@@ -95,8 +99,13 @@ class Display:
         """Show a state: `picture` on a terminal, by default the line; else the line."""
         if self._live:
             self._live.update(picture or Text(line))
-        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
-            self._last_line = time.monotonic()
+        if time.monotonic() - self._last_line < LINE_EVERY_S:
+            return
+        self._last_line = time.monotonic()
+        if self._live:
+            if self._note is not None:
+                self._note(line)
+        else:
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 

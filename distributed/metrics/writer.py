@@ -10,6 +10,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from sequence_tutor.distributed.metrics.numbers import numbers
 from sequence_tutor.distributed.metrics.tally import Metrics
 from sequence_tutor.policies.files.storage import Location
 
@@ -36,11 +37,8 @@ class MetricsWriter:
         }
         self._lines.write(json.dumps(known) + "\n")
         self._lines.flush()
-        for source, counts in known.pop("sources").items():
-            known |= {f"sources/{source}/{field}": count for field, count in counts.items()}
-        for name, value in known.items():
-            if value is not None:
-                self._board.add_scalar(name, value, metrics.updates)
+        for name, value in numbers(metrics).items():
+            self._board.add_scalar(name, value, metrics.updates)
 
     def flush(self) -> None:
         """Write all buffered metrics to the files."""

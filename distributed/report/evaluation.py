@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.report.wide_table import print_wide
 from sequence_tutor.policies.encodings.base import FOLDER, Encoding
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.storage import Location
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # By the title of a column: its numbers by the name of their row.
 Columns = Mapping[str, Mapping[str, float]]
+# Metrics of domains that come first.
+FIRST = ("valid", "distinct", "novel")
 # How many sequences of a file its encoding is guessed from.
 GUESSED_FROM = 200
 
@@ -40,7 +43,7 @@ def describe(
     With `reward`: its mean and that of each component, over the sequences that have one. With
     `prior`: the negative log-likelihood under it, nats per sequence (mean and percentiles) and per
     action, over the sequences that it can express. With `policy` too, whose sample it must be: an
-    estimate of KL(policy || prior), nats per sequence. Then the domain's metrics, against
+    estimate of KL(policy || prior), nats per sequence. Between them the domain's metrics, against
     `training` keys where given.
     """
     numbers: dict[str, float] = {}
@@ -49,6 +52,8 @@ def describe(
         numbers["reward"] = _mean(scores.rewards)
         if len(scores.raw) > 1:
             numbers |= {f"reward: {key}": _mean(values) for key, values in scores.raw.items()}
+    metrics = domain.metrics(sequences, training)
+    numbers |= {name: metrics[name] for name in FIRST if name in metrics} | metrics
     if prior is not None:
         log_prior, lengths = _log_probs(prior, sequences)
         known = ~np.isnan(log_prior)
@@ -59,7 +64,7 @@ def describe(
         numbers["nll_per_action"] = -_mean(log_prior) / _mean(lengths[known].astype(float))
         if policy is not None:
             numbers["kl_to_prior"] = _mean(_log_probs(policy, sequences)[0] - log_prior)
-    return numbers | domain.metrics(sequences, training)
+    return numbers
 
 
 def compare(
@@ -93,9 +98,15 @@ def compare(
     return columns
 
 
-def print_table(columns: Columns, console: Console, title: str | None = None) -> None:
-    """Print the columns side by side, with a row for each number that any of them has. "-" stands
-    for an unknown number, such as the mean of nothing. Without columns, print nothing."""
+def print_table(
+    columns: Columns,
+    console: Console,
+    title: str | None = None,
+    hidden: Collection[str] = (),
+) -> None:
+    """Print the columns side by side, with a row for each number that any of them has and that
+    isn't `hidden`. "-" stands for an unknown number, such as the mean of nothing. Without columns,
+    print nothing."""
     if not columns:
         return
     table = Table(title=title)
@@ -103,12 +114,11 @@ def print_table(columns: Columns, console: Console, title: str | None = None) ->
     for name in columns:
         table.add_column(name, justify="right")
     for row in dict.fromkeys(key for numbers in columns.values() for key in numbers):
+        if row in hidden:
+            continue
         cells = [_cell(c[row]) if row in c else "" for c in columns.values()]
         table.add_row(row.replace("_", " "), *cells)
-    if not console.is_terminal:  # a file may be wider
-        width = max(console.width, 40 + 16 * len(columns))
-        console = Console(file=console.file, width=width, quiet=console.quiet)
-    console.print(table)
+    print_wide(table, console, 40 + 16 * len(columns))
 
 
 def _cell(value: float) -> str:

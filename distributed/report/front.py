@@ -20,6 +20,7 @@ from sequence_tutor.distributed.replay.record.store import (
 )
 from sequence_tutor.distributed.replay.record.writer import read_rows, readable, scan
 from sequence_tutor.distributed.replay.worth.ranks import ParetoRule, pareto_of
+from sequence_tutor.distributed.report.wide_table import print_wide
 from sequence_tutor.distributed.types import Scored, concatenate
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.pareto import front
@@ -104,8 +105,5 @@ def print_front(rows: Scored, where: str, console: Console) -> None:
         cells = ["-" if np.isnan(number) else f"{number:.3f}" for number in numbers]
         # as it is: brackets of a SMILES would be read as markup
         table.add_row(Text(rows.sequences[i][:CHARACTERS]), *cells)
-    if not console.is_terminal:  # a file may be wider
-        width = max(console.width, CHARACTERS + 8 + 16 * len(rows.transformed))
-        console = Console(file=console.file, width=width, quiet=console.quiet)
-    console.print(table)
+    print_wide(table, console, CHARACTERS + 8 + 16 * len(rows.transformed))
     console.print(f"all of it is in {where}", soft_wrap=True, highlight=False, markup=False)

@@ -51,6 +51,8 @@ class RunSummary:
     """The Pareto front, where the reward has one."""
     changes: Sequence[tuple[str, float, str, float, str]] = ()
     """What the best have changed of a lead, where the run has leads, see `changes_of`."""
+    hidden: frozenset[str] = frozenset()
+    """Numbers of `columns` that aren't printed: those that a paper alone counts."""
 
 
 def summarize(
@@ -74,13 +76,14 @@ def summarize(
     ]
     shown = [work.shown(text) for text in shown]
     columns = compare(domain, prior, policy, n=SUMMARY_SAMPLES, seed=run.seed)
-    return RunSummary(reason, metrics, columns, shown, rewards, front)
+    return RunSummary(reason, metrics, columns, shown, rewards, front, hidden=domain.of_papers)
 
 
 def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
     """Print prior and tuned policy side by side, and where the files are."""
     m, out = summary.metrics, Location(where)
-    print_table(summary.columns, console, f"up to {SUMMARY_SAMPLES:,} sequences each")
+    title = f"up to {SUMMARY_SAMPLES:,} sequences each"
+    print_table(summary.columns, console, title, summary.hidden)
     print_rewards(summary.rewards, console)
     if summary.front is not None:
         print_front(summary.front, str(out / FRONT), console)

@@ -16,6 +16,7 @@ MAY_CHANGE = (
     "actors",
     "scorers",
     "checkpoint",
+    "tracking",
     "wait_s",
     "learner.threads",
     "learner.resources",

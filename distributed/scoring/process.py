@@ -15,6 +15,7 @@ import uuid
 import ray
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.packing import received, unpacked
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.replay.scorer_client import ScorerClient
 from sequence_tutor.distributed.replay.worth.diversity import diversity_of
@@ -28,7 +29,6 @@ from sequence_tutor.distributed.scoring.lines import (
 )
 from sequence_tutor.distributed.scoring.scorer import Scorer, Work
 from sequence_tutor.distributed.types import Generated, Scored, ScoreReport
-from sequence_tutor.distributed.weight_board import unpacked
 from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.rewards.isolation.identify import identifier
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
@@ -45,15 +45,16 @@ class UnknownTicketError(KeyError):
 class ScorerProcess:
     """A scorer of a run.
 
-    shards: handles of the replay shards, `packed`. directory: where the user started the run and
-    the modules of their own rewards are. files: where components' files are stored. encoding:
-    decodes episodes; lines need none. turn: its share of limits that all scorers of the run keep
-    together. earlier: a run directory with raw values of an earlier run.
+    packed_run: the run, `sent`. shards: handles of the replay shards, `packed`. directory: where
+    the user started the run and the modules of their own rewards are. files: where components'
+    files are stored. encoding: decodes episodes; lines need none. turn: its share of limits that
+    all scorers of the run keep together. earlier: a run directory with raw values of an earlier
+    run.
     """
 
     def __init__(
         self,
-        run: RunConfig,
+        packed_run: bytes,
         shards: bytes,
         directory: str,
         files: AttachmentStore,
@@ -62,6 +63,7 @@ class ScorerProcess:
         earlier: str | None = None,
     ) -> None:
         sys.path.append(directory)
+        run: RunConfig = received(packed_run)
         self.scorer_id = f"scorer-{uuid.uuid4().hex[:12]}"
         self.client = ScorerClient(ray_replay(unpacked(shards)), self.scorer_id)
         domain = run.domain

@@ -14,24 +14,26 @@ from ray.exceptions import ObjectLostError, OwnerDiedError
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.given_parts import run_encoding
+from sequence_tutor.distributed.packing import received, unpacked
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
 from sequence_tutor.distributed.screening.screen import build_screen, equal_slices
 from sequence_tutor.distributed.types import Generated, ScreenReport
-from sequence_tutor.distributed.weight_board import fetch_prior, unpacked
+from sequence_tutor.distributed.weight_board import fetch_prior
 from sequence_tutor.policies.prior import as_tensors, build_prior
 
 
 class ScreenProcess:
     """One process of the screen. What it learns from is in the shards, so a restarted one goes on.
 
-    shards: handles of the replay shards, `packed`; run_id: names the board that has the prior;
-    directory: where the user started the run.
+    packed_run: the run, `sent`; shards: handles of the replay shards, `packed`; run_id:
+    names the board that has the prior; directory: where the user started the run.
     """
 
     def __init__(
-        self, run: RunConfig, worker: int, shards: bytes, run_id: str, directory: str
+        self, packed_run: bytes, worker: int, shards: bytes, run_id: str, directory: str
     ) -> None:
         sys.path.append(directory)
+        run: RunConfig = received(packed_run)
         self._id, self._calls = f"screen-{worker}-{uuid.uuid4().hex[:8]}", 0
         parts = fetch_prior(run_id)
         prior = build_prior(parts.metadata, as_tensors(parts.weights))

@@ -14,7 +14,7 @@ from sequence_tutor.rewards.buckets import Grouping
 from sequence_tutor.rewards.depiction import Depiction
 from sequence_tutor.rewards.melodies import breeding
 from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, Melody
-from sequence_tutor.rewards.melodies.rule_metrics import PAPER_COLUMNS
+from sequence_tutor.rewards.melodies.rule_metrics import OF_THE_PAPER, PAPER_COLUMNS
 from sequence_tutor.rewards.melodies.spelling import TEXTS, identify, parse, tokens_of
 
 
@@ -29,7 +29,7 @@ class MelodyDomain(Domain):
     groupings: ClassVar[Mapping[str, Grouping]] = {
         "incipit": Grouping("the same first two bars, in whatever key")
     }
-    published = PAPER_COLUMNS
+    published, of_papers = PAPER_COLUMNS, OF_THE_PAPER
 
     def load_components(self) -> None:
         """Register the nine rules."""

@@ -71,6 +71,11 @@ PAPER_COLUMNS: dict[str, dict[str, float]] = {
         "autocorrelation_3": 0.17,
     },
 }
+# what only the paper counts so: by the step, holds and rests included, and with tokens as numbers
+OF_THE_PAPER = frozenset(
+    {"not_in_key", "excessively_repeated", "in_motif", "in_repeated_motif", "starts_with_tonic"}
+    | {f"autocorrelation_{k}" for k in LAGS}
+)
 
 
 def rule_metrics(tokens: np.ndarray, time: Time = COMMON) -> dict[str, float]:

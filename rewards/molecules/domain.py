@@ -63,6 +63,8 @@ class MoleculeDomain(Domain):
         },
     }
 
+    of_papers = frozenset({"mean_ring_penalty"})
+
     def __init__(self, kept: tuple[str, ...] = DEFAULT, nearness: Nearness | None = None) -> None:
         self._kept, self._nearness = kept, nearness
 

@@ -16,8 +16,9 @@ from sequence_tutor.distributed.algorithm_config import SequenceTutorConfig
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.generating.actor import SequenceActor
 from sequence_tutor.distributed.learning.learner import KLControlLearner
+from sequence_tutor.distributed.packing import packed
 from sequence_tutor.distributed.types import TrainingBatch
-from sequence_tutor.distributed.weight_board import WeightBoard, board_name, packed, prior_parts
+from sequence_tutor.distributed.weight_board import WeightBoard, board_name, prior_parts
 from sequence_tutor.policies.encodings.base import pad
 from sequence_tutor.policies.kl_control import ALGORITHMS
 from sequence_tutor.policies.prior import Prior, as_tensors, build_prior, load_prior

@@ -98,8 +98,7 @@ def test_pretrain_validates_on_given_data_and_includes_it(command: Command, tmp_
 
 def test_evaluate_compares_a_prior_with_its_data(command: Command, prior: Path):
     header, rows = table(command("evaluate", prior, "-n", 20))
-    assert header == ["data", "uniform random", "prior", *PAPER]
-    assert rows["not in key"][header.index("paper: Q")] == "0.01"
+    assert header == ["data", "uniform random", "prior"]
     for name in ("nll", "novel", "overlap pitch class"):
         assert all(rows[name][:3]) and not any(rows[name][3:])
     assert "reward" not in rows and "kl to prior" not in rows
@@ -115,7 +114,7 @@ def test_evaluate_compares_a_policy_with_its_prior(command: Command, prior: Path
     (run / "scores").mkdir()
     done = command("evaluate", run, "-n", 50, "--report-samples", 20)
     header, rows = table(done)
-    assert header == ["data", "uniform random", "prior", "tuned policy", *PAPER]
+    assert header == ["data", "uniform random", "prior", "tuned policy"]
     assert all(rows["nll"][:4]) and not any(rows["nll"][4:])
     assert "20 samples each of prior and tuned policy" in done.out
     for name in ("reward", *(f"reward: {n.replace('_', ' ')}" for n in RULE_NAMES)):
@@ -135,22 +134,31 @@ def test_evaluate_reads_midi(command: Command, tmp_path: Path):
     assert "broken.mid: it is not MIDI" in done.err
 
 
-def test_published_shows_or_hides_a_papers_columns(command: Command, tmp_path: Path, prior: Path):
+def test_what_only_the_paper_counts_is_shown_on_request(
+    command: Command, tmp_path: Path, prior: Path
+):
     folder = midi(tmp_path / "songs", tunes(3, 64))
-    assert table(command("evaluate", folder, "--published"))[0] == ["songs", *PAPER]
-    assert PAPER[0] not in command("evaluate", prior, "-n", 20, "--no-published").out
+    header, rows = table(command("evaluate", folder, "--paper"))
+    assert header == ["songs", *PAPER] and rows["not in key"][2] == "0.01"
+    assert "not in key per note" in rows
+    header, rows = table(command("evaluate", prior, "-n", 20))
+    assert "not in key per note" in rows and "valid" == list(rows)[0]
+    for name in ("not in key", "in motif", "autocorrelation 1", "starts with tonic"):
+        assert name not in rows
 
 
 def test_evaluate_guesses_the_encoding_of_a_file(command: Command, tmp_path: Path):
     melodies = tmp_path / "melodies.txt"
     melodies.write_text("C4-------\nD4---E4---\n" * 5)
     header, rows = table(command("evaluate", melodies))
-    assert header == ["melodies.txt"] and "not in key" in rows and "mean qed" not in rows
+    assert header == ["melodies.txt"] and "not in key per note" in rows and "mean qed" not in rows
     done = command("evaluate", melodies, "--encoding", "smiles")
     refused(done, "no valid sequence of --encoding smiles", "--encoding melody")
     molecules = tmp_path / "molecules.txt"
     molecules.write_text("CCO\nC1\n")
-    assert "mean qed" in table(command("evaluate", molecules))[1]
+    rows = table(command("evaluate", molecules))[1]
+    assert "mean qed" in rows and "mean ring penalty" not in rows
+    assert "mean ring penalty" in table(command("evaluate", molecules, "--paper"))[1]
     molecules.write_text("C1\nC(\n")
     refused(command("evaluate", molecules), "no valid sequence of --encoding smiles")
 

@@ -20,7 +20,7 @@ from sequence_tutor.rewards.isolation.reward import IsolatedReward
 
 Command = Callable[..., Any]
 # Names in the run directory that the command leaves.
-FILES = {"config.toml", "metrics.jsonl", "tensorboard", "scores", "checkpoints", "policy"}
+FILES = {"config.toml", "logs", "metrics.jsonl", "tensorboard", "scores", "checkpoints", "policy"}
 FILES |= {"top.csv", "best", "samples"}
 # As in a notebook: no Ray, a function of __main__, and a thread that isn't the main one.
 SCRIPT = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -62,8 +63,12 @@ def test_a_run_in_a_bucket_equals_the_run_on_disk(
     lines = (far / "metrics.jsonl").read()
     (far / "metrics.jsonl").write(lines + lines.splitlines()[-1][:-9])
     summary = optimize(whole, far, quiet, Options(resume=True, local=True))
-    found = ["best", "checkpoints", "config.toml", "metrics.jsonl", "policy", "samples", "scores"]
-    assert far.names() == near.names() == [*found, "tensorboard", "top.csv"]
+    found = ["best", "checkpoints", "config.toml", "logs", "metrics.jsonl", "policy"]
+    assert far.names() == near.names() == [*found, "samples", "scores", "tensorboard", "top.csv"]
+    assert (far / "logs").names() == ["attempt-1.log", "attempt-2.log"]
+    for n in (1, 2):
+        log = (far / "logs" / f"attempt-{n}.log").read().decode()
+        assert "the best sequences are in" in log and "\nended 2" in log
     assert (far / "top.csv").read() == (near / "top.csv").read()
     assert (far / "config.toml").read() == (near / "config.toml").read()
     for name, value in weights(near / "policy").items():
@@ -158,6 +163,7 @@ def test_a_working_copy_is_uploaded_as_it_changes(
         for _ in range(100):
             if ticks(far) == [1, 2]:
                 break
+            time.sleep(0.05)
         else:
             pytest.fail("it isn't uploaded")
         writer.close()

@@ -32,7 +32,7 @@ SEARCH = {
     "proposers": {"adaptive": True, "genetic": {"batch": 24, "processes": 2}},
     "screen": {"batch": 24, "start": 40, "children": 16, "random": 0.2},
 }
-FILES = {"config.toml", "metrics.jsonl", "tensorboard", "scores", "checkpoints", "policy"}
+FILES = {"config.toml", "logs", "metrics.jsonl", "tensorboard", "scores", "checkpoints", "policy"}
 FILES |= {"top.csv", "best", "samples"}
 # The arguments of `counted`, and the numbers of calls at which it is interrupted. They are globals,
 # as a closure is part of a function's identity, and a resumed run must have the same reward.

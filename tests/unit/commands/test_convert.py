@@ -250,5 +250,5 @@ def test_a_model_becomes_a_directory(folder: Path, command: Command):
     assert done.code == 0 and "rounded to bfloat16" in done.err
     assert len(command("sample", "prior", "-n", 3).out.splitlines()) == 3
     command("convert", "priors/reinvent.prior").refused("give --out")
-    done = command("evaluate", "priors/reinvent.prior", "-n", 20, "--no-published")
+    done = command("evaluate", "priors/reinvent.prior", "-n", 20)
     assert done.code == 0 and "prior" in done.out, done
