@@ -12,7 +12,7 @@ import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, Starts
-from sequence_tutor.policies.encodings.template import Template, TemplateEncoding
+from sequence_tutor.policies.encodings.template import Template, TemplateEncoding, with_header
 from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.domains import domain_of
@@ -71,7 +71,10 @@ def sampling_encoding(prior: Prior, given: dict[str, Any]) -> Encoding:
 
 
 def _encoding(prior: Prior, given: dict[str, Any], domain: Domain) -> Encoding:
-    encoding, parts = prior.encoding, domain.given_parts(**given) if given else None
+    encoding = prior.encoding
+    if given.get("start"):
+        given = given | {"start": with_header(encoding, given["start"])}
+    parts = domain.given_parts(**given) if given else None
     if parts is not None and not encoding.joins_texts:
         raise ValueError(
             f"encoding {encoding.name!r} can't have given parts, as what a token means depends on "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -12,6 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.transfer import Start, print_nll
 from sequence_tutor.distributed.report.evaluation import describe
+from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.corpus import Corpus
 from sequence_tutor.policies.pretrain import Pretraining
@@ -51,6 +55,8 @@ class Request:
     """Data of that prior, to see what it forgets; None for the data that it brings."""
     report_samples: int = 1000
     """Sample size of the report; 0 for no report."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of melodies that were given: `metre`, `grid`, `bars` and `track`."""
 
 
 def pretrain_prior(
@@ -72,13 +78,12 @@ def pretrain_prior(
     if request.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device here; use --device cpu")
     domain, kind = domain_of(encoding), encodings()[encoding]
-    usual = kind.usual_length if start is None else start.prior.encoding.max_length
-    longest = request.max_length or usual
+    timing, reading, longest = _melody_options(request, kind, start)
     keys: dict[str, str] = {}  # key of each usable sequence
 
     def check(sequence: str) -> str | None:
         try:
-            own = kind.fit([sequence])
+            own = kind.fit([sequence], **timing)
             length = len(own.encode(sequence))
         except ValueError as error:
             return str(error)
@@ -93,10 +98,10 @@ def pretrain_prior(
         return None
 
     print_plainly(console, f"reading {data}")
-    corpus = kind.read(data, check, longest, request.column)
+    corpus = kind.read(data, check, longest, request.column, **reading)
     held_out: list[str] = []
     if request.validation_data is not None:
-        validation = kind.read(request.validation_data, check, longest, request.column)
+        validation = kind.read(request.validation_data, check, longest, request.column, **reading)
         validation.make_distinct(keys)
         held_out = validation.sequences
         _print_remarks(validation, console)
@@ -107,7 +112,7 @@ def pretrain_prior(
     everything = corpus.sequences + held_out
     if start is None:
         training = Pretraining(
-            kind.fit(everything, longest),
+            kind.fit(everything, longest, **timing),
             corpus.sequences,
             settings,
             request.device,
@@ -164,6 +169,31 @@ def pretrain_prior(
         ),
         "prior": describe(samples, domain, training=known, prior=best),
     }
+
+
+def _melody_options(
+    request: Request, kind: type[Encoding], start: Start | None
+) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """What the encoding takes, what its `read` takes, and the greatest length in tokens. Raises
+    ValueError for options that the encoding hasn't."""
+    if not issubclass(kind, MelodyEncoding):
+        if request.options:
+            wrong = " and ".join(f"--{name}" for name in request.options)
+            raise ValueError(f"{wrong}: only melodies have that (--encoding melody)")
+        usual = kind.usual_length if start is None else start.prior.encoding.max_length
+        return {}, {}, request.max_length or usual
+    options = dict(request.options)
+    bars = options.pop("bars", None)
+    if start is None:
+        timing = {name: options[name] for name in kind.option_names if name in options}
+        encoding = kind.fit((), **timing)
+    else:
+        assert isinstance(start.prior.encoding, MelodyEncoding)
+        encoding = start.prior.encoding
+    longest = request.max_length or encoding.max_length
+    if bars is not None:
+        longest = bars * encoding.time.bar
+    return encoding.options, options | encoding.options, longest
 
 
 def _print_remarks(corpus: Corpus, console: Console) -> None:
