@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,6 +148,9 @@ def pretrain_prior(
                 )
 
         training.run(out, report)
+    for name, rows in corpus.tables.items():
+        with (out / name).open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows(rows)
     best = load_prior(out)
     best.card |= {
         "data": data.name,

@@ -18,6 +18,9 @@ from sequence_tutor.policies.pieces.piece import Piece, ReadError
 from sequence_tutor.policies.pieces.read import read_pieces
 from sequence_tutor.policies.pieces.suffixes import SUFFIXES
 
+TRACKS = ["file", "title", "part", "name", "reason", "parts"]  # columns of tracks.csv
+# Share of the notes that were moved, above which they may be triplets.
+MANY = 0.1
 # Stretches of a single piece, one of which is held out for validation.
 STRETCHES = 10
 
@@ -50,6 +53,22 @@ class _Tally:
     """Windows that were cut, repeated ones included."""
     seen: set[str] = field(default_factory=set)
     """Their texts."""
+    tracks: list[list[str]] = field(default_factory=list)
+    """A row of `TRACKS` for each piece of several parts."""
+
+    def add_damage(self, pieces: list[Piece]) -> None:
+        """Count what was damaged in a file."""
+        for piece in pieces:
+            self.dropped.update(piece.dropped)
+        self.repaired += any(piece.dropped for piece in pieces)
+
+    def add_track(self, name: str, piece: Piece, melody: Melody) -> None:
+        """Note which part of a piece has the melody, where there are several."""
+        choice = melody.choice
+        if len(piece.parts) > 1:
+            others = "; ".join(f"{i} {part.name}" for i, part in enumerate(piece.parts, 1))
+            row = [name, piece.title, str(choice.number), choice.part.name, choice.reason, others]
+            self.tracks.append(row)
 
 
 def read_music_corpus(path: Path, check: Callable[[str], str | None], request: Request) -> Corpus:
@@ -69,13 +88,14 @@ def read_music_corpus(path: Path, check: Callable[[str], str | None], request: R
     for name, read in music_files(path):
         try:
             pieces = read_pieces(name, read())
-            melodies = [melody_of(piece, time, track=request.track) for piece in pieces]
+            melodies = [(piece, melody_of(piece, time, track=request.track)) for piece in pieces]
         except (ReadError, OSError) as error:
             corpus.add_broken(name, str(error))
             continue
         tally.files += 1
-        _count_damage(tally, pieces)
-        for melody in melodies:
+        tally.add_damage(pieces)
+        for piece, melody in melodies:
+            tally.add_track(name, piece, melody)
             _add_windows(corpus, tally, name, melody, request, check)
     if not tally.files and not corpus.broken_count:
         endings = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
@@ -93,6 +113,8 @@ def read_music_corpus(path: Path, check: Callable[[str], str | None], request: R
         text = f"{path} has no melody of {length} steps in {time.metre}. {' '.join(why)}"
         raise CorpusError(text.strip())
     corpus.notes += remarks
+    if tally.tracks:
+        corpus.tables["tracks.csv"] = [TRACKS, *tally.tracks]
     return corpus
 
 
@@ -121,12 +143,6 @@ def _add_windows(
                 corpus.add_broken(f"{name}: {text[:60]!r}", reason)
 
 
-def _count_damage(tally: _Tally, pieces: list[Piece]) -> None:
-    for piece in pieces:
-        tally.dropped.update(piece.dropped)
-    tally.repaired += any(piece.dropped for piece in pieces)
-
-
 def _remarks(corpus: Corpus, tally: _Tally, request: Request) -> list[str]:
     """Remarks for the user on how the files were read."""
     melodies = tally.melodies
@@ -138,6 +154,13 @@ def _remarks(corpus: Corpus, tally: _Tally, request: Request) -> list[str]:
         f"{sum(m.shift % 12 != 0 for m in melodies)} melodies transposed to C major or A minor",
         *_other_metres(tally, request.time),
     ]
+    if tally.tracks:
+        reasons = Counter(row[TRACKS.index("reason")] for row in tally.tracks)
+        listed = ", ".join(f"{count} by {reason}" for reason, count in reasons.most_common())
+        remarks.append(
+            f"{len(tally.tracks)} pieces have several parts; the melody's was chosen: {listed} "
+            "(tracks.csv beside the prior has each; --track decides)"
+        )
     total = sum(melody.notes for melody in melodies)
     changes = [
         (sum(melody.moved for melody in melodies), "off-grid notes quantised"),
@@ -147,7 +170,9 @@ def _remarks(corpus: Corpus, tally: _Tally, request: Request) -> list[str]:
     ]
     if any(count for count, _ in changes):
         counts = ", ".join(f"{count} {what}" for count, what in changes if count)
-        remarks.append(f"of {total} notes {counts}")
+        finer = request.time.grid % 3 and changes[0][0] > MANY * total
+        hint = "; triplets need --grid 6 or 12" if finer else ""
+        remarks.append(f"of {total} notes {counts}{hint}")
     if tally.repaired:
         counts = ", ".join(f"{count} {what}" for what, count in tally.dropped.most_common())
         remarks.append(f"{tally.repaired} damaged files were read; dropped or repaired: {counts}")

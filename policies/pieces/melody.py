@@ -47,7 +47,7 @@ def melody_of(piece: Piece, time: Time, transpose: bool = True, track: str | Non
     number of the part that has it. Raises ReadError where no part is called so.
     """
     choice = choose(piece.parts, track)
-    line = skyline(choice.notes)
+    line = skyline(choice.part.notes)
     everything = [note for part in piece.parts if not part.drums for note in part.notes]
     shift = shift_to_c(scale(pitch_classes(everything), piece.scale)) if transpose else 0
     shift += octave_fit(note.pitch + shift for note in line)

@@ -89,8 +89,10 @@ def read_midi(data: bytes) -> Piece:
                     voice.on(tick, message.note)
                 else:
                     voice.off(tick, message.note)
-        parts += _parts(voices, name, tick, file.ticks_per_beat, dropped)
-        title = title or name
+        found = _parts(voices, name, tick, file.ticks_per_beat, dropped)
+        if track is file.tracks[0] and not found:
+            title = name  # a track without notes has the name of the piece
+        parts += found
     if not parts:
         raise ReadError("it has no notes")
     end = max(note.end for part in parts for note in part.notes)

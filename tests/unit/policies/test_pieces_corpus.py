@@ -306,7 +306,8 @@ def test_pieces_in_other_metres_are_counted(tmp_path: Path):
 def test_a_grid_of_twelve_holds_triplets(tmp_path: Path):
     write(tmp_path / "a.mid", SCALE * 3, steps=4 / 3)
     coarse = read(tmp_path)
-    assert "of 24 notes 16 off-grid notes quantised" in coarse.notes
+    remark = "of 24 notes 16 off-grid notes quantised; triplets need --grid 6 or 12"
+    assert remark in coarse.notes
     time = Time.parse("4/4", 12)
     fine = read_music_corpus(tmp_path, lambda _: None, Request(96, time))
     assert fine.sequences == ["4/4@12:" + "---".join(TOKENS[p - 46] for p in SCALE * 3) + "---"]
