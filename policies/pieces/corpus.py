@@ -16,6 +16,7 @@ from sequence_tutor.policies.pieces.line import windows
 from sequence_tutor.policies.pieces.melody import Melody, melody_of
 from sequence_tutor.policies.pieces.piece import Piece, ReadError
 from sequence_tutor.policies.pieces.read import read_pieces
+from sequence_tutor.policies.pieces.scores import Scores
 from sequence_tutor.policies.pieces.suffixes import SUFFIXES
 
 TRACKS = ["file", "title", "part", "name", "reason", "parts"]  # columns of tracks.csv
@@ -85,18 +86,8 @@ def read_music_corpus(path: Path, check: Callable[[str], str | None], request: R
             f"{time.bar} steps"
         )
     corpus, tally = Corpus(path, parts="files", shown=1000), _Tally()
-    for name, read in music_files(path):
-        try:
-            pieces = read_pieces(name, read())
-            melodies = [(piece, melody_of(piece, time, track=request.track)) for piece in pieces]
-        except (ReadError, OSError) as error:
-            corpus.add_broken(name, str(error))
-            continue
-        tally.files += 1
-        tally.add_damage(pieces)
-        for piece, melody in melodies:
-            tally.add_track(name, piece, melody)
-            _add_windows(corpus, tally, name, melody, request, check)
+    with Scores() as scores:
+        _read_files(path, corpus, tally, request, check, scores)
     if not tally.files and not corpus.broken_count:
         endings = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
         raise CorpusError(f"{path} has no file of music, none named {endings}")
@@ -116,6 +107,28 @@ def read_music_corpus(path: Path, check: Callable[[str], str | None], request: R
     if tally.tracks:
         corpus.tables["tracks.csv"] = [TRACKS, *tally.tracks]
     return corpus
+
+
+def _read_files(
+    path: Path,
+    corpus: Corpus,
+    tally: _Tally,
+    request: Request,
+    check: Callable[[str], str | None],
+    scores: Scores,
+) -> None:
+    for name, read in music_files(path):
+        try:
+            pieces = read_pieces(name, read(), scores)
+            melodies = [melody_of(p, request.time, track=request.track) for p in pieces]
+        except (ReadError, OSError) as error:
+            corpus.add_broken(name, str(error))
+            continue
+        tally.files += 1
+        tally.add_damage(pieces)
+        for piece, melody in zip(pieces, melodies, strict=True):
+            tally.add_track(name, piece, melody)
+            _add_windows(corpus, tally, name, melody, request, check)
 
 
 def _add_windows(

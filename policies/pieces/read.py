@@ -5,13 +5,22 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from sequence_tutor.policies.pieces.midi import read_midi
-from sequence_tutor.policies.pieces.piece import Piece
-from sequence_tutor.policies.pieces.suffixes import SUFFIXES
+from sequence_tutor.policies.pieces.midi_repair import MAX_BYTES
+from sequence_tutor.policies.pieces.piece import Piece, ReadError
+from sequence_tutor.policies.pieces.scores import Scores
+from sequence_tutor.policies.pieces.suffixes import PACKED_SCORES, SCORES, SUFFIXES
 
 
-def read_pieces(name: str, data: bytes) -> list[Piece]:
+def read_pieces(name: str, data: bytes, scores: Scores) -> list[Piece]:
     """The pieces of a file's content; its name says the format. Raises ReadError."""
-    return [read_midi(data)]
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in SCORES:
+        return [read_midi(data)]
+    if not data:
+        raise ReadError("it is empty")
+    if len(data) > MAX_BYTES:
+        raise ReadError(f"it has more than {MAX_BYTES // 2**20} MiB")
+    return scores.read(data, suffix in PACKED_SCORES)
 
 
 def is_music(name: str) -> bool:

@@ -1,4 +1,6 @@
 """Name endings of files of music."""
 
 MIDI = (".mid", ".midi", ".kar", ".rmi", ".smf")
-SUFFIXES = MIDI
+PACKED_SCORES = (".mxl",)
+SCORES = (".musicxml", ".xml", ".abc", ".krn", ".mei", *PACKED_SCORES)
+SUFFIXES = (*MIDI, *SCORES)
