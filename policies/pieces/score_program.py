@@ -1,9 +1,9 @@
 """The program that reads scores with verovio, in a process of its own; `scores` starts it.
 
 verovio's parsers are C++ and files aren't trusted, so a crash or a hang must end nothing but this
-process. It reads a line of JSON from standard input for each score, {"text": text} or {"zip": base64
-of a .mxl}, and writes one: {"midi": base64, "measures": [[quarter, numerator, denominator], ...],
-"title": text}, or null where it can't be read. The numerator is 0 where a score has no metre.
+process. It reads a line of JSON from standard input for each score, {"text": text} or {"zip":
+base64 of a .mxl}, and writes one: {"midi": base64, "measures": [[quarter, numerator, denominator],
+...], "title": text}, or null where it can't be read. The numerator is 0 where a score has no metre.
 
 It imports nothing of this package, as it is run as a file.
 """
@@ -94,10 +94,17 @@ def main() -> None:
     os.dup2(2, 1)  # what verovio prints is no answer
     verovio.enableLog(verovio.LOG_OFF)
     for line in sys.stdin:
-        toolkit = verovio.toolkit()  # a new one, so that no file leaves anything to the next
+        # verovio keeps the key of one ABC tune for the next one in C, so each score has its process
+        child = os.fork()
+        if child:
+            if os.waitpid(child, 0)[1]:
+                sys.exit("verovio crashed")
+            continue
+        toolkit = verovio.toolkit()
         toolkit.setOptions(OPTIONS)
         answers.write(json.dumps(read(toolkit, json.loads(line))) + "\n")
         answers.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":
