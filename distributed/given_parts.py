@@ -6,14 +6,19 @@ parts ask for it. All processes use the same, so rows of any origin can be learn
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, Starts
+from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.encodings.template import Template, TemplateEncoding, with_header
 from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
+from sequence_tutor.policies.find_prior import metadata_of
+from sequence_tutor.policies.melody_time import Time
+from sequence_tutor.policies.pieces.start import is_start_file, read_start
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.given_parts import GivenParts, Spelling
@@ -67,6 +72,8 @@ def sampling_encoding(prior: Prior, given: dict[str, Any]) -> Encoding:
         return prior.encoding
     if len(given) > 1:
         raise ValueError(f"give one of {' and '.join(given)}: each says how all begin")
+    if isinstance(prior.encoding, MelodyEncoding) and is_start_file(given.get("start", "")):
+        given = {"start": read_start(Path(given["start"]), prior.encoding.time)}
     return _encoding(prior, given, domain_of(prior.encoding.name))
 
 
@@ -112,6 +119,16 @@ def _best_spelled(prior: Prior, parts: GivenParts) -> Encoding:
     likely = prior.log_prob(texts)
     best = int(np.flatnonzero(likely > likely.max() - ABOUT_AS_LIKELY)[0])
     return SpellingEncoding(prior.encoding, parts.spelled_as(spellings[best]))
+
+
+def start_from_file(run: RunConfig) -> str | None:
+    """The text of a run's start where that is the name of a file of music; None where it isn't.
+    Raises ValueError."""
+    start = None if run.generate is None else run.generate.start
+    if start is None or run.encoding != MelodyEncoding.name or not is_start_file(start):
+        return None
+    found = metadata_of(run.prior)
+    return read_start(Path(start), Time.parse(found.get("metre", "4/4"), found.get("grid", 4)))
 
 
 class LeadStarts:

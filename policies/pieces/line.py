@@ -116,14 +116,18 @@ def notes_to_tokens(notes: Sequence[GridNote], length: int) -> np.ndarray:
     return tokens
 
 
-def split(notes: Sequence[GridNote], bar: int) -> list[np.ndarray]:
+def split(
+    notes: Sequence[GridNote], bar: int, longest_rest: float | None = None
+) -> list[np.ndarray]:
     """Split at rests of a bar or more into segments, int16 [T] each, of whole bars of `bar` steps.
 
     Bar lines are at the multiples of `bar`; a segment begins on the last one before its first note.
+    longest_rest: steps from which a rest splits, where it isn't a bar.
     """
     groups: list[list[GridNote]] = []
+    splits = bar if longest_rest is None else longest_rest
     for note in notes:
-        if groups and note.start - groups[-1][-1].end < bar:
+        if groups and note.start - groups[-1][-1].end < splits:
             groups[-1].append(note)
         else:
             groups.append([note])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,11 +41,18 @@ class Melody:
     """Metres of the sections that were left out, each once."""
 
 
-def melody_of(piece: Piece, time: Time, transpose: bool = True, track: str | None = None) -> Melody:
+def melody_of(
+    piece: Piece,
+    time: Time,
+    transpose: bool = True,
+    track: str | None = None,
+    whole: bool = False,
+) -> Melody:
     """The melody, moved to C major or A minor, or only by octaves without `transpose`.
 
     Sections in other metres are left out, and a change of the metre cuts the melody. track: name or
-    number of the part that has it. Raises ReadError where no part is called so.
+    number of the part that has it; whole: no rest splits a section. Raises ReadError where no part
+    is called so.
     """
     choice = choose(piece.parts, track)
     line = skyline(choice.part.notes)
@@ -59,7 +67,7 @@ def melody_of(piece: Piece, time: Time, transpose: bool = True, track: str | Non
         own = notes_of(section, line, time.grid)
         quantised = quantise(own, time.grid, section.first_bar_line)
         kept: list[GridNote] = [n for n in quantised.notes if LOW <= n.pitch <= HIGH]
-        segments += split(kept, time.bar)
+        segments += split(kept, time.bar, math.inf if whole else None)
         notes += len(own)
         moved += quantised.moved
         collided += quantised.collided
