@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.given_parts import start_from_file
+from sequence_tutor.distributed.given_parts import read_start
 from sequence_tutor.distributed.search_config import OtherProposerConfig, ProposersConfig
 
 
@@ -70,7 +70,7 @@ def parse_config(data: dict[str, Any], origin: str = "config") -> RunConfig:
     except ValidationError as error:
         raise ConfigError(f"{origin}: {sentence(error)}") from error
     try:
-        start = start_from_file(run)  # now, as the config of a run goes to other machines
+        start = read_start(run)  # now, as the config of a run goes to other machines
     except ValueError as error:
         raise ConfigError(f"{origin}: generate.start: {error}") from error
     if start is None:

@@ -6,19 +6,16 @@ parts ask for it. All processes use the same, so rows of any origin can be learn
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, Starts
-from sequence_tutor.policies.encodings.melody import MelodyEncoding
+from sequence_tutor.policies.encodings.registry import encoding_from_metadata, encodings
 from sequence_tutor.policies.encodings.template import Template, TemplateEncoding, with_header
 from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
 from sequence_tutor.policies.find_prior import metadata_of
-from sequence_tutor.policies.melody_time import Time
-from sequence_tutor.policies.pieces.start import is_start_file, read_start
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.given_parts import GivenParts, Spelling
@@ -72,8 +69,8 @@ def sampling_encoding(prior: Prior, given: dict[str, Any]) -> Encoding:
         return prior.encoding
     if len(given) > 1:
         raise ValueError(f"give one of {' and '.join(given)}: each says how all begin")
-    if isinstance(prior.encoding, MelodyEncoding) and is_start_file(given.get("start", "")):
-        given = {"start": read_start(Path(given["start"]), prior.encoding.time)}
+    if "start" in given:
+        given = {"start": prior.encoding.start_of(given["start"])}
     return _encoding(prior, given, domain_of(prior.encoding.name))
 
 
@@ -121,14 +118,14 @@ def _best_spelled(prior: Prior, parts: GivenParts) -> Encoding:
     return SpellingEncoding(prior.encoding, parts.spelled_as(spellings[best]))
 
 
-def start_from_file(run: RunConfig) -> str | None:
-    """The text of a run's start where that is the name of a file of music; None where it isn't.
-    Raises ValueError."""
+def read_start(run: RunConfig) -> str | None:
+    """The start of a run as text, where it is given as a file; None where it is text, or none is
+    given. Raises ValueError."""
     start = None if run.generate is None else run.generate.start
-    if start is None or run.encoding != MelodyEncoding.name or not is_start_file(start):
+    if start is None or not encodings()[run.encoding].option_names:
         return None
-    found = metadata_of(run.prior)
-    return read_start(Path(start), Time.parse(found.get("metre", "4/4"), found.get("grid", 4)))
+    text = encoding_from_metadata(metadata_of(run.prior)).start_of(start)
+    return text if text != start else None
 
 
 class LeadStarts:

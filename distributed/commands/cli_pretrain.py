@@ -12,8 +12,8 @@ from rich.console import Console
 from sequence_tutor.policies.pretrain_settings import TRANSFER, PretrainSettings
 
 DEFAULT = PretrainSettings()
-# Options that only melodies have.
-OF_MELODIES = ("metre", "grid", "bars", "track")
+# Options that only some encodings have.
+OF_ENCODING = ("metre", "grid", "bars", "track", "upbeat")
 console = Console(markup=False)  # without markup, so that a [ in a name is printed as it is
 
 ColumnOption = Annotated[
@@ -72,6 +72,9 @@ def pretrain(
     track: Annotated[
         str | None, typer.Option(help="Of melodies: name or number of the part that has them.")
     ] = None,
+    upbeat: Annotated[
+        str, typer.Option(help="Of melodies: auto estimates it in MIDI that doesn't tell it; none.")
+    ] = "auto",
     cell: Annotated[str, typer.Option(help="gru or lstm.")] = DEFAULT.cell,
     layers: Annotated[int, typer.Option(min=1)] = DEFAULT.layers,
     hidden: Annotated[int, typer.Option(min=1)] = DEFAULT.hidden,
@@ -107,7 +110,7 @@ def pretrain(
     )
     if bars is not None and max_length is not None:
         raise ValueError("--bars and --max-length say the same: give one of them")
-    options = {name: given[name] for name in OF_MELODIES if name in chosen}
+    options = {name: given[name] for name in OF_ENCODING if name in chosen}
     request = Request(
         **{f.name: given[f.name] for f in fields(Request) if f.name in given}, options=options
     )

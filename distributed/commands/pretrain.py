@@ -16,7 +16,6 @@ from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.transfer import Start, print_nll
 from sequence_tutor.distributed.report.evaluation import describe
 from sequence_tutor.policies.encodings.base import Encoding
-from sequence_tutor.policies.encodings.melody import MelodyEncoding
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.corpus import Corpus
 from sequence_tutor.policies.pretrain import Pretraining
@@ -57,7 +56,7 @@ class Request:
     report_samples: int = 1000
     """Sample size of the report; 0 for no report."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Options of melodies that were given: `metre`, `grid`, `bars` and `track`."""
+    """Options of melodies that were given: `metre`, `grid`, `bars`, `track`, `upbeat`."""
 
 
 def pretrain_prior(
@@ -79,12 +78,12 @@ def pretrain_prior(
     if request.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device here; use --device cpu")
     domain, kind = domain_of(encoding), encodings()[encoding]
-    timing, reading, longest = _melody_options(request, kind, start)
+    own_options, reading, longest = _options(request, kind, start)
     keys: dict[str, str] = {}  # key of each usable sequence
 
     def check(sequence: str) -> str | None:
         try:
-            own = kind.fit([sequence], **timing)
+            own = kind.fit([sequence], **own_options)
             length = len(own.encode(sequence))
         except ValueError as error:
             return str(error)
@@ -113,7 +112,7 @@ def pretrain_prior(
     everything = corpus.sequences + held_out
     if start is None:
         training = Pretraining(
-            kind.fit(everything, longest, **timing),
+            kind.fit(everything, longest, **own_options),
             corpus.sequences,
             settings,
             request.device,
@@ -175,29 +174,26 @@ def pretrain_prior(
     }
 
 
-def _melody_options(
+def _options(
     request: Request, kind: type[Encoding], start: Start | None
 ) -> tuple[dict[str, Any], dict[str, Any], int]:
     """What the encoding takes, what its `read` takes, and the greatest length in tokens. Raises
     ValueError for options that the encoding hasn't."""
-    if not issubclass(kind, MelodyEncoding):
-        if request.options:
-            wrong = " and ".join(f"--{name}" for name in request.options)
-            raise ValueError(f"{wrong}: only melodies have that (--encoding melody)")
-        usual = kind.usual_length if start is None else start.prior.encoding.max_length
+    options, prior = dict(request.options), None if start is None else start.prior.encoding
+    usual = kind.usual_length if prior is None else prior.max_length
+    if not kind.option_names:
+        if options:
+            wrong = " and ".join(f"--{name}" for name in options)
+            raise ValueError(f"{wrong} can't be chosen with --encoding {kind.name}")
         return {}, {}, request.max_length or usual
-    options = dict(request.options)
-    bars = options.pop("bars", None)
-    if start is None:
-        timing = {name: options[name] for name in kind.option_names if name in options}
-        encoding = kind.fit((), **timing)
+    if prior is None:
+        own = {name: options[name] for name in kind.option_names if name in options}
     else:
-        assert isinstance(start.prior.encoding, MelodyEncoding)
-        encoding = start.prior.encoding
-    longest = request.max_length or encoding.max_length
-    if bars is not None:
-        longest = bars * encoding.time.bar
-    return encoding.options, options | encoding.options, longest
+        own = prior.options
+    bars = {"bars": options.pop("bars")} if "bars" in options else {}
+    if prior is None or bars:
+        usual = kind.fit((), **own, **bars).max_length
+    return own, options | own, request.max_length or usual
 
 
 def _print_remarks(corpus: Corpus, console: Console) -> None:

@@ -84,6 +84,11 @@ class Encoding(ABC):
         isn't known."""
         return None
 
+    def start_of(self, given: str) -> str:
+        """The text that sequences are to begin with, where `given` may be the name of a file that
+        holds it. Raises ValueError."""
+        return given
+
     @classmethod
     @abstractmethod
     def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> Encoding:

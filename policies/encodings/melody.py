@@ -44,11 +44,12 @@ class MelodyEncoding(Encoding):
         max_length: int | None = None,
         metre: str = "4/4",
         grid: int = 4,
+        bars: int = 2,
     ) -> MelodyEncoding:
-        """Return the encoding with the fixed vocabulary, which doesn't depend on the corpus; two
-        bars by default."""
+        """Return the encoding with the fixed vocabulary, which doesn't depend on the corpus; `bars`
+        say the length where `max_length` doesn't."""
         vocabulary = Vocabulary(TOKENS, end_id=None)
-        return cls(vocabulary, max_length or 2 * Time.parse(metre, grid).bar, metre, grid)
+        return cls(vocabulary, max_length or bars * Time.parse(metre, grid).bar, metre, grid)
 
     @classmethod
     def read(
@@ -60,17 +61,27 @@ class MelodyEncoding(Encoding):
         metre: str = "4/4",
         grid: int = 4,
         track: str | None = None,
+        upbeat: str = "auto",
     ) -> Corpus:
         """Read windows of `max_length` steps from a folder, a .zip or a file of music, or lines of
-        text. track: name or number of the part that has the melody, where files have several."""
+        text. track: name or number of the part that has the melody, where files have several.
+        upbeat: "auto" to estimate it where a file doesn't tell it, or "none". Raises ValueError."""
         from sequence_tutor.policies.pieces.corpus import Request, read_music_corpus  # slow import
         from sequence_tutor.policies.pieces.files import holds_music
 
+        if upbeat not in ("auto", "none"):
+            raise ValueError(f"--upbeat is auto or none, not {upbeat!r}")
         if holds_music(path):
             time = Time.parse(metre, grid)
-            request = Request(max_length or 2 * time.bar, time, track)
+            request = Request(max_length or 2 * time.bar, time, track, upbeat == "auto")
             return read_music_corpus(path, check, request)
         return super().read(path, check, max_length, column)
+
+    def start_of(self, given: str) -> str:
+        """The text itself, or the melody of a file of music, see `read_start`."""
+        from sequence_tutor.policies.pieces.start import is_start_file, read_start  # slow import
+
+        return read_start(Path(given), self.time) if is_start_file(given) else given
 
     def encode(self, sequence: str) -> np.ndarray:
         """Return int16 [T]. Raises ValueError naming the first character that isn't a token's, or

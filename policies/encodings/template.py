@@ -97,6 +97,10 @@ class TemplateEncoding(Encoding):
         """Those of `inner`."""
         return self.inner.options
 
+    def start_of(self, given: str) -> str:
+        """That of `inner`."""
+        return self.inner.start_of(given)
+
     @cached_property
     def constraint(self) -> Constraint:
         """What the policy may do at each step."""

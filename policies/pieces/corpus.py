@@ -36,6 +36,8 @@ class Request:
     """Metre and grid."""
     track: str | None = None
     """Name or number of the part that has the melody; None for the likeliest."""
+    upbeat: bool = True
+    """Whether the upbeat is estimated where a file doesn't tell it."""
 
 
 @dataclass
@@ -120,7 +122,10 @@ def _read_files(
     for name, read in music_files(path):
         try:
             pieces = read_pieces(name, read(), scores)
-            melodies = [melody_of(p, request.time, track=request.track) for p in pieces]
+            melodies = [
+                melody_of(p, request.time, track=request.track, upbeat=request.upbeat)
+                for p in pieces
+            ]
         except (ReadError, OSError) as error:
             corpus.add_broken(name, str(error))
             continue
@@ -167,6 +172,11 @@ def _remarks(corpus: Corpus, tally: _Tally, request: Request) -> list[str]:
         f"{sum(m.shift % 12 != 0 for m in melodies)} melodies transposed to C major or A minor",
         *_other_metres(tally, request.time),
     ]
+    if estimated := sum(m.upbeat_estimated and bool(m.segments) for m in melodies):
+        remarks.append(
+            f"the upbeat of {estimated} pieces was estimated, as their files begin with the first "
+            "note (--upbeat none counts bars from it)"
+        )
     if tally.tracks:
         reasons = Counter(row[TRACKS.index("reason")] for row in tally.tracks)
         listed = ", ".join(f"{count} by {reason}" for reason, count in reasons.most_common())

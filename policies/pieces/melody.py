@@ -14,6 +14,7 @@ from sequence_tutor.policies.pieces.key import octave_fit, pitch_classes, scale,
 from sequence_tutor.policies.pieces.line import GridNote, quantise, skyline, split
 from sequence_tutor.policies.pieces.piece import Note, Piece, Section
 from sequence_tutor.policies.pieces.track import Choice, choose
+from sequence_tutor.policies.pieces.upbeat import with_upbeat
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Melody:
     """Number of notes dropped because no token has their pitch."""
     other_metres: tuple[str, ...]
     """Metres of the sections that were left out, each once."""
+    upbeat_estimated: bool
+    """Whether the bar lines were moved by an estimate of the upbeat."""
 
 
 def melody_of(
@@ -47,11 +50,13 @@ def melody_of(
     transpose: bool = True,
     track: str | None = None,
     whole: bool = False,
+    upbeat: bool = False,
 ) -> Melody:
     """The melody, moved to C major or A minor, or only by octaves without `transpose`.
 
     Sections in other metres are left out, and a change of the metre cuts the melody. track: name or
-    number of the part that has it; whole: no rest splits a section. Raises ReadError where no part
+    number of the part that has it; whole: no rest splits a section; upbeat: whether it is estimated
+    where the file doesn't tell it. Raises ReadError where no part
     is called so.
     """
     choice = choose(piece.parts, track)
@@ -60,7 +65,8 @@ def melody_of(
     shift = shift_to_c(scale(pitch_classes(everything), piece.scale)) if transpose else 0
     shift += octave_fit(note.pitch + shift for note in line)
     line = [note._replace(pitch=note.pitch + shift) for note in line]
-    inside, outside = _by_metre(piece.sections, time)
+    sections = with_upbeat(piece, line) if upbeat else piece.sections
+    inside, outside = _by_metre(sections, time)
     segments: list[np.ndarray] = []
     notes = moved = collided = vanished = out_of_range = 0
     for section in inside:
@@ -83,6 +89,7 @@ def melody_of(
         vanished=vanished,
         out_of_range=out_of_range,
         other_metres=outside,
+        upbeat_estimated=sections != piece.sections,
     )
 
 

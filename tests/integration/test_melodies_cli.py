@@ -98,8 +98,8 @@ def test_pretrain_on_a_single_file(command: Command, tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--metre", "3/4"), "--metre: only melodies have that (--encoding melody)"),
-        (("--track", "1", "--bars", 2), "--bars and --track: only melodies have that"),
+        (("--metre", "3/4"), "--metre can't be chosen with --encoding smiles"),
+        (("--track", "1", "--bars", 2), "--bars and --track can't be chosen with"),
         (("--encoding", "melody", "--metre", "4/5"), "4/5 is not a metre"),
         (("--encoding", "melody", "--max-length", 20), "20 steps aren't whole bars"),
         (("--encoding", "melody", "--bars", 2, "--max-length", 32), "say the same"),
