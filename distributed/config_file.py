@@ -13,6 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.given_parts import read_start
 from sequence_tutor.distributed.search_config import OtherProposerConfig, ProposersConfig
 
 
@@ -65,9 +66,16 @@ def read_toml(content: bytes, origin: str) -> dict[str, Any]:
 def parse_config(data: dict[str, Any], origin: str = "config") -> RunConfig:
     """Check a config given as nested dicts. Raises ConfigError naming the first wrong key."""
     try:
-        return RunConfig.model_validate(data)
+        run = RunConfig.model_validate(data)
     except ValidationError as error:
         raise ConfigError(f"{origin}: {sentence(error)}") from error
+    try:
+        start = read_start(run)  # now, as the config of a run goes to other machines
+    except ValueError as error:
+        raise ConfigError(f"{origin}: generate.start: {error}") from error
+    if start is None:
+        return run
+    return parse_config(data | {"generate": data["generate"] | {"start": start}}, origin)
 
 
 def synchronous(run: RunConfig) -> RunConfig:

@@ -12,8 +12,10 @@ import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, Starts
-from sequence_tutor.policies.encodings.template import Template, TemplateEncoding
+from sequence_tutor.policies.encodings.registry import encoding_from_metadata, encodings
+from sequence_tutor.policies.encodings.template import Template, TemplateEncoding, with_header
 from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
+from sequence_tutor.policies.find_prior import metadata_of
 from sequence_tutor.rewards.base import Domain
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.given_parts import GivenParts, Spelling
@@ -67,11 +69,16 @@ def sampling_encoding(prior: Prior, given: dict[str, Any]) -> Encoding:
         return prior.encoding
     if len(given) > 1:
         raise ValueError(f"give one of {' and '.join(given)}: each says how all begin")
+    if "start" in given:
+        given = {"start": prior.encoding.start_of(given["start"])}
     return _encoding(prior, given, domain_of(prior.encoding.name))
 
 
 def _encoding(prior: Prior, given: dict[str, Any], domain: Domain) -> Encoding:
-    encoding, parts = prior.encoding, domain.given_parts(**given) if given else None
+    encoding = prior.encoding
+    if given.get("start"):
+        given = given | {"start": with_header(encoding, given["start"])}
+    parts = domain.given_parts(**given) if given else None
     if parts is not None and not encoding.joins_texts:
         raise ValueError(
             f"encoding {encoding.name!r} can't have given parts, as what a token means depends on "
@@ -109,6 +116,16 @@ def _best_spelled(prior: Prior, parts: GivenParts) -> Encoding:
     likely = prior.log_prob(texts)
     best = int(np.flatnonzero(likely > likely.max() - ABOUT_AS_LIKELY)[0])
     return SpellingEncoding(prior.encoding, parts.spelled_as(spellings[best]))
+
+
+def read_start(run: RunConfig) -> str | None:
+    """The start of a run as text, where it is given as a file; None where it is text, or none is
+    given. Raises ValueError."""
+    start = None if run.generate is None else run.generate.start
+    if start is None or not encodings()[run.encoding].option_names:
+        return None
+    text = encoding_from_metadata(metadata_of(run.prior)).start_of(start)
+    return text if text != start else None
 
 
 class LeadStarts:

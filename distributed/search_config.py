@@ -159,7 +159,8 @@ class GenerateConfig(Section):
     fragments: tuple[str, ...] | None = None
     """Of molecules: two SMILES with an attachment point each, to be linked."""
     start: str | None = None
-    """A text that every sequence begins with: the beginning of a SMILES, or a melody to go on."""
+    """A text that every sequence begins with: the beginning of a SMILES, or a melody to go on. Of
+    melodies also a MIDI, MusicXML or ABC file, whose melody is taken as it is."""
     near: NearConfig | None = None
     """See NearConfig."""
 

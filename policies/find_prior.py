@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
+from typing import Any
 
 from sequence_tutor.policies.files.storage import Location, Where
 
@@ -65,11 +66,17 @@ def found_prior(name_or_where: Where) -> Iterator[Location]:
 
 def encoding_of(name_or_where: Where) -> str:
     """The name of a prior's encoding. Raises PriorError."""
+    return str(metadata_of(name_or_where)["encoding"])
+
+
+def metadata_of(name_or_where: Where) -> dict[str, Any]:
+    """What a prior's metadata say of its encoding, at least its name. Raises PriorError."""
     with found_prior(name_or_where) as path:
         if is_reinvent(path):
-            return "smiles"
+            return {"encoding": "smiles"}
         try:
-            return str(json.loads((path / METADATA_FILE).read())["encoding"])
+            found: dict[str, Any] = json.loads((path / METADATA_FILE).read())
+            return found | {"encoding": str(found["encoding"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PriorError(f"{path} is not a whole prior: {error}") from error
 

@@ -40,7 +40,9 @@ def grown(prior: Prior, sequences: Sequence[str], max_length: int | None = None)
     needed = kind.fit(sequences).vocabulary.tokens
     new = [token for token in needed if token not in old.tokens]
     encoding = kind(
-        Vocabulary((*old.tokens, *new), old.end_id), max_length or prior.encoding.max_length
+        Vocabulary((*old.tokens, *new), old.end_id),
+        max_length or prior.encoding.max_length,
+        **prior.encoding.options,
     )
     network = RecurrentNetwork(
         replace(prior.network.architecture, vocabulary=encoding.vocabulary.size)

@@ -12,6 +12,8 @@ from rich.console import Console
 from sequence_tutor.policies.pretrain_settings import TRANSFER, PretrainSettings
 
 DEFAULT = PretrainSettings()
+# Options that only some encodings have.
+OF_ENCODING = ("metre", "grid", "bars", "track", "upbeat")
 console = Console(markup=False, emoji=False)  # a [ or :o: in a name is printed as it is
 
 ColumnOption = Annotated[
@@ -25,7 +27,7 @@ def pretrain(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Text, CSV, Excel, SD or Parquet file; melodies: folder or zip of MIDI."
+            help="Text, CSV, Excel, SD or Parquet file; melodies: folder, zip or file of music."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Directory of the prior.")],
@@ -57,6 +59,22 @@ def pretrain(
         int | None,
         typer.Option(min=2, help="Longest sequence in tokens; 100 for smiles, 32 for melody."),
     ] = None,
+    metre: Annotated[
+        str, typer.Option(help="Of melodies: 4/4, 3/4, 6/8 ...; pieces in others are skipped.")
+    ] = "4/4",
+    grid: Annotated[
+        int,
+        typer.Option(min=1, help="Of melodies: steps per quarter note; 12 holds triplets too."),
+    ] = 4,
+    bars: Annotated[
+        int | None, typer.Option(min=1, help="Of melodies: their length, for --max-length.")
+    ] = None,
+    track: Annotated[
+        str | None, typer.Option(help="Of melodies: name or number of the part that has them.")
+    ] = None,
+    upbeat: Annotated[
+        str, typer.Option(help="Of melodies: auto estimates it in MIDI that doesn't tell it; none.")
+    ] = "auto",
     cell: Annotated[str, typer.Option(help="gru or lstm.")] = DEFAULT.cell,
     layers: Annotated[int, typer.Option(min=1)] = DEFAULT.layers,
     hidden: Annotated[int, typer.Option(min=1)] = DEFAULT.hidden,
@@ -81,7 +99,7 @@ def pretrain(
     given = locals()
     chosen = {name for name in given if _is_given(context, name)}
     if start is not None and (
-        wrong := chosen & {"encoding", "cell", "layers", "hidden", "embedding"}
+        wrong := chosen & {"encoding", "metre", "grid", "cell", "layers", "hidden", "embedding"}
     ):
         raise ValueError(
             f"--{min(wrong)} can't be chosen with --from: encoding and network are the prior's"
@@ -90,7 +108,12 @@ def pretrain(
         DEFAULT if start is None else TRANSFER,
         **{f.name: given[f.name] for f in fields(PretrainSettings) if f.name in chosen},
     )
-    request = Request(**{f.name: given[f.name] for f in fields(Request)})
+    if bars is not None and max_length is not None:
+        raise ValueError("--bars and --max-length say the same: give one of them")
+    options = {name: given[name] for name in OF_ENCODING if name in chosen}
+    request = Request(
+        **{f.name: given[f.name] for f in fields(Request) if f.name in given}, options=options
+    )
     columns = pretrain_prior(request, settings, console)
     print_table(columns, console)
 

@@ -66,8 +66,7 @@ def evaluate_source(request: Request, console: Console) -> None:
     domain = domain_of(encoding)
     data, training = None, None
     if request.against is not None:
-        length = prior.encoding.max_length if prior is not None else None
-        data = _read(Location(request.against), encoding, request.column, length, valid=True)
+        data = _read(Location(request.against), encoding, request.column, prior, valid=True)
         training = {domain.key(s) or s for s in data}
         if prior is not None:
             _check_vocabulary(prior.encoding, data, request.against)
@@ -122,18 +121,20 @@ def _is_data(path: Location) -> bool:
 
 
 def _read(
-    where: Location, encoding: str, column: str | None, length: int | None, valid: bool
+    where: Location, encoding: str, column: str | None, prior: Prior | None, valid: bool
 ) -> list[str]:
-    """Sequences of a file or folder, only the valid ones if `valid`. Prints a remark about skipped
-    ones on standard error."""
+    """Sequences of a file or folder, only the valid ones if `valid`, as long as the prior's where
+    files are cut into pieces. Prints a remark about skipped ones on standard error."""
     domain = domain_of(encoding)
+    length = None if prior is None else prior.encoding.max_length
+    options = {} if prior is None else prior.encoding.options
 
     def check(sequence: str) -> str | None:
         return (valid and domain.identify(sequence).reason) or None
 
     with where.fetched() as path:
         try:
-            corpus = encodings()[encoding].read(path, check, length, column)
+            corpus = encodings()[encoding].read(path, check, length, column, **options)
         except CorpusError as error:
             raise CorpusError(str(error).replace(str(path), str(where))) from error
         for remark in corpus.remarks():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -12,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sequence_tutor.distributed.commands.plain_print import print_plainly
 from sequence_tutor.distributed.commands.transfer import Start, print_nll
 from sequence_tutor.distributed.report.evaluation import describe
+from sequence_tutor.policies.encodings.base import Encoding
 from sequence_tutor.policies.encodings.registry import encodings
 from sequence_tutor.policies.files.corpus import Corpus
 from sequence_tutor.policies.pretrain import Pretraining
@@ -51,6 +55,8 @@ class Request:
     """Data of that prior, to see what it forgets; None for the data that it brings."""
     report_samples: int = 1000
     """Sample size of the report; 0 for no report."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of melodies that were given: `metre`, `grid`, `bars`, `track`, `upbeat`."""
 
 
 def pretrain_prior(
@@ -72,13 +78,12 @@ def pretrain_prior(
     if request.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device here; use --device cpu")
     domain, kind = domain_of(encoding), encodings()[encoding]
-    usual = kind.usual_length if start is None else start.prior.encoding.max_length
-    longest = request.max_length or usual
+    own_options, reading, longest = _options(request, kind, start)
     keys: dict[str, str] = {}  # key of each usable sequence
 
     def check(sequence: str) -> str | None:
         try:
-            own = kind.fit([sequence])
+            own = kind.fit([sequence], **own_options)
             length = len(own.encode(sequence))
         except ValueError as error:
             return str(error)
@@ -93,10 +98,10 @@ def pretrain_prior(
         return None
 
     print_plainly(console, f"reading {data}")
-    corpus = kind.read(data, check, longest, request.column)
+    corpus = kind.read(data, check, longest, request.column, **reading)
     held_out: list[str] = []
     if request.validation_data is not None:
-        validation = kind.read(request.validation_data, check, longest, request.column)
+        validation = kind.read(request.validation_data, check, longest, request.column, **reading)
         validation.make_distinct(keys)
         held_out = validation.sequences
         _print_remarks(validation, console)
@@ -107,7 +112,7 @@ def pretrain_prior(
     everything = corpus.sequences + held_out
     if start is None:
         training = Pretraining(
-            kind.fit(everything, longest),
+            kind.fit(everything, longest, **own_options),
             corpus.sequences,
             settings,
             request.device,
@@ -142,6 +147,9 @@ def pretrain_prior(
                 )
 
         training.run(out, report)
+    for name, rows in corpus.tables.items():
+        with (out / name).open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows(rows)
     best = load_prior(out)
     best.card |= {
         "data": data.name,
@@ -164,6 +172,28 @@ def pretrain_prior(
         ),
         "prior": describe(samples, domain, training=known, prior=best),
     }
+
+
+def _options(
+    request: Request, kind: type[Encoding], start: Start | None
+) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """What the encoding takes, what its `read` takes, and the greatest length in tokens. Raises
+    ValueError for options that the encoding hasn't."""
+    options, prior = dict(request.options), None if start is None else start.prior.encoding
+    usual = kind.usual_length if prior is None else prior.max_length
+    if not kind.option_names:
+        if options:
+            wrong = " and ".join(f"--{name}" for name in options)
+            raise ValueError(f"{wrong} can't be chosen with --encoding {kind.name}")
+        return {}, {}, request.max_length or usual
+    if prior is None:
+        own = {name: options[name] for name in kind.option_names if name in options}
+    else:
+        own = prior.options
+    bars = {"bars": options.pop("bars")} if "bars" in options else {}
+    if prior is None or bars:
+        usual = kind.fit((), **own, **bars).max_length
+    return own, options | own, request.max_length or usual
 
 
 def _print_remarks(corpus: Corpus, console: Console) -> None:

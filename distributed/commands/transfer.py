@@ -78,7 +78,7 @@ class Start:
                 return str(error)
             return "too long" if length > encoding.max_length else None
 
-        corpus = kind.read(self._old_data, check, encoding.max_length, column)
+        corpus = kind.read(self._old_data, check, encoding.max_length, column, **encoding.options)
         return spread(corpus.sequences, OLD_SEQUENCES)
 
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,10 +59,19 @@ class Encoding(ABC):
     usual_length: int
     # whether the text of a sequence is made of the texts of its actions, one after the other
     joins_texts: bool = True
+    # text that every sequence begins with and no action writes
+    header: str = ""
+    # keyword arguments that `__init__`, `fit` and `read` take beyond those below
+    option_names: tuple[str, ...] = ()
 
     def __init__(self, vocabulary: Vocabulary, max_length: int) -> None:
         self.vocabulary = vocabulary
         self.max_length = max_length
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The values of `option_names` that aren't the defaults, as JSON values."""
+        return {}
 
     @property
     def constraint(self) -> Constraint | None:
@@ -74,6 +83,11 @@ class Encoding(ABC):
         """What may follow the beginning of a text, so that it becomes a whole one; None where that
         isn't known."""
         return None
+
+    def start_of(self, given: str) -> str:
+        """The text that sequences are to begin with, where `given` may be the name of a file that
+        holds it. Raises ValueError."""
+        return given
 
     @classmethod
     @abstractmethod

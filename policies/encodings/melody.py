@@ -1,29 +1,55 @@
-"""The encoding of melodies: tokens as in `melody_tokens`, read from MIDI or text."""
+"""The encoding of melodies: tokens as in `melody_tokens`, read from files of music or text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sequence_tutor.policies.encodings.base import FOLDER, Encoding
 from sequence_tutor.policies.encodings.vocabulary import Vocabulary
 from sequence_tutor.policies.files.corpus import Corpus
+from sequence_tutor.policies.melody_time import Time
 from sequence_tutor.policies.melody_tokens import TOKENS, tokenize
+from sequence_tutor.policies.pieces.suffixes import SUFFIXES
 
 
 class MelodyEncoding(Encoding):
-    """Melody <-> int16 tokens. `max_length` is the length of every episode, in steps."""
+    """Melody <-> int16 tokens, one for each step. `max_length` is the length of every episode, in
+    steps; metre and grid are those of all melodies, see `melody_time`."""
 
     name = "melody"
-    own_files = (".mid", ".midi", ".zip", FOLDER)
+    own_files = (*SUFFIXES, ".zip", FOLDER)
     usual_length = 32
+    option_names = ("metre", "grid")
+
+    def __init__(
+        self, vocabulary: Vocabulary, max_length: int, metre: str = "4/4", grid: int = 4
+    ) -> None:
+        super().__init__(vocabulary, max_length)
+        self.time = Time.parse(metre, grid)
+        self.header = self.time.header
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Metre and grid; absent from a prior's metadata where they are 4/4 and 4."""
+        return {"metre": self.time.metre, "grid": self.time.grid} if self.header else {}
 
     @classmethod
-    def fit(cls, corpus: Iterable[str], max_length: int | None = None) -> MelodyEncoding:
-        """Return the encoding with the fixed vocabulary, which doesn't depend on the corpus."""
-        return cls(Vocabulary(TOKENS, end_id=None), max_length or cls.usual_length)
+    def fit(
+        cls,
+        corpus: Iterable[str],
+        max_length: int | None = None,
+        metre: str = "4/4",
+        grid: int = 4,
+        bars: int = 2,
+    ) -> MelodyEncoding:
+        """Return the encoding with the fixed vocabulary, which doesn't depend on the corpus; `bars`
+        say the length where `max_length` doesn't."""
+        vocabulary = Vocabulary(TOKENS, end_id=None)
+        return cls(vocabulary, max_length or bars * Time.parse(metre, grid).bar, metre, grid)
 
     @classmethod
     def read(
@@ -32,17 +58,36 @@ class MelodyEncoding(Encoding):
         check: Callable[[str], str | None],
         max_length: int | None = None,
         column: str | None = None,
+        metre: str = "4/4",
+        grid: int = 4,
+        track: str | None = None,
+        upbeat: str = "auto",
     ) -> Corpus:
-        """Read windows of `max_length` steps from MIDI (folder, .zip or file), or lines of text."""
-        from sequence_tutor.policies.midi.corpus import is_midi, read_midi_corpus  # slow import
+        """Read windows of `max_length` steps from a folder, a .zip or a file of music, or lines of
+        text. track: name or number of the part that has the melody, where files have several.
+        upbeat: "auto" to estimate it where a file doesn't tell it, or "none". Raises ValueError."""
+        from sequence_tutor.policies.pieces.corpus import Request, read_music_corpus  # slow import
+        from sequence_tutor.policies.pieces.files import holds_music
 
-        if is_midi(path):
-            return read_midi_corpus(path, check, max_length or cls.usual_length)
+        if upbeat not in ("auto", "none"):
+            raise ValueError(f"--upbeat is auto or none, not {upbeat!r}")
+        if holds_music(path):
+            time = Time.parse(metre, grid)
+            request = Request(max_length or 2 * time.bar, time, track, upbeat == "auto")
+            return read_music_corpus(path, check, request)
         return super().read(path, check, max_length, column)
 
+    def start_of(self, given: str) -> str:
+        """The text itself, or the melody of a file of music, see `read_start`."""
+        from sequence_tutor.policies.pieces.start import is_start_file, read_start  # slow import
+
+        return read_start(Path(given), self.time) if is_start_file(given) else given
+
     def encode(self, sequence: str) -> np.ndarray:
-        """Return int16 [T]. Raises ValueError naming the first character that isn't a token's."""
-        return np.array(self.vocabulary.encode(tokenize(sequence), sequence), dtype=np.int16)
+        """Return int16 [T]. Raises ValueError naming the first character that isn't a token's, or
+        where the header isn't that of this time."""
+        tokens = tokenize(self.time.without_header(sequence))
+        return np.array(self.vocabulary.encode(tokens, sequence), dtype=np.int16)
 
     def decode(self, tokens: np.ndarray) -> str:
-        return "".join(self.vocabulary.decode(tokens.tolist()))
+        return self.header + "".join(self.vocabulary.decode(tokens.tolist()))

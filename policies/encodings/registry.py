@@ -49,7 +49,9 @@ def encoding_from_metadata(metadata: dict[str, Any]) -> Encoding:
     if name not in encodings():
         raise ValueError(f"unknown encoding {name!r}; there are: {', '.join(encodings())}")
     vocabulary = Vocabulary(tuple(metadata["vocabulary"]), metadata["end_id"])
-    encoding = encodings()[name](vocabulary, metadata["max_length"])
+    kind = encodings()[name]
+    options = {option: metadata[option] for option in kind.option_names if option in metadata}
+    encoding = kind(vocabulary, metadata["max_length"], **options)
     if "template" not in metadata:
         return encoding
     return TemplateEncoding(encoding, Template.from_metadata(metadata["template"]))
@@ -62,6 +64,7 @@ def encoding_to_metadata(encoding: Encoding) -> dict[str, Any]:
         "max_length": encoding.max_length,
         "end_id": encoding.vocabulary.end_id,
         "vocabulary": list(encoding.vocabulary.tokens),
+        **encoding.options,
     }
     if isinstance(encoding, TemplateEncoding):
         found["template"] = encoding.template.metadata()

@@ -57,6 +57,11 @@ class Template:
         return cls(tuple(values["texts"]), tuple(values["gaps"]))
 
 
+def with_header(encoding: Encoding, text: str) -> str:
+    """A given text with the header of the encoding, whether it is given with it or without."""
+    return text if text.startswith(encoding.header) else encoding.header + text
+
+
 class TemplateEncoding(Encoding):
     """The sequences of another encoding that have the given parts of a template.
 
@@ -69,7 +74,7 @@ class TemplateEncoding(Encoding):
         self.inner, self.template = inner, template
         super().__init__(inner.vocabulary, inner.max_length)
         self.name, self.own_files = inner.name, inner.own_files
-        self.usual_length = inner.usual_length
+        self.usual_length, self.header = inner.usual_length, inner.header
         self._given = [self._tokens(text) for text in template.texts]
         _ = self.constraint  # built now, so that a mistake is found at the start
 
@@ -86,6 +91,15 @@ class TemplateEncoding(Encoding):
     def max_length(self, value: int) -> None:
         self.inner.max_length = value
         self.__dict__.pop("constraint", None)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of `inner`."""
+        return self.inner.options
+
+    def start_of(self, given: str) -> str:
+        """That of `inner`."""
+        return self.inner.start_of(given)
 
     @cached_property
     def constraint(self) -> Constraint:
@@ -118,7 +132,7 @@ class TemplateEncoding(Encoding):
     def _tokens(self, text: str) -> list[int]:
         if not text:
             return []
-        ids = [int(i) for i in self.inner.encode(text)]
+        ids = [int(i) for i in self.inner.encode(with_header(self.inner, text))]
         return ids[:-1] if self.vocabulary.end_id is not None else ids
 
     def _parts(self) -> list[Part]:

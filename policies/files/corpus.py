@@ -34,6 +34,10 @@ class Corpus:
     broken: list[str] = field(default_factory=list)
     """The first `shown` unusable parts, each with the reason."""
 
+    tables: dict[str, list[list[str]]] = field(default_factory=dict)
+    """Tables on how the data was read, for a file beside the prior: name -> rows, of which the
+    first has the names of the columns."""
+
     def add_broken(self, part: str, reason: str) -> None:
         """Note an unusable part, named by its line number and text, or by its file name."""
         self.broken_count += 1

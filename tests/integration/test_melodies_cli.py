@@ -76,11 +76,40 @@ def test_pretrain_reads_midi(command: Command, tmp_path: Path, kind: str):
                 archive.write(file, file.name)
     done = command("pretrain", data, "--out", out, *SMALL, "--max-length", 16)
     assert done.code == 0, done
-    assert "windows of 16 steps from 6 of 6 MIDI files" in done.out
+    assert "windows of 16 steps (4/4, grid 4) from 6 of 6 files" in done.out
     assert "1 unusable files left out" in done.out
     assert "broken.mid: it is not MIDI" in done.out
     made = load_prior(out)
     assert (made.encoding.name, made.encoding.max_length, made.data) == ("melody", 16, None)
+
+
+def test_pretrain_on_a_single_file(command: Command, tmp_path: Path):
+    (tune,) = tunes(1, 512)
+    data = midi(tmp_path / "midi", [tune]) / "0.mid"
+    out = tmp_path / "prior"
+    done = command("pretrain", data, "--out", out, *SMALL, "--bars", 1, "--include-data")
+    assert done.code == 0, done
+    assert "there is one piece alone, so stretches of it are held out" in done.out
+    made = load_prior(out)
+    assert made.encoding.max_length == 16 and made.data is not None
+    assert 0 < len(made.data.held_out) < len(made.data.training)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--metre", "3/4"), "--metre can't be chosen with --encoding smiles"),
+        (("--track", "1", "--bars", 2), "--bars and --track can't be chosen with"),
+        (("--encoding", "melody", "--metre", "4/5"), "4/5 is not a metre"),
+        (("--encoding", "melody", "--max-length", 20), "20 steps aren't whole bars"),
+        (("--encoding", "melody", "--bars", 2, "--max-length", 32), "say the same"),
+    ],
+)
+def test_options_of_melodies_that_are_wrong(
+    command: Command, tmp_path: Path, options: tuple[object, ...], sentence: str
+):
+    data = midi(tmp_path / "midi", tunes(2, 64))
+    refused(command("pretrain", data, "--out", tmp_path / "prior", *options), sentence)
 
 
 def test_pretrain_validates_on_given_data_and_includes_it(command: Command, tmp_path: Path):
@@ -191,7 +220,7 @@ def test_sample_renders_melodies(command: Command, prior: Path, tmp_path: Path):
 def test_pretrain_on_a_folder_without_midi_is_one_sentence(command: Command, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("C4---")
     done = command("pretrain", tmp_path, "--out", tmp_path / "prior", *SMALL)
-    refused(done, "has no MIDI file, none named *.mid or *.midi")
+    refused(done, "has no file of music, none named *.mid, ")
     assert not (tmp_path / "prior").exists()
 
 

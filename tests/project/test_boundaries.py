@@ -125,7 +125,12 @@ ALLOWED = {
     ],
     "commands/cli_pretrain.py": [
         "Longest sequence in tokens; 100 for smiles, 32 for melody.",
-        "Text, CSV, Excel, SD or Parquet file; melodies: folder or zip of MIDI.",
+        "Of melodies: 4/4, 3/4, 6/8 ...; pieces in others are skipped.",
+        "Of melodies: auto estimates it in MIDI that doesn't tell it; none.",
+        "Of melodies: name or number of the part that has them.",
+        "Of melodies: steps per quarter note; 12 holds triplets too.",
+        "Of melodies: their length, for --max-length.",
+        "Text, CSV, Excel, SD or Parquet file; melodies: folder, zip or file of music.",
         "smiles",
         "smiles, selfies or melody.",
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pretty_midi
 import pytest
 from local_runs import rows
 from rdkit import Chem
@@ -14,9 +15,9 @@ from rich.console import Console
 
 from sequence_tutor.distributed.commands.optimize import Options, optimize
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.config_file import parse_config
+from sequence_tutor.distributed.config_file import ConfigError, parse_config
 from sequence_tutor.distributed.generating.generator import Generator
-from sequence_tutor.distributed.given_parts import lead_starts
+from sequence_tutor.distributed.given_parts import lead_starts, sampling_encoding
 from sequence_tutor.distributed.run_directory.starting_prior import starting_prior
 from sequence_tutor.policies.prior import load_prior
 from sequence_tutor.rewards.base import Status
@@ -119,3 +120,25 @@ def test_a_policy_with_given_parts_needs_them_again(tmp_path: Path, quiet: Conso
         starting_prior(again)
     same = run.model_copy(update={"prior": str(tmp_path / "run")})
     assert starting_prior(same).encoding.constraint is not None
+
+
+def test_a_start_from_a_file_is_text_in_the_config(tmp_path: Path):
+    midi = pretty_midi.PrettyMIDI(initial_tempo=60)
+    piano = pretty_midi.Instrument(0)
+    piano.notes = [pretty_midi.Note(90, 62 + i, i, i + 1) for i in range(2)]
+    midi.instruments = [piano]
+    midi.write(str(tmp_path / "motif.mid"))
+    config = {
+        "encoding": "melody",
+        "prior": "lieder",
+        "reward": {"component": [{"name": "music_theory"}]},
+        "stop": {"scores": 10},
+    }
+    motif = {"start": str(tmp_path / "motif.mid")}
+    run = parse_config(config | {"generate": motif})
+    assert run.generate is not None and run.generate.start == "D4---D#4---"
+    prior = load_prior("lieder")
+    prior.encoding = sampling_encoding(prior, motif)
+    assert all(text.startswith("D4---D#4---") for text in prior.sample(3, 0))
+    with pytest.raises(ConfigError, match="generate.start: there is no file none.mid"):
+        parse_config(config | {"generate": {"start": "none.mid"}})

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
+from sequence_tutor.policies.melody_time import Time
 from sequence_tutor.policies.melody_tokens import HOLD, OFF, TOKENS
-from sequence_tutor.policies.midi.line import notes_to_tokens, quantise, skyline
-from sequence_tutor.policies.midi.read import melody_notes, read_instruments, read_midi
+from sequence_tutor.policies.pieces.line import notes_to_tokens, quantise, skyline
+from sequence_tutor.policies.pieces.melody import melody_of
+from sequence_tutor.policies.pieces.midi import read_midi
 from sequence_tutor.rewards.melodies.rendering import write_midi
 from sequence_tutor.rewards.melodies.spelling import TEXTS, parse
 
@@ -30,8 +32,8 @@ def canonical(random: np.random.Generator) -> np.ndarray:
 
 
 def read_back(path: Path, length: int) -> np.ndarray:
-    instruments, _ = read_instruments(path.read_bytes())
-    line = quantise(skyline(melody_notes(instruments)))
+    (part,) = read_midi(path.read_bytes()).parts
+    line = quantise(skyline(part.notes), 4)
     assert line.moved == line.collided == line.vanished == 0
     return notes_to_tokens(line.notes, length)
 
@@ -65,10 +67,12 @@ def test_control_a_note_off_in_silence_is_not_canonical(path: Path):
 
 
 def test_whole_files_read_back_as_segments(path: Path):
-    first, second = "C4---D4-.-E4---F4---G4---", "G4---A4---C5-------"
-    write_midi("---" + first + "." + "-" * 20 + second, path)
-    found = ["".join(TOKENS[t] for t in s) for s in read_midi(path.read_bytes()).segments]
-    assert found == [first + "." + "-" * 11, second]
+    first, second = "---C4---D4-.-E4---F4---G4---", "G4---A4---C5-------"
+    write_midi(first + "." + "-" * 24 + second, path)
+    segments = melody_of(read_midi(path.read_bytes()), Time()).segments
+    found = ["".join(TOKENS[t] for t in s) for s in segments]
+    # from the bar line before the first note to the one after the last
+    assert found == [first + "." + "-" * 8, second]
 
 
 def test_policies_and_rewards_have_the_same_token_names():

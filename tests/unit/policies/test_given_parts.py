@@ -281,6 +281,26 @@ def test_a_melody_goes_on():
     assert all(encoding.decode(row).startswith("C4-E4-") for row in episodes.tokens)
 
 
+@pytest.mark.parametrize("start", ["C4-E4-", "3/4:C4-E4-"])
+def test_a_melody_in_another_time_goes_on(start: str):
+    """A start is given with its header or without it."""
+    inner = MelodyEncoding.fit([], 12, "3/4")
+    encoding = TemplateEncoding(inner, Template((start, ""), ("rest",)))
+    assert encoding.header == "3/4:"
+    assert len(encoding.encode("3/4:C4-E4-G4-C5-----")) == 12
+    with pytest.raises(ValueError, match="given parts"):
+        encoding.encode("3/4:D4-E4-G4-C5-----")
+    with pytest.raises(ValueError, match="time of the prior is 3/4"):
+        encoding.encode("C4-E4-G4-C5-----")
+    with pytest.raises(ValueError, match="time of the prior is 3/4"):
+        TemplateEncoding(inner, Template((f"6/8:{start}", ""), ("rest",)))
+    again = encoding_from_metadata(encoding_to_metadata(encoding))
+    assert isinstance(again, TemplateEncoding) and again.header == "3/4:"
+    row = again.encode("3/4:C4-E4-G4-C5-----")
+    assert again.decode(row) == "3/4:C4-E4-G4-C5-----"
+    assert "".join(action_texts(again, row, 12)) == "C4-E4-G4-C5-----"
+
+
 @pytest.mark.parametrize(
     ("text", "token"),
     [

@@ -7,7 +7,9 @@ import pretty_midi
 import pytest
 
 from sequence_tutor.policies.encodings.melody import MelodyEncoding
+from sequence_tutor.policies.encodings.registry import encoding_from_metadata, encoding_to_metadata
 from sequence_tutor.policies.melody_tokens import TOKENS, tokenize
+from sequence_tutor.policies.prior import load_prior
 
 ENCODING = MelodyEncoding.fit([])
 
@@ -50,6 +52,29 @@ def test_the_vocabulary_is_fixed_and_no_token_ends_an_episode():
     assert (ENCODING.max_length, MelodyEncoding.fit([], 64).max_length) == (32, 64)
 
 
+def test_metre_and_grid_are_in_the_metadata_and_the_header():
+    metadata = encoding_to_metadata(ENCODING)
+    assert "metre" not in metadata and "grid" not in metadata
+    plain = encoding_from_metadata(metadata)
+    assert plain.header == "" and plain.decode(np.array([14, 0])) == "C4-"
+    waltz = MelodyEncoding.fit([], metre="3/4", grid=12)
+    assert (waltz.header, waltz.max_length) == ("3/4@12:", 72)
+    again = encoding_from_metadata(encoding_to_metadata(waltz) | {"max_length": 36})
+    assert again.header == waltz.header and again.max_length == 36
+    rows = np.random.default_rng(0).integers(0, 38, (20, 36), dtype=np.int16)
+    for row in rows:
+        text = again.decode(row)
+        assert text.startswith("3/4@12:") and again.encode(text).tolist() == row.tolist()
+    with pytest.raises(ValueError, match="3/4, grid 12"):
+        again.encode("C4---")
+    with pytest.raises(ValueError, match="4/4, grid 4"):
+        ENCODING.encode("3/4@12:C4---")
+
+
+def test_the_shipped_prior_is_in_common_time():
+    assert load_prior("lieder").encoding.header == ""
+
+
 def test_melodies_are_read_from_a_csv(tmp_path: Path):
     path = tmp_path / "melodies.csv"
     path.write_text("id,sequence\n1,C4---\n2,D4..\n3,X\n")
@@ -75,6 +100,6 @@ def test_midi_is_cut_into_windows_of_the_length(tmp_path: Path):
     for path in (tmp_path, tmp_path / "a.mid"):
         corpus = MelodyEncoding.read(path, lambda _: None, 16)
         assert [len(ENCODING.encode(text)) for text in corpus.sequences] == [16] * 3
-        assert corpus.groups == [0] * 3
+        assert len(set(corpus.groups)) == 3  # stretches of the one piece
     usual = MelodyEncoding.read(tmp_path, lambda _: None).sequences
     assert {len(ENCODING.encode(text)) for text in usual} == {32}

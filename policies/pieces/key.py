@@ -19,7 +19,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from sequence_tutor.policies.melody_tokens import HIGH, LOW
-from sequence_tutor.policies.midi.line import Note
+from sequence_tutor.policies.pieces.piece import Note
 
 # Shares of the sounding time. Among scales that differ by less than TIE, correlation decides; a key
 # signature is ignored where another scale holds more than BELIEF more.
@@ -32,7 +32,7 @@ _IN_C = np.isin(np.arange(12), [0, 2, 4, 5, 7, 9, 11]).astype(float)
 
 
 def pitch_classes(notes: Iterable[Note]) -> np.ndarray:
-    """float64 [12]: the time that each pitch class sounds, in steps."""
+    """float64 [12]: the time that each pitch class sounds, in quarter notes."""
     histogram = np.zeros(12)
     for note in notes:
         histogram[note.pitch % 12] += note.end - note.start

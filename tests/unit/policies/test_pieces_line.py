@@ -4,18 +4,24 @@ import numpy as np
 import pytest
 
 from sequence_tutor.policies.melody_tokens import TOKENS, tokenize
-from sequence_tutor.policies.midi.line import (
-    Note,
+from sequence_tutor.policies.pieces.line import (
+    GridNote,
     notes_to_tokens,
     quantise,
     skyline,
     split,
     windows,
 )
+from sequence_tutor.policies.pieces.piece import Note
 
 
-def notes(*triples: tuple[int, float, float]) -> list[Note]:
-    return [Note(*triple) for triple in triples]
+def steps(*triples: tuple[int, float, float]) -> list[Note]:
+    """Notes with times in steps of a sixteenth."""
+    return [Note(pitch, start / 4, end / 4) for pitch, start, end in triples]
+
+
+def notes(*triples: tuple[int, int, int]) -> list[GridNote]:
+    return [GridNote(*triple) for triple in triples]
 
 
 def text(tokens: np.ndarray) -> str:
@@ -44,8 +50,8 @@ def tokens(melody: str) -> np.ndarray:
     ],
 )
 def test_skyline_keeps_the_highest_notes(given, expected):
-    assert skyline(notes(*given)) == notes(*expected)
-    assert skyline(reversed(notes(*given))) == notes(*expected)
+    assert skyline(steps(*given)) == steps(*expected)
+    assert skyline(reversed(steps(*given))) == steps(*expected)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,7 @@ def test_skyline_keeps_the_highest_notes(given, expected):
     ],
 )
 def test_quantise_moves_notes_to_the_grid(given, expected, moved, collided, vanished):
-    found = quantise(notes(*given))
+    found = quantise(steps(*given), 4)
     assert found.notes == notes(*expected)
     assert (found.moved, found.collided, found.vanished) == (moved, collided, vanished)
     assert all(isinstance(n.start, int) and isinstance(n.end, int) for n in found.notes)
@@ -88,26 +94,60 @@ def test_tokens_of_notes():
             notes_to_tokens(notes((pitch, 0, 1)), 4)
 
 
+def test_the_grid_counts_from_its_origin():
+    triplet = [Note(60 + i, 1 + i / 3, 1 + (i + 1) / 3) for i in range(3)]
+    for grid in (6, 12):
+        found = quantise(triplet, grid, 1)
+        assert [n.start for n in found.notes] == [i * grid // 3 for i in range(3)]
+        assert found.moved == 0
+    assert quantise(triplet, 4, 1).moved == 2
+    assert [n.start for n in quantise(triplet, 12).notes] == [12, 16, 20]
+
+
 def test_a_rest_of_a_bar_splits_the_line():
     line = notes((60, 5, 9), (62, 24, 25), (64, 41, 42))
-    assert [text(s) for s in split(line)] == [
-        "C4---." + "-" * 14 + "D4." + "-" * 11,
-        "E4." + "-" * 14,
+    assert [text(s) for s in split(line, 16)] == [
+        "-----C4---." + "-" * 14 + "D4." + "-" * 6,
+        "-" * 9 + "E4." + "-" * 5,
     ]
-    assert split([]) == []
-    assert [len(s) for s in split(notes((60, 0, 16)))] == [16]
+    assert [text(s) for s in split(line, 12)] == [
+        "-----C4---.--",
+        "D4." + "-" * 10,
+        "-----E4." + "-" * 5,
+    ]
+    assert split([], 16) == []
+    assert [len(s) for s in split(notes((60, 0, 16)), 16)] == [16]
 
 
-def test_windows_are_whole_and_start_with_a_note():
+def test_windows_are_whole_and_begin_on_bar_lines():
     segment = tokens("C4---D4---E4---F4---G4-----A4--")  # 25 steps
-    assert [text(w) for w in windows(segment, 8, 4)] == [
+    assert [text(w) for w in windows(segment, 8, 4, 4)] == [
         "C4---D4---",
         "D4---E4---",
         "E4---F4---",
         "F4---G4---",
         "G4-----A4-",
     ]
-    # at steps 7 and 14 nothing starts
-    assert [w[0] for w in windows(segment, 8, 7)] == [segment[0]]
-    assert len(windows(segment, 25)) == 1 and windows(segment, 26) == []
-    assert len(windows(tokens("C4" + "-" * 15 + "C4" + "-" * 31), 32)) == 2
+    # a note is held over the bar lines at steps 7 and 14
+    assert [w[0] for w in windows(segment, 8, 7, 4)] == [segment[0]]
+    assert len(windows(segment, 25, 25, 4)) == 1 and windows(segment, 26, 13, 4) == []
+    assert len(windows(tokens("C4" + "-" * 15 + "C4" + "-" * 31), 32, 16, 4)) == 2
+
+
+def test_a_window_may_begin_with_a_rest():
+    segment = tokens("----C4---D4---.---C4-------D4-------")  # 32 steps
+    assert [text(w)[:6] for w in windows(segment, 16, 8, 4)] == ["----C4", "D4---.", "C4----"]
+    # no onset in the first bar, though it isn't held into
+    late = tokens("C4-------.-------C4-------D4-------")
+    assert [text(w)[:9] for w in windows(late, 16, 8, 4)] == ["C4-------", "C4-------"]
+
+
+def test_windows_of_which_more_than_half_is_rests_are_left_out():
+    row = "------C4-------"
+    assert len(windows(tokens(row + "-" * 2), 16, 16, 4)) == 1
+    assert len(windows(tokens("-" * 9 + "C4" + "-" * 6), 16, 16, 4)) == 0
+    assert len(windows(tokens("C4-------.-------"), 16, 16, 4)) == 1
+    assert len(windows(tokens("C4------.--------"), 16, 16, 4)) == 0
+    # staccato notes leave short rests
+    assert len(windows(tokens("C4.--" * 4), 16, 16, 4)) == 1
+    assert len(windows(tokens("C4.--" * 4), 16, 16, 3)) == 0

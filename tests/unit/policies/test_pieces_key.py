@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sequence_tutor.policies.midi.key import (
+from sequence_tutor.policies.pieces.key import (
     MAJOR,
     MINOR,
     correlations,
@@ -12,7 +12,7 @@ from sequence_tutor.policies.midi.key import (
     scale,
     shift_to_c,
 )
-from sequence_tutor.policies.midi.line import Note
+from sequence_tutor.policies.pieces.piece import Note
 
 # Twinkle, twinkle, little star in C major; the start of a lament in A harmonic minor
 STAR = [60, 60, 67, 67, 69, 69, 67, 65, 65, 64, 64, 62, 62, 60]

@@ -1,1 +1,0 @@
-"""MIDI files to melodies: notes of a file (`read`), one voice (`line`), its `key`, a `corpus`."""
