@@ -26,7 +26,7 @@ from sequence_tutor.distributed.learning.update_calls import LearnerCalls
 from sequence_tutor.distributed.metrics.gauges import scorer_gauges
 from sequence_tutor.distributed.metrics.prometheus import RunExporter
 from sequence_tutor.distributed.metrics.tally import Metrics
-from sequence_tutor.distributed.packing import sent
+from sequence_tutor.distributed.packing import is_large, sent
 from sequence_tutor.distributed.ray_cluster.background_start import PendingLearnerGroup
 from sequence_tutor.distributed.ray_cluster.join import check_resources
 from sequence_tutor.distributed.replay.ray_shards import ray_replay
@@ -75,7 +75,8 @@ class SequenceTutor(Training, Algorithm):  # type: ignore[misc]
         run, run_id = config.run, uuid.uuid4().hex[:12]
         config = self.config = config.copy(copy_frozen=False)  # RLlib's copy is frozen
         config.run_id = run_id
-        config.packed_run, config.run = sent(run), None
+        if is_large(run):
+            config.packed_run, config.run = sent(run), None
         # Under Tune RLlib must start the actors first, or the learners would take their bundles.
         starts_actors = get_current_placement_group() is None
         if starts_actors:

@@ -23,7 +23,7 @@ class SequenceTutorConfig(AlgorithmConfig):  # type: ignore[misc]
     """RLlib's settings of a run: `SequenceTutorConfig().tutor(run, directory)`.
 
     Our own settings are all in `run`; RLlib's are derived from it. A built algorithm has them in
-    `packed_run` instead, `sent`, since actors and learners get the config.
+    `packed_run` instead, `sent`, where they are large, since actors and learners get the config.
     """
 
     def __init__(self, algo_class: type | None = None) -> None:

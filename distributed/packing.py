@@ -25,6 +25,11 @@ def unpacked(references: bytes) -> Any:
     return ray.cloudpickle.loads(references)
 
 
+def is_large(value: Any) -> bool:
+    """Whether a value is too large to travel with a call."""
+    return len(ray.cloudpickle.dumps(value)) > TRAVELS
+
+
 def sent(value: Any) -> bytes:
     """A value of any size as bytes: itself or, where it is large, a reference to it, which lasts as
     long as this process."""

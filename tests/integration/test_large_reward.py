@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from sequence_tutor.distributed.packing import TRAVELS, received, sent
+from sequence_tutor.distributed.packing import TRAVELS, is_large, received, sent
 
 SCRIPT = """
 import sys
@@ -37,6 +37,7 @@ assert optimize(config, "out", quiet=True).metrics.scores_used == 30
 @pytest.mark.parametrize("size", [10, 2 * TRAVELS])
 def test_values_of_any_size_are_sent_as_few_bytes(local_ray: None, size: int):
     data = sent(b"x" * size)
+    assert is_large(b"x" * size) == (size > TRAVELS)
     assert len(data) <= TRAVELS and received(data) == b"x" * size
     assert ray.get(ray.remote(received).remote(data)) == b"x" * size  # in another process
 
