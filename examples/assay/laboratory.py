@@ -1,10 +1,10 @@
-"""Make assay.csv, which stands for an assay: molecules of ZINC with a pIC50 that is computed here.
+"""Stands for a laboratory: molecules of ZINC with a pIC50 that is computed here.
 
-`activity` is the truth that a laboratory would measure and a run never sees. So the tutorial can tell how
-good the molecules of a run really are:
+    python examples/assay/laboratory.py             # writes examples/assay/assay.csv
+    python examples/assay/laboratory.py runs/assay  # measures what a run has found
 
-    python examples/assay/make_assay.py                    # writes examples/assay/assay.csv
-    python examples/assay/make_assay.py runs/assay/top.csv # "measures" the ten best of a run
+`activity` is the truth that a laboratory measures with some noise and that a run never sees. So the tutorial
+can tell how good the molecules of a run really are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from math import exp
 from pathlib import Path
 
+from pyarrow.parquet import read_table
 from rdkit import Chem
 from rdkit.Chem import Crippen, Descriptors
 
@@ -55,13 +56,30 @@ def make() -> None:
         writer.writerows([("compound", "smiles", "pIC50"), *rows])
 
 
-def measure(table: Path) -> None:
-    with table.open(newline="") as file:
-        rows = [(row["sequence"], float(row["reward"])) for row in csv.DictReader(file)][:10]
-    true = [activity(smiles) for smiles, _ in rows]
-    for (smiles, predicted), value in zip(rows, true, strict=True):
-        print(f"predicted {predicted:.2f}, true {value:.2f}  {smiles}")
-    print(f"mean of ten: predicted {sum(p for _, p in rows) / 10:.2f}, true {sum(true) / 10:.2f}")
+def measure(run: Path) -> None:
+    """Print the true pIC50 of the assay's compounds, of a run's new ones, and of as many at random."""
+    with FILE.open(newline="") as file:
+        assay = sorted(csv.DictReader(file), key=lambda row: -float(row["pIC50"]))
+    rows = read_table(run / "scores").to_pylist()
+    new = [row for row in rows if row["status"] == "ok" and row["source"] != "warm-start"]
+    new.sort(key=lambda row: -row["reward"])
+    tried = {row["smiles"] for row in assay}
+    others = sorted(set(example_data("zinc250k")) - tried)
+    drawn = random.Random(1).sample(others, len(new))
+
+    show("the assay", [row["smiles"] for row in assay])
+    show("its best ten, as measured", [row["smiles"] for row in assay[:10]])
+    show("molecules of ZINC at random", drawn)
+    show("new molecules of the run", [row["sequence"] for row in new])
+    show("the ten of these with the highest reward", [row["sequence"] for row in new[:10]])
+
+
+def show(what: str, smiles: list[str]) -> None:
+    true = [activity(one) for one in smiles]
+    potent = sum(value >= 6 for value in true)
+    print(
+        f"{what}: {len(true)}, true pIC50 {sum(true) / len(true):.2f} on average, {potent} from 6 on"
+    )
 
 
 if __name__ == "__main__":
