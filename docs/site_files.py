@@ -1,6 +1,7 @@
 """For mkdocs: which files of the repository the site has, each at its own path.
 
-So a link such as ../ARCHITECTURE.md works on GitHub and on the site as it stands, and mkdocs checks it.
+So a link such as ../ARCHITECTURE.md works on GitHub and on the site as it stands, and mkdocs checks
+it.
 """
 
 from __future__ import annotations

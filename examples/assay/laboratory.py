@@ -3,8 +3,8 @@
     python examples/assay/laboratory.py             # writes examples/assay/assay.csv
     python examples/assay/laboratory.py runs/assay  # measures what a run has found
 
-`activity` is the truth that a laboratory measures with some noise and that a run never sees. So the tutorial
-can tell how good the molecules of a run really are.
+`activity` is the truth that a laboratory measures with some noise and that a run never sees. So the
+tutorial can tell how good the molecules of a run really are.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def make() -> None:
 
 
 def measure(run: Path) -> None:
-    """Print the true pIC50 of the assay's compounds, of a run's new ones, and of as many at random."""
+    """Print the true pIC50 of the assay, of a run's new molecules, and of as many at random."""
     with FILE.open(newline="") as file:
         assay = sorted(csv.DictReader(file), key=lambda row: -float(row["pIC50"]))
     rows = read_table(run / "scores").to_pylist()
@@ -77,9 +77,8 @@ def measure(run: Path) -> None:
 def show(what: str, smiles: list[str]) -> None:
     true = [activity(one) for one in smiles]
     potent = sum(value >= 6 for value in true)
-    print(
-        f"{what}: {len(true)}, true pIC50 {sum(true) / len(true):.2f} on average, {potent} from 6 on"
-    )
+    mean = sum(true) / len(true)
+    print(f"{what}: {len(true)}, true pIC50 {mean:.2f} on average, {potent} from 6 on")
 
 
 if __name__ == "__main__":

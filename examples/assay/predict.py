@@ -2,8 +2,8 @@
 
     python examples/assay/predict.py    # how good it is on molecules that it hasn't seen
 
-`pic50` returns the prediction minus the model's own doubt: a molecule that is like nothing in the assay
-isn't worth much, however high the guess.
+`pic50` returns the prediction minus the model's own doubt: a molecule that is like nothing in the
+assay isn't worth much, however high the guess.
 """
 
 from __future__ import annotations
