@@ -148,13 +148,16 @@ def at_work(
     folder: Path, tmp_path: Path, tiny_prior: Path, command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A copy of the reader's folder, with runs in it that earlier pages have made."""
+    monkeypatch.chdir(folder)
+    if not (folder / "finished").exists():
+        optimize = ["optimize", "my.toml", "--out", "finished"]
+        score = ["score", "my.toml", "library.smi", "--out", "FILE.scored.csv"]
+        for words in (optimize, score):
+            done = command(*small(words, tiny_prior))
+            assert done.code == 0, done.err
     at = tmp_path / "work"
     shutil.copytree(folder, at, symlinks=True)
     monkeypatch.chdir(at)
-    finished = folder / "finished"
-    if not finished.exists():
-        done = command(*small(["optimize", "my.toml", "--out", str(finished)], tiny_prior))
-        assert done.code == 0, done.err
     return at
 
 
@@ -164,9 +167,7 @@ def earlier(words: list[str], folder: Path) -> None:
     for place, word in enumerate(words):
         read = "--resume" in words or place == 0 or words[place - 1] != "--out"
         target = Path(word)
-        if word == "FILE.scored.csv":
-            shutil.copy(folder / "finished" / "top.csv", target)
-        elif not read:
+        if not read:
             shutil.rmtree(target, ignore_errors=True)
         elif re.fullmatch(r"runs/[\w-]+", word) and not target.exists():
             shutil.copytree(folder / "finished", target)
