@@ -40,7 +40,7 @@ THEORY = {
     "aggregate": "sum",
     "component": [{"name": "music_theory", "profile": "corrected", "weights": {"key": 2.0}}],
 }
-KINDS = ("mid", "musicxml", "svg", "wav")  # of the files of a melody
+KINDS = ("abc", "mid", "musicxml", "svg", "wav")  # of the files of a melody
 PSI = {"algorithm": "psi", "gamma": 0.5, "value_warmup": 0}
 
 

@@ -17,7 +17,7 @@ from sequence_tutor.rewards.melodies import RULE_NAMES
 from sequence_tutor.rewards.melodies.rendering import write_midi
 
 BEATS = ("C4---", "D4---", "E4-.-", "F4---", "G4-A4-", "C5---")
-KINDS = ("mid", "musicxml", "svg", "wav")  # of the files of a melody
+KINDS = ("abc", "mid", "musicxml", "svg", "wav")  # of the files of a melody
 PAPER = ["paper: Note RNN", "paper: Q", "paper: Psi", "paper: G"]
 THEORY = '[[reward.component]]\nname = "music_theory"\n'
 TINY = {"hidden": 8, "layers": 1, "embedding": 4, "epochs": 1, "validation": 0.25}
