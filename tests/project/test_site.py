@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", site, "-f", config]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", site, "-f", config]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
