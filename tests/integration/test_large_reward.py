@@ -42,6 +42,7 @@ def test_values_of_any_size_are_sent_as_few_bytes(local_ray: None, size: int):
     assert ray.get(ray.remote(received).remote(data)) == b"x" * size  # in another process
 
 
+@pytest.mark.nightly  # starts a Ray of its own twice
 def test_ray_prints_no_error_about_a_large_reward(tmp_path: Path, tiny_prior: Path):
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(

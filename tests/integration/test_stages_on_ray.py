@@ -25,6 +25,7 @@ STAGES = [
 ]
 
 
+@pytest.mark.nightly  # the stages test below runs on Ray too
 def test_stages_with_given_parts_are_the_same_on_ray(
     make_run: Callable[..., RunConfig], local_ray: None, tmp_path: Path, quiet: Console
 ):

@@ -119,8 +119,11 @@ ALLOWED = {
     "commands/cli.py": [
         "Decorate this SMILES at its points, such as \\[*:1].",
         "Directory for pictures; of melodies MIDI, WAV, MusicXML.",
+        "Key of rendered melodies: D, Bb, F#m; C if not given.",
         "Link two SMILES: give it twice.",
         "Of a file: smiles, selfies or melody; by default what it looks like.",
+        "Of rendered melodies, General MIDI's 0 to 127; 0, a piano.",
+        "Of rendered melodies, quarter notes a minute; 120.",
         "smiles",
     ],
     "commands/cli_pretrain.py": [

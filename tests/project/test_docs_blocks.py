@@ -34,6 +34,7 @@ SHOWN = {
     ("README.md", "policies/"): "folders",
     ("README.md", "sequence-tutor init     [CONFIG"): "a synopsis; test_docs_names.py checks it",
     ("docs/cluster.md", "waiting for room"): "what a command prints",
+    ("docs/commands.md", "RUN/logs"): "files",
     ("docs/config.md", "log c"): "a formula",
     ("docs/how-it-works.md", "E_pi"): "a formula",
     ("docs/how-it-works.md", "pi*"): "a formula",
@@ -81,7 +82,7 @@ def is_indented_toml(block: Block) -> bool:
 
 
 def is_indented_python(block: Block) -> bool:
-    return not block.language and re.match(r"import |\w+ = ", block.text) is not None
+    return not block.language and re.match(r"(import|from) |\w+ = ", block.text) is not None
 
 
 def kinds(block: Block) -> list[str]:
@@ -236,7 +237,7 @@ def check_toml(text: str) -> None:
 
 
 def domain(data: dict[str, Any]) -> str:
-    rules = {"music_theory"}
+    rules = {"music_theory", "human_range"}
     names = {one["name"] for one in data["reward"]["component"]}
     return "melodies" if names & rules or data.get("encoding") == "melody" else "molecules"
 

@@ -87,6 +87,10 @@ def test_python_s_own_messages_are_in_the_log(
         logging.getLogger("some.library").info("unasked")
         ray = logging.getLogger("ray")
         monkeypatch.setattr(ray, "handlers", ray.handlers[-1:])  # without Ray's own
+        # what other tests have left
+        monkeypatch.setattr(ray, "disabled", False)
+        monkeypatch.setattr(ray, "level", logging.WARNING)
+        ray.manager._clear_cache()  # type: ignore[attr-defined]
         for propagate in (True, False):
             monkeypatch.setattr(ray, "propagate", propagate)
             ray.warning("a node is lost")
