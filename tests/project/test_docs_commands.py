@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pretty_midi
 import pytest
 from doc_blocks import PAGES, ROOT, Block, blocks_of, commands_of
@@ -73,7 +74,14 @@ def is_run(words: list[str]) -> bool:
     return is_ours(words) and not any(part in word for part in NOT_RUN for word in words)
 
 
-WITH_COMMANDS = sorted({b.page for b in SHELL if any(is_run(w) for w in commands_of(b))})
+def is_notebook(block: Block) -> bool:
+    """Whether a block reads a run, with pandas."""
+    return block.language in ("", "python") and "pd.read_parquet" in block.text
+
+
+WITH_COMMANDS = {b.page for b in SHELL if any(is_run(w) for w in commands_of(b))}
+NOTEBOOKS = {b.page for page in PAGES for b in blocks_of(page) if is_notebook(b)}
+RUNNING = sorted(WITH_COMMANDS | NOTEBOOKS)
 
 
 def small(words: list[str], prior: Path) -> list[str]:
@@ -187,10 +195,7 @@ def page_id(page: str) -> str:
 
 @pytest.mark.parametrize(
     "page",
-    [
-        pytest.param(page, marks=pytest.mark.nightly if page in LONG else ())
-        for page in WITH_COMMANDS
-    ],
+    [pytest.param(page, marks=pytest.mark.nightly if page in LONG else ()) for page in RUNNING],
     ids=page_id,
 )
 def test_the_commands_of_a_page_run(
@@ -199,6 +204,9 @@ def test_the_commands_of_a_page_run(
     for block in blocks_of(ROOT / page):
         if block.language and not block.is_shell:
             write_file(block)
+        if is_notebook(block):
+            earlier(re.findall(r"runs/\w+", block.text), folder)
+            exec(compile(block.text, str(block), "exec"), {"pd": pd, "Path": Path})
         for words in commands_of(block) if block in SHELL else []:
             if not is_run(words):
                 continue

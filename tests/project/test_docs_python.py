@@ -14,9 +14,12 @@ import sequence_tutor.distributed as tutor
 from sequence_tutor.distributed.config_file import parse_config
 from sequence_tutor.rewards import registry
 from sequence_tutor.rewards.compile import build_reward
+from sequence_tutor.rewards.domains import domain_named
 
 ROOT = Path(__file__).parents[2]
+# test_docs_commands.py runs those of the tutorials, between their commands
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [page for page in PAGES if page.parent.name != "tutorials"]
 CONFIG = """
 prior = {prior}
 [reward]
@@ -64,7 +67,8 @@ def at_work(tmp_path: Path, tiny_prior: Path, monkeypatch: pytest.MonkeyPatch) -
 def keep_components(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo registrations afterwards, but for those of modules that stay imported."""
     for name in ("molecules", "melodies"):
-        registry.components(name)
+        domain_named(name).load_components()
+    importlib.import_module("sequence_tutor.rewards.external.components")
     monkeypatch.setattr(registry, "_COMPONENTS", dict(registry._COMPONENTS))
 
 
@@ -83,15 +87,6 @@ def test_the_blocks_of_a_page_run(
     keep_components(monkeypatch)
     if page.name != "python.md":  # which has the same on Ray
         monkeypatch.setattr(tutor, "optimize", partial(tutor.optimize, local=True))
-    if page.name == "assay.md":  # reads the record of the run above it
-        config = {
-            "prior": str(tiny_prior),
-            "reward": {"component": [{"name": "qed"}]},
-            "diversity": {"type": "murcko_scaffold", "bucket_size": 10},
-            "actors": {"batch": 16},
-            "stop": {"scores": 20},
-        }
-        tutor.optimize(config, "runs/assay", quiet=True)
     names: dict[str, object] = {"__name__": "notebook"}
     for block in python_blocks(page.read_text()):
         first = block.splitlines()[0]
