@@ -20,7 +20,8 @@ _METRE = re.compile(r"(\d{1,2})/(\d{1,2})")
 SAME_AS = {"2/2": "4/4"}
 MAX_NUMERATOR = 32
 DENOMINATORS = (1, 2, 4, 8, 16, 32)
-MAX_GRID = 24  # steps per quarter note; holds thirty-seconds and their triplets
+# Steps per quarter note that a grid may have, those of the rewards.
+GRIDS = (1, 2, 3, 4, 6, 12)
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Time:
         if self.metre in SAME_AS:
             same = SAME_AS[self.metre]
             raise ValueError(f"{self.metre} is read as {same}, whose bars are as long: use {same}")
-        if not 1 <= self.grid <= MAX_GRID:
-            raise ValueError(f"a grid has 1 to {MAX_GRID} steps per quarter note, not {self.grid}")
+        if self.grid not in GRIDS:
+            known_grids = ", ".join(map(str, GRIDS))
+            raise ValueError(f"a grid has {known_grids} steps per quarter note, not {self.grid}")
         for what, quarters in (("bar", self.bar_quarters), ("beat", self.beat_quarters)):
             steps = quarters * self.grid
             if steps.denominator != 1:

@@ -1,6 +1,7 @@
 """The metre of a melody and its grid, which begin its text: `3/4:C4---D4---`, `6/8@12:...`.
 
-A text without them is in 4/4 on a grid of sixteenths. Lengths are in steps of the grid.
+A text without them is in 4/4 on a grid of sixteenths. Lengths are in steps of the grid. The same
+times are those of encodings (`policies/melody_time.py`), but for 2/2, which they read as 4/4.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 SIXTEENTHS = 4  # steps of a quarter note on the usual grid
-GRIDS = (4, 6, 12)  # sixteenths; eighths and triplets of them; sixteenths and triplets
+# Steps of a quarter note that a grid may have, as notes are written in twelfths of a quarter: 4
+# holds sixteenths, 6 eighths and their triplets, 12 all of these.
+GRIDS = (1, 2, 3, 4, 6, 12)
 _HEADER = re.compile(r"(\d{1,2})/(\d{1,2})(?:@(\d{1,2}))?:")
 
 
@@ -30,7 +33,7 @@ class Time:
         if not 1 <= self.count <= 32 or self.unit not in (1, 2, 4, 8, 16):
             raise ValueError(f"{metre} is not a metre, such as 4/4, 3/4 or 6/8")
         if self.grid not in GRIDS:
-            raise ValueError(f"a grid has 4, 6 or 12 steps a quarter note, not {self.grid}")
+            raise ValueError(f"a grid has 1, 2, 3, 4, 6 or 12 steps a quarter, not {self.grid}")
         if 4 * self.grid % self.unit:
             raise ValueError(f"a grid of {self.grid} steps a quarter note can't hold {metre}")
 
@@ -53,7 +56,7 @@ class Time:
     @property
     def is_compound(self) -> bool:
         """Whether a beat is three units."""
-        return self.unit >= 8 and self.count > 3 and self.count % 3 == 0
+        return self.unit == 8 and self.count in (6, 9, 12)
 
     @property
     def metre(self) -> str:

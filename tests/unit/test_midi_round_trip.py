@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sequence_tutor.policies.melody_tokens import HOLD, OFF, TOKENS
 from sequence_tutor.policies.pieces.line import notes_to_tokens, quantise, skyline
 from sequence_tutor.policies.pieces.melody import melody_of
 from sequence_tutor.policies.pieces.midi import read_midi
+from sequence_tutor.rewards.melodies import time
 from sequence_tutor.rewards.melodies.rendering import write_midi
 from sequence_tutor.rewards.melodies.spelling import TEXTS, parse
 
@@ -73,6 +75,25 @@ def test_whole_files_read_back_as_segments(path: Path):
     found = ["".join(TOKENS[t] for t in s) for s in segments]
     # from the bar line before the first note to the one after the last
     assert found == [first + "." + "-" * 8, second]
+
+
+@pytest.mark.parametrize("grid", range(14))
+def test_policies_and_rewards_have_the_same_times(grid: int):
+    """What one refuses, so does the other; 2/2 alone is read as 4/4 by encodings."""
+    agreed = 0
+    for count, unit in itertools.product(range(34), (1, 2, 4, 8, 16, 32, 3)):
+        if (count, unit) == (2, 2):
+            continue
+        try:
+            ours = Time(count, unit, grid)
+        except ValueError:
+            with pytest.raises(ValueError):
+                time.Time(count, unit, grid)
+            continue
+        theirs = time.Time(count, unit, grid)
+        assert (ours.header, ours.bar, ours.beat) == (theirs.header, theirs.bar, theirs.beat)
+        agreed += 1
+    assert bool(agreed) == (grid in time.GRIDS)
 
 
 def test_policies_and_rewards_have_the_same_token_names():
