@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sequence_tutor.distributed.screening.tanimoto import Indicators
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.rewards.base import Domain
 
@@ -26,19 +27,18 @@ def best_shown(
         return []
     if not domain.shows_plausible:
         return list(top.sequences[:n])
-    c = 0.0 if np.isnan(temperature) else temperature
-    worth = [
-        reward + c * _log_prob(prior, sequence)
-        for reward, sequence in zip(top.rewards.tolist(), top.sequences, strict=True)
-    ]
-    order = np.argsort(-np.array(worth), kind="stable").tolist()
-    counts = domain.features(top.sequences)[0].astype(np.int64)
+    worth = top.rewards.copy()
+    if not np.isnan(temperature):  # a run that learned nothing has none
+        worth += temperature * np.array([_log_prob(prior, text) for text in top.sequences])
+    order = np.argsort(-worth, kind="stable").tolist()
+    counts = domain.features(top.sequences)[0]
+    similarity = Indicators(counts).kernel(counts)
     chosen: list[int] = []
+    others: list[int] = []
     for row in order:
-        if all(_similarity(counts[row], counts[other]) <= TOO_SIMILAR for other in chosen):
-            chosen.append(row)
-    chosen += [row for row in order if row not in set(chosen)]
-    return [top.sequences[row] for row in chosen[:n]]
+        near = (similarity[row, chosen] > TOO_SIMILAR).any()
+        (others if near else chosen).append(row)
+    return [top.sequences[row] for row in (chosen + others)[:n]]
 
 
 def _log_prob(prior: Prior, sequence: str) -> float:
@@ -46,8 +46,3 @@ def _log_prob(prior: Prior, sequence: str) -> float:
         return float(prior.log_prob([sequence])[0])
     except ValueError:  # of a warm start, and not as the prior writes them
         return -np.inf
-
-
-def _similarity(one: np.ndarray, other: np.ndarray) -> float:
-    shared = int(np.minimum(one, other).sum())
-    return shared / max(int(one.sum() + other.sum()) - shared, 1)
