@@ -134,21 +134,12 @@ def leaps(melodies: Melodies, widest: int = WIDEST_LEAP) -> Floats:
     Corrects: a leap back was paid at once if it came late, and never had to be answered, so a
     melody that ended on one earned most.
     """
-    steps = melodies.tokens.shape[1]
-    # time first and int8, since the loop below runs over steps
-    tokens = np.ascontiguousarray(melodies.tokens.T, dtype=np.int8)
-    previous = np.ascontiguousarray(melodies.pitch_before.T, dtype=np.int8)
-    has_interval = (tokens >= FIRST_PITCH) & (previous > 0)
-    interval = np.where(has_interval, tokens - previous, 0)
-    size = np.abs(interval)
-    leap = np.sign(interval) * (size >= paper.LEAP)
-    too_wide = size > widest
-    moves = has_interval & (leap == 0)
-
+    tokens, previous, interval, leap, moves = paper.intervals(melodies)
+    too_wide = np.abs(interval) > widest
     earned = np.zeros(tokens.shape, dtype=np.int8)
     direction = origin = np.zeros(tokens.shape[1], dtype=np.int8)
     owed = np.zeros(tokens.shape[1], dtype=np.int8)  # what the resolution pays, in units of 5
-    for t in range(1, steps):
+    for t in range(1, len(tokens)):
         meets = leap[t] * direction  # 1: leaps on, -1: leaps back
         returned = moves[t] & (direction != 0) & (direction * (tokens[t] - origin) <= 0)
         opened = (leap[t] != 0) & ((meets <= 0) | too_wide[t])

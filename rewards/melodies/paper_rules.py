@@ -100,14 +100,8 @@ def leaps(melodies: Melodies) -> Floats:
     where the leap started; or by a leap back, which earns +5 iff more than 6 steps lie between it
     and the last leap.
     """
-    steps = melodies.tokens.shape[1]
-    # time first and int8, since the loop below runs over steps
-    tokens = np.ascontiguousarray(melodies.tokens.T, dtype=np.int8)
-    previous = np.ascontiguousarray(melodies.pitch_before.T, dtype=np.int8)
-    has_interval = (tokens >= FIRST_PITCH) & (previous > 0)
-    interval = np.where(has_interval, tokens - previous, 0)
-    leap = np.sign(interval) * (np.abs(interval) >= LEAP)
-    moves = has_interval & (leap == 0)
+    tokens, previous, _, leap, moves = intervals(melodies)
+    steps = len(tokens)
     at = np.arange(steps)[:, None]
     last_leap = before(np.maximum.accumulate(np.where(leap != 0, at, 0), axis=0).T).T
     apart = at - last_leap - 1 > PATIENCE
@@ -168,6 +162,18 @@ def repeats(melodies: Melodies) -> tuple[Ints, Bools]:
     counts = counts.reshape(-1)
     n = counts[row + np.arange(steps)] - counts[row + other]
     return n, np.arange(steps) - other > n
+
+
+def intervals(melodies: Melodies) -> tuple[np.ndarray, ...]:
+    """int8 [T,B] each, time first for loops over steps: tokens, pitches before, and the intervals
+    of note-ons to them in semitones, 0 elsewhere; the direction of those that are leaps, else 0;
+    and bool [T,B], whether a note-on has an interval and no leap."""
+    tokens = np.ascontiguousarray(melodies.tokens.T, dtype=np.int8)
+    previous = np.ascontiguousarray(melodies.pitch_before.T, dtype=np.int8)
+    has_interval = (tokens >= FIRST_PITCH) & (previous > 0)
+    interval = np.where(has_interval, tokens - previous, 0)
+    leap = np.sign(interval) * (np.abs(interval) >= LEAP)
+    return tokens, previous, interval, leap, has_interval & (leap == 0)
 
 
 def interval_value(p: int, a: int) -> float:

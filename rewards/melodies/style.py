@@ -50,7 +50,7 @@ class Style:
         return (self.fifths * 7 + 5) % 12 - 5
 
     def seconds(self, steps: float, grid: int) -> float:
-        """How long so many steps last, on a grid of `grid` steps a quarter note."""
+        """The time that `steps` take on a grid of `grid` steps a quarter note."""
         return steps * 60.0 / self.tempo / grid
 
 
