@@ -154,6 +154,7 @@ def test_a_working_copy_is_uploaded_as_it_changes(
         assert (work.path / "old").read_bytes() == b"1"
         writer = MetricsWriter(work.path)
         writer.write(Metrics(iteration=1))
+        writer.flush()  # TensorBoard's thread writes later otherwise
         work.upload()
         assert ticks(far) == [1] and len((far / "tensorboard").names()) == 1
         s3.requests.clear()
