@@ -47,9 +47,11 @@ PARENTS, FROM_CANDIDATES = 1 / 8, 0.7
 # Deviations above the mean by which candidates are ranked as parents.
 HOPE = 1.0
 # Candidates that are judged at once, and practical ones that are looked for, as a multiple of the
-# batch: judging takes about 10 ms a molecule.
+# batch: judging takes about 3 ms a molecule.
 JUDGED_AT_ONCE, NEEDED = 128, 2
-# Best rows on record that are judged, as parents of practical candidates.
+# Candidates that are plausible at this many deviations below their predicted NLL are judged first.
+DOUBT = 1.0
+# Best rows on record that may be parents of practical candidates.
 PARENTS_JUDGED = 256
 # Keys that are remembered as chosen until they are on record.
 SENT = 10_000
@@ -81,7 +83,7 @@ class Screen:
         self._plausibility = None
         if config.plausible is not None:
             self._plausibility = Plausibility(prior, domain, config.plausible, seed)
-        self._nll: dict[str, float] = {}  # nats, of the best rows
+        self._nll: dict[str, float] = {}  # nats, of the rows learned from, with `plausible`
         self._seeds = [seed, crc32(b"screen")]
         self._surrogate = GaussianProcess()
         self._by_parts = False  # whether the components are predicted
@@ -194,8 +196,8 @@ class Screen:
         each in its most plausible variant: at least NEEDED for each of n sequences to be chosen, or
         all where there are fewer."""
         found: list[Pool] = []
-        order = np.argsort(-pool.hope(HOPE), kind="stable")
-        at_once = min(JUDGED_AT_ONCE, 2 * NEEDED * n)
+        order = np.lexsort((-pool.hope(HOPE), self._unlikely(pool.prediction)))
+        at_once = min(JUDGED_AT_ONCE, 4 * NEEDED * n)
         for first in range(0, len(order), at_once):
             part = pool.select(order[first : first + at_once])
             if self._config.filters:
@@ -208,6 +210,14 @@ class Screen:
         distinct = {key: i for i, key in reversed(list(enumerate(practical.keys)))}
         return practical.select(np.array(sorted(distinct.values()), np.int64))
 
+    def _unlikely(self, prediction: Prediction) -> np.ndarray:
+        """Whether a candidate is hardly plausible, as far as predictions tell: bool [M]."""
+        if self._plausibility is None:
+            return np.zeros(len(prediction.means), bool)
+        least = prediction.means[:, -1] - DOUBT * prediction.deviations[:, -1]
+        unlikely: np.ndarray = least > self._plausibility.limit
+        return unlikely
+
     def _plausible(self, pool: Pool) -> Pool:
         """The plausible candidates, each in its most plausible variant, unless that is known."""
         if self._plausibility is None or not len(pool):
@@ -219,6 +229,8 @@ class Screen:
         return pool.select(fine).respelled([texts[i] for i in fine.tolist()], self._encoding)
 
     def _learn(self, view: RecordView) -> None:
+        if self._plausibility is not None:
+            self._nll = self._plausibility.of_rows(view.keys)
         parts = np.zeros((len(view), 0))
         if self._objective is not None:
             none = np.full(len(view), np.nan)
@@ -241,6 +253,9 @@ class Screen:
             factors = [f[:, None] for f in (view.factors,) if f is not None and (f < 1).any()]
             self._lowers = bool(factors)
             targets = np.concatenate([targets, *factors, parts], axis=1)
+        if self._plausibility is not None:
+            nll = np.array([[self._nll[key]] for key in view.keys])
+            targets = np.concatenate([targets, nll], axis=1)
         self._surrogate.fit(view.keys, [np.stack(row) for row in rows], targets)
 
     def _predict(self, keys: list[str]) -> Prediction:
@@ -249,7 +264,8 @@ class Screen:
             return prediction
         means = prediction.means.copy()
         # beyond what was seen an aggregate may not be defined
-        parts = means[:, 1 + self._lowers :]
+        first = 1 + self._lowers
+        parts = means[:, first : first + len(self._objective.keys)]
         means[:, 0] = self._worth_of(self._objective, np.clip(parts, *self._limits))
         if self._lowers:
             means[:, 0] *= np.clip(means[:, 1], 0.0, 1.0)
@@ -264,13 +280,9 @@ class Screen:
         return rank_rewards(dominated_by(apart(parts), apart(self._known)))
 
     def _plausible_rows(self, view: RecordView) -> list[str]:
-        """Of the record's best rows, PARENTS_JUDGED at most, those that are plausible."""
+        """Of the record's PARENTS_JUDGED best rows those that are plausible."""
         assert self._plausibility is not None
         keys = view.keys[: min(view.best, PARENTS_JUDGED)]
-        new = [key for key in keys if key not in self._nll]
-        nll = self._plausibility.judge(new)[1].tolist() if new else []
-        judged = self._nll | dict(zip(new, nll, strict=True))
-        self._nll = {key: judged[key] for key in keys}
         limit = self._plausibility.limit
         return [view.sequences[i] for i, key in enumerate(keys) if self._nll[key] <= limit]
 

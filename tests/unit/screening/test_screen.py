@@ -176,6 +176,9 @@ def test_parents_of_plausible_children_are_plausible(
             self.asked += keys
             return list(keys), np.array([reward(key) for key in keys], float)
 
+        def of_rows(self, keys: list[str]) -> dict[str, float]:
+            return {key: reward(key) for key in keys}
+
     monkeypatch.setattr(screen_module, "Plausibility", Judge)
     parents: list[list[str]] = []
     breed = screen_module.children
