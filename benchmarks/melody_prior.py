@@ -1,6 +1,8 @@
 """A melody prior's likelihood of unseen windows beside n-gram models of the same training data.
 
-python benchmarks/melody_prior.py lieder ../shared/data/lieder_cc0_windows32.npz
+python benchmarks/melody_prior.py lieder TEST        (TEST: folder or .zip of music, or lines of text)
+
+The n-gram models learn from the windows that come with the prior.
 """
 
 from __future__ import annotations
@@ -11,9 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from common import load_prior, markdown
-
-from sequence_tutor.policies.encodings.base import pad
-from sequence_tutor.policies.prior import token_log_probs
 
 VOCABULARY = 38
 
@@ -50,17 +49,23 @@ class Ngrams:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prior")
-    parser.add_argument("windows", type=Path, help="npz of tokens [n,T] and split 0, 1, 2")
+    parser.add_argument("test", type=Path, help="music or text that the prior wasn't trained on")
     options = parser.parse_args()
 
-    data = np.load(options.windows)
-    training, test = (data["tokens"][data["split"] == part] for part in (0, 2))
+    prior = load_prior(options.prior)
+    if prior.data is None:
+        parser.error(f"the prior {options.prior} comes without its data")
+    encoding = prior.encoding
+    read = encoding.read(options.test, lambda text: None, encoding.max_length, **encoding.options)
+    texts = [text for text in read.sequences if text not in set(prior.data.training)]
+    training, test = (
+        np.stack([encoding.encode(text) for text in part]) for part in (prior.data.training, texts)
+    )
+    print(f"{len(test)} windows, {len(read.sequences) - len(test)} left out that training has too")
     rows: list[list[object]] = []
     for order in (0, 1, 3, 6):
         rows.append([f"{order}-gram", Ngrams(order, training).nats_per_step(test)])
-    prior = load_prior(options.prior)
-    log_probs = token_log_probs(prior.network, *pad(list(test.astype(np.int16))))
-    rows.append([options.prior, float(-log_probs.mean() / test.shape[1])])
+    rows.append([options.prior, float(-prior.log_prob(texts).mean() / test.shape[1])])
     print(markdown(["model", "nats per step"], rows))
 
 
