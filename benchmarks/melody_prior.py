@@ -1,6 +1,6 @@
 """A melody prior's likelihood of unseen windows beside n-gram models of the same training data.
 
-python benchmarks/melody_prior.py lieder TEST        (TEST: folder or .zip of music, or lines of text)
+python benchmarks/melody_prior.py lieder TEST     (a folder or .zip of music, or lines of text)
 
 The n-gram models learn from the windows that come with the prior.
 """

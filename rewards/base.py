@@ -208,6 +208,8 @@ class Domain(ABC):
     """Published results by the name of their column, under the keys of `metrics`."""
     of_papers: ClassVar[frozenset[str]] = frozenset()
     """Keys of `metrics` that are shown beside published results alone."""
+    row_notes: ClassVar[Mapping[str, str]] = {}
+    """What the names of `metrics` leave open, by key: by which of several rules they count."""
 
     def features_apart(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """The features that tell two things apart, each once and in a fixed order; None where they

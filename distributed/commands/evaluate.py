@@ -27,6 +27,7 @@ from sequence_tutor.policies.find_prior import is_reinvent
 from sequence_tutor.policies.prior import Prior, load_prior
 from sequence_tutor.rewards.domains import domain_of
 from sequence_tutor.rewards.isolation.identify import identify_all
+from sequence_tutor.rewards.table_rows import TableRows
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,13 @@ def evaluate_source(request: Request, console: Console) -> None:
         columns |= compare(domain, prior, policy, None, data, training, request.n, request.seed)
     if request.paper:
         columns |= domain.published
-    print_table(columns, console, hidden=() if request.paper else domain.of_papers)
+    hidden = () if request.paper else domain.of_papers
+    print_table(columns, console, hidden=hidden, notes=domain.row_notes)
     if prior is not None and policy is not None:
         samples, seed = request.report_samples, request.seed
-        print_rewards(evaluated_rewards(place, prior, policy, samples, seed, console), console)
+        rewards = evaluated_rewards(place, prior, policy, samples, seed, console)
+        notes = TableRows.of(config_of(place).reward, domain.name).notes
+        print_rewards(rewards, console, notes)
 
 
 def _encoding(request: Request, place: Location, prior: Prior | None) -> str:

@@ -18,12 +18,14 @@ from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.files.table_reader import read_sequences
 from sequence_tutor.rewards.base import Domain, Reward
 from sequence_tutor.rewards.domains import domain_of
+from sequence_tutor.rewards.table_rows import RAW_MEANS, TableRows
 
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
 
 # By the title of a column: its numbers by the name of their row.
 Columns = Mapping[str, Mapping[str, float]]
+EMPTY: Mapping[str, str] = {}
 # Metrics of domains that come first.
 FIRST = ("valid", "distinct", "novel")
 # How many sequences of a file its encoding is guessed from.
@@ -37,21 +39,20 @@ def describe(
     training: Collection[str] | None = None,
     prior: Prior | None = None,
     policy: Prior | None = None,
+    rows: TableRows = RAW_MEANS,
 ) -> dict[str, float]:
-    """Numbers for a sample.
+    """Numbers for a sample, its size first.
 
     With `reward`: its mean and that of each component, over the sequences that have one. With
     `prior`: the negative log-likelihood under it, nats per sequence (mean and percentiles) and per
     action, over the sequences that it can express. With `policy` too, whose sample it must be: an
     estimate of KL(policy || prior), nats per sequence. Between them the domain's metrics, against
-    `training` keys where given.
+    `training` keys where given. rows: how the components of `reward` are shown.
     """
-    numbers: dict[str, float] = {}
+    numbers: dict[str, float] = {"sequences": len(sequences)}
     if reward is not None:
         scores = reward.score(sequences)
-        numbers["reward"] = _mean(scores.rewards)
-        if len(scores.raw) > 1:
-            numbers |= {f"reward: {key}": _mean(values) for key, values in scores.raw.items()}
+        numbers |= rows.means(scores.rewards, scores.raw)
     metrics = domain.metrics(sequences, training)
     numbers |= {name: metrics[name] for name in FIRST if name in metrics} | metrics
     if prior is not None:
@@ -103,10 +104,11 @@ def print_table(
     console: Console,
     title: str | None = None,
     hidden: Collection[str] = (),
+    notes: Mapping[str, str] = EMPTY,
 ) -> None:
     """Print the columns side by side, with a row for each number that any of them has and that
     isn't `hidden`. "-" stands for an unknown number, such as the mean of nothing. Without columns,
-    print nothing."""
+    print nothing. notes: what the names of rows leave open."""
     if not columns:
         return
     table = Table(title=title)
@@ -117,12 +119,13 @@ def print_table(
         if row in hidden:
             continue
         cells = [_cell(c[row]) if row in c else "" for c in columns.values()]
-        table.add_row(row.replace("_", " "), *cells)
+        name = row.replace("_", " ")
+        table.add_row(f"{name} ({notes[row]})" if row in notes else name, *cells)
     print_wide(table, console, 40 + 16 * len(columns))
 
 
 def _cell(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.4g}"
+    return "-" if np.isnan(value) else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def guess_encoding(place: Location, column: str | None = None) -> str:

@@ -13,6 +13,7 @@ from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.replay.record.writer import readable, scan
 from sequence_tutor.distributed.report.evaluation import Columns
 from sequence_tutor.policies.files.storage import Where
+from sequence_tutor.rewards.table_rows import RAW_MEANS, TableRows
 
 # Rows at the start and at the end of a run, and best rows, whose means are reported.
 ENDS, BEST = 1000, 100
@@ -31,10 +32,10 @@ class Recorded:
     """Mean seconds of a score, NaN where there is none."""
 
 
-def read_rewards(place: Where, reward_id: str) -> Recorded:
+def read_rewards(place: Where, reward_id: str, shown: TableRows = RAW_MEANS) -> Recorded:
     """Read a record part by part, holding at most ENDS rows of each end and BEST rows. Means are
     over valid rows that count against the budget, by the time of their scores; each end is at most
-    half of them. Raises RecordError where the record can't be read."""
+    half of them. shown: how components are. Raises RecordError where the record can't be read."""
     store = PartStore(place)
     by_time = [("scored_at", "ascending"), ("row", "ascending")]
     from_end = [("scored_at", "descending"), ("row", "descending")]
@@ -61,7 +62,7 @@ def read_rewards(place: Where, reward_id: str) -> Recorded:
         titles = (f"first {end:,} scored", f"last {end:,} scored", f"best {min(BEST, rows):,}")
         for title, found, n in zip(titles, kept, (end, end, BEST), strict=True):
             assert found is not None
-            columns[title] = _means(found.slice(0, n))
+            columns[title] = _means(found.slice(0, n), shown)
     return Recorded(columns, seconds / scores if scores else float("nan"))
 
 
@@ -75,15 +76,7 @@ def _first(kept: pa.Table | None, new: pa.Table, order: list[tuple[str, str]], n
     return both.take(pc.sort_indices(both, sort_keys=order)[:n]).combine_chunks()
 
 
-def _means(rows: pa.Table) -> dict[str, float]:
-    raw = [name for name in rows.column_names if name.startswith(_RAW)]
-    means = {"reward": _mean(rows.column("reward"))}
-    if len(raw) > 1:
-        means |= {f"reward: {n.removeprefix(_RAW)}": _mean(rows.column(n)) for n in raw}
-    return means
-
-
-def _mean(column: pa.ChunkedArray) -> float:
-    values = column.to_numpy()
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+def _means(rows: pa.Table, shown: TableRows) -> dict[str, float]:
+    names = [name for name in rows.column_names if name.startswith(_RAW)]
+    raw = {name.removeprefix(_RAW): rows.column(name).to_numpy() for name in names}
+    return shown.means(rows.column("reward").to_numpy(), raw)

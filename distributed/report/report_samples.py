@@ -27,6 +27,7 @@ from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.prior import Prior
 from sequence_tutor.rewards.base import Domain, Outcome, Reward, Status
 from sequence_tutor.rewards.isolation.identify import identifier
+from sequence_tutor.rewards.table_rows import RAW_MEANS, TableRows
 
 # A Ctrl-C takes effect between two batches: seconds that a batch takes, and its most sequences.
 BATCH_S, LARGEST_BATCH = 2.0, 256
@@ -73,6 +74,7 @@ def score_samples(
     seconds_per_score: float,
     console: Console,
     stopped: Callable[[], bool],
+    shown: TableRows = RAW_MEANS,
 ) -> Columns:
     """Print the cost, score the samples, and return the mean reward and components of the valid
     sequences of each.
@@ -80,7 +82,8 @@ def score_samples(
     files: where components' files are stored; earlier: raw values that aren't called for;
     seconds_per_score: mean seconds of a score so far, NaN where that isn't known. Once `stopped`
     returns True, only the batch under way is finished; its scores are on record, and the means of
-    each sample are over its sequences before the first one without a score. Raises RecordError
+    each sample are over its sequences before the first one without a score; shown: how components
+    are. Raises RecordError
     where the record can't be read, OSError where it can't be written.
     """
     known = RecordAlone(record, reward_id)
@@ -117,7 +120,7 @@ def score_samples(
         retry_storage(known.flush, f"write to {record}", console)
     if stopped():
         console.print("stopped on request: the report's samples weren't all scored")
-    return dict(_column(name, several) for name, several in works.items())
+    return dict(_column(name, several, shown) for name, several in works.items())
 
 
 def _cost(unknown: int, seconds_per_score: float) -> str:
@@ -137,7 +140,7 @@ def _finish(scorer: Scorer, work: Work, size: int, stopped: Callable[[], bool]) 
         rows = [i for i in rows if work.keys[i] in work.refused]
 
 
-def _column(name: str, works: list[Work]) -> tuple[str, dict[str, float]]:
+def _column(name: str, works: list[Work], shown: TableRows) -> tuple[str, dict[str, float]]:
     """A title with the number of sequences, and the means over the valid ones."""
     found: list[Outcome] = []
     for work in works:
@@ -148,13 +151,6 @@ def _column(name: str, works: list[Work]) -> tuple[str, dict[str, float]]:
             break
     valid = [outcome for outcome in found if outcome.status == Status.OK]
     components = list(dict.fromkeys(key for outcome in valid for key in outcome.raw))
-    means = {"reward": _mean([outcome.reward for outcome in valid])}
-    if len(components) > 1:
-        for key in components:
-            means[f"reward: {key}"] = _mean([o.raw.get(key, math.nan) for o in valid])
+    raw = {key: np.array([o.raw.get(key, math.nan) for o in valid]) for key in components}
+    means = shown.means(np.array([outcome.reward for outcome in valid]), raw)
     return f"{name} ({len(found):,} samples)", means
-
-
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan

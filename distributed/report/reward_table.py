@@ -19,6 +19,7 @@ from sequence_tutor.distributed.stop_signal import StopRequest
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.base import Reward
 from sequence_tutor.rewards.isolation.reward import IsolatedReward
+from sequence_tutor.rewards.table_rows import TableRows
 
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
@@ -40,7 +41,8 @@ def reward_table(
     the run. Raises ValueError where the record is needed and can't be read."""
     record, reward_id = record_of(run.replay, out), run.reward.identity()
     try:
-        recorded = read_rewards(record, reward_id)
+        shown = TableRows.of(run.reward, run.domain.name)
+        recorded = read_rewards(record, reward_id, shown)
         if not samples or reward is None:
             return recorded.columns
         from sequence_tutor.distributed.report.report_samples import ReportSamples, score_samples
@@ -56,6 +58,7 @@ def reward_table(
             recorded.seconds_per_score,
             console,
             lambda: stop.wanted,
+            shown,
         )
         return {**reported, **recorded.columns}
     except RecordError as error:

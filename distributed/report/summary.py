@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -21,6 +21,7 @@ from sequence_tutor.distributed.run_directory.working_copy import WorkingCopy
 from sequence_tutor.distributed.types import Scored
 from sequence_tutor.policies.files.storage import Location, Where
 from sequence_tutor.rewards.base import Domain, Status
+from sequence_tutor.rewards.table_rows import TableRows
 
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
@@ -53,6 +54,8 @@ class RunSummary:
     """What the best have changed of a lead, where the run has leads, see `changes_of`."""
     hidden: frozenset[str] = frozenset()
     """Numbers of `columns` that aren't printed: those that a paper alone counts."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What the names of rows leave open, in `columns` and `rewards`."""
 
 
 def summarize(
@@ -76,15 +79,18 @@ def summarize(
     ]
     shown = [work.shown(text) for text in shown]
     columns = compare(domain, prior, policy, n=SUMMARY_SAMPLES, seed=run.seed)
-    return RunSummary(reason, metrics, columns, shown, rewards, front, hidden=domain.of_papers)
+    notes = {**domain.row_notes, **TableRows.of(run.reward, domain.name).notes}
+    return RunSummary(
+        reason, metrics, columns, shown, rewards, front, hidden=domain.of_papers, notes=notes
+    )
 
 
 def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
     """Print prior and tuned policy side by side, and where the files are."""
     m, out = summary.metrics, Location(where)
     title = f"up to {SUMMARY_SAMPLES:,} sequences each"
-    print_table(summary.columns, console, title, summary.hidden)
-    print_rewards(summary.rewards, console)
+    print_table(summary.columns, console, title, summary.hidden, summary.notes)
+    print_rewards(summary.rewards, console, summary.notes)
     if summary.front is not None:
         print_front(summary.front, str(out / FRONT), console)
     if summary.changes:
@@ -100,10 +106,10 @@ def print_summary(summary: RunSummary, where: Where, console: Console) -> None:
         console.print(remark, soft_wrap=True, highlight=False)
 
 
-def print_rewards(rewards: Columns, console: Console) -> None:
-    """Print mean rewards of valid scored sequences, if there are any."""
+def print_rewards(rewards: Columns, console: Console, notes: Mapping[str, str]) -> None:
+    """Print mean rewards of valid scored sequences, if there are any. notes: see `print_table`."""
     if rewards:
-        print_table(rewards, console, "mean reward of valid sequences")
+        print_table(rewards, console, "mean reward of valid sequences", notes=notes)
 
 
 def write_top(top: Scored | None, where: Where) -> None:

@@ -14,7 +14,11 @@ from sequence_tutor.rewards.buckets import Grouping
 from sequence_tutor.rewards.depiction import Depiction
 from sequence_tutor.rewards.melodies import breeding
 from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, Melody
-from sequence_tutor.rewards.melodies.rule_metrics import OF_THE_PAPER, PAPER_COLUMNS
+from sequence_tutor.rewards.melodies.rule_metrics import (
+    BY_PAPER_RULES,
+    OF_THE_PAPER,
+    PAPER_COLUMNS,
+)
 from sequence_tutor.rewards.melodies.spelling import TEXTS, identify, parse, tokens_of
 
 
@@ -30,6 +34,7 @@ class MelodyDomain(Domain):
         "incipit": Grouping("the same first two bars, in whatever key")
     }
     published, of_papers = PAPER_COLUMNS, OF_THE_PAPER
+    row_notes: ClassVar[Mapping[str, str]] = dict.fromkeys(OF_THE_PAPER | BY_PAPER_RULES, "paper")
 
     def load_components(self) -> None:
         """Register the nine rules."""

@@ -76,6 +76,18 @@ OF_THE_PAPER = frozenset(
     {"not_in_key", "excessively_repeated", "in_motif", "in_repeated_motif", "starts_with_tonic"}
     | {f"autocorrelation_{k}" for k in LAGS}
 )
+# rows that count by the rules of profile `paper`, shown without the paper's results too
+BY_PAPER_RULES = frozenset(
+    {
+        "not_in_key_per_note",
+        "excessively_repeated_per_note",
+        "in_motif_per_note",
+        "in_repeated_motif_per_note",
+        "leaps_resolved",
+        "unique_max",
+        "unique_min",
+    }
+)
 
 
 def rule_metrics(tokens: np.ndarray, time: Time = COMMON) -> dict[str, float]:
