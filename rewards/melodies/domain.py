@@ -32,8 +32,9 @@ class MelodyDomain(Domain):
     published, of_papers = PAPER_COLUMNS, OF_THE_PAPER
 
     def load_components(self) -> None:
-        """Register the nine rules."""
+        """Register the nine rules, what else is paid by the step, features and taste."""
         import_module("sequence_tutor.rewards.melodies.components")
+        import_module("sequence_tutor.rewards.melodies.taste")
 
     def identify(self, sequence: str) -> Identity:
         """The text itself, or why it isn't a melody."""
