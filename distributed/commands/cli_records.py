@@ -30,7 +30,7 @@ def rate(
     ] = None,
     read: Annotated[Path | None, typer.Option(help="Take the marks of such a CSV.")] = None,
     render: Annotated[
-        Path | None, typer.Option(help="Directory for pictures; of melodies MIDI, WAV, MusicXML.")
+        Path | None, typer.Option(help="Directory for pictures and sounds of them.")
     ] = None,
 ) -> None:
     """Mark what a run has made from 1 to 5, so that the component preference learns your taste."""
