@@ -39,7 +39,8 @@ def to_table(scored: Scored) -> pa.Table:
         f"transformed.{k}": pa.array(v, pa.float64()) for k, v in scored.transformed.items()
     }
     columns |= {
-        f"steps.{k}": _lists(v, scored.lengths, pa.float32()) for k, v in scored.step_raw.items()
+        f"steps.{k}": _lists(v, _step_lengths(v, scored.lengths), pa.float32())
+        for k, v in scored.step_raw.items()
     }
     columns |= {f"{GROUP}{k}": pa.array(v, pa.string()) for k, v in scored.groups.items()}
     return pa.table(columns)
@@ -99,6 +100,12 @@ def groups_of(table: pa.Table) -> dict[str, np.ndarray]:
         for name in table.column_names
         if name.startswith(GROUP)
     }
+
+
+def _step_lengths(steps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """How many values by the step, float32 [B,T], each row has, int [B]: as many as actions. A line
+    of a file has no actions and keeps all of its values."""
+    return np.where(lengths > 0, lengths, (~np.isnan(steps)).sum(1))
 
 
 def _lists(rows: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:

@@ -167,7 +167,8 @@ class Reward(Protocol):
 
         `tokens` are the texts of each sequence's actions, without the end token; per-step rewards
         need them. known: raw values by component, float64 [B], NaN where there is none: the others
-        aren't called for. Those of a component that judges by the step are ignored.
+        aren't called for. Of a component that judges by the step they are float32 [B,T], NaN after
+        the end; sums alone are ignored.
         """
 
     def identify(self, sequences: Sequence[str]) -> Sequence[Identity]:

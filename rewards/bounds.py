@@ -86,7 +86,7 @@ def reward_range(config: RewardConfig, domain: str) -> tuple[float, float]:
 
 def _component_range(one: ComponentConfig, found: Component) -> tuple[float, float]:
     """The range of a component's transformed values."""
-    raw = UNKNOWN if found.steps else found.range_with(one.options)
+    raw = UNKNOWN if found.judges_steps(one.options) else found.range_with(one.options)
     if one.transform is None:
         return raw
     return one.transform.transform.range(*raw, **one.transform.options)

@@ -43,6 +43,11 @@ def build_reward(
             _require_bounded(config.aggregate, one, known[one.name])
         if one.role != "score" and parts[-1].steps:
             raise ValueError(f"{one.name!r} judges each step, so it can't be a {one.role}")
+        if config.standardize and parts[-1].steps:
+            raise ValueError(
+                f"{one.name!r} pays the steps of a sequence as it was made, and "
+                "reward.standardize changes it: leave out one of the two"
+            )
     if not any(p.weight > 0 for p in parts if not p.multiplies):
         raise ValueError("at least one reward.component needs a weight above 0, as a score")
     if config.aggregate == "pareto" and sum(p.weight > 0 for p in parts if not p.multiplies) < 2:
@@ -63,7 +68,7 @@ def without_calls(config: RewardConfig, domain: str) -> Objective:
             one.weight,
             _not_called,
             one.transform,
-            known[one.name].steps,
+            known[one.name].judges_steps(one.options),
             role=one.role,
             cost=_cost(one.name, domain),
         )
@@ -161,7 +166,8 @@ def _compile(one: ComponentConfig, found: Component, key: str, place: Place) -> 
         one.weight,
         judge,
         one.transform,
-        found.steps,
+        found.judges_steps(options),
+        found.texts,
         at_once,
         ours=found.function.__module__.startswith("sequence_tutor.") and not found.texts,
         role=one.role,

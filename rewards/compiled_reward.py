@@ -81,7 +81,7 @@ class Objective:
                 if p.steps and p.transform is None
             }
         self.pays_steps = self._prefixes is not None or bool(self._worth)
-        one_by_one = any(not (p.ours or p.steps or p.at_once) for p in parts)
+        one_by_one = any(not (p.ours or p.at_once or (p.steps and not p.texts)) for p in parts)
         self.judges_batches = any(p.at_once for p in parts) or (
             bool(self.step_keys) and not one_by_one
         )
@@ -156,21 +156,26 @@ class Objective:
 
         def call(part: Part, rows: list[int]) -> Sequence[Any] | np.ndarray:
             things = [thing_at[i] for i in rows]
-            items = self._domain.gather(things) if part.steps else things
+            items = self._domain.gather(things) if part.steps and not part.texts else things
             judged = part.judge(items, [sequences[i] for i in rows])
             for row, file in COLLECTOR.take(part.key, rows):
                 files.setdefault(row, []).append(file)
             return judged
 
         def call_or_know(part: Part, rows: list[int]) -> Sequence[Any] | np.ndarray:
-            if part.steps or part.key not in known:
+            if part.key not in known:
                 return call(part, rows)
             values = np.asarray(known[part.key])
-            lacking = [i for i in rows if math.isnan(values[i])]
+            there: dict[int, Any] = {}
+            for i in rows:
+                if (value := _known_value(part, values[i], len(tokens[i]))) is not None:
+                    there[i] = value
+            lacking = [i for i in rows if i not in there]
             if len(lacking) == len(rows):
                 return call(part, rows)
-            called = dict(zip(lacking, call(part, lacking), strict=True)) if lacking else {}
-            return [called.get(i, values[i]) for i in rows]
+            if lacking:
+                there |= zip(lacking, call(part, lacking), strict=True)
+            return [there[i] for i in rows]
 
         scores = self._finish(self._order, call_or_know, rows, tokens, scores)
         if files:
@@ -221,6 +226,7 @@ class Objective:
             scores,
             raw={key: scores.raw[key] for key in self.keys},
             transformed={key: scores.transformed[key] for key in self.keys},
+            step_raw={key: scores.step_raw[key] for key in self.step_keys},
         )
         self._combine(scores)
         if self.pays_steps:
@@ -369,6 +375,17 @@ def pay_failed(scores: Scores, reward: float | None, ends: Sequence[int]) -> Non
     if scores.step_rewards is not None:
         scores.step_rewards[rows] = 0.0
         scores.step_rewards[rows, np.asarray(ends)[rows]] = reward
+
+
+def _known_value(part: Part, value: Any, actions: int) -> Any:
+    """The known value of a sequence, or with `steps` its values per action; None where it isn't
+    known, or is of other actions."""
+    if not part.steps:
+        return None if math.isnan(value) else value
+    if np.ndim(value) != 1:  # the sum alone
+        return None
+    found = np.flatnonzero(~np.isnan(value))
+    return value[:actions] if actions and found.tolist() == list(range(actions)) else None
 
 
 def _note(scores: Scores, row: int, key: str, complaint: str) -> None:

@@ -24,12 +24,14 @@ class Part:
     weight: float
     """Weight in the aggregate, at least 0."""
     judge: Judge
-    """Parsed and plain sequences [B] -> B values or exceptions; with `steps`, gathered sequences ->
-    one number per action each."""
+    """Parsed and plain sequences [B] -> B values or exceptions; with `steps` one number per action
+    each, and without `texts` gathered sequences in place of parsed ones."""
     transform: TransformConfig | None
     """Applied to the raw values before the aggregate; None for none."""
     steps: bool = False
     """Whether it judges by the action."""
+    texts: bool = False
+    """Whether it judges sequences as they are written."""
     at_once: bool = False
     """Whether its function is a user's and takes a whole batch."""
     ours: bool = False

@@ -55,7 +55,10 @@ class Component:
     """Tokens [T] -> the T rewards paid on the way, before the terminal one."""
     steps: bool = False
     """Whether the function judges B sequences at once, as the domain's `gather` gives them, and
-    returns a value per action: B arrays float64 [T], or one [B,T]. Their sum is the raw value."""
+    returns a value per action: B arrays float64 [T], or one [B,T]. Their sum is the raw value. One
+    that judges `texts` gives these for the texts that it gets; see `steps_if`."""
+    steps_if: Callable[..., bool] | None = None
+    """Options -> `steps`, where the options decide; None where it is the same for all."""
     texts: bool = False
     """Whether it judges sequences as they are written: when a reward is built, the function gets
     the `Place` and the options and returns a `TextJudge`, or raises ValueError with one sentence.
@@ -78,6 +81,10 @@ class Component:
     def range(self) -> tuple[float, float]:
         """The limits of its raw values, whatever the options."""
         return (0.0, 1.0) if self.bounded else (self.least, self.most)
+
+    def judges_steps(self, options: Mapping[str, Any]) -> bool:
+        """Whether it returns a value per action with these options."""
+        return self.steps if self.steps_if is None else self.steps_if(**options)
 
     def range_with(self, options: Mapping[str, Any]) -> tuple[float, float]:
         """The limits of its raw values with these options."""
@@ -110,6 +117,7 @@ def component(
     invalid: Callable[[Sequence[str]], float] | None = None,
     prefixes: Callable[[Sequence[str]], list[float]] | None = None,
     steps: bool = False,
+    steps_if: Callable[..., bool] | None = None,
     texts: bool = False,
     least: float = -math.inf,
     most: float = math.inf,
@@ -146,6 +154,7 @@ def component(
             invalid=invalid,
             prefixes=prefixes,
             steps=steps,
+            steps_if=steps_if,
             texts=texts,
             least=least,
             most=most,

@@ -82,7 +82,8 @@ def numbers_per_action(value: Any, actions: int) -> tuple[Values, str]:
         return wrong, f"returned {_kind(value)}, not one number per action"
     values = value.astype(np.float64)
     if values.shape not in ((actions,), (actions, 1)):
-        return wrong, f"returned shape {values.shape} for {actions} actions"
+        what = f"{len(values)} numbers" if values.ndim == 1 else f"shape {values.shape}"
+        return wrong, f"returned {what} for {actions} actions"
     if not np.isfinite(values).all():
         return wrong, "returned a value that is not finite"
     return values.reshape(actions), ""

@@ -1,5 +1,5 @@
 """The command line: sequence-tutor pretrain | convert | optimize | score | sample | evaluate |
-report | watch | compare | components.
+report | watch | compare | show | rate | init | components.
 
 It parses arguments and imports a command's modules only when that command runs.
 """
@@ -298,6 +298,7 @@ def evaluate(
 for shown in (cli_report.report, cli_report.watch, cli_report.compare):
     app.command()(shown)
 app.command()(cli_records.show)
+app.command()(cli_records.rate)
 app.command()(cli_records.init)
 
 

@@ -1,4 +1,4 @@
-"""The arguments of the commands that read or write files beside a run: show and init."""
+"""The arguments of the commands that read or write files beside a run: show, rate and init."""
 
 from __future__ import annotations
 
@@ -19,6 +19,25 @@ def show(
     from sequence_tutor.distributed.commands.show import show as command
 
     command(run, key, console)
+
+
+def rate(
+    run: Annotated[str, typer.Argument(help="A run; a path or URI.")],
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many: 10 if not given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed chooses others.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Ask nothing, and write a CSV with an empty column mark.")
+    ] = None,
+    read: Annotated[Path | None, typer.Option(help="Take the marks of such a CSV.")] = None,
+    render: Annotated[
+        Path | None, typer.Option(help="Directory for pictures and sounds of them.")
+    ] = None,
+) -> None:
+    """Mark what a run has made from 1 to 5, so that the component preference learns your taste."""
+    from sequence_tutor.distributed.commands.rate import Wanted
+    from sequence_tutor.distributed.commands.rate import rate as command
+
+    command(run, Wanted(n, seed, write, read, render), console)
 
 
 def init(

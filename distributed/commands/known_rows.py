@@ -24,6 +24,7 @@ from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError
 from sequence_tutor.distributed.given_parts import SpellingEncoding
 from sequence_tutor.distributed.replay.record.reload import scores_of_table
+from sequence_tutor.distributed.replay.record.store import PartStore
 from sequence_tutor.distributed.run_directory.earlier_runs import (
     EarlierRuns,
     LackingValues,
@@ -31,6 +32,8 @@ from sequence_tutor.distributed.run_directory.earlier_runs import (
     earlier_runs,
     run_on_record,
 )
+from sequence_tutor.distributed.run_directory.recorded_values import recorded_values
+from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.distributed.run_directory.warm_start import WarmStart, read_scored, to_scored
 from sequence_tutor.distributed.run_directory.warm_start_checks import scale_warnings
 from sequence_tutor.distributed.scoring.earlier_values import FOLDER
@@ -202,8 +205,24 @@ class _Earlier:
         with outputs.parquet.open() as source:
             table = pq.read_table(source)
         # by the text, since an interrupted start may have chosen from a record that was shorter
-        rows = earlier.rows_of(table.column("sequence").to_pylist())
-        return LackingValues(scores_of_table(table), rows)
+        sequences = table.column("sequence").to_pylist()
+        steps = _steps_on_record(outputs.record, sequences)
+        return LackingValues(scores_of_table(table), earlier.rows_of(sequences), steps)
+
+
+def _steps_on_record(record: Location, sequences: list[str]) -> dict[str, np.ndarray]:
+    """Values by the step of N sequences on a record that `score` has made, float32 [N,T] by
+    component, NaN where there is none. The result itself has sums alone. Raises RecordError."""
+    found = recorded_values(PartStore(record), config_of(record).reward.identity())
+    if not found.steps:
+        return {}
+    row_of = {text: row for row, text in enumerate(found.sequences)}
+    at = np.array([row_of.get(text, -1) for text in sequences], np.int64)
+    there = (at >= 0)[:, None]
+    return {
+        name: np.where(there, values[at], np.float32(np.nan))
+        for name, values in found.steps.items()
+    }
 
 
 def _csv(sequences: list[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from sequence_tutor.distributed.run_directory.earlier_runs import (
     places_of,
     run_on_record,
 )
+from sequence_tutor.distributed.run_directory.last_metric import last_metric
 from sequence_tutor.distributed.run_directory.record_rows import RecordRows, record_rows
 from sequence_tutor.distributed.run_directory.resume import config_of
 from sequence_tutor.distributed.scoring.scorer import invalid_key
@@ -173,7 +173,7 @@ def _learned(place: _Place, whole: Mapping[str, Any]) -> str:
         return "no, the prior can't write it"
     if whole["source"] == REPORT:
         return "no, it was scored for a report"
-    made = _updates(place.run.where)
+    made = last_metric(place.run.where, "updates")
     if made is None:
         return "it could be; the run hasn't said yet how many updates it has made"
     since = made - max(0, whole["version"] or 0)
@@ -184,19 +184,6 @@ def _learned(place: _Place, whole: Mapping[str, Any]) -> str:
         f"it could be drawn for the {since:,} updates since {whose}, of {made:,} in all; which "
         "rows an update drew isn't on record"
     )
-
-
-def _updates(directory: Location) -> int | None:
-    """Updates that a run has made, by the last whole line of its metrics."""
-    file = directory / "metrics.jsonl"
-    if not file.is_file():
-        return None
-    for line in reversed(file.read().decode("utf-8", "replace").splitlines()):
-        try:
-            return int(json.loads(line)["updates"])
-        except (ValueError, KeyError, TypeError):  # an incomplete line
-            continue
-    return None
 
 
 def _files(run: RunOnRecord, whole: Mapping[str, Any]) -> list[Location]:

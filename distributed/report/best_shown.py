@@ -29,7 +29,7 @@ def best_shown(
         return list(top.sequences[:n])
     worth = top.rewards.copy()
     if not np.isnan(temperature):  # a run that learned nothing has none
-        worth += temperature * np.array([_log_prob(prior, text) for text in top.sequences])
+        worth += temperature * np.array([log_prob(prior, text) for text in top.sequences])
     order = np.argsort(-worth, kind="stable").tolist()
     counts = domain.features(top.sequences)[0]
     similarity = Indicators(counts).kernel(counts)
@@ -41,7 +41,8 @@ def best_shown(
     return [top.sequences[row] for row in (chosen + others)[:n]]
 
 
-def _log_prob(prior: Prior, sequence: str) -> float:
+def log_prob(prior: Prior, sequence: str) -> float:
+    """Its log-probability under the prior, in nats; -inf where the prior can't write it."""
     try:
         return float(prior.log_prob([sequence])[0])
     except ValueError:  # of a warm start, and not as the prior writes them

@@ -7,7 +7,7 @@ that no earlier run had, `lacking` gives the sequences; `LackingValues` has thei
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -47,6 +47,9 @@ class LackingValues:
     """What became of the N sequences; raw values by the components' keys in the new reward."""
     rows: np.ndarray
     """int64 [N] rows of the earlier runs."""
+    steps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """float32 [N,T] by the key of a component that judges by the step, NaN after the end and where
+    there is none."""
 
 
 class NothingOfUseError(ConfigError):
@@ -156,7 +159,7 @@ class EarlierRuns:
         """Rows for the replay, at `now` in Unix seconds, and what is known of those that are left
         out as values are missing. With `found`, sequences that failed have failed here too."""
         raw = self._raw(found)
-        scores = self._recomputed(raw)
+        scores = self._recomputed(raw, found)
         if self.same_reward:  # also of rows that were taken from a table, without raw values
             kept = (scores.status != Status.OK) & np.isfinite(self._values.rewards)
             scores.rewards[kept], scores.status[kept] = self._values.rewards[kept], Status.OK
@@ -195,8 +198,9 @@ class EarlierRuns:
 
     def _left_out(self, rows: np.ndarray, raw: Mapping[str, np.ndarray]) -> EarlierValues:
         left = self._values.select(np.flatnonzero(rows))
+        steps = {key: left.steps[key] for key in self._objective.step_keys if key in left.steps}
         return EarlierValues(
-            left.keys, left.sequences, {key: raw[key][rows] for key in self._objective.keys}
+            left.keys, left.sequences, {key: raw[key][rows] for key in self._objective.keys}, steps
         )
 
     def _raw(self, found: LackingValues | None) -> dict[str, np.ndarray]:
@@ -208,10 +212,21 @@ class EarlierRuns:
                 raw[key][found.rows] = found.scores.raw[key]
         return raw
 
-    def _recomputed(self, raw: Mapping[str, np.ndarray]) -> Scores:
-        none = np.full((len(self), 1), np.nan, np.float32)
-        steps = {key: self._values.steps.get(key, none) for key in self._objective.step_keys}
+    def _recomputed(
+        self, raw: Mapping[str, np.ndarray], found: LackingValues | None = None
+    ) -> Scores:
+        steps = {key: self._steps(key, found) for key in self._objective.step_keys}
         return self._objective.recompute(raw, self._texts, steps)
+
+    def _steps(self, key: str, found: LackingValues | None) -> np.ndarray:
+        """Values by the step of a component, float32 [B,T], NaN where there is none."""
+        steps = self._values.steps.get(key, np.full((len(self), 1), np.nan, np.float32))
+        if key in self.missing and found is not None and key in found.steps:
+            steps = np.full((len(self), found.steps[key].shape[1]), np.nan, np.float32)
+            steps[found.rows] = found.steps[key]
+        pairs = zip(self._spellings, self._values.sequences, strict=True)
+        other = [now != before for now, before in pairs]  # has other steps
+        return np.where(np.array(other)[:, None], np.float32(np.nan), steps)
 
 
 def _values(before: RunOnRecord, names: Mapping[str, str], run: RunConfig) -> RecordedValues:

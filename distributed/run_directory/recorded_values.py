@@ -71,7 +71,11 @@ class RecordedValues:
         known = set(self.keys)
         at = np.array([i for i, key in enumerate(earlier.keys) if key not in known], np.int64)
         whole = RecordedValues(
-            earlier.keys, earlier.sequences, np.full(len(earlier), np.nan), earlier.raw
+            earlier.keys,
+            earlier.sequences,
+            np.full(len(earlier), np.nan),
+            earlier.raw,
+            earlier.steps,
         )
         return merged([self, whole.select(at)])
 

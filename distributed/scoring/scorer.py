@@ -220,14 +220,15 @@ class Scorer:
         if fresh:
             started = time.perf_counter()
             actions, keys = work.actions, [work.keys[i] for i in fresh]
-            known = {} if self._earlier is None else self._earlier.of(keys)
+            texts = [work.texts[i] for i in fresh]
+            known = {} if self._earlier is None else self._earlier.of(keys, texts)
             scores = self.reward.score(
-                [work.texts[i] for i in fresh],
+                texts,
                 None if actions is None else [actions[i] for i in fresh],
                 known,
             )
             work.calls_saved += sum(
-                int(np.isfinite(values[~np.isnan(scores.raw[name])]).sum())
+                int((_is_known(values) & ~np.isnan(scores.raw[name])).sum())
                 for name, values in known.items()
             )
             if scores.files is not None and self.files is not None:
@@ -356,13 +357,21 @@ def invalid_key(text: str) -> str:
     return f"{INVALID_KEY}{plain[:INVALID_KEY_CHARACTERS].decode('utf-8', 'ignore')} {digest}"
 
 
+def _is_known(values: np.ndarray) -> np.ndarray:
+    """bool [B]: which of B sequences have a known value, or values by the step."""
+    known: np.ndarray = np.isfinite(values if values.ndim == 1 else values[:, 0])
+    return known
+
+
 def _rows(work: Work, rows: list[int], scores: Scores) -> Scored:
-    episodes = work.episodes
-    steps, step_raw = step_columns(scores, episodes.tokens.shape[1])
+    episodes, n = work.episodes, len(rows)
+    tokens = episodes.tokens[rows]
+    if work.actions is None and scores.step_raw:  # of a file: no actions, but values by the step
+        tokens = np.zeros((n, max(v.shape[1] for v in scores.step_raw.values())), np.int16)
+    steps, step_raw = step_columns(scores, tokens.shape[1])
     assert scores.seconds is not None
-    n = len(rows)
     return Scored(
-        tokens=episodes.tokens[rows],
+        tokens=tokens,
         lengths=episodes.lengths[rows],
         log_probs=episodes.log_probs[rows],
         rewards=scores.rewards,

@@ -16,7 +16,17 @@ from sequence_tutor.rewards.registry import EVERY, component
 STATE = "state"
 
 
-@component("python", domain=EVERY, texts=True, example='function = "my_rewards.py:carbons"')
+def _per_step(per_step: bool = False, **_: object) -> bool:
+    return per_step
+
+
+@component(
+    "python",
+    domain=EVERY,
+    texts=True,
+    steps_if=_per_step,
+    example='function = "my_rewards.py:carbons"',
+)
 def python(
     place: Place,
     *,
@@ -24,6 +34,7 @@ def python(
     batched: bool = False,
     options: dict[str, Any] | None = None,
     initialise: str | GivenFunction | None = None,
+    per_step: bool = False,
 ) -> TextJudge:
     """What a function of yours returns for the sequence as a text.
 
@@ -33,6 +44,9 @@ def python(
     options: keyword arguments of both functions; each gets those that it has a parameter for.
     initialise: another function, called once in each process that scores, at its first sequence;
     the function gets what it returns as the keyword argument `state`.
+    per_step: the function returns a list or an array of numbers, one for each token of the sequence
+    (each step of a melody), of which each is paid at its step; with `batched` as many of these as
+    there are sequences. Their sum is the value.
     """
     call = python_function.load(function, place)
     signature = _Signature(f"python function {_name(function)!r}", call, judges=True)

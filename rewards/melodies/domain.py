@@ -37,8 +37,9 @@ class MelodyDomain(Domain):
     row_notes: ClassVar[Mapping[str, str]] = dict.fromkeys(OF_THE_PAPER | BY_PAPER_RULES, "paper")
 
     def load_components(self) -> None:
-        """Register the nine rules."""
+        """Register the nine rules, what else is paid by the step, features and taste."""
         import_module("sequence_tutor.rewards.melodies.components")
+        import_module("sequence_tutor.rewards.melodies.taste")
 
     def identify(self, sequence: str) -> Identity:
         """The text itself, or why it isn't a melody."""

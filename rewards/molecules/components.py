@@ -15,6 +15,7 @@ from sequence_tutor.rewards.molecules.measures import (
     shape,
     similarity,
     substructure,
+    taste,
 )
 from sequence_tutor.rewards.molecules.models import model
 
@@ -33,4 +34,5 @@ __all__ = [
     "similarity",
     "substructure",
     "tasks",
+    "taste",
 ]

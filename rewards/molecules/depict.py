@@ -80,7 +80,11 @@ def properties(sequences: Sequence[str]) -> dict[str, np.ndarray]:
     rows = []
     for smiles in sequences:
         mol, _ = read(smiles)
-        rows.append([float("nan")] * len(_PROPERTIES) if mol is None else _numbers(smiles, mol))
+        rows.append(
+            [float("nan")] * len(_PROPERTIES)
+            if mol is None
+            else properties_of(Molecule(smiles, mol))
+        )
     table = np.array(rows, np.float64).reshape(len(rows), len(_PROPERTIES))
     return dict(zip(_PROPERTIES, table.T, strict=True))
 
@@ -98,8 +102,9 @@ _PROPERTIES = (
 )
 
 
-def _numbers(smiles: str, mol: Chem.Mol) -> list[float]:
-    molecule = Molecule(smiles, mol)
+def properties_of(molecule: Molecule) -> list[float]:
+    """The properties of one molecule, in the order of `properties`."""
+    mol = molecule.mol
     return [
         molecular_weight(molecule),
         molecule.logp,

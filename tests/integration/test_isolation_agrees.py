@@ -115,6 +115,51 @@ def test_melodies_have_the_same_scores(aggregate: str, extra: list[Any], plugins
     assert here.step_rewards is not None and len(here.step_raw) == 9
 
 
+@pytest.mark.parametrize("one", [True, False], ids=["one by one", "a batch"])
+def test_a_function_that_pays_steps_has_the_same_scores(one: bool, plugins: Any) -> None:
+    melodies = ["C4-D4-C#4-E4-D4-.-E4---", "F#4-" * 6, "no melody", "G4" * 12, "D3-E3-" * 3]
+    function = "step_rules:careless" if one else "step_rules:in_key_of_all"
+    melodies = melodies if one else [m for m in melodies if len(melody_tokens_or_none(m)) == 12]
+    mine = {"name": "python", "function": function, "per_step": True, "batched": not one}
+    section = {"aggregate": "sum", "component": [{"name": "motif"}, mine, {"name": "step_share"}]}
+    tokens = [melody_tokens_or_none(m) for m in melodies]
+    here, there = both(section, "melodies", melodies, tokens, str(plugins))
+    require_same(here, there)
+    assert here.step_rewards is not None and here.raw["python"][0] < 0
+    # what is known isn't called for, in another process either
+    config = RewardConfig.model_validate(section)
+    with IsolatedReward(config, "melodies", [str(plugins)]) as reward:
+        known = {"python": here.step_raw["python"] - 1.0}  # as if it had been another function
+        again = reward.score(melodies, tokens, known)
+    ok = here.status == Status.OK
+    lengths = np.array([len(row) for row in tokens])
+    np.testing.assert_allclose(again.rewards[ok], (here.rewards - lengths)[ok], rtol=1e-6)
+
+
+def melody_tokens_or_none(text: str) -> list[str]:
+    return list(text) if text == "no melody" else melody_tokens(text)
+
+
+def test_a_function_that_pays_steps_can_be_killed(plugins: Any) -> None:
+    mine = {"name": "python", "function": "step_rules:careless", "per_step": True}
+    section = {"aggregate": "sum", "component": [mine, {"name": "key"}], "timeout_s": 1.0}
+    melodies = ["C4-F#4-D4-E4-", "C#5---", "D#5---", "D3---", "C4---C#4---"]
+    with IsolatedReward(RewardConfig.model_validate(section), "melodies", [str(plugins)]) as reward:
+        scores = reward.score(melodies, [melody_tokens(m) for m in melodies])
+    assert scores.status.tolist() == [
+        Status.OK,
+        Status.CRASHED,
+        Status.TIMEOUT,
+        Status.FAILED,
+        Status.OK,
+    ]
+    assert "exited with code 3" in scores.errors[1] and "timeout_s = 1" in scores.errors[2]
+    assert scores.errors[3] == "python: returned 2 numbers for 4 actions"
+    steps, paid = scores.step_raw["python"], scores.step_rewards
+    assert paid is not None and np.isnan(steps[1:4]).all() and np.isnan(paid[1:4]).all()
+    assert steps[0, :8].tolist() == [0, 0, -1, 0, 0, 0, 0, 0] and paid[0, 2] == -2.0
+
+
 @pytest.mark.parametrize("failed", [None, -3.0])
 def test_a_crash_pays_failed_at_the_last_action(failed: float | None, plugins: Any) -> None:
     part = {"name": "python", "function": "bad_rewards:falls_for_b"}

@@ -70,7 +70,7 @@ UNPARSED = {
     "mkdocs": "test_site.py runs it",
 }
 # Components of examples that need a file, a program or a server of the reader's.
-OF_THE_READER = {"python", "process", "rest", "model", "docking", "gsk3b"}
+OF_THE_READER = {"python", "process", "rest", "model", "docking", "gsk3b", "preference"}
 
 
 def is_shown(block: Block) -> bool:

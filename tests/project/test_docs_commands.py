@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import shutil
@@ -29,6 +30,9 @@ NOT_RUN = {
     "examples/docking.toml": "docks for minutes; tests/integration/test_docking.py docks",
     "charged.toml": "needs a package; tests/integration/test_peptides.py runs these",
     "peptides.txt": "likewise",
+    "next.toml": "needs marks of a person; tests/unit/commands/test_rate.py makes them and runs it",
+    "runs/next": "likewise",
+    "--read": "likewise",
     "gpus=": "there is no GPU; tests/unit/policies/test_gpu.py uses one",
 }
 # Pages whose commands take a minute, with a real prior or many steps.
@@ -166,6 +170,7 @@ def at_work(
     at = tmp_path / "work"
     shutil.copytree(folder, at, symlinks=True)
     monkeypatch.chdir(at)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())  # nothing is typed
     return at
 
 

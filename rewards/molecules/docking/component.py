@@ -8,12 +8,12 @@ from typing import Any
 from rdkit import Chem
 
 from sequence_tutor.rewards.attachments import keep
+from sequence_tutor.rewards.file_data import digest_of, require_digest
 from sequence_tutor.rewards.molecules.docking import programs
 from sequence_tutor.rewards.molecules.docking.engine import engine
 from sequence_tutor.rewards.molecules.docking.ligand import prepare_ligand
 from sequence_tutor.rewards.molecules.docking.pose import pose_sdf
 from sequence_tutor.rewards.molecules.docking.receptor import read_site, require_packages, site
-from sequence_tutor.rewards.molecules.measures.file_data import digest_of, require_digest
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.registry import component
 

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import DataStructs
 
-from sequence_tutor.rewards.molecules.fingerprints import fingerprint
-from sequence_tutor.rewards.molecules.identity import identify
-from sequence_tutor.rewards.molecules.measures.file_data import (
+from sequence_tutor.rewards.file_data import (
     FileData,
     digest_of,
     pin_file,
     require_digest,
 )
+from sequence_tutor.rewards.molecules.fingerprints import fingerprint
+from sequence_tutor.rewards.molecules.identity import identify
 from sequence_tutor.rewards.molecules.molecule import Molecule, parse
 from sequence_tutor.rewards.registry import component
 

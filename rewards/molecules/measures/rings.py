@@ -11,7 +11,7 @@ from pathlib import Path
 from rdkit import Chem
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
-from sequence_tutor.rewards.molecules.measures.file_data import FileData
+from sequence_tutor.rewards.file_data import FileData
 from sequence_tutor.rewards.molecules.measures.similarity import as_tuple, references
 from sequence_tutor.rewards.molecules.molecule import Molecule
 from sequence_tutor.rewards.registry import component, unknown

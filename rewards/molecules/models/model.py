@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sequence_tutor.rewards.molecules.measures.file_data import (
+from sequence_tutor.rewards.file_data import (
     FileData,
     digest_of,
     require_digest,
