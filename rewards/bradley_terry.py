@@ -27,9 +27,8 @@ PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 # How often the things are divided at random, and into how many groups. A pair is predicted by a fit
 # that knows neither of the two: one that knows how the winner did elsewhere would seem too good.
 ROUNDS, GROUPS = 4, 4
-# Newton's method: most steps, the largest part of the gradient at which it ends, and how often a
-# step is halved.
-STEPS, GRADIENT, HALVINGS = 100, 1e-9, 40
+# Norm of the gradient at which a fit ends.
+GRADIENT = 1e-7
 
 
 @dataclass(frozen=True)
@@ -72,29 +71,31 @@ def pairs_of(marks: Sequence[Ints]) -> Ints:
 
 
 def fit(differences: Floats, penalty: float, start: Floats | None = None) -> Floats:
-    """The weights, float64 [K], for features of winners minus those of losers, float64 [P,K], by
-    Newton's method, which a penalty above 0 lets converge from any start. Raises ValueError for
-    another penalty."""
+    """The weights, float64 [K], for features of winners minus those of losers, float64 [P,K]; the
+    loss is convex, so they don't depend on `start`. Raises ValueError for a penalty of 0 or less.
+    """
+    from scipy.optimize import minimize  # a slow import
+
     if not penalty > 0:
         raise ValueError(f"the penalty must be above 0, not {penalty}")
     count = differences.shape[1]
-    weights = np.zeros(count) if start is None else start.copy()
-    loss = _loss(differences, weights, penalty)
-    for _ in range(STEPS):
-        wrong = np.exp(-np.logaddexp(0.0, differences @ weights))  # P(the loser is preferred)
-        gradient = penalty * weights - differences.T @ wrong
-        if np.abs(gradient).max(initial=0.0) <= GRADIENT * (1.0 + len(differences)):
-            break
-        curvature = (differences * (wrong * (1.0 - wrong))[:, None]).T @ differences
-        step = np.linalg.solve(curvature + penalty * np.eye(count), gradient)
-        for halved in range(HALVINGS):
-            nearer = weights - step * 0.5**halved
-            if (found := _loss(differences, nearer, penalty)) <= loss:
-                weights, loss = nearer, found
-                break
-        else:
-            break  # rounding lets the loss fall no further
-    return weights
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        ahead = differences @ weights
+        wrong = np.exp(-np.logaddexp(0.0, ahead))  # P(the loser is preferred)
+        lost = np.logaddexp(0.0, -ahead).sum() + 0.5 * penalty * (weights**2).sum()
+        return float(lost), penalty * weights - differences.T @ wrong
+
+    def curvature(weights: Floats) -> Floats:
+        wrong = np.exp(-np.logaddexp(0.0, differences @ weights))
+        inner = (differences * (wrong * (1.0 - wrong))[:, None]).T @ differences
+        return np.asarray(inner + penalty * np.eye(count))
+
+    start = np.zeros(count) if start is None else start
+    found = minimize(
+        loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": GRADIENT}
+    )
+    return np.asarray(found.x)
 
 
 def learn(features: Sequence[Floats], marks: Sequence[Ints]) -> Taste:
@@ -142,8 +143,3 @@ def _left_out(things: int) -> Iterator[Ints]:
     random = np.random.default_rng(0)
     for _ in range(ROUNDS):
         yield from np.array_split(random.permutation(things), min(GROUPS, max(2, things // 2)))
-
-
-def _loss(differences: Floats, weights: Floats, penalty: float) -> float:
-    lost = np.logaddexp(0.0, -(differences @ weights)).sum()
-    return float(lost + 0.5 * penalty * (weights**2).sum())
