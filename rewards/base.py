@@ -202,6 +202,8 @@ class Domain(ABC):
     shows_plausible: ClassVar[bool] = False
     """Whether the best that a run shows are judged by reward and likelihood, since rewards alone
     prefer what people don't like."""
+    parts_known: ClassVar[str] = "start"
+    """Keys of `given_parts` that it has, as words."""
     groupings: ClassVar[Mapping[str, Grouping]] = {}
     """What `[diversity]` may count, by name; see `group`."""
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
@@ -235,12 +237,25 @@ class Domain(ABC):
         scaffold: str | None = None,
         fragments: Sequence[str] | None = None,
         start: str | None = None,
+        fill: str | None = None,
+        rhythm: str | None = None,
+        contour: str | None = None,
     ) -> GivenParts:
         """What every sequence must have, of which one is given. Raises ValueError with one sentence
         for parts that can't be; by default sequences have a start alone."""
         if start is None:
-            raise ValueError(f"{self.name} have no scaffold and no fragments; give start")
+            of_others = {"scaffold": scaffold, "fragments": fragments, "fill": fill}
+            of_others |= {"rhythm": rhythm, "contour": contour}
+            keys = [key for key, value in of_others.items() if value is not None]
+            raise ValueError(
+                f"{self.name} have no {' and no '.join(keys)}; give {self.parts_known}"
+            )
         return Start(start)
+
+    def keeping(self, given: Mapping[str, Any]) -> Domain:
+        """The domain whose children keep given parts, by the keys of `given_parts`; by default
+        itself, whose children are left out where they don't have them."""
+        return self
 
     @abstractmethod
     def identify(self, sequence: str) -> Identity:
