@@ -178,8 +178,8 @@ class GenerateConfig(Section):
     fill: str | None = None
     """A melody to complete: `_` is a step that the policy writes, and the others stay. Or a file,
     with `bars`."""
-    bars: str | None = None
-    """The bars of `fill` that are a gap, such as "3-4" or "1, 3-4"."""
+    bars: int | str | None = None
+    """The bars of `fill` that are a gap, counted from 1: `3`, `"3-4"` or `"1, 3-4"`."""
     rhythm: str | None = None
     """A melody, or a file of one, whose rhythm all have; X may stand for a note."""
     contour: str | None = None

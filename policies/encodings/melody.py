@@ -98,7 +98,7 @@ class MelodyEncoding(Encoding):
                     text = read(Path(text), self.time)
                 steps = self.time.without_header(with_header(self, text))
                 if key == "fill" and bars is not None:
-                    steps = "".join(with_gaps(signs_of(steps), bars, self.time.bar))
+                    steps = "".join(with_gaps(signs_of(steps), str(bars), self.time.bar))
                 found[key] = self.header + steps
             except ValueError as error:
                 raise ValueError(f"{key}: {error}") from error

@@ -119,7 +119,7 @@ def song(tmp_path: Path) -> str:
 
 
 def test_a_file_is_text_in_the_config(song: str, tmp_path: Path):
-    found = [run_with({"fill": song, "bars": "2"}), run_with({"rhythm": song})]
+    found = [run_with({"fill": song, "bars": 2}), run_with({"rhythm": song})]
     found.append(run_with({"contour": song}))
     generate = [run.generate for run in found]
     assert generate[0] is not None and generate[0].bars is None
