@@ -161,7 +161,7 @@ def check_one(given: Mapping[str, Any]) -> None:
     if len(keys) > 1:
         raise ValueError(f"give one of {' and '.join(keys)}: each says what all have")
     if "bars" in given and "fill" not in given:
-        raise ValueError("bars are those of fill, the melody that has them: give it too")
+        raise ValueError("bars are those of fill: give it too")
 
 
 class GenerateConfig(Section):
@@ -199,8 +199,8 @@ class GenerateConfig(Section):
         check_one(self.parts)
         if not self.parts and self.near is None:
             raise ValueError(
-                "[generate] is empty: give scaffold, fragments, start or near, or of melodies "
-                "fill, rhythm or contour"
+                "[generate] is empty: give scaffold, fragments, start, near, fill, rhythm or "
+                "contour"
             )
         return self
 
