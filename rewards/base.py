@@ -244,17 +244,13 @@ class Domain(ABC):
         """What every sequence must have, of which one is given. Raises ValueError with one sentence
         for parts that can't be; by default sequences have a start alone."""
         if start is None:
-            of_others = {"scaffold": scaffold, "fragments": fragments, "fill": fill}
-            of_others |= {"rhythm": rhythm, "contour": contour}
-            keys = [key for key, value in of_others.items() if value is not None]
-            raise ValueError(
-                f"{self.name} have no {' and no '.join(keys)}; give {self.parts_known}"
-            )
+            others = {"scaffold": scaffold, "fragments": fragments, "fill": fill, "rhythm": rhythm}
+            key = next((key for key, value in others.items() if value is not None), "contour")
+            raise ValueError(f"{self.name} have no {key}; give {self.parts_known}")
         return Start(start)
 
     def keeping(self, given: Mapping[str, Any]) -> Domain:
-        """The domain whose children keep given parts, by the keys of `given_parts`; by default
-        itself, whose children are left out where they don't have them."""
+        """The domain whose children keep given parts, where they can; by default itself."""
         return self
 
     @abstractmethod
