@@ -249,7 +249,8 @@ class RunConfig(Section):
     def domain(self) -> Domain:
         """The kind of its sequences."""
         told_apart, window = self.reward.told_apart, self.reward.window
-        return domain_of(self.encoding).telling_apart(told_apart).within(window)
+        domain = domain_of(self.encoding).telling_apart(told_apart).within(window)
+        return domain if self.generate is None else domain.keeping(self.generate.parts)
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:
@@ -269,7 +270,7 @@ class RunConfig(Section):
         if parts and "start" in parts and self.proposers.genetic is not None:
             raise ValueError(
                 "generate.start is for the policy alone, as children of [proposers.genetic] begin "
-                "otherwise: leave the proposer out, or give generate.scaffold"
+                "otherwise: leave the proposer out, or give generate.scaffold or generate.fill"
             )
         if self.screen is not None and not self.generates:
             raise ValueError("[screen] needs something that proposes: actors, or a proposer")

@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from sequence_tutor.distributed.config import RunConfig
-from sequence_tutor.distributed.given_parts import read_start
+from sequence_tutor.distributed.given_parts import with_texts
 from sequence_tutor.distributed.search_config import OtherProposerConfig, ProposersConfig
 
 
@@ -70,12 +70,9 @@ def parse_config(data: dict[str, Any], origin: str = "config") -> RunConfig:
     except ValidationError as error:
         raise ConfigError(f"{origin}: {sentence(error)}") from error
     try:
-        start = read_start(run)  # now, as the config of a run goes to other machines
+        return with_texts(run)
     except ValueError as error:
-        raise ConfigError(f"{origin}: generate.start: {error}") from error
-    if start is None:
-        return run
-    return parse_config(data | {"generate": data["generate"] | {"start": start}}, origin)
+        raise ConfigError(f"{origin}: generate.{error}") from error
 
 
 def synchronous(run: RunConfig) -> RunConfig:

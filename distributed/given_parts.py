@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sequence_tutor.distributed.config import RunConfig
+from sequence_tutor.distributed.search_config import check_one
 from sequence_tutor.policies.encodings.base import Encoding, Episodes, Starts
 from sequence_tutor.policies.encodings.registry import encoding_from_metadata, encodings
-from sequence_tutor.policies.encodings.template import Template, TemplateEncoding, with_header
+from sequence_tutor.policies.encodings.template import Template, TemplateEncoding
 from sequence_tutor.policies.encodings.vocabulary import UnknownTokenError
 from sequence_tutor.policies.find_prior import metadata_of
 from sequence_tutor.rewards.base import Domain
@@ -67,18 +68,13 @@ def sampling_encoding(prior: Prior, given: dict[str, Any]) -> Encoding:
     what the prior has. Raises ValueError."""
     if not given:
         return prior.encoding
-    if len(given) > 1:
-        raise ValueError(f"give one of {' and '.join(given)}: each says how all begin")
-    if "start" in given:
-        given = {"start": prior.encoding.start_of(given["start"])}
+    check_one(given)
     return _encoding(prior, given, domain_of(prior.encoding.name))
 
 
 def _encoding(prior: Prior, given: dict[str, Any], domain: Domain) -> Encoding:
     encoding = prior.encoding
-    if given.get("start"):
-        given = given | {"start": with_header(encoding, given["start"])}
-    parts = domain.given_parts(**given) if given else None
+    parts = domain.given_parts(**encoding.read_parts(given)) if given else None
     if parts is not None and not encoding.joins_texts:
         raise ValueError(
             f"encoding {encoding.name!r} can't have given parts, as what a token means depends on "
@@ -118,14 +114,16 @@ def _best_spelled(prior: Prior, parts: GivenParts) -> Encoding:
     return SpellingEncoding(prior.encoding, parts.spelled_as(spellings[best]))
 
 
-def read_start(run: RunConfig) -> str | None:
-    """The start of a run as text, where it is given as a file; None where it is text, or none is
-    given. Raises ValueError."""
-    start = None if run.generate is None else run.generate.start
-    if start is None or not encodings()[run.encoding].option_names:
-        return None
-    text = encoding_from_metadata(metadata_of(run.prior)).start_of(start)
-    return text if text != start else None
+def with_texts(run: RunConfig) -> RunConfig:
+    """The run with given parts as texts, where they are given as files: its config goes to other
+    machines. Raises ValueError that begins with the key."""
+    given = {} if run.generate is None else run.generate.parts
+    if not given or not encodings()[run.encoding].option_names:
+        return run
+    read = encoding_from_metadata(metadata_of(run.prior)).read_parts(given)
+    assert run.generate is not None
+    generate = run.generate.model_copy(update=dict.fromkeys(given) | read)
+    return run.model_copy(update={"generate": generate})
 
 
 class LeadStarts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -150,6 +151,19 @@ class NearConfig(Section):
         return self
 
 
+# Keys of given parts, of which a run has one. `bars` goes with `fill`.
+PARTS = ("scaffold", "fragments", "start", "fill", "bars", "rhythm", "contour")
+
+
+def check_one(given: Mapping[str, Any]) -> None:
+    """Raises ValueError where given parts, by their key, are more than one."""
+    keys = [key for key in given if key != "bars"]
+    if len(keys) > 1:
+        raise ValueError(f"give one of {' and '.join(keys)}: each says what all have")
+    if "bars" in given and "fill" not in given:
+        raise ValueError("bars are those of fill: give it too")
+
+
 class GenerateConfig(Section):
     """What every sequence must have, see [series.md](series.md). The policy and the prior are under
     the same constraint, so the KL between them is that of what is free."""
@@ -161,21 +175,33 @@ class GenerateConfig(Section):
     start: str | None = None
     """A text that every sequence begins with: the beginning of a SMILES, or a melody to go on. Of
     melodies also a MIDI, MusicXML or ABC file, whose melody is taken as it is."""
+    fill: str | None = None
+    """A melody to complete: `_` is a step that the policy writes, and the others stay. Or a file,
+    with `bars`."""
+    bars: int | str | None = None
+    """The bars of `fill` that are a gap, counted from 1: `3`, `"3-4"` or `"1, 3-4"`."""
+    rhythm: str | None = None
+    """A melody, or a file of one, whose rhythm all have; X may stand for a note."""
+    contour: str | None = None
+    """A melody, or a file of one, whose rhythm all have, and whose notes rise, fall and repeat as
+    theirs; X ^ v = may stand for a note, and one that is higher, lower or the same."""
     near: NearConfig | None = None
     """See NearConfig."""
 
     @property
     def parts(self) -> dict[str, Any]:
         """The given parts, by key."""
-        given = {"scaffold": self.scaffold, "fragments": self.fragments, "start": self.start}
+        given = {key: getattr(self, key) for key in PARTS}
         return {key: value for key, value in given.items() if value is not None}
 
     @model_validator(mode="after")
     def _one(self) -> GenerateConfig:
-        if len(self.parts) > 1:
-            raise ValueError(f"give one of {' and '.join(self.parts)}: each says how all begin")
+        check_one(self.parts)
         if not self.parts and self.near is None:
-            raise ValueError("[generate] is empty: give scaffold, fragments, start or near")
+            raise ValueError(
+                "[generate] is empty: give scaffold, fragments, start, near, fill, rhythm or "
+                "contour"
+            )
         return self
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from sequence_tutor.distributed.config import RunConfig
 from sequence_tutor.distributed.config_file import ConfigError, sentence
+from sequence_tutor.distributed.given_parts import with_texts
 from sequence_tutor.distributed.stage_config import StageConfig
 from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.rewards.names import unknown
@@ -59,7 +60,7 @@ def _stage_run(run: RunConfig, stage: StageConfig, last: bool) -> RunConfig:
         tables["learner"].pop("kl", None)
     for name, changes in stage.tables.items():
         tables[name] = merged(tables.get(name, {}), changes)
-    return RunConfig.model_validate(tables)
+    return with_texts(RunConfig.model_validate(tables))
 
 
 def run_directories(out: Location, run: RunConfig) -> list[Location]:

@@ -203,6 +203,8 @@ class Domain(ABC):
     shows_plausible: ClassVar[bool] = False
     """Whether the best that a run shows are judged by reward and likelihood, since rewards alone
     prefer what people don't like."""
+    parts_known: ClassVar[str] = "start"
+    """Keys of `given_parts` that it has, as words."""
     groupings: ClassVar[Mapping[str, Grouping]] = {}
     """What `[diversity]` may count, by name; see `group`."""
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
@@ -238,12 +240,21 @@ class Domain(ABC):
         scaffold: str | None = None,
         fragments: Sequence[str] | None = None,
         start: str | None = None,
+        fill: str | None = None,
+        rhythm: str | None = None,
+        contour: str | None = None,
     ) -> GivenParts:
         """What every sequence must have, of which one is given. Raises ValueError with one sentence
         for parts that can't be; by default sequences have a start alone."""
         if start is None:
-            raise ValueError(f"{self.name} have no scaffold and no fragments; give start")
+            others = {"scaffold": scaffold, "fragments": fragments, "fill": fill, "rhythm": rhythm}
+            key = next((key for key, value in others.items() if value is not None), "contour")
+            raise ValueError(f"{self.name} have no {key}; give {self.parts_known}")
         return Start(start)
+
+    def keeping(self, given: Mapping[str, Any]) -> Domain:
+        """The domain whose children keep given parts, where they can; by default itself."""
+        return self
 
     @abstractmethod
     def identify(self, sequence: str) -> Identity:

@@ -219,6 +219,16 @@ def sample(
         list[str] | None, typer.Option("--fragment", help="Link two SMILES: give it twice.")
     ] = None,
     start: Annotated[str | None, typer.Option(help="What every sequence begins with.")] = None,
+    fill: Annotated[
+        str | None, typer.Option(help="Melody, or file of one, whose gaps (_) are filled.")
+    ] = None,
+    bars: Annotated[str | None, typer.Option(help="Bars of --fill that are a gap: 3-4.")] = None,
+    rhythm: Annotated[
+        str | None, typer.Option(help="Melody, or file of one, whose rhythm is kept.")
+    ] = None,
+    contour: Annotated[
+        str | None, typer.Option(help="Melody, or file of one, whose rhythm and contour are kept.")
+    ] = None,
     key: Annotated[
         str | None, typer.Option(help="Key of rendered melodies: D, Bb, F#m; C if not given.")
     ] = None,
@@ -245,7 +255,8 @@ def sample(
         raise ValueError(f"{render} exists already; choose another --render")
     if max_length is not None:
         loaded.encoding.max_length = max_length
-    given = {"scaffold": scaffold, "fragments": fragments, "start": start}
+    given = {"scaffold": scaffold, "fragments": fragments, "start": start, "fill": fill}
+    given |= {"bars": bars, "rhythm": rhythm, "contour": contour}
     loaded.encoding = sampling_encoding(loaded, {k: v for k, v in given.items() if v is not None})
     sequences = loaded.sample(n or (1000 if render is None else 10), seed)
     if render is not None:

@@ -6,7 +6,7 @@ Generated tokens travel as `Episodes`; `decode` turns them into the text that re
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from sequence_tutor.policies.encodings.vocabulary import Vocabulary
 from sequence_tutor.policies.files.corpus import Corpus, read_corpus
 
 if TYPE_CHECKING:
-    from sequence_tutor.policies.encodings.constraint import Constraint
+    from sequence_tutor.policies.encodings.constraint import Constraint, Rules
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Starts:
 
 
 FOLDER = "/"
+# The key of [generate] that says which bars of a melody are a gap.
+BARS = "bars"
 
 
 class Encoding(ABC):
@@ -84,10 +86,19 @@ class Encoding(ABC):
         isn't known."""
         return None
 
-    def start_of(self, given: str) -> str:
-        """The text that sequences are to begin with, where `given` may be the name of a file that
-        holds it. Raises ValueError."""
-        return given
+    def read_parts(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Given parts, by their keys of [generate], as texts with the header of the encoding, where
+        they may be names of files that hold them. Raises ValueError that begins with the key.
+
+        By default they are texts, and `bars`, which only melodies have, are left out.
+        """
+        found = {key: value for key, value in given.items() if key != BARS}
+        return found | {"start": with_header(self, found["start"])} if "start" in found else found
+
+    def step_rules(self, text: str) -> Rules:
+        """What may stand at each step of an episode, from a text that says it. Raises ValueError,
+        by default always."""
+        raise ValueError(f"encoding {self.name!r} has no steps that could be given one by one")
 
     @classmethod
     @abstractmethod
@@ -116,6 +127,11 @@ class Encoding(ABC):
     @abstractmethod
     def decode(self, tokens: np.ndarray) -> str:
         """Return the sequence that actions [T] spell."""
+
+
+def with_header(encoding: Encoding, text: str) -> str:
+    """A given text with the header of the encoding, whether it is given with it or without."""
+    return text if text.startswith(encoding.header) else encoding.header + text
 
 
 def action_texts(encoding: Encoding, tokens: np.ndarray, length: int) -> list[str]:

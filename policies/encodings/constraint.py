@@ -22,7 +22,7 @@ _RISE = 4
 
 
 class Rules(Protocol):
-    """What may be written in a gap, as `SmilesGap`."""
+    """What may be written in a gap, as `SmilesGap` and `MelodySteps`."""
 
     start: Any
 
@@ -53,14 +53,20 @@ class Free:
     rules: Rules | None
     """What may be written; None for anything."""
     ends_with: int | None
-    """The action that ends it; None where only the length of an episode does."""
+    """The action that ends it; None where the gap is over as soon as its rules are complete, or,
+    without rules, where only the length of an episode ends it."""
     last: bool
     """Whether the episode is over with it."""
 
     @property
     def needed(self) -> int:
         """Actions until it is over, at least; without rules the length of an episode ends it."""
-        return 0 if self.rules is None else self.rules.needed(self.rules.start) + 1
+        return 0 if self.rules is None else self.needed_from(self.rules.start)
+
+    def needed_from(self, state: Any) -> int:
+        """Actions until it is over, at least, from a state of its rules, which it must have."""
+        assert self.rules is not None
+        return self.rules.needed(state) + (self.ends_with is not None)
 
 
 Part = Given | Free
@@ -100,8 +106,9 @@ class Constraint:
         with self._lock:
             masks: np.ndarray = self._allowed[states]
             left = self._max_length - step
-            for row in np.flatnonzero(self._needed[states] + _RISE > left).tolist():
-                masks[row] = self._in_time(int(states[row]), left)
+            tight = self._needed[states] + _RISE > left
+            for state in np.unique(states[tight]).tolist():
+                masks[states == state] = self._in_time(state, left)
             return masks
 
     def advance(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -212,7 +219,11 @@ class Constraint:
         if part.rules is None:
             return place if action != part.ends_with else None
         following = part.rules.after(within, action)
-        return None if following is None else (at, following)
+        if following is None:
+            return None
+        if part.ends_with is None and part.rules.complete(following):
+            return (len(self._parts), 0) if part.last else self._entered(at + 1)
+        return at, following
 
     def _entered(self, at: int) -> _Place:
         """The place at the beginning of a part, or of the next one that isn't empty."""
@@ -235,4 +246,4 @@ class Constraint:
             return len(part.actions) - within + after
         if part.rules is None:
             return after
-        return part.rules.needed(within) + 1 + after
+        return part.needed_from(within) + after

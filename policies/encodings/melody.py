@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sequence_tutor.policies.encodings.base import FOLDER, Encoding
+from sequence_tutor.policies.encodings.base import BARS, FOLDER, Encoding, with_header
+from sequence_tutor.policies.encodings.melody_steps import MelodySteps, signs_of, with_gaps
 from sequence_tutor.policies.encodings.vocabulary import Vocabulary
 from sequence_tutor.policies.files.corpus import Corpus
 from sequence_tutor.policies.melody_time import Time
@@ -77,11 +78,35 @@ class MelodyEncoding(Encoding):
             return read_music_corpus(path, check, request)
         return super().read(path, check, max_length, column)
 
-    def start_of(self, given: str) -> str:
-        """The text itself, or the melody of a file of music, see `read_start`."""
-        from sequence_tutor.policies.pieces.start import is_start_file, read_start  # slow import
+    def read_parts(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Texts as they are, and melodies of files of music: `start` as far as its last note, and
+        whole bars of the others, see `read_start` and `read_whole`. `bars` of `fill` are gaps."""
+        from sequence_tutor.policies.pieces.start import (  # slow import
+            is_start_file,
+            read_start,
+            read_whole,
+        )
 
-        return read_start(Path(given), self.time) if is_start_file(given) else given
+        found = dict(given)
+        bars = found.pop(BARS, None)
+        for key, text in found.items():
+            if not isinstance(text, str):
+                continue
+            try:
+                if is_start_file(text):
+                    read = read_start if key == "start" else read_whole
+                    text = read(Path(text), self.time)
+                steps = self.time.without_header(with_header(self, text))
+                if key == "fill" and bars is not None:
+                    steps = "".join(with_gaps(signs_of(steps), str(bars), self.time.bar))
+                found[key] = self.header + steps
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from error
+        return found
+
+    def step_rules(self, text: str) -> MelodySteps:
+        """See `melody_steps`."""
+        return MelodySteps(signs_of(self.time.without_header(text)), self.vocabulary)
 
     def encode(self, sequence: str) -> np.ndarray:
         """Return int16 [T]. Raises ValueError naming the first character that isn't a token's, or

@@ -3,6 +3,7 @@
     c1cc(  gap )  ccc1C(=O)N  gap <end>        a scaffold with two attachment points
     c1ccccc1  gap <end>  C(=O)NC  <end>        two fragments and the linker between them
     C4---D4---  gap                            a melody that goes on
+    C4---____X-X-^---                          a melody of which each step is given, or is a gap
 
 An episode holds the given parts as actions too, at which the policy has no choice. The action that
 ends a gap is the prior's own: the closing parenthesis of the branch, or the end token, which means
@@ -11,18 +12,18 @@ ends a gap is the prior's own: the closing parenthesis of the branch, or the end
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from sequence_tutor.policies.encodings.base import Encoding
+from sequence_tutor.policies.encodings.base import Encoding, with_header
 from sequence_tutor.policies.encodings.constraint import Constraint, Free, Given, Part
 from sequence_tutor.policies.encodings.smiles_gap import SmilesGap, read_token
 
-Ending = Literal["branch", "link", "end", "rest"]
+Ending = Literal["branch", "link", "end", "rest", "steps"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Template:
     gaps: tuple[Ending, ...]
     """How each gap ends: "branch" with the parenthesis that closes the branch before it, "link"
     with the end token and the text after it, "end" with the end token, as the sequence does;
-    "rest" is any continuation."""
+    "rest" is any continuation. "steps" is the only gap: the text before it says what may stand at
+    each step of the whole sequence, see `melody_steps`."""
 
     def __post_init__(self) -> None:
         if len(self.texts) != len(self.gaps) + 1 or not self.gaps:
@@ -46,6 +48,8 @@ class Template:
             raise ValueError("only the last gap can go on to the end")
         if "link" in self.gaps[:-1]:
             raise ValueError("only the last gap can be a link")
+        if "steps" in self.gaps and len(self.gaps) > 1:
+            raise ValueError("steps say all of a sequence, so there is no other gap")
 
     def metadata(self) -> dict[str, list[str]]:
         """The template as JSON values."""
@@ -57,17 +61,12 @@ class Template:
         return cls(tuple(values["texts"]), tuple(values["gaps"]))
 
 
-def with_header(encoding: Encoding, text: str) -> str:
-    """A given text with the header of the encoding, whether it is given with it or without."""
-    return text if text.startswith(encoding.header) else encoding.header + text
-
-
 class TemplateEncoding(Encoding):
     """The sequences of another encoding that have the given parts of a template.
 
     Tokens and vocabulary are those of `inner`, whose sequences end with an end token if the gaps
-    do. Raises ValueError for a given part with tokens that the vocabulary lacks, or one that leaves
-    no room for the gaps.
+    do. Raises ValueError for a given part with tokens that the vocabulary lacks, one that leaves
+    no room for the gaps, and steps that no sequence can have.
     """
 
     def __init__(self, inner: Encoding, template: Template) -> None:
@@ -75,7 +74,8 @@ class TemplateEncoding(Encoding):
         super().__init__(inner.vocabulary, inner.max_length)
         self.name, self.own_files = inner.name, inner.own_files
         self.usual_length, self.header = inner.usual_length, inner.header
-        self._given = [self._tokens(text) for text in template.texts]
+        self._by_step = template.gaps == ("steps",)
+        self._given = [] if self._by_step else [self._tokens(text) for text in template.texts]
         _ = self.constraint  # built now, so that a mistake is found at the start
 
     @classmethod
@@ -97,22 +97,23 @@ class TemplateEncoding(Encoding):
         """Those of `inner`."""
         return self.inner.options
 
-    def start_of(self, given: str) -> str:
-        """That of `inner`."""
-        return self.inner.start_of(given)
+    def read_parts(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of `inner`."""
+        return self.inner.read_parts(given)
 
     @cached_property
     def constraint(self) -> Constraint:
-        """What the policy may do at each step."""
-        return Constraint(self._parts(), self.vocabulary, self.max_length)
+        """What the policy may do at each step. Raises ValueError where `max_length` doesn't fit."""
+        parts = self._by_steps() if self._by_step else self._parts()
+        return Constraint(parts, self.vocabulary, self.max_length)
 
     def encode(self, sequence: str) -> np.ndarray:
         """Return int16 [T] actions. Raises ValueError for a text that isn't the template's, even if
         another spelling of the same thing is."""
         ids = [int(i) for i in self.inner.encode(sequence)]
-        end, after = self.vocabulary.end_id, self._given[-1]
+        end = self.vocabulary.end_id
         if self.template.gaps[-1] == "link":
-            at = len(ids) - 1 - len(after)
+            at = len(ids) - 1 - len(self._given[-1])
             ids = [*ids[:at], int(end or 0), *ids[at:]]
         actions = np.array(ids, dtype=np.int16)
         if not self.constraint.allows(actions):
@@ -134,6 +135,17 @@ class TemplateEncoding(Encoding):
             return []
         ids = [int(i) for i in self.inner.encode(with_header(self.inner, text))]
         return ids[:-1] if self.vocabulary.end_id is not None else ids
+
+    def _by_steps(self) -> list[Part]:
+        """One gap as long as an episode, with rules for each of its steps."""
+        rules = self.inner.step_rules(self.template.texts[0])
+        steps, longest = rules.needed(rules.start), self.max_length
+        if steps != longest:
+            raise ValueError(
+                f"the given melody has {steps} steps, and max_length is {longest}: give {longest} "
+                f"steps, or set max_length to {steps}"
+            )
+        return [Free(rules, None, last=True)]
 
     def _parts(self) -> list[Part]:
         """The parts that an episode goes through; each gap but "rest" is followed by its end."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sequence_tutor.rewards.melodies.given_steps import GivenSteps
 from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, HOLD, OFF, TOKENS, Ints, Melody
 from sequence_tutor.rewards.melodies.spelling import identify, parse, spell
 
@@ -19,25 +20,27 @@ WIDEST = 4  # semitones that a varied note moves, a major third
 Random = np.random.Generator
 
 
-def mutate(text: str, random: Random) -> str | None:
+def mutate(text: str, random: Random, given: GivenSteps | None = None) -> str | None:
     """The melody transposed, with one bar varied, or with one bar in the place of another, of the
-    same length; None where ten tries changed nothing or the text isn't a melody."""
+    same length; None where ten tries changed nothing or the text isn't a melody. What is given
+    stays."""
     melody = _read(text)
     if melody is None:
         return None
     for _ in range(TRIES):
         change = CHANGES[int(random.random() * len(CHANGES))]
-        child = spell(change(melody, random), melody.time)
+        tokens = _keeping(given, change(melody, random), melody.tokens)
+        child = text if tokens is None else spell(tokens, melody.time)
         if child != text:
             return child
     return None
 
 
-def cross(first: str, second: str, random: Random) -> str | None:
+def cross(first: str, second: str, random: Random, given: GivenSteps | None = None) -> str | None:
     """The bars of one melody up to some place, then those of the other after that place, which
     decides the length. The place is between two bars, or between two beats where the melodies
     have one bar or two, which leave no choice. None where ten tries gave only one of the two, or a
-    text isn't a melody, or theirs differ in time."""
+    text isn't a melody, or theirs differ in time. What is given stays."""
     one, other = _read(first), _read(second)
     if one is None or other is None or one.time != other.time:
         return None
@@ -46,7 +49,9 @@ def cross(first: str, second: str, random: Random) -> str | None:
     places = range(unit, shortest, unit)
     for _ in range(TRIES if places else 0):
         place = places[int(random.random() * len(places))]
-        child = spell(np.concatenate([one.tokens[:place], other.tokens[place:]]), time)
+        joined = np.concatenate([one.tokens[:place], other.tokens[place:]])
+        tokens = _keeping(given, joined, one.tokens)
+        child = first if tokens is None else spell(tokens, time)
         if child not in (first, second):
             return child
     return None
@@ -96,6 +101,11 @@ def repeat_bar(melody: Melody, random: Random) -> Ints:
 
 
 CHANGES: tuple[Callable[[Melody, Random], Ints], ...] = transpose, vary_bar, repeat_bar
+
+
+def _keeping(given: GivenSteps | None, child: Ints, parent: Ints) -> Ints | None:
+    """The child with what is given; None where it can't have that."""
+    return child if given is None else given.put_into(child, parent)
 
 
 def _read(text: str) -> Melody | None:

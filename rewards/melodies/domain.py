@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,14 @@ import numpy as np
 from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.buckets import Grouping
 from sequence_tutor.rewards.depiction import Depiction
+from sequence_tutor.rewards.given_parts import GivenParts
 from sequence_tutor.rewards.melodies import breeding
+from sequence_tutor.rewards.melodies.given_steps import (
+    GivenSteps,
+    contour_of,
+    melody_to_fill,
+    rhythm_of,
+)
 from sequence_tutor.rewards.melodies.melody import FIRST_PITCH, Melody
 from sequence_tutor.rewards.melodies.rule_metrics import (
     BY_PAPER_RULES,
@@ -35,6 +43,32 @@ class MelodyDomain(Domain):
     }
     published, of_papers = PAPER_COLUMNS, OF_THE_PAPER
     row_notes: ClassVar[Mapping[str, str]] = dict.fromkeys(OF_THE_PAPER | BY_PAPER_RULES, "paper")
+    parts_known = "start, fill, rhythm or contour"
+
+    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        self._given = dict(given or {})
+
+    def given_parts(
+        self,
+        scaffold: str | None = None,
+        fragments: Sequence[str] | None = None,
+        start: str | None = None,
+        fill: str | None = None,
+        rhythm: str | None = None,
+        contour: str | None = None,
+    ) -> GivenParts:
+        """A beginning, a melody with gaps, a rhythm or a contour; see `given_steps`."""
+        if fill is not None:
+            return melody_to_fill(fill)
+        if rhythm is not None:
+            return rhythm_of(rhythm)
+        if contour is not None:
+            return contour_of(contour)
+        return super().given_parts(scaffold, fragments, start)
+
+    def keeping(self, given: Mapping[str, Any]) -> MelodyDomain:
+        """The domain whose children have the steps that are given; those that can't are None."""
+        return MelodyDomain(given)
 
     def load_components(self) -> None:
         """Register the nine rules, what else is paid by the step, features and taste."""
@@ -75,11 +109,17 @@ class MelodyDomain(Domain):
 
     def mutate(self, sequence: str, random: np.random.Generator) -> str | None:
         """The melody transposed, or with one bar changed, see `breeding`."""
-        return breeding.mutate(sequence, random)
+        return breeding.mutate(sequence, random, self._steps)
 
     def cross(self, first: str, second: str, random: np.random.Generator) -> str | None:
         """The start of one melody and the end of another, see `breeding`."""
-        return breeding.cross(first, second, random)
+        return breeding.cross(first, second, random, self._steps)
+
+    @cached_property
+    def _steps(self) -> GivenSteps | None:
+        """What children keep. Raises ValueError for parts that can't be."""
+        parts = self.given_parts(**self._given) if self._given else None
+        return parts if isinstance(parts, GivenSteps) else None
 
     def metrics(
         self, sequences: Sequence[str], training: Collection[str] | None = None

@@ -64,6 +64,7 @@ class MoleculeDomain(Domain):
     }
 
     of_papers = frozenset({"mean_ring_penalty"})
+    parts_known = "scaffold, fragments or start"
 
     def __init__(self, kept: tuple[str, ...] = DEFAULT, nearness: Nearness | None = None) -> None:
         self._kept, self._nearness = kept, nearness
@@ -93,11 +94,16 @@ class MoleculeDomain(Domain):
         scaffold: str | None = None,
         fragments: Sequence[str] | None = None,
         start: str | None = None,
+        fill: str | None = None,
+        rhythm: str | None = None,
+        contour: str | None = None,
     ) -> GivenParts:
         """A scaffold to decorate, two fragments to link, or the beginning of a SMILES."""
         if scaffold is not None:
             return Scaffold(scaffold)
-        return super().given_parts(start=start) if fragments is None else Fragments(fragments)
+        if fragments is not None:
+            return Fragments(fragments)
+        return super().given_parts(start=start, fill=fill, rhythm=rhythm, contour=contour)
 
     def load_components(self) -> None:
         """Register the components of molecules."""

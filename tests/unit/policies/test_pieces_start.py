@@ -6,7 +6,7 @@ import pretty_midi
 import pytest
 
 from sequence_tutor.policies.melody_time import Time
-from sequence_tutor.policies.pieces.start import is_start_file, read_start
+from sequence_tutor.policies.pieces.start import is_start_file, read_start, read_whole
 
 
 def write(
@@ -44,6 +44,30 @@ def test_a_motif_in_abc(tmp_path: Path):
     (tmp_path / "a.abc").write_text("X:1\nM:4/4\nL:1/4\nK:D\nD|F2|]\n")
     # a file without one full bar has no other bar line than its start
     assert read_start(tmp_path / "a.abc", Time()) == "D4---F#4-------"
+
+
+def test_a_whole_melody_has_whole_bars(tmp_path: Path):
+    # an upbeat, and a last bar that is shorter than the others
+    upbeat = write(tmp_path / "upbeat.mid", [(62, 3, 4), (66, 4, 5), (69, 5, 6)])
+    assert read_whole(upbeat, Time()) == "-" * 12 + "D4---" + "F#4---A4---." + "-" * 7
+    waltz = write(tmp_path / "waltz.mid", [(60, 0, 2), (62, 2, 3), (64, 3, 6)], (3, 4))
+    assert read_whole(waltz, Time(3, 4)) == "3/4:C4-------D4---E4-----------"
+    high = write(tmp_path / "high.mid", [(96, 0, 2), (98, 2, 4)])  # two octaves lower
+    assert read_whole(high, Time()) == "C5-------D5-------"
+    triplet = write(tmp_path / "triplet.mid", [(60, i / 3, (i + 1) / 3) for i in range(12)])
+    with pytest.raises(ValueError, match="triplet.mid: 8 of 12 notes don't begin on a step"):
+        read_whole(triplet, Time())
+    assert read_whole(triplet, Time(4, 4, 12)).startswith("4/4@12:C4---C4---C4---")
+
+
+def test_a_whole_melody_of_a_score(tmp_path: Path):
+    pytest.importorskip("verovio", reason="needs sequence-tutor[notes]")
+    path = tmp_path / "tune.abc"
+    path.write_text("X:1\nM:4/4\nL:1/4\nK:C\nC D E F|G2 E2|]\n")
+    assert read_whole(path, Time()) == "C4---D4---E4---F4---G4-------E4-------"
+    path.write_text("X:1\nM:4/4\nL:1/4\nK:C\nC D E F|[M:3/4] G2 E|]\n")
+    with pytest.raises(ValueError, match="tune.abc is in 4/4 and 3/4, one after the other"):
+        read_whole(path, Time())
 
 
 def test_names_and_errors(tmp_path: Path):
