@@ -36,13 +36,20 @@ def scored(component: dict[str, Any]) -> Any:
 
 
 def test_the_function_and_the_programs(components: list[dict[str, Any]]) -> None:
-    function, lines, batch, _ = components
+    function, _, lines, batch, _ = components
     assert scored(function).rewards.tolist() == [5.0, 1.5, 1.5]
     scores = scored(lines)
     assert scores.raw["process"][[0, 2]].tolist() == [-1.5, -0.5]
     assert scores.errors[1] == "process: answered null: no parameters for phosphorus"
     assert scores.errors[1] in PAGE
     assert scored(batch).rewards.tolist() == [-1.5, -1.0, -0.5]
+
+
+def test_the_function_that_pays_each_step(components: list[dict[str, Any]]) -> None:
+    config = RewardConfig.model_validate({"aggregate": "sum", "component": [components[1]]})
+    scores = build_reward(config, "melodies").score(["C5-C3-B5-C4-C4---", "C4-----"])
+    assert scores.rewards.tolist() == [-4.0, 0.0] and scores.step_rewards is not None
+    assert scores.step_rewards[0, :8].tolist() == [0, 0, -2, 0, 0, 0, -2, 0]
 
 
 def test_the_server(
@@ -62,5 +69,5 @@ def test_the_server(
         scored(rest)
 
 
-def test_control_there_are_four_examples(components: list[dict[str, Any]]) -> None:
-    assert [one["name"] for one in components] == ["python", "process", "process", "rest"]
+def test_control_there_are_five_examples(components: list[dict[str, Any]]) -> None:
+    assert [one["name"] for one in components] == ["python", "python", "process", "process", "rest"]
