@@ -114,12 +114,15 @@ class EarlierRuns:
             spelled(encoding, sequence, key)
             for sequence, key in zip(self._values.sequences, self._values.keys, strict=True)
         ]
+        lacks = ""
         if isinstance(encoding, SpellingEncoding):  # this run makes no sequence without its parts
+            lacks = "has the given parts of this run"
+        elif self._objective.step_keys:  # without actions there are no steps to pay for
+            lacks = "can be written by the prior of this run"
+        if lacks:
             kept = [row for row, (_, actions, _) in enumerate(found) if len(actions)]
             if not kept:
-                raise NothingOfUseError(
-                    f"no sequence of {self.where} has the given parts of this run"
-                )
+                raise NothingOfUseError(f"no sequence of {self.where} {lacks}")
             self._values = self._values.select(kept)
             found = [found[row] for row in kept]
         self._spellings = [text for text, _, _ in found]

@@ -148,6 +148,25 @@ def test_a_reward_by_the_step_is_paid_again(
     assert np.abs(began.step_rewards[:, :-1]).sum() > 0
 
 
+def test_what_the_prior_cannot_write_has_no_steps_to_pay_for(
+    make_run: Callable[..., RunConfig], command: Callable[..., Any], quiet: Console, tmp_path: Path
+):
+    """Melodies of four bars, for a run of two: the sum of no steps would be a reward of 0."""
+    run = make_run(
+        encoding="melody",
+        prior="lieder",
+        max_length=64,
+        reward={"component": [{"name": "key"}]},
+        stop={"scores": 8},
+        actors={"batch": 8},
+    )
+    before, config = tmp_path / "before", tmp_path / "next.toml"
+    optimize(run, before, quiet, Options(local=True))
+    config.write_text(to_toml(run.model_copy(update={"max_length": None})))
+    given = ["--local", "--out", tmp_path / "next", "--warm-start", before]
+    command("optimize", config, *given).refused("no sequence of", "can be written by the prior")
+
+
 @pytest.mark.parametrize(
     ("components", "arguments", "parts"),
     [
