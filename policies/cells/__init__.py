@@ -1,1 +1,1 @@
-"""The kinds of cell that a network may have: the recurrent layers, in all the ways they are read."""
+"""The kinds of cell that a network may have: its recurrent layers, in all ways of reading them."""

@@ -8,11 +8,11 @@ for each action.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sequence_tutor.policies.kernels.prefix_tree import PrefixTree
 from sequence_tutor.policies.kernels.stepper import State
@@ -39,6 +39,10 @@ class Layers(Protocol):
     reads_at_once: bool
     """Whether all steps of an episode are read together; then trees are read by `over_trees` also
     where no gradients are needed."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights, layer by layer."""
+        ...
 
     def padded(self, embedding: Tensor, reads: Tensor) -> Tensor:
         """Hidden vectors after each action: int64 [T,B] -> float [T,B,H]. Dropout acts in training

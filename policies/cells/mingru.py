@@ -1,21 +1,21 @@
 """The cell "mingru": a gated linear recurrence, which is trained for all steps at once.
 
-Each layer has two parts that add to a stream x, float32 [N,H], whose first values are looked up by
-the action that was read. For one row, with sigma the logistic function, silu(y) = y sigma(y), and
+Each layer adds to a stream x, float32 [N,H], whose first values are looked up by the action that
+was read. For one row, with sigma the logistic function, silu(y) = y sigma(y), R = 2 H, and
 n = x / sqrt(mean x^2), the root mean square norm of Zhang & Sennrich 2019:
 
-    recurrence   f, c, g = W n + b          float [H] each
-                 h_t = f h_{t-1} + (1 - f) c
-                 x   <- x + U (h_t silu(g))
-    mixing       a, c    = W' n + b'        float [M] each, M = 3 H / 2
-                 x   <- x + U' (silu(a) c)
+    f, c, g = sigma(F n + d), C n + e, silu(G n + b)        float [R] each
+    h_t     = f h_{t-1} + (1 - f) c
+    x      <- x + U (h_t g)
 
-and the hidden vector is the n of the last x. The recurrence is minGRU of Feng et al. 2024, "Were
-RNNs All We Needed?" (arXiv 2410.01201), section 3.1, with f = 1 - z: neither gate nor candidate
-reads the state, so only the elementwise line goes step by step, and every product has one row for
-each step of the batch. The gate silu(g) on its output and the mixing part (SwiGLU, Shazeer 2020)
-are those of Griffin's blocks (De et al. 2024, arXiv 2402.19427). The norms have no weights, since
-W could hold them.
+The hidden vector is the n of the last x. The recurrence is minGRU of Feng et al. 2024, "Were RNNs
+All We Needed?" (arXiv 2410.01201), section 3.1, with f = 1 - z: neither gate nor candidate reads
+the state, so only the second line goes step by step, and every product has a row for each step of
+the batch. The gate g on its output is that of Griffin's recurrent block (De et al. 2024, arXiv
+2402.19427), the layer of one part twice as wide as the stream is Mamba's (Gu & Dao 2023, arXiv
+2312.00752). The norm has no weights of its own, since F, C and G could hold them.
+
+docs/results/speed.md has what was measured for this choice, beside other cells and other layers.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ from sequence_tutor.policies.kernels.packed_linear import Product
 from sequence_tutor.policies.kernels.prefix_tree import PrefixTree
 from sequence_tutor.policies.kernels.stepper import State
 
+# The recurrence's width R over the stream's H.
+WIDER = 2
+
 
 class MinGru(nn.Module):
-    """The layers. Dropout acts on what the two parts of a layer add to the stream, with the same
-    factors for both."""
+    """The layers. Dropout acts on what each layer adds to the stream."""
 
     kernels = False
     reads_at_once = True
@@ -87,23 +89,18 @@ class MinGru(nn.Module):
 
 
 class _Layer(nn.Module):
-    """The weights of one layer: of each part the inner product's, its bias, the outer product's."""
+    """The weights of one layer: F, C and G with their biases [3R,H], and U [H,R]."""
 
     def __init__(self, hidden: int, layers: int) -> None:
         super().__init__()
-        middle = hidden * 3 // 2
-        for name, inner, outer in (("recurrent", 3 * hidden, hidden), ("mixing", 2 * middle, middle)):
-            first, last = nn.Linear(hidden, inner), nn.Linear(outer, hidden, bias=False)
-            self.register_parameter(f"{name}_inner", first.weight)
-            self.register_parameter(f"{name}_bias", first.bias)
-            # so that the stream's size doesn't depend on the number of layers at first
-            self.register_parameter(
-                f"{name}_outer", nn.Parameter(last.weight.detach() / math.sqrt(2 * layers))
-            )
+        self.inner = nn.Linear(hidden, 3 * WIDER * hidden)
+        self.outer = nn.Linear(WIDER * hidden, hidden, bias=False)
+        with torch.no_grad():  # so that the stream's first size doesn't grow with the layers
+            self.outer.weight /= math.sqrt(layers)
 
 
 class MinGruSteps:
-    """The layers laid out for single steps. The state: h, float32 [N,H], of each layer."""
+    """The layers laid out for single steps. The state: h, float32 [N,R], of each layer."""
 
     def __init__(self, layers: MinGru, embedding: Tensor, dtype: torch.dtype) -> None:
         self._table = linear(embedding, layers.read.weight.detach(), layers.read.bias.detach())
@@ -115,22 +112,15 @@ class MinGruSteps:
         self._dtype = dtype
 
     def start(self) -> State:
-        empty = self._table.new_zeros(1, self._table.shape[1])
-        return [empty.clone() for _ in self._products[::2]]
+        width = WIDER * self._table.shape[1]
+        return [self._table.new_zeros(1, width) for _ in self._products]
 
     def __call__(self, actions: Tensor, state: State) -> tuple[Tensor, State]:
         stream = self._table.index_select(0, actions)
-        for i, (inner, outer) in enumerate(self._products):
-            read = inner(_norm(stream).to(self._dtype))
-            if i % 2 == 0:
-                forget, new, gate = read.chunk(3, 1)
-                past = state[i // 2]
-                past.lerp_(new.float(), 1 - forget.float().sigmoid())
-                read = past.to(self._dtype) * silu(gate)
-            else:
-                gate, new = read.chunk(2, 1)
-                read = silu(gate) * new
-            stream += outer(read)
+        for past, (inner, outer) in zip(state, self._products, strict=True):
+            forget, new, gate = inner(_norm(stream).to(self._dtype)).chunk(3, 1)
+            past.lerp_(new.float(), 1 - forget.float().sigmoid())
+            stream += outer(past.to(self._dtype) * silu(gate))
         return _norm(stream), state
 
 

@@ -54,19 +54,19 @@ class ReadRows(torch.autograd.Function):
         *weights: Tensor,
     ) -> tuple[Tensor, ...]:
         """kept: the factors of dropout, float32 [L,N,H], or None; grads: whether `backward` will
-        be called. weights: inner [I,H], bias [I] and outer [H,O] of each part."""
+        be called. weights: inner [I,H], bias [I] and outer [H,O] of each layer."""
         cast = [weight.detach().to(dtype) for weight in weights]
-        parts = [Part(*cast[i : i + 3]) for i in range(0, len(cast), 3)]
-        run = partial(_forward, table=table.detach(), parts=parts, kept=kept, keep=grads)
+        layers = [Layer(*cast[i : i + 3]) for i in range(0, len(cast), 3)]
+        run = partial(_forward, table=table.detach(), layers=layers, kept=kept, keep=grads)
         done = side_by_side([partial(run, one) for one in rows])
         if grads:
-            ctx.rows, ctx.parts, ctx.kept, ctx.actions = rows, parts, kept, len(table)
+            ctx.rows, ctx.layers, ctx.kept, ctx.actions = rows, layers, kept, len(table)
             ctx.passes = [saved for _, saved in done]
         return tuple(hidden for hidden, _ in done)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        run = partial(_backward, parts=ctx.parts, kept=ctx.kept, actions=ctx.actions)
+        run = partial(_backward, layers=ctx.layers, kept=ctx.kept, actions=ctx.actions)
         found = side_by_side(
             [
                 partial(run, rows, saved, grad)
@@ -81,44 +81,44 @@ class ReadRows(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
-class Part:
-    """The weights of one part of a layer, in the products' precision."""
+class Layer:
+    """The weights of one layer, in the products' precision; see `mingru.py`."""
 
     inner: Tensor
-    """[I,H], from the norm of the stream to what the part's middle reads."""
+    """[3R,H]: F, C and G, one below the other."""
     bias: Tensor
-    """[I], added to it."""
+    """[3R], their biases."""
     outer: Tensor
-    """[H,O], from what the middle gives to what is added to the stream."""
+    """[H,R]: U."""
 
 
 @dataclass(frozen=True)
 class Pass:
-    """The values of a part's forward pass that its gradient needs."""
+    """The values of a layer's forward pass that its gradient needs."""
 
     normed: Tensor
     """[N,H], the stream over its root mean square, in the products' precision."""
     scale: Tensor
     """float32 [N,1], by which the stream was multiplied."""
     between: Tensor
-    """[N,O], what the outer product reads, in the products' precision."""
+    """[N,R], what the outer product reads, in the products' precision."""
     middle: tuple[Tensor, ...]
-    """What `_recurrence_back` or `_mixing_back` needs."""
+    """What `_recurrence_back` needs."""
 
 
 def _forward(
-    rows: Rows, table: Tensor, parts: list[Part], kept: Tensor | None, keep: bool
+    rows: Rows, table: Tensor, layers: list[Layer], kept: Tensor | None, keep: bool
 ) -> tuple[Tensor, list[Pass]]:
     """Hidden vectors float32 [N,H], and what the gradients need; one more `Pass` for the last
     norm."""
     stream, passes = table.index_select(0, rows.reads), []
-    for i, part in enumerate(parts):
+    for i, layer in enumerate(layers):
         scale = _scale(stream)
-        normed = (stream * scale).to(part.inner.dtype)
-        read = linear(normed, part.inner, part.bias)
-        between, middle = _mixing(read) if i % 2 else _recurrence(read, rows)
-        added = linear(between, part.outer)
-        stream.add_(added) if kept is None else stream.addcmul_(added.float(), kept[i // 2])
+        normed = (stream * scale).to(layer.inner.dtype)
+        read = linear(normed, layer.inner, layer.bias)
+        between, middle = _recurrence(read, rows)
+        added = linear(between, layer.outer)
+        stream.add_(added) if kept is None else stream.addcmul_(added.float(), kept[i])
         if keep:
             passes.append(Pass(normed, scale, between, middle))
     scale = _scale(stream)
@@ -132,23 +132,23 @@ def _backward(
     rows: Rows,
     passes: list[Pass],
     grad: Tensor,
-    parts: list[Part],
+    layers: list[Layer],
     kept: Tensor | None,
     actions: int,
 ) -> list[Tensor]:
-    """Gradients of the table and of each part's weights, float32, from that of the hidden vectors,
+    """Gradients of the table and of each layer's weights, float32, from that of the hidden vectors,
     float32 [N,H]."""
-    last, found = passes[-1], []
+    last = passes[-1]
+    found: list[Tensor] = []
     stream = _norm_back(grad.clone(), last.normed, last.scale)
-    for i in reversed(range(len(parts))):
-        part, saved = parts[i], passes[i]
-        added = stream if kept is None else stream * kept[i // 2]
-        added = added.to(part.outer.dtype)
-        back = _mixing_back if i % 2 else partial(_recurrence_back, rows)
-        read = back(added @ part.outer, *saved.middle)
+    for i in reversed(range(len(layers))):
+        layer, saved = layers[i], passes[i]
+        added = stream if kept is None else stream * kept[i]
+        added = added.to(layer.outer.dtype)
+        read = _recurrence_back(rows, added @ layer.outer, *saved.middle)
         own = [read.t() @ saved.normed, read.sum(0), added.t() @ saved.between]
         found = [weights.float() for weights in own] + found
-        normed = (read @ part.inner).float()
+        normed = (read @ layer.inner).float()
         stream += _norm_back(normed, saved.normed.float(), saved.scale)
     table = stream.new_zeros(actions, stream.shape[1])
     return [table.index_add_(0, rows.reads, stream), *found]
@@ -156,7 +156,7 @@ def _backward(
 
 def _scale(stream: Tensor) -> Tensor:
     """1 over the root mean square of each row: float32 [N,H] -> [N,1]."""
-    length = torch.linalg.vector_norm(stream, dim=1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(stream, dim=1, keepdim=True)
     return length.square_().div_(stream.shape[1]).add_(EPSILON).rsqrt_()
 
 
@@ -166,24 +166,8 @@ def _norm_back(grad: Tensor, normed: Tensor, scale: Tensor) -> Tensor:
     return grad.addcmul_(normed, along, value=-1).mul_(scale)
 
 
-def _mixing(read: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """[N,2M] -> [N,M]: silu(a) c."""
-    gate, new = read.chunk(2, 1)
-    opened = silu(gate)
-    return opened * new, (read, opened)
-
-
-def _mixing_back(grad: Tensor, read: Tensor, opened: Tensor) -> Tensor:
-    gate, new = read.chunk(2, 1)
-    found = torch.empty_like(read)
-    by_gate, by_new = found.chunk(2, 1)
-    torch.mul(grad, opened, out=by_new)
-    torch.ops.aten.silu_backward.grad_input(grad.mul_(new), gate, grad_input=by_gate)
-    return found
-
-
 def _recurrence(read: Tensor, rows: Rows) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """[N,3H] -> [N,H]: h silu(g)."""
+    """[N,3R] before the nonlinearities -> [N,R]: h g."""
     forget, new, gate = read.chunk(3, 1)
     forget, new = forget.float().sigmoid_(), new.float()
     hidden = torch.empty_like(new)
@@ -205,7 +189,7 @@ def _recurrence_back(
     hidden: Tensor,
     opened: Tensor,
 ) -> Tensor:
-    """The gradient of [N,3H]. That of h_t is f_(t+1) times that of h_(t+1), and what its own row
+    """The gradient of [N,3R]. That of h_t is f_(t+1) times that of h_(t+1), and what its own row
     adds."""
     found = grad.new_empty(len(grad), 3 * grad.shape[1])
     by_forget, by_new, by_gate = found.chunk(3, 1)
