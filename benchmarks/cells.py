@@ -32,9 +32,9 @@ from sequence_tutor.policies.pretrain import Pretraining, PretrainSettings
 from sequence_tutor.policies.prior import Prior, token_log_probs
 
 # Sequences to train on, more than a pool of batches of 64, and updates of one turn.
-SEQUENCES, UPDATES = 3400, 4
+SEQUENCES, UPDATES = 3400, 2
 # Sequences that are read, and drawn, in one turn.
-READ = 512
+READ = 256
 LENGTH = 40
 ENDLESS = SmilesEncoding(Vocabulary(tuple(chr(0x4E00 + i) for i in range(63)), None), LENGTH)
 
