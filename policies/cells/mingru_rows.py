@@ -39,9 +39,17 @@ class PaddedRows:
 Rows = PrefixTree | PaddedRows
 
 
+def times_of(rows: Rows) -> Tensor:
+    """Each row's number of actions before it, int64 [N]."""
+    steps = torch.arange(len(rows.blocks) - 1, device=rows.reads.device)
+    if isinstance(rows, PaddedRows):
+        return steps.unsqueeze(1).expand(-1, rows.episodes).flatten()
+    return steps.repeat_interleave(torch.tensor(rows.blocks).diff())
+
+
 class ReadRows(torch.autograd.Function):
-    """All layers: the stream's first values by action, float32 [V+1,H] -> hidden vectors float32
-    [N,H], for each of the given rows; with more than one, each has its own thread."""
+    """All layers: the stream's first values float32 [N,H] -> hidden vectors float32 [N,H], for each
+    of the given rows; with more than one, each has its own thread."""
 
     @staticmethod
     def forward(
@@ -50,34 +58,36 @@ class ReadRows(torch.autograd.Function):
         dtype: torch.dtype,
         kept: Tensor | None,
         grads: bool,
-        table: Tensor,
-        *weights: Tensor,
+        *starts_and_weights: Tensor,
     ) -> tuple[Tensor, ...]:
         """kept: the factors of dropout, float32 [L,N,H], or None; grads: whether `backward` will
-        be called. weights: inner [I,H], bias [I] and outer [H,O] of each layer."""
+        be called; then the first values of each rows, and the fields of each `Layer`."""
+        starts, weights = starts_and_weights[: len(rows)], starts_and_weights[len(rows) :]
         cast = [weight.detach().to(dtype) for weight in weights]
         layers = [Layer(*cast[i : i + 3]) for i in range(0, len(cast), 3)]
-        run = partial(_forward, table=table.detach(), layers=layers, kept=kept, keep=grads)
-        done = side_by_side([partial(run, one) for one in rows])
+        run = partial(_forward, layers=layers, kept=kept, keep=grads)
+        done = side_by_side(
+            [partial(run, one, start) for one, start in zip(rows, starts, strict=True)]
+        )
         if grads:
-            ctx.rows, ctx.layers, ctx.kept, ctx.actions = rows, layers, kept, len(table)
+            ctx.rows, ctx.layers, ctx.kept = rows, layers, kept
             ctx.passes = [saved for _, saved in done]
         return tuple(hidden for hidden, _ in done)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        run = partial(_backward, layers=ctx.layers, kept=ctx.kept, actions=ctx.actions)
+        run = partial(_backward, layers=ctx.layers, kept=ctx.kept)
         found = side_by_side(
             [
                 partial(run, rows, saved, grad)
                 for rows, saved, grad in zip(ctx.rows, ctx.passes, grads, strict=True)
             ]
         )
-        total = found[0]
-        for other in found[1:]:
+        total = found[0][1]
+        for _, other in found[1:]:
             for mine, added in zip(total, other, strict=True):
                 mine.add_(added)
-        return (None, None, None, None, *total)
+        return (None, None, None, None, *(start for start, _ in found), *total)
 
 
 @dataclass(frozen=True)
@@ -107,11 +117,11 @@ class Pass:
 
 
 def _forward(
-    rows: Rows, table: Tensor, layers: list[Layer], kept: Tensor | None, keep: bool
+    rows: Rows, start: Tensor, layers: list[Layer], kept: Tensor | None, keep: bool
 ) -> tuple[Tensor, list[Pass]]:
     """Hidden vectors float32 [N,H], and what the gradients need; one more `Pass` for the last
     norm."""
-    stream, passes = table.index_select(0, rows.reads), []
+    stream, passes = start.detach().clone(), []
     for i, layer in enumerate(layers):
         scale = _scale(stream)
         normed = (stream * scale).to(layer.inner.dtype)
@@ -134,10 +144,9 @@ def _backward(
     grad: Tensor,
     layers: list[Layer],
     kept: Tensor | None,
-    actions: int,
-) -> list[Tensor]:
-    """Gradients of the table and of each layer's weights, float32, from that of the hidden vectors,
-    float32 [N,H]."""
+) -> tuple[Tensor, list[Tensor]]:
+    """Gradients of the stream's first values, float32 [N,H], and of each layer's weights, float32,
+    from that of the hidden vectors, float32 [N,H]."""
     last = passes[-1]
     found: list[Tensor] = []
     stream = _norm_back(grad.clone(), last.normed, last.scale)
@@ -150,8 +159,7 @@ def _backward(
         found = [weights.float() for weights in own] + found
         normed = (read @ layer.inner).float()
         stream += _norm_back(normed, saved.normed.float(), saved.scale)
-    table = stream.new_zeros(actions, stream.shape[1])
-    return [table.index_add_(0, rows.reads, stream), *found]
+    return stream, found
 
 
 def _scale(stream: Tensor) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from sequence_tutor.policies import network as module
+from sequence_tutor.policies.cells.mingru import PERIODS
 from sequence_tutor.policies.network import (
     Architecture,
     RecurrentNetwork,
@@ -48,7 +51,10 @@ def by_equations(network: RecurrentNetwork, actions: Tensor, kept: Tensor) -> Te
     for b, row in enumerate(actions.tolist()):
         state, found = [torch.zeros(2 * H).double() for _ in range(LAYERS)], []
         for t, read in enumerate([V, *row[:-1]]):
+            angles = [2 * math.pi * t / period for period in PERIODS]
+            clock = [*map(math.sin, angles), *map(math.cos, angles)]
             x = linear("read", own["embedding.weight"][read])
+            x = x + linear("clock", torch.tensor(clock).double())
             for i in range(LAYERS):
                 f, c, g = linear(f"layers.{i}.inner", norm(x)).split(2 * H)
                 f = torch.sigmoid(f)
@@ -108,11 +114,15 @@ def test_dropout_acts_on_what_each_layer_adds():
     torch.manual_seed(3)
     drawn = [network.features(actions) for _ in range(2)]
     assert (drawn[0] - drawn[1]).abs().max() > 0.01
-    # where nothing of the layers is kept, only the last action counts
+    # where nothing of the layers is kept, only the last action and the time count
     none = network.forward_with(torch.zeros_like(kept), actions).detach()
     reads = network._reads(actions).t()
-    for action in reads.unique():
-        assert (none[reads == action] - none[reads == action][0]).abs().max() == 0
+    for b, other, t in [
+        (0, 1, 0),
+        *((i, j, t) for i in range(6) for j in range(6) for t in (1, 7)),
+    ]:
+        same = torch.equal(none[b, t], none[other, t])
+        assert same == bool(reads[b, t] == reads[other, t])
 
 
 def test_the_future_is_not_read():
