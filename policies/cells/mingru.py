@@ -57,6 +57,7 @@ class MinGru(nn.Module):
         self.drop = drop
         self.read = nn.Linear(embedding, hidden)
         self.clock = nn.Linear(2 * len(PERIODS), hidden, bias=False)
+        nn.init.zeros_(self.clock.weight)  # or molecules, which don't need it, are learned later
         self.periods: Tensor
         self.register_buffer("periods", torch.tensor(PERIODS).float(), persistent=False)
         self.layers = nn.ModuleList(_Layer(hidden, layers) for _ in range(layers))

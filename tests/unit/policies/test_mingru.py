@@ -24,8 +24,8 @@ def make(drop: float = 0.0) -> RecurrentNetwork:
     torch.manual_seed(0)
     network = RecurrentNetwork(Architecture("mingru", V, 6, H, LAYERS), drop)
     with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(1.5)
+        for name, parameter in network.named_parameters():
+            parameter.normal_(0, 0.3) if "clock" in name else parameter.mul_(1.5)
     return network
 
 
