@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
+from sequence_tutor.policies.cells.base import Layers
+from sequence_tutor.policies.cells.kinds import CELLS
 from sequence_tutor.policies.kernels.device import product_dtype
 from sequence_tutor.policies.kernels.prefix_tree import PrefixForest, PrefixTree
 from sequence_tutor.policies.kernels.stepper import Stepper, stepper_of
 from sequence_tutor.policies.kernels.threads import side_by_side
-from sequence_tutor.policies.kernels.tree_rnn import RecurrentLayers
 
 # Least number of episodes per thread: products of fewer rows are slow.
 LEAST_EPISODES = 8
@@ -31,8 +31,8 @@ FORBIDDEN = -1e9
 class Architecture:
     """Kind and sizes of a network. Raises ValueError for a size below 1."""
 
-    cell: Literal["gru", "lstm"]
-    """Kind of recurrent layer."""
+    cell: str
+    """Kind of recurrent layers: "gru", "lstm" or "mingru"."""
     vocabulary: int
     """Number of actions V; the start symbol is extra."""
     embedding: int
@@ -43,8 +43,8 @@ class Architecture:
     """Number of recurrent layers L."""
 
     def __post_init__(self) -> None:
-        if self.cell not in ("gru", "lstm"):
-            raise ValueError(f"cell must be 'gru' or 'lstm', not {self.cell!r}")
+        if self.cell not in CELLS:
+            raise ValueError(f"cell must be one of {', '.join(CELLS)}, not {self.cell!r}")
         if min(self.vocabulary, self.embedding, self.hidden, self.layers) < 1:
             raise ValueError(f"every size of a network must be at least 1: {self}")
 
@@ -53,18 +53,15 @@ class Architecture:
 
 
 class RecurrentNetwork(nn.Module):
-    """Embedding, GRU or LSTM layers, linear head.
-
-    `dropout` acts on each layer's output and only in training mode.
-    """
+    """Embedding, recurrent layers, linear head. `dropout` acts on the layers' outputs, and only in
+    training mode."""
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
         super().__init__()
         self.architecture = a = architecture
         self.embedding = nn.Embedding(a.vocabulary + 1, a.embedding)
-        cell = nn.GRU if a.cell == "gru" else nn.LSTM
-        self.rnn = cell(a.embedding, a.hidden, a.layers, dropout=dropout if a.layers > 1 else 0.0)
-        self.dropout = nn.Dropout(dropout)
+        self.rnn: Layers = CELLS[a.cell](a.embedding, a.hidden, a.layers, dropout)
+        self.drop = dropout
         self.head = nn.Linear(a.hidden, a.vocabulary)
 
     def features(self, actions: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -77,12 +74,10 @@ class RecurrentNetwork(nn.Module):
         if lengths is not None and self._as_a_tree(actions):
             forest = self._forest(actions, lengths)
             return forest.unpack(self._forest_features(forest)).transpose(0, 1)
-        start = actions.new_full((1, actions.shape[0]), self.architecture.vocabulary)
-        output, _ = self.rnn(self.embedding(torch.cat((start, actions.t()[:-1]))))
-        output = self.dropout(output)
+        output = self.rnn.padded(self.embedding.weight, self._reads(actions))
         if lengths is not None:
             output = output * step_mask(lengths, actions.shape[1]).t().unsqueeze(-1)
-        return output  # type: ignore[no-any-return]
+        return output
 
     def forward(self, actions: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Outputs before each action: int64 [B,T] -> float32 [B,T,V].
@@ -97,36 +92,20 @@ class RecurrentNetwork(nn.Module):
     def draw_dropout(self, steps: int, episodes: int) -> Tensor | None:
         """Draw the factors of each layer's outputs, float32 [L,T,B,H]: 0, or 1 over the share that
         dropout keeps. None where nothing is dropped."""
-        share, last = self.rnn.dropout, self.dropout.p
-        if not (self.training and (share > 0 or last > 0)):
+        if not (self.training and self.drop > 0):
             return None
         shape = self.architecture.layers, steps, episodes, self.architecture.hidden
         kept = self.head.weight.new_empty(shape)
-        for layer, dropped in zip(kept, [share] * (len(kept) - 1) + [last], strict=True):
-            layer.bernoulli_(1 - dropped).div_(1 - dropped)
+        for layer in kept:
+            layer.bernoulli_(1 - self.drop).div_(1 - self.drop)
         return kept
 
     def forward_with(self, dropout: Tensor, actions: Tensor) -> Tensor:
-        """Like `forward`, with the factors of `draw_dropout` for these episodes.
-
-        Several threads may call it at a time. It casts the weights itself, since all threads share
-        autocast's cache, which is cleared when one of them leaves its block.
-        """
-        dtype = product_dtype(actions.device.type)
-        start = actions.new_full((1, actions.shape[0]), self.architecture.vocabulary)
-        output = self.embedding(torch.cat((start, actions.t()[:-1])))
-        weights = list(self.rnn.parameters())  # per layer: input and hidden weights and biases
-        empty = output.new_zeros(1, len(actions), self.architecture.hidden, dtype=dtype)
-        how = True, 1, 0.0, True, False, False  # biases, one layer, no dropout, gradients
-        with torch.autocast(actions.device.type, enabled=False):
-            for i, kept in enumerate(dropout):
-                own = [weight.to(dtype) for weight in weights[4 * i : 4 * i + 4]]
-                if self.architecture.cell == "lstm":
-                    output = torch.lstm(output.to(dtype), [empty, empty], own, *how)[0]
-                else:
-                    output = torch.gru(output.to(dtype), empty, own, *how)[0]
-                output = output * kept
-        return self.outputs(output).transpose(0, 1)
+        """Like `forward`, with the factors of `draw_dropout` for these episodes. Several threads
+        may call it at a time."""
+        reads = self._reads(actions)
+        features = self.rnn.with_dropout(self.embedding.weight, reads, dropout)
+        return self.outputs(features).transpose(0, 1)
 
     def outputs(self, features: Tensor) -> Tensor:
         """[..,H] -> float32 [..,V]. In float32, since bfloat16 would round a logit of 20 by up to a
@@ -134,36 +113,28 @@ class RecurrentNetwork(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             return self.head(features.float())  # type: ignore[no-any-return]
 
+    def _reads(self, actions: Tensor) -> Tensor:
+        """What is read before each action: int64 [B,T] -> [T,B], the start symbol first."""
+        start = actions.new_full((1, actions.shape[0]), self.architecture.vocabulary)
+        return torch.cat((start, actions.t()[:-1]))
+
     def _forest(self, actions: Tensor, lengths: Tensor) -> PrefixForest:
         trees = max(1, min(torch.get_num_threads(), len(actions) // LEAST_EPISODES))
         return PrefixForest(actions, lengths, self.architecture.vocabulary, trees)
 
     def _forest_features(self, forest: PrefixForest) -> Tensor:
-        """[N,H] hidden vectors of every node, in the precision of the products."""
+        """[N,H] hidden vectors of every node."""
         dtype = product_dtype("cpu")
-        if not torch.is_grad_enabled():
-            stepper = stepper_of(self, dtype)
-            read = [partial(_read_tree, stepper, tree) for tree in forest.trees]
-            return torch.cat(side_by_side(read))
-        lstm = self.architecture.cell == "lstm"
-        weights = list(self.rnn.parameters())  # per layer: input and hidden weights and biases
-        # the first input product depends on the action only, so V + 1 are computed instead of N
-        bias = weights[2] + weights[3] if lstm else weights[2]
-        with torch.autocast("cpu", enabled=False):
-            table = linear(self.embedding.weight, weights[0], bias)
-        parts: list[Tensor | None] = []
-        for i in range(0, len(weights), 4):
-            w_ih, w_hh, b_ih, b_hh = weights[i : i + 4]
-            parts += [w_hh, None if lstm else b_hh]
-            parts += [w_ih, b_ih + b_hh if lstm else b_ih] if i else [None, None]
-        return torch.cat(RecurrentLayers.apply(forest.trees, lstm, dtype, table, *parts))  # type: ignore[no-untyped-call]
+        if torch.is_grad_enabled() or self.rnn.reads_at_once:
+            return self.rnn.over_trees(self.embedding.weight, forest.trees, dtype)
+        stepper = stepper_of(self, dtype)
+        read = [partial(_read_tree, stepper, tree) for tree in forest.trees]
+        return torch.cat(side_by_side(read))
 
     def _as_a_tree(self, actions: Tensor) -> bool:
-        """Whether to go step by step through a tree of prefixes. CUDA has fused layers instead; and
-        with dropout each episode needs its own masks, or episodes with shared prefixes would share
-        their noise."""
-        drops = self.training and (self.dropout.p > 0 or self.rnn.dropout > 0)
-        return actions.device.type == "cpu" and not drops
+        """Whether to read a tree of prefixes. A GPU reads padded batches; and with dropout each
+        episode needs its own masks, or episodes with shared prefixes would share their noise."""
+        return actions.device.type == "cpu" and not (self.training and self.drop > 0)
 
 
 def _read_tree(stepper: Stepper, tree: PrefixTree) -> Tensor:

@@ -94,7 +94,7 @@ class Pretraining:
         self.train = pad([encoding.encode(s) for s in sequences])
         self.network = RecurrentNetwork(
             Architecture(
-                settings.cell,  # type: ignore[arg-type]
+                settings.cell,
                 encoding.vocabulary.size,
                 settings.embedding,
                 settings.hidden,

@@ -10,7 +10,7 @@ class PretrainSettings:
     """Sizes of the network and settings of its optimiser and schedule; see `pretrain`."""
 
     cell: str = "lstm"
-    """Kind of recurrent layer: "lstm" or "gru"."""
+    """Kind of recurrent layers: "lstm", "gru" or "mingru"; see `docs/networks.md`."""
     embedding: int = 128
     """Width E of the vector that stands for an action."""
     hidden: int = 512

@@ -96,7 +96,7 @@ class Prior:
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """`cell` ("gru" or "lstm") and the sizes `vocabulary`, `embedding`, `hidden`, `layers`."""
+        """The fields of `Architecture`: `cell` and the sizes."""
         return self.network.architecture.to_dict()
 
     def sample(self, n: int, seed: int | None = None) -> list[str]:

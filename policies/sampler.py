@@ -32,7 +32,9 @@ class Sampler:
     Where the encoding has a constraint, only the actions that it allows are drawn, from the
     policy normalised over them.
 
-    Matrix products run in bfloat16 where that's fast. Each call of `sample` reads the weights
+    Networks are stepped on their own device, all else is on the CPU; on a GPU `CudaSampler` does
+    all of it, for the cells that it has kernels for. Matrix products run in bfloat16 where that's
+    fast. Each call of `sample` reads the weights
     again, so they may change in place between calls, and an episode is drawn with one version.
     """
 
@@ -59,12 +61,12 @@ class Sampler:
         Raises FloatingPointError where a network's outputs are not finite, and ValueError on a GPU
         with a constraint or starts.
         """
-        device = self.networks[0].head.weight.device.type
-        dtype = torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
+        device = self.networks[0].head.weight.device
+        dtype = torch.bfloat16 if bfloat16_is_fast(device.type) else torch.float32
         constraint = self.encoding.constraint
-        if device == "cuda" and (constraint is not None or starts is not None):
+        if device.type == "cuda" and (constraint is not None or starts is not None):
             raise ValueError("given parts of sequences need a policy on a CPU to sample")
-        if device == "cuda":
+        if device.type == "cuda" and all(network.rnn.kernels for network in self.networks):
             return self._cuda_sampler(dtype).sample(batch, generator)
         vocabulary, steps = self.encoding.vocabulary, self.encoding.max_length
         steppers = [stepper_of(network, dtype) for network in self.networks]
@@ -80,8 +82,8 @@ class Sampler:
         for t in range(steps):
             outputs = []
             for i, stepper in enumerate(steppers):
-                hidden, states[i] = stepper.step(last, states[i])
-                outputs.append(stepper.outputs(hidden))
+                hidden, states[i] = stepper.step(last.to(device), states[i])
+                outputs.append(stepper.outputs(hidden).cpu())
             logits, row_of_logits = given.allowed(sum(outputs[1:], outputs[0]), row_of, episodes, t)
             log_probs = logits.log_softmax(-1)
             actions = _draw(log_probs, row_of_logits, generator)
@@ -99,7 +101,8 @@ class Sampler:
                 last = last.index_copy(0, parents, following)
                 continue
             parents, last = (_padded(x, width) for x in (parents, following))
-            states = [[part.index_select(0, parents) for part in state] for state in states]
+            rows = parents.to(device)
+            states = [[part.index_select(0, rows) for part in state] for state in states]
             row_of = next_row_of
         if not torch.isfinite(totals).all():
             raise FloatingPointError("the policy's outputs are not finite; nothing was sampled")

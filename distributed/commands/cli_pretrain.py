@@ -75,7 +75,7 @@ def pretrain(
     upbeat: Annotated[
         str, typer.Option(help="Of melodies: auto estimates it in MIDI that doesn't tell it; none.")
     ] = "auto",
-    cell: Annotated[str, typer.Option(help="gru or lstm.")] = DEFAULT.cell,
+    cell: Annotated[str, typer.Option(help="lstm, gru or mingru.")] = DEFAULT.cell,
     layers: Annotated[int, typer.Option(min=1)] = DEFAULT.layers,
     hidden: Annotated[int, typer.Option(min=1)] = DEFAULT.hidden,
     embedding: Annotated[int, typer.Option(min=1)] = DEFAULT.embedding,

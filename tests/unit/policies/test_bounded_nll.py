@@ -34,7 +34,7 @@ def by_torch(network: RecurrentNetwork, tokens: np.ndarray, lengths: np.ndarray)
     return np.array(found)
 
 
-@pytest.fixture(params=["lstm", "gru"])
+@pytest.fixture(params=["lstm", "gru", "mingru"])
 def network(request: pytest.FixtureRequest) -> RecurrentNetwork:
     torch.manual_seed(1)
     network = RecurrentNetwork(Architecture(request.param, 4, 6, 8, 2)).eval()

@@ -42,7 +42,7 @@ def log_probs(networks: list[RecurrentNetwork], actions: Tensor, lengths: Tensor
     return (each * step_mask(lengths, actions.shape[1])).sum(1)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
 @pytest.mark.parametrize("with_prior", [False, True])
 def test_log_probs_are_those_of_the_sampled_distribution(cell: str, with_prior: bool):
     networks = [make_network(cell, seed).cuda() for seed in range(1 + with_prior)]

@@ -23,11 +23,12 @@ V, T, END = 4, 3, 0
 
 
 @pytest.fixture
-def prior() -> RecurrentNetwork:
+def prior(request: pytest.FixtureRequest) -> RecurrentNetwork:
     torch.manual_seed(0)
-    network = RecurrentNetwork(Architecture("gru", V, 8, 24, 1))
-    with torch.no_grad():  # far from uniform
-        network.head.weight.mul_(4)
+    cell = getattr(request, "param", "gru")
+    network = RecurrentNetwork(Architecture(cell, V, 8, 24, 1))
+    with torch.no_grad():  # far from uniform; mingru's hidden vectors are larger at first
+        network.head.weight.mul_(1 if cell == "mingru" else 4)
         network.head.bias.normal_(0, 0.5)
     return network
 
@@ -85,15 +86,18 @@ def test_the_first_policy_is_the_prior(algorithm, prior, every_sequence):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "lam", "learned"),
+    ("algorithm", "lam", "learned", "prior"),
     [
-        ("psi", 0.0, True),
-        pytest.param("psi", 0.9, True, marks=pytest.mark.nightly),
-        ("g", 0.9, True),
-        ("path", 1.0, True),
-        pytest.param("path", 1.0, False, marks=pytest.mark.nightly),
-        ("path", 0.5, True),
+        ("psi", 0.0, True, "gru"),
+        pytest.param("psi", 0.9, True, "gru", marks=pytest.mark.nightly),
+        ("g", 0.9, True, "gru"),
+        ("path", 1.0, True, "gru"),
+        ("path", 1.0, True, "mingru"),
+        pytest.param("psi", 0.0, True, "mingru", marks=pytest.mark.nightly),
+        pytest.param("path", 1.0, False, "gru", marks=pytest.mark.nightly),
+        ("path", 0.5, True, "gru"),
     ],
+    indirect=["prior"],
 )
 def test_networks_reach_the_optimum_off_policy(algorithm, lam, learned, prior, every_sequence):
     actions, lengths, rewards = every_sequence

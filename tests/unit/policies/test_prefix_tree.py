@@ -62,7 +62,7 @@ def test_equal_episodes_share_their_nodes():
 
 @pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
 @pytest.mark.parametrize("trees", [1, 3])
 def test_outputs_and_gradients_agree_with_pytorch(cell, layers, lengths, trees, monkeypatch):
     monkeypatch.setattr(module, "LEAST_EPISODES", 1)
@@ -106,7 +106,7 @@ def test_each_episode_has_its_own_dropout_masks():
     assert torch.equal(features[:4, 0], features[:4, 1]) and not features[4:, 1].any()
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
 def test_bfloat16_outputs_are_near_float32_ones(cell, monkeypatch):
     network = make(cell)
     actions, ends = batch(LENGTHS[0], 7)

@@ -42,7 +42,7 @@ def test_nll_falls_and_the_best_prior_is_saved(tmp_path: Path):
     assert saved.log_prob(["CCO"])[0] > saved.log_prob(["OC1"])[0] + 2
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path, cell: str):
     settings = replace(SETTINGS, cell=cell)
     whole = make(settings)

@@ -27,12 +27,14 @@ from sequence_tutor.policies.prior import (
 
 
 @pytest.fixture
-def prior(encoding) -> Prior:
+def prior(encoding, request: pytest.FixtureRequest) -> Prior:
     torch.manual_seed(0)
-    network = RecurrentNetwork(Architecture("gru", encoding.vocabulary.size, 5, 8, 2), dropout=0.5)
+    cell = getattr(request, "param", "gru")
+    network = RecurrentNetwork(Architecture(cell, encoding.vocabulary.size, 5, 8, 2), dropout=0.5)
     return Prior(encoding, network, {"data": "made up"})
 
 
+@pytest.mark.parametrize("prior", ["lstm", "gru", "mingru"], indirect=True)
 def test_round_trip_keeps_everything_to_bfloat16(prior: Prior, tmp_path: Path):
     prior.save(tmp_path / "p")
     loaded = load_prior(tmp_path / "p")

@@ -70,7 +70,7 @@ def chi_square(observed: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
 def test_samples_follow_the_network(exact, encoding, cell: str, layers: int):
     network = make_network(cell, layers)
     episodes = Sampler(network, encoding).sample(20_000, rng(1))
@@ -103,7 +103,7 @@ BFLOAT16 = pytest.mark.skipif(
 
 
 @BFLOAT16
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
 def test_bfloat16_samples_follow_the_float32_network(encoding, cell):
     network = make_network(cell, scale=2.0)
     episodes = Sampler(network, encoding).sample(50_000, rng(2))
@@ -154,7 +154,7 @@ def test_g_reweights_the_prior(exact, encoding, scale: float):
         np.testing.assert_allclose(probabilities, plain, rtol=1e-4)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
 def test_each_row_keeps_its_tokens_length_and_log_prob(exact, cell: str):
     """Episodes end at many different steps, so rows change places as the batch shrinks."""
     encoding = SmilesEncoding(Vocabulary(("<end>", "C", "N", "O"), end_id=0), max_length=40)

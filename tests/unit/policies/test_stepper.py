@@ -28,7 +28,7 @@ def one_dnn(request, monkeypatch):
     """With oneDNN's kernels if this machine has them, and without."""
     if not request.param:
         monkeypatch.setattr(module, "one_dnn", lambda dtype: False)
-        monkeypatch.setattr("sequence_tutor.policies.kernels.stepper.one_dnn", lambda dtype: False)
+        monkeypatch.setattr("sequence_tutor.policies.cells.gated.one_dnn", lambda dtype: False)
 
 
 def make(cell: str = "lstm", layers: int = 2) -> RecurrentNetwork:
@@ -38,7 +38,7 @@ def make(cell: str = "lstm", layers: int = 2) -> RecurrentNetwork:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
 def test_steps_agree_with_pytorch(one_dnn, cell, layers, dtype):
     network = make(cell, layers)
     actions = torch.randint(5, (20, 9))

@@ -127,7 +127,7 @@ def test_fast_log_probs_are_near_the_exact_ones():
     assert (off.max() > 0) == bfloat16_is_fast("cpu")
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_training_does_not_depend_on_the_number_of_threads(
     tmp_path: Path, cell: str, dropout: float
@@ -148,7 +148,7 @@ def test_training_does_not_depend_on_the_number_of_threads(
     assert (other - alone).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])  # "mingru": test_mingru.py
 def test_drawn_dropout_masks_act_as_dropout(cell: str):
     torch.manual_seed(0)
     network = RecurrentNetwork(Architecture(cell, 5, 4, 200, 3), dropout=0.25)  # type: ignore[arg-type]
