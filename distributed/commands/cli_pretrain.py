@@ -95,6 +95,8 @@ def pretrain(
     """Train a prior by maximum likelihood, from nothing or from another prior."""
     from sequence_tutor.distributed.commands.pretrain import Request, pretrain_prior
     from sequence_tutor.distributed.report.evaluation import print_table
+    from sequence_tutor.policies.find_prior import encoding_of
+    from sequence_tutor.rewards.domains import domain_of
 
     given = locals()
     chosen = {name for name in given if _is_given(context, name)}
@@ -115,7 +117,8 @@ def pretrain(
         **{f.name: given[f.name] for f in fields(Request) if f.name in given}, options=options
     )
     columns = pretrain_prior(request, settings, console)
-    print_table(columns, console)
+    domain = domain_of(request.encoding if start is None else encoding_of(start))
+    print_table(columns, console, hidden=domain.of_papers, notes=domain.row_notes)
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
