@@ -23,6 +23,7 @@ PAGES = (
     "cluster/README.md",
     "policies/priors/zinc250k/README.md",
     "policies/priors/lieder/README.md",
+    "policies/priors/lieder-long/README.md",
 )
 LINK = re.compile(r"\]\(([^)\s#:]+)")
 

@@ -175,7 +175,7 @@ def _shipped(encoding: str) -> str:
         raise ValueError(
             f"no shipped prior writes {encoding}: give --prior, such as one that pretrain has made"
         )
-    return found[-1]
+    return found[0]
 
 
 def _line(key: str, value: Any, comment: str) -> str:

@@ -146,7 +146,8 @@ def test_evaluate_compares_a_policy_with_its_prior(command: Command, prior: Path
     assert header == ["data", "uniform random", "prior", "tuned policy"]
     assert all(rows["nll"][:4]) and not any(rows["nll"][4:])
     assert "20 samples each of prior and tuned policy" in done.out
-    for name in ("reward", *(f"reward: {n.replace('_', ' ')}" for n in RULE_NAMES)):
+    rules = [f"reward: {n.replace('_', ' ')} (corrected)" for n in RULE_NAMES]
+    for name in ("reward", *rules):
         assert len(rows[name]) == 2 and all(rows[name]), name  # a table of its own
     assert [bool(cell) for cell in rows["kl to prior"]] == [n == "tuned policy" for n in header]
     assert float(rows["kl to prior"][3]) > 1
@@ -168,19 +169,21 @@ def test_what_only_the_paper_counts_is_shown_on_request(
 ):
     folder = midi(tmp_path / "songs", tunes(3, 64))
     header, rows = table(command("evaluate", folder, "--paper"))
-    assert header == ["songs", *PAPER] and rows["not in key"][2] == "0.01"
-    assert "not in key per note" in rows
+    assert header == ["songs", *PAPER] and rows["not in key (paper)"][2] == "0.01"
+    assert "not in key per note (paper)" in rows
     header, rows = table(command("evaluate", prior, "-n", 20))
-    assert "not in key per note" in rows and "valid" == list(rows)[0]
+    assert "not in key per note (paper)" in rows and list(rows)[:2] == ["sequences", "valid"]
+    assert rows["sequences"][header.index("prior")] == "20"
     for name in ("not in key", "in motif", "autocorrelation 1", "starts with tonic"):
-        assert name not in rows
+        assert f"{name} (paper)" not in rows
 
 
 def test_evaluate_guesses_the_encoding_of_a_file(command: Command, tmp_path: Path):
     melodies = tmp_path / "melodies.txt"
     melodies.write_text("C4-------\nD4---E4---\n" * 5)
     header, rows = table(command("evaluate", melodies))
-    assert header == ["melodies.txt"] and "not in key per note" in rows and "mean qed" not in rows
+    assert header == ["melodies.txt"] and rows["sequences"] == ["10"]
+    assert "not in key per note (paper)" in rows and "mean qed" not in rows
     done = command("evaluate", melodies, "--encoding", "smiles")
     refused(done, "no valid sequence of --encoding smiles", "--encoding melody")
     molecules = tmp_path / "molecules.txt"

@@ -49,6 +49,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("known.smi").write_text("CCO ethanol\n\nc1ccccc1\n")
     rings = {"c1ccccc1": 1.0, "C1CC1": 2.5, "linear": 4.0}
     Path("rings.json").write_text(json.dumps({"rings": rings, "generic_rings": {"C1CCCCC1": 0.5}}))
+    marks = ["CCO,1", "CCCCCC,2", "c1ccccc1O,3", "CC(=O)Nc1ccc(O)cc1,4", "C1CCCCC1N,5"]
+    Path("ratings.csv").write_text("\n".join(["sequence,mark", *marks]) + "\n")
     Path("model.onnx").write_bytes(linear_onnx([0.0] * 1024))
     Path("empty.smi").write_text("\n")
     Path("wrong.smi").write_text("CCO\nC1\n")

@@ -211,7 +211,7 @@ def test_values_per_action_are_read(value: Any) -> None:
         ([1.0, None], "returned NoneType"),
         ([1.0, math.nan], "returned nan"),
         (np.array([1.0, math.inf]), "not finite"),
-        ([1.0], r"shape \(1,\) for 2 actions"),
+        ([1.0], "returned 1 numbers for 2 actions"),
         (np.zeros((1, 2)), r"shape \(1, 2\) for 2 actions"),
         (torch.zeros(2, 3), r"shape \(3,\), not one number"),
         (torch.tensor(1.0), "not one number per action"),

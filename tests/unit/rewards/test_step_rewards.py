@@ -129,7 +129,7 @@ def test_a_config_mistake_is_one_sentence(config: list[dict[str, Any]], words: s
     ("values", "complaint"),
     [
         (lambda g: [np.full(32, np.nan)] * g.size, "not finite"),
-        (lambda g: [np.zeros(31)] * g.size, r"shape \(31,\) for 32 actions"),
+        (lambda g: [np.zeros(31)] * g.size, "returned 31 numbers for 32 actions"),
         (lambda g: ["x"] * g.size, "not one number per action"),
         (lambda g: [], "returned 0 rows for 3"),
         (lambda g: 1 / 0, "ZeroDivisionError"),
