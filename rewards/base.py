@@ -7,7 +7,7 @@ has the key by which equal sequences are recognised, or says why a sequence is i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
@@ -203,8 +203,8 @@ class Domain(ABC):
     shows_plausible: ClassVar[bool] = False
     """Whether the best that a run shows are judged by reward and likelihood, since rewards alone
     prefer what people don't like."""
-    parts_known: ClassVar[str] = "start"
-    """Keys of `given_parts` that it has, as words."""
+    parts: ClassVar[Mapping[str, Callable[[Any], GivenParts]]] = {"start": Start}
+    """What every sequence may be made to have, by key of [generate], from the key's value."""
     groupings: ClassVar[Mapping[str, Grouping]] = {}
     """What `[diversity]` may count, by name; see `group`."""
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
@@ -235,22 +235,15 @@ class Domain(ABC):
         windows."""
         raise NotImplementedError(f"{self.name} have no similarity to a lead")
 
-    def given_parts(
-        self,
-        scaffold: str | None = None,
-        fragments: Sequence[str] | None = None,
-        start: str | None = None,
-        fill: str | None = None,
-        rhythm: str | None = None,
-        contour: str | None = None,
-    ) -> GivenParts:
-        """What every sequence must have, of which one is given. Raises ValueError with one sentence
-        for parts that can't be; by default sequences have a start alone."""
-        if start is None:
-            others = {"scaffold": scaffold, "fragments": fragments, "fill": fill, "rhythm": rhythm}
-            key = next((key for key, value in others.items() if value is not None), "contour")
-            raise ValueError(f"{self.name} have no {key}; give {self.parts_known}")
-        return Start(start)
+    def given_parts(self, **given: Any) -> GivenParts:
+        """What every sequence must have: the value of one key of `parts`. Raises ValueError with
+        one sentence for parts that can't be."""
+        ((key, value),) = given.items()
+        if key not in self.parts:
+            *others, last = self.parts
+            known = f"{', '.join(others)} or {last}" if others else last
+            raise ValueError(f"{self.name} have no {key}; give {known}")
+        return self.parts[key](value)
 
     def keeping(self, given: Mapping[str, Any]) -> Domain:
         """The domain whose children keep given parts, where they can; by default itself."""

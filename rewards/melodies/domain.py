@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.buckets import Grouping
 from sequence_tutor.rewards.depiction import Depiction
-from sequence_tutor.rewards.given_parts import GivenParts
+from sequence_tutor.rewards.given_parts import GivenParts, Start
 from sequence_tutor.rewards.melodies import breeding
 from sequence_tutor.rewards.melodies.given_steps import (
     GivenSteps,
@@ -43,28 +43,15 @@ class MelodyDomain(Domain):
     }
     published, of_papers = PAPER_COLUMNS, OF_THE_PAPER
     row_notes: ClassVar[Mapping[str, str]] = dict.fromkeys(OF_THE_PAPER | BY_PAPER_RULES, "paper")
-    parts_known = "start, fill, rhythm or contour"
+    parts: ClassVar[Mapping[str, Callable[[Any], GivenParts]]] = {
+        "start": Start,
+        "fill": melody_to_fill,
+        "rhythm": rhythm_of,
+        "contour": contour_of,
+    }
 
     def __init__(self, given: Mapping[str, Any] | None = None) -> None:
         self._given = dict(given or {})
-
-    def given_parts(
-        self,
-        scaffold: str | None = None,
-        fragments: Sequence[str] | None = None,
-        start: str | None = None,
-        fill: str | None = None,
-        rhythm: str | None = None,
-        contour: str | None = None,
-    ) -> GivenParts:
-        """A beginning, a melody with gaps, a rhythm or a contour; see `given_steps`."""
-        if fill is not None:
-            return melody_to_fill(fill)
-        if rhythm is not None:
-            return rhythm_of(rhythm)
-        if contour is not None:
-            return contour_of(contour)
-        return super().given_parts(scaffold, fragments, start)
 
     def keeping(self, given: Mapping[str, Any]) -> MelodyDomain:
         """The domain whose children have the steps that are given; those that can't are None."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from rdkit import Chem, DataStructs
@@ -14,7 +14,7 @@ from rdkit import Chem, DataStructs
 from sequence_tutor.rewards.base import Domain, Identity
 from sequence_tutor.rewards.buckets import Compare
 from sequence_tutor.rewards.depiction import Depiction
-from sequence_tutor.rewards.given_parts import Change, GivenParts, Window
+from sequence_tutor.rewards.given_parts import Change, GivenParts, Start, Window
 from sequence_tutor.rewards.molecules import breeding, depict
 from sequence_tutor.rewards.molecules.features import molecule_counts
 from sequence_tutor.rewards.molecules.given_parts.changes import changes
@@ -64,7 +64,11 @@ class MoleculeDomain(Domain):
     }
 
     of_papers = frozenset({"mean_ring_penalty"})
-    parts_known = "scaffold, fragments or start"
+    parts: ClassVar[Mapping[str, Callable[[Any], GivenParts]]] = {
+        "scaffold": Scaffold,
+        "fragments": Fragments,
+        "start": Start,
+    }
 
     def __init__(self, kept: tuple[str, ...] = DEFAULT, nearness: Nearness | None = None) -> None:
         self._kept, self._nearness = kept, nearness
@@ -88,22 +92,6 @@ class MoleculeDomain(Domain):
     def changes(self, leads: Sequence[str], sequences: Sequence[str]) -> list[Change]:
         """By similarity of ECFP4 and matched pairs, see `given_parts.changes`."""
         return changes(leads, sequences)
-
-    def given_parts(
-        self,
-        scaffold: str | None = None,
-        fragments: Sequence[str] | None = None,
-        start: str | None = None,
-        fill: str | None = None,
-        rhythm: str | None = None,
-        contour: str | None = None,
-    ) -> GivenParts:
-        """A scaffold to decorate, two fragments to link, or the beginning of a SMILES."""
-        if scaffold is not None:
-            return Scaffold(scaffold)
-        if fragments is not None:
-            return Fragments(fragments)
-        return super().given_parts(start=start, fill=fill, rhythm=rhythm, contour=contour)
 
     def load_components(self) -> None:
         """Register the components of molecules."""
