@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,16 +46,19 @@ class TableRows:
     def means(self, rewards: Values, raw: Mapping[str, Values]) -> dict[str, float]:
         """The means by row: of rewards, float64 [B]; where there are several components, of their
         raw values, float64 [B] each; and of what each adds to the reward. NaN isn't counted."""
-        rows = {"reward": _mean(rewards)}
+        rows = {"reward": mean_of_known(rewards)}
         if len(raw) < 2:
             return rows
-        rows |= {_row(name): _mean(values) for name, values in raw.items()}
+        rows |= {
+            _row(name): mean_of_known(np.asarray(values, np.float64))
+            for name, values in raw.items()
+        }
         for name, one in self.components.items():
             if name in raw:
                 values = np.asarray(raw[name], np.float64)
                 if one.transform is not None:
                     values = one.transform(values)
-                rows[_added(name)] = self.worth[name] * _mean(values)
+                rows[_added(name)] = self.worth[name] * mean_of_known(values)
         return rows
 
 
@@ -74,9 +77,9 @@ def _profile(one: ComponentConfig, domain: str) -> str:
     return str(one.options.get(_PROFILE, parameter.default))
 
 
-def _mean(values: Values | Sequence[float]) -> float:
-    numbers = np.asarray(values, np.float64)
-    known = numbers[~np.isnan(numbers)]
+def mean_of_known(values: Values) -> float:
+    """Mean of the values that aren't NaN; NaN where there are none."""
+    known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
 

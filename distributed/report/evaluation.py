@@ -18,7 +18,7 @@ from sequence_tutor.policies.files.storage import Location
 from sequence_tutor.policies.files.table_reader import read_sequences
 from sequence_tutor.rewards.base import Domain, Reward
 from sequence_tutor.rewards.domains import domain_of
-from sequence_tutor.rewards.table_rows import RAW_MEANS, TableRows
+from sequence_tutor.rewards.table_rows import RAW_MEANS, TableRows, mean_of_known
 
 if TYPE_CHECKING:
     from sequence_tutor.policies.prior import Prior
@@ -58,13 +58,15 @@ def describe(
     if prior is not None:
         log_prior, lengths = _log_probs(prior, sequences)
         known = ~np.isnan(log_prior)
-        numbers["nll"] = -_mean(log_prior)
+        numbers["nll"] = -mean_of_known(log_prior)
         for share in (5, 95):
             found = np.percentile(-log_prior[known], share) if known.any() else np.nan
             numbers[f"nll_{share}%"] = float(found)
-        numbers["nll_per_action"] = -_mean(log_prior) / _mean(lengths[known].astype(float))
+        numbers["nll_per_action"] = -mean_of_known(log_prior) / mean_of_known(
+            lengths[known].astype(float)
+        )
         if policy is not None:
-            numbers["kl_to_prior"] = _mean(_log_probs(policy, sequences)[0] - log_prior)
+            numbers["kl_to_prior"] = mean_of_known(_log_probs(policy, sequences)[0] - log_prior)
     return numbers
 
 
@@ -165,12 +167,6 @@ def _log_probs(prior: Prior, sequences: Sequence[str]) -> tuple[np.ndarray, np.n
     if rows:
         log_probs[rows] = prior.log_prob([sequences[i] for i in rows], exact=False)
     return log_probs, lengths
-
-
-def _mean(values: np.ndarray) -> float:
-    """Mean of the values that aren't NaN; NaN where there are none."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 def spread(sequences: Sequence[str], n: int) -> list[str]:
